@@ -1,0 +1,54 @@
+/* Framed messages between the supervisor and its children, over SOCK_SEQPACKET socketpairs. Every message is one
+ * row of the table: who sends it, what it carries, whether a descriptor comes along. */
+#ifndef BASE_IPC_H
+#define BASE_IPC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+
+#define IPC_TEXT_BYTES 256u
+
+/* ---- payloads: fixed-size, no pointers ---- */
+struct msg_listener { char address[IPC_TEXT_BYTES]; };      /* fd: the listening socket this child is to accept on */
+struct msg_conf     { uint64_t generation; };               /* fd: the sealed configuration; after its listeners */
+struct msg_conf_ack { uint64_t generation; uint32_t ok; char error[IPC_TEXT_BYTES]; };
+struct msg_drain    { int64_t time_ms; };                   /* close everything evenly within time_ms, then exit */
+struct msg_text     { char text[IPC_TEXT_BYTES]; };
+struct msg_empty    { uint8_t unused; };
+
+/*    id                 payload             from        meaning */
+#define IPC_TABLE(X)                                                                                         \
+    X(MSG_LISTENER,      struct msg_listener, "super",   "accept here as well (fd)")                         \
+    X(MSG_CONF,          struct msg_conf,     "super",   "take this configuration (fd); listeners not named since the last one are gone") \
+    X(MSG_CONF_ACK,      struct msg_conf_ack, "child",   "configuration taken, or why not; the first one means ready") \
+    X(MSG_DRAIN,         struct msg_drain,    "super",   "drain, then exit")                                 \
+    X(MSG_STOP,          struct msg_empty,    "super",   "say good-bye to clients and exit now")             \
+    X(MSG_REOPEN_LOG,    struct msg_empty,    "super",   "open the log file again; a new descriptor may come along (fd)") \
+    X(MSG_VERDICT_FLIP,  struct msg_text,     "checker", "a target changed: pool/server and old, new state") \
+
+enum ipc_type {
+    MSG_NONE = 0,
+#define X(id, payload, from, meaning) id,
+    IPC_TABLE(X)
+#undef X
+    MSG_COUNT
+};
+const char *ipc_type_text(enum ipc_type t);
+
+struct ipc;
+/* `payload` is borrowed for the call and has the table's size; `fd` is -1 or now belongs to the callee. */
+typedef void ipc_message_fn(void *arg, enum ipc_type type, const void *payload, int fd);
+/* The other end is gone; called once. ipc_destroy may be called from it. */
+typedef void ipc_closed_fn(void *arg);
+
+struct ipc *ipc_create(struct loop *l, int fd, ipc_message_fn *on_message, ipc_closed_fn *on_closed, void *arg); /* takes fd */
+void        ipc_destroy(struct ipc **ip);
+/* Sends one message; `payload` must be of the table's type; `fd` (-1: none) is duplicated, the caller keeps its own. Queues up to
+ * IPC_QUEUE_MAX messages while the peer is slow; ERR_FULL beyond that. */
+enum err ipc_send(struct ipc *i, enum ipc_type type, const void *payload, int fd) MUST_CHECK;
+#define IPC_QUEUE_MAX 256u
+
+#endif

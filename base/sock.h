@@ -1,0 +1,55 @@
+/* Socket addresses and the few socket calls the program makes. Everything is non-blocking and close-on-exec. */
+#ifndef BASE_SOCK_H
+#define BASE_SOCK_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/err.h"
+
+struct addr {
+    socklen_t len; /* 0: none */
+    union {
+        struct sockaddr     sa;
+        struct sockaddr_in  v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un  un;
+    };
+};
+
+#define ADDR_TEXT_BYTES 128u /* any address as text, with port and NUL */
+
+/* "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock"; numbers only, no names. False when it is none of these. */
+bool        addr_parse(struct addr *a, const char *text);
+/* From a numeric IP (no brackets) and a port; false when `ip` is not numeric. */
+bool        addr_from_ip(struct addr *a, const char *ip, uint16_t port);
+const char *addr_text(const struct addr *a, char *out, size_t cap_bytes);    /* with port; returns `out` */
+const char *addr_ip_text(const struct addr *a, char *out, size_t cap_bytes); /* IP alone; "unix" for local sockets */
+uint16_t    addr_port(const struct addr *a);
+bool        addr_equal(const struct addr *a, const struct addr *b);
+
+/* An address block; IPv4-mapped IPv6 addresses match IPv4 blocks. */
+struct cidr {
+    uint8_t bytes[16]; /* IPv4 is kept as ::ffff:a.b.c.d */
+    uint8_t prefix_bits;
+};
+bool cidr_parse(struct cidr *c, const char *text); /* "10.0.0.0/8", "::1", "fd00::/8" */
+bool cidr_contains(const struct cidr *c, const struct addr *a);
+
+/* Listening TCP (SO_REUSEPORT when `share_port`) or unix socket; *fd belongs to the caller. */
+enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd) MUST_CHECK;
+/* Starts a connect: ERR_NONE at once or later (wait for writability, then sock_connect_result). */
+enum err sock_connect(const struct addr *a, int *fd) MUST_CHECK;
+enum err sock_connect_result(int fd) MUST_CHECK;
+/* Next waiting client, ERR_AGAIN when there is none, ERR_LIMIT when descriptors ran out. */
+enum err sock_accept(int listen_fd, int *fd, struct addr *peer) MUST_CHECK;
+enum err sock_local_addr(int fd, struct addr *a) MUST_CHECK;
+/* Makes the coming close(2) send RST instead of FIN. */
+void     sock_reset_on_close(int fd);
+void     sock_keepalive(int fd, int idle_s, int interval_s, int count);
+
+#endif

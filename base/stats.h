@@ -1,0 +1,136 @@
+/* Every counter and gauge of the program, declared in one table with its Prometheus name and help.
+ *
+ * Each process owns one block in shared memory and is its only writer, so an increment is a plain load and store.
+ * Readers sum the blocks. A block belongs to a place in the roster: a restarted worker goes on counting in the
+ * block of its predecessor, with the gauges cleared. Columns: id, Prometheus name after "tidegate_", kind, help.
+ * Labels come from the scope: none, route, server (pool, server), by x code for closes, status for refusals. */
+#ifndef BASE_STATS_H
+#define BASE_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/roster.h"
+#include "base/slots.h"
+
+enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE };
+
+#define STATS_PROCESS_TABLE(X)                                                                               \
+    X(STAT_CLIENTS_OPEN,        "client_connections",               STAT_GAUGE,   "Client connections open now") \
+    X(STAT_CLIENTS_TOTAL,       "client_connections_accepted_total", STAT_COUNTER, "Client connections accepted") \
+    X(STAT_CLIENTS_OVER_LIMIT,  "client_connections_refused_total", STAT_COUNTER, "Client connections refused because a limit was reached") \
+    X(STAT_ACCEPT_PAUSES,       "accept_pauses_total",              STAT_COUNTER, "Times accepting paused because descriptors ran out") \
+    X(STAT_BUFFERED_BYTES,      "buffered_bytes",                   STAT_GAUGE,   "Bytes waiting for slow peers") \
+    X(STAT_LOG_DROPPED,         "log_lines_dropped_total",          STAT_COUNTER, "Log lines dropped because the sink was full") \
+    X(STAT_PROBES,              "probes_total",                     STAT_COUNTER, "Health probes finished") \
+    X(STAT_PROBE_FAILURES,      "probe_failures_total",             STAT_COUNTER, "Health probes that failed")
+
+#define STATS_ROUTE_TABLE(X)                                                                                 \
+    X(STAT_ROUTE_REQUESTS,      "requests_total",                   STAT_COUNTER, "Requests that matched the route") \
+    X(STAT_ROUTE_WS_OPEN,       "ws_connections",                   STAT_GAUGE,   "WebSockets open now")   \
+    X(STAT_ROUTE_WS_OPENED,     "ws_opened_total",                  STAT_COUNTER, "WebSockets opened")     \
+    X(STAT_ROUTE_UP_MESSAGES,   "ws_messages_up_total",             STAT_COUNTER, "Messages from clients to servers") \
+    X(STAT_ROUTE_DOWN_MESSAGES, "ws_messages_down_total",           STAT_COUNTER, "Messages from servers to clients") \
+    X(STAT_ROUTE_UP_BYTES,      "ws_bytes_up_total",                STAT_COUNTER, "Bytes from clients to servers, frame headers included") \
+    X(STAT_ROUTE_DOWN_BYTES,    "ws_bytes_down_total",              STAT_COUNTER, "Bytes from servers to clients, frame headers included") \
+    X(STAT_ROUTE_LIMITED,       "route_refused_total",              STAT_COUNTER, "Requests refused by the route's limits") \
+    X(STAT_ROUTE_NO_SERVER,     "route_no_server_total",            STAT_COUNTER, "Requests for which no server was to be had")
+
+#define STATS_SERVER_TABLE(X)                                                                                \
+    X(STAT_SERVER_OPEN,         "server_connections",               STAT_GAUGE,   "Tunnels open to the server now") \
+    X(STAT_SERVER_ATTEMPTS,     "server_attempts_total",            STAT_COUNTER, "Attempts to reach the server") \
+    X(STAT_SERVER_FAILURES,     "server_failures_total",            STAT_COUNTER, "Attempts and tunnels that failed by the server's fault") \
+    X(STAT_SERVER_REFUSALS,     "server_refusals_total",            STAT_COUNTER, "Upgrades the server itself refused") \
+    X(STAT_SERVER_RETRIES,      "server_retries_total",             STAT_COUNTER, "Attempts made after another one failed") \
+    X(STAT_SERVER_CIRCUIT_OPENS, "circuit_opens_total",             STAT_COUNTER, "Times the server's circuit opened") \
+    X(STAT_SERVER_CIRCUIT,      "circuit_state",                    STAT_GAUGE,   "Workers whose circuit for the server is not closed")
+
+/* Who ended a WebSocket. */
+#define CLOSED_BY_TABLE(X)                                                                                   \
+    X(CLOSED_BY_CLIENT, "client")                                                                            \
+    X(CLOSED_BY_UPSTREAM, "upstream")                                                                        \
+    X(CLOSED_BY_GATEWAY, "gateway")                                                                          \
+    X(CLOSED_BY_TIMEOUT, "timeout")                                                                          \
+    X(CLOSED_BY_DRAIN, "drain")                                                                              \
+    X(CLOSED_BY_LIMIT, "limit")
+
+enum stat_process {
+#define X(id, name, kind, help) id,
+    STATS_PROCESS_TABLE(X)
+#undef X
+    STAT_PROCESS_COUNT
+};
+enum stat_route {
+#define X(id, name, kind, help) id,
+    STATS_ROUTE_TABLE(X)
+#undef X
+    STAT_ROUTE_COUNT
+};
+enum stat_server {
+#define X(id, name, kind, help) id,
+    STATS_SERVER_TABLE(X)
+#undef X
+    STAT_SERVER_COUNT
+};
+enum closed_by {
+#define X(id, name) id,
+    CLOSED_BY_TABLE(X)
+#undef X
+    CLOSED_BY_COUNT
+};
+const char *closed_by_text(enum closed_by by);
+
+#define STATS_CODE_COUNT   24u /* 0: none (no close frame), 1000..1015 one each, then one per thousand */
+#define STATS_STATUS_COUNT 600u
+
+/* Row of a close code: exact for 0 and 1000-1015, else "1xxx".."4xxx", else "other". */
+uint32_t    stats_code_row(uint16_t code);
+const char *stats_code_text(uint32_t row); /* NULL for an unused row */
+
+typedef _Atomic uint64_t stat_cell;
+
+#define STATS_MAGIC 0x57a75b10u
+struct stats_block {
+    stat_cell process[STAT_PROCESS_COUNT];
+    stat_cell route[SLOTS_ROUTES][STAT_ROUTE_COUNT];
+    stat_cell server[SLOTS_SERVERS][STAT_SERVER_COUNT];
+    stat_cell closes[CLOSED_BY_COUNT][STATS_CODE_COUNT];
+    stat_cell responses[STATS_STATUS_COUNT]; /* answers the gateway itself gave, by HTTP status */
+};
+struct stats {
+    uint32_t           magic;
+    uint32_t           block_count;
+    struct stats_block block[ROSTER_ROWS];
+};
+
+/* The owner's increment; `delta` may be negative for gauges. */
+static inline void stat_add(stat_cell *c, int64_t delta)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + (uint64_t)delta, memory_order_relaxed);
+}
+static inline uint64_t stat_get(const stat_cell *c)
+{
+    return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+void stats_init(struct stats *s); /* supervisor, once */
+void stats_clear_gauges(struct stats_block *b);
+void stats_clear_server(struct stats *s, int slot); /* when a row changes its owner */
+void stats_clear_route(struct stats *s, int slot);
+uint64_t stats_sum_process(const struct stats *s, enum stat_process id);
+uint64_t stats_sum_route(const struct stats *s, int slot, enum stat_route id);
+uint64_t stats_sum_server(const struct stats *s, int slot, enum stat_server id);
+uint64_t stats_sum_closes(const struct stats *s, enum closed_by by, uint32_t row);
+uint64_t stats_sum_responses(const struct stats *s, uint32_t status);
+
+/* Name, kind and help of each scope's rows, for whoever prints them. */
+struct stat_info {
+    const char    *name;
+    enum stat_kind kind;
+    const char    *help;
+};
+extern const struct stat_info stat_process_info[STAT_PROCESS_COUNT];
+extern const struct stat_info stat_route_info[STAT_ROUTE_COUNT];
+extern const struct stat_info stat_server_info[STAT_SERVER_COUNT];
+
+#endif

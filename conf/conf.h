@@ -1,0 +1,162 @@
+/* The configuration: one const, ref-counted tree, made from a YAML file in one go and never changed after.
+ *
+ * A reload makes a new tree; whoever still works under the old one holds a reference. Fields are documented, with
+ * bounds and defaults, in the schema table (conf/schema.c), from which conf/reference.md is generated. Strings are
+ * never NULL unless said so ("" when absent). Counts belong to the array above them. */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/sock.h"
+
+enum conf_scheme { SCHEME_NONE = 0, SCHEME_WS, SCHEME_WSS, SCHEME_HTTP, SCHEME_HTTPS, SCHEME_TCP };
+enum conf_tier { TIER_PRIMARY = 0, TIER_BACKUP, TIER_EMERGENCY, TIER_COUNT };
+enum conf_balance { BALANCE_ROUND_ROBIN = 0, BALANCE_LEAST_CONNECTIONS, BALANCE_HASH };
+enum conf_hash_of { HASH_OF_IP = 0, HASH_OF_HEADER, HASH_OF_QUERY };
+enum conf_check_type { CHECK_NONE = 0, CHECK_TCP, CHECK_HTTP, CHECK_WEBSOCKET };
+enum conf_speak { SPEAK_NOTHING = 0, SPEAK_PING };
+enum conf_ws_protocol { WS_PROTOCOL_OPAQUE = 0 };
+
+/* A file named in the configuration: its path (for messages and -T) and its content (what is used). */
+struct conf_file {
+    const char *path; /* "" when not given */
+    const char *text; /* NULL when not given */
+};
+
+struct conf_url {
+    const char      *text; /* as written */
+    enum conf_scheme scheme;
+    const char      *host; /* name or numeric address without brackets */
+    uint16_t         port;
+    const char      *path; /* "" or "/prefix" without trailing slash */
+    bool             is_tls;
+};
+
+struct conf_check {
+    enum conf_check_type type; /* http and websocket use TLS when the server's url does */
+    const char      *path;     /* with query */
+    const char      *host;     /* Host header; "" = the server's */
+    uint16_t         port;     /* 0 = the server's */
+    int64_t          interval_ms;
+    int64_t          timeout_ms;
+    uint32_t         rise, fall;
+    uint32_t         jitter_percent;
+    uint32_t         expect_status_min, expect_status_max; /* http */
+    enum conf_speak  speak;    /* websocket: what to say after the upgrade */
+};
+
+struct conf_server_tls {
+    struct conf_file ca, cert, key;
+    const char      *server_name; /* "" = the url's host */
+    bool             verify;
+};
+
+struct conf_server {
+    const char     *name;
+    const char     *slot_name; /* "pool/server" */
+    struct conf_url url;
+    const char     *region;
+    enum conf_tier  tier;
+    uint32_t        weight;
+    uint32_t        max_connections; /* over all workers; 0 = no limit */
+    bool            drain;           /* configured drain: no new tunnels */
+    struct conf_server_tls tls;
+    struct conf_check      check;    /* the pool's with the server's own keys on top */
+};
+
+struct conf_pool {
+    const char        *name;
+    enum conf_balance  balance;
+    enum conf_hash_of  hash_of;
+    const char        *hash_name; /* header or query parameter */
+    int64_t            connect_timeout_ms; /* TCP and TLS of one attempt */
+    int64_t            upgrade_timeout_ms; /* from request sent to response head, one attempt */
+    int64_t            failover_timeout_ms;
+    uint32_t           max_retries;
+    uint32_t           circuit_failures; /* 0 = no circuit */
+    int64_t            circuit_open_ms;
+    uint32_t           circuit_half_open_count;
+    int64_t            slow_start_ms; /* 0 = off */
+    bool               fail_open;     /* with no healthy server at all, try the unhealthy ones */
+    struct conf_server *servers;
+    size_t             server_count;
+};
+
+struct conf_route {
+    const char        *name;  /* given, or host + path */
+    const char        *host;  /* "" = any; "*.example.com" = one or more labels */
+    const char        *path;  /* prefix on segment borders unless it ends in "/" */
+    size_t             pool;  /* index */
+    enum conf_ws_protocol protocol;
+    int64_t            idle_timeout_ms; /* 0 = none; nothing in either direction */
+    int64_t            max_lifetime_ms; /* 0 = none */
+    uint64_t           max_message_bytes;
+    bool               check_utf8;
+    uint64_t           buffer_bytes;    /* high watermark of each direction */
+    uint32_t           max_connections; /* per worker share is computed; 0 = no limit */
+    uint32_t           max_per_client;  /* per client address; 0 = no limit */
+};
+
+struct conf_listen {
+    const char *text;
+    struct addr addr;
+    int         backlog;
+};
+
+struct conf {
+    uint32_t magic;
+    uint32_t refs;
+    const char *path; /* of the file */
+    struct { const char *name; const char *region; } node;
+    uint32_t workers; /* resolved: never 0 */
+    const char *user; /* "" = stay */
+    const char *state_dir; /* "" = keep no state on disk */
+    struct { enum log_level level; enum log_format format; const char *file; bool access; } log;
+    struct { const char *path; } control;             /* unix socket of tidegatectl; "" = none */
+    struct { const char *text; struct addr addr; } admin; /* text "" = no admin process */
+    struct { const char *path; } health;              /* public health path on the listeners; "" = none */
+    struct { uint32_t connections; uint32_t per_client; int64_t header_timeout_ms; uint32_t header_bytes; } limits;
+    struct { int64_t time_ms; } drain;                /* on QUIT and for what a reload removes */
+    struct cidr *trusted_proxies; size_t trusted_proxy_count;
+    struct conf_listen *listen;   size_t listen_count;
+    struct conf_pool   *pools;    size_t pool_count;
+    struct conf_route  *routes;   size_t route_count; /* in match order: longest path first, hosts before any */
+};
+
+#define CONF_MAGIC 0xc0f16e5du
+
+/* All complaints of one load, ready to print, one per line: `file:line:column: key: what, expected what`. */
+struct conf_errors {
+    size_t count;
+    char  *text; /* mem_free */
+};
+
+/* Reads, expands ${ENV} and !file, validates everything. NULL with at least one complaint on failure. */
+struct conf *conf_load_file(const char *path, struct conf_errors *errors);
+/* The same from memory; `name` stands for the file in messages. With `is_sealed` the text comes from conf_seal():
+ * nothing is expanded and no file is opened. */
+struct conf *conf_load_text(const char *name, const char *text, size_t len, bool is_sealed, struct conf_errors *errors);
+void conf_errors_fini(struct conf_errors *e);
+
+struct conf *conf_ref(const struct conf *c);
+void         conf_unref(struct conf **cp);
+
+/* The whole effective configuration with every default, as YAML. Secrets are masked. mem_free. */
+char *conf_dump(const struct conf *c);
+/* The same for handing to a child: nothing masked, contents of files included; conf_load_text(is_sealed) reads it. */
+char *conf_seal(const struct conf *c);
+/* The reference manual of all keys, as Markdown. mem_free. */
+char *conf_reference(void);
+
+/* Lookups by name; NULL when there is none. */
+const struct conf_pool *conf_find_pool(const struct conf *c, const char *name);
+
+/* Text of the enums, as written in the file. */
+const char *conf_tier_text(enum conf_tier t);
+const char *conf_balance_text(enum conf_balance b);
+
+#endif

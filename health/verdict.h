@@ -1,0 +1,67 @@
+/* The one truth about which server is healthy: one atomic word per target, written by the checker, read by all.
+ *
+ * word layout (64 bits):  state:2 | draining:1 | forced:1 | degraded:1 | unused:3 | checks_left:8 | generation:48
+ *   checks_left   results still needed before the state could flip; 0 when it may flip with the next one
+ *   generation    grows with every change of state, draining or forced
+ *
+ * Beside each word stands a detail record under a sequence lock for status pages; the traffic path never reads it.
+ * The heartbeat says whether the writer lives: with a stale one readers keep the last known state. Unknown is not
+ * down: a target nobody has judged yet may be tried. */
+#ifndef HEALTH_VERDICT_H
+#define HEALTH_VERDICT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slots.h"
+
+enum verdict_state { VERDICT_UNKNOWN = 0, VERDICT_UP, VERDICT_DOWN };
+const char *verdict_state_text(enum verdict_state s);
+
+struct verdict { /* a decoded word */
+    enum verdict_state state;
+    bool               is_draining;
+    bool               is_forced;   /* an operator said so; probes do not change it */
+    bool               is_degraded;
+    uint8_t            checks_left;
+    uint64_t           generation;
+};
+uint64_t       verdict_pack(const struct verdict *v);
+struct verdict verdict_unpack(uint64_t word);
+
+#define VERDICT_CAUSE_BYTES 96u
+struct verdict_detail { /* crosses processes: fixed size, no pointers */
+    int64_t  since_wall_ms;      /* of the current state; 0: never judged */
+    int64_t  last_probe_wall_ms; /* 0: never */
+    uint32_t latency_us;         /* of the last successful probe */
+    uint32_t successes_in_row;
+    uint32_t failures_in_row;
+    char     cause[VERDICT_CAUSE_BYTES]; /* why the last probe failed; "" after a success */
+};
+
+#define VERDICT_MAGIC 0x7e2d1c70u
+struct verdict_row {
+    _Atomic uint64_t      word;
+    _Atomic uint32_t      sequence; /* odd while the detail is being written */
+    struct verdict_detail detail;
+};
+struct verdict_table {
+    uint32_t           magic;
+    _Atomic int64_t    heartbeat_wall_ms; /* the checker writes it every VERDICT_HEARTBEAT_MS */
+    struct verdict_row row[SLOTS_SERVERS]; /* index: slot of kind SLOT_SERVER */
+};
+#define VERDICT_HEARTBEAT_MS       500
+#define VERDICT_HEARTBEAT_STALE_MS 5000
+
+void           verdict_table_init(struct verdict_table *t); /* supervisor, once */
+struct verdict verdict_read(const struct verdict_table *t, int slot);
+/* Copies the detail; false when the writer kept it busy for the bounded number of tries (then *out is zeroed). */
+bool           verdict_read_detail(const struct verdict_table *t, int slot, struct verdict_detail *out);
+bool           verdict_is_stale(const struct verdict_table *t, int64_t wall_ms);
+/* Checker only. Keeps the generation: it grows when state, draining or forced differ from the stored word. */
+void           verdict_write(struct verdict_table *t, int slot, const struct verdict *v, const struct verdict_detail *d);
+void           verdict_clear(struct verdict_table *t, int slot); /* the row changed its owner */
+void           verdict_heartbeat(struct verdict_table *t, int64_t wall_ms);
+
+#endif
