@@ -1,0 +1,159 @@
+/* The verdict table: packing of the word, the sequence lock around the detail.
+ *
+ * The hard part is the lock. There is one writer and it may die at any instruction, so readers never wait for it:
+ * they try a bounded number of times and go without. A writer that died inside a record leaves an odd sequence; its
+ * successor starts from there. The record is copied word by word with relaxed atomics, so that a torn copy is only
+ * ever thrown away and never undefined. */
+#include "health/verdict.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+#define STATE_MASK       UINT64_C(0x3)
+#define DRAINING_BIT     (UINT64_C(1) << 2)
+#define FORCED_BIT       (UINT64_C(1) << 3)
+#define DEGRADED_BIT     (UINT64_C(1) << 4)
+#define CHECKS_SHIFT     8
+#define CHECKS_MASK      UINT64_C(0xff)
+#define GENERATION_SHIFT 16
+#define GENERATION_MASK  ((UINT64_C(1) << 48) - 1)
+
+/* A record is written in well under a microsecond; a reader that finds it busy this often met a dead writer. */
+#define READ_TRIES 64
+
+/* The detail seen as words; may_alias because the same bytes are struct verdict_detail to everybody else. */
+typedef uint64_t __attribute__((may_alias)) detail_word;
+#define DETAIL_WORDS (sizeof(struct verdict_detail) / sizeof(detail_word))
+_Static_assert(sizeof(struct verdict_detail) % sizeof(detail_word) == 0, "the detail is copied in whole words");
+_Static_assert(_Alignof(struct verdict_detail) >= _Alignof(detail_word), "the detail is copied in whole words");
+
+const char *verdict_state_text(enum verdict_state s)
+{
+    static const char *const texts[] = {[VERDICT_UNKNOWN] = "unknown", [VERDICT_UP] = "up", [VERDICT_DOWN] = "down"};
+    ASSERT((size_t)s < sizeof texts / sizeof texts[0]);
+    return texts[s];
+}
+
+uint64_t verdict_pack(const struct verdict *v)
+{
+    ASSERT((uint64_t)v->state <= VERDICT_DOWN);
+    return (uint64_t)v->state | (v->is_draining ? DRAINING_BIT : 0) | (v->is_forced ? FORCED_BIT : 0) |
+           (v->is_degraded ? DEGRADED_BIT : 0) | (uint64_t)v->checks_left << CHECKS_SHIFT |
+           (v->generation & GENERATION_MASK) << GENERATION_SHIFT;
+}
+
+struct verdict verdict_unpack(uint64_t word)
+{
+    uint64_t state = word & STATE_MASK;
+    return (struct verdict){
+        .state = state <= VERDICT_DOWN ? (enum verdict_state)state : VERDICT_UNKNOWN,
+        .is_draining = (word & DRAINING_BIT) != 0,
+        .is_forced = (word & FORCED_BIT) != 0,
+        .is_degraded = (word & DEGRADED_BIT) != 0,
+        .checks_left = (uint8_t)(word >> CHECKS_SHIFT & CHECKS_MASK),
+        .generation = word >> GENERATION_SHIFT & GENERATION_MASK,
+    };
+}
+
+static void detail_store(struct verdict_row *row, const struct verdict_detail *d)
+{
+    detail_word *to = (detail_word *)&row->detail;
+    const detail_word *from = (const detail_word *)d;
+    /* Odd already when a predecessor died in here. */
+    uint32_t busy = atomic_load_explicit(&row->sequence, memory_order_relaxed) | 1u;
+
+    atomic_store_explicit(&row->sequence, busy, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    for (size_t i = 0; i < DETAIL_WORDS; i++)
+        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+    atomic_store_explicit(&row->sequence, busy + 1u, memory_order_release);
+}
+
+static bool detail_load(const struct verdict_row *row, struct verdict_detail *out)
+{
+    const detail_word *from = (const detail_word *)&row->detail;
+    detail_word *to = (detail_word *)out;
+    uint32_t before = atomic_load_explicit(&row->sequence, memory_order_acquire);
+
+    if (before & 1u)
+        return false;
+    for (size_t i = 0; i < DETAIL_WORDS; i++)
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&row->sequence, memory_order_relaxed) == before;
+}
+
+static const struct verdict_row *row_get(const struct verdict_table *t, int slot)
+{
+    CHECK_OBJ(t, VERDICT_MAGIC);
+    ASSERT(slot >= 0 && slot < (int)SLOTS_SERVERS);
+    return &t->row[slot];
+}
+
+static struct verdict_row *row_get_mutable(struct verdict_table *t, int slot)
+{
+    CHECK_OBJ(t, VERDICT_MAGIC);
+    ASSERT(slot >= 0 && slot < (int)SLOTS_SERVERS);
+    return &t->row[slot];
+}
+
+void verdict_table_init(struct verdict_table *t)
+{
+    memset(t, 0, sizeof *t);
+    t->magic = VERDICT_MAGIC;
+}
+
+struct verdict verdict_read(const struct verdict_table *t, int slot)
+{
+    return verdict_unpack(atomic_load_explicit(&row_get(t, slot)->word, memory_order_acquire));
+}
+
+bool verdict_read_detail(const struct verdict_table *t, int slot, struct verdict_detail *out)
+{
+    const struct verdict_row *row = row_get(t, slot);
+    for (int i = 0; i < READ_TRIES; i++) {
+        if (detail_load(row, out)) {
+            out->cause[VERDICT_CAUSE_BYTES - 1] = '\0';
+            return true;
+        }
+    }
+    *out = (struct verdict_detail){0};
+    return false;
+}
+
+bool verdict_is_stale(const struct verdict_table *t, int64_t wall_ms)
+{
+    CHECK_OBJ(t, VERDICT_MAGIC);
+    int64_t age_ms = wall_ms - atomic_load_explicit(&t->heartbeat_wall_ms, memory_order_relaxed);
+    /* Far in the future is as stale: the clock was set back, and a living writer corrects that with its next beat. */
+    return age_ms > VERDICT_HEARTBEAT_STALE_MS || age_ms < -VERDICT_HEARTBEAT_STALE_MS;
+}
+
+void verdict_write(struct verdict_table *t, int slot, const struct verdict *v, const struct verdict_detail *d)
+{
+    struct verdict_row *row = row_get_mutable(t, slot);
+    struct verdict old = verdict_unpack(atomic_load_explicit(&row->word, memory_order_relaxed));
+    struct verdict next = *v;
+    bool is_change = old.state != v->state || old.is_draining != v->is_draining || old.is_forced != v->is_forced;
+
+    next.generation = old.generation + (is_change ? 1u : 0u);
+    detail_store(row, d);
+    atomic_store_explicit(&row->word, verdict_pack(&next), memory_order_release);
+}
+
+void verdict_clear(struct verdict_table *t, int slot)
+{
+    struct verdict_row *row = row_get_mutable(t, slot);
+    struct verdict old = verdict_unpack(atomic_load_explicit(&row->word, memory_order_relaxed));
+    struct verdict next = {.generation = old.generation + 1u};
+
+    detail_store(row, &(struct verdict_detail){0});
+    atomic_store_explicit(&row->word, verdict_pack(&next), memory_order_release);
+}
+
+void verdict_heartbeat(struct verdict_table *t, int64_t wall_ms)
+{
+    CHECK_OBJ(t, VERDICT_MAGIC);
+    atomic_store_explicit(&t->heartbeat_wall_ms, wall_ms, memory_order_relaxed);
+}
