@@ -1,0 +1,94 @@
+/* The frame walker: looks at one direction of a WebSocket (RFC 6455 section 5) as its bytes pass, and says whether they
+ * may be sent on.
+ *
+ * It reads headers and jumps over payloads; nothing is copied or changed, so the sender's own masked bytes go on.
+ * State survives any cut in the stream and is small, because two of them live as long as a connection. The price
+ * of a call is per frame, not per byte, unless text is checked to be UTF-8. */
+#ifndef GATEWAY_WS_FRAME_H
+#define GATEWAY_WS_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/ws/utf8.h"
+
+enum ws_opcode {
+    WS_OPCODE_CONTINUATION = 0x0,
+    WS_OPCODE_TEXT = 0x1,
+    WS_OPCODE_BINARY = 0x2,
+    WS_OPCODE_CLOSE = 0x8,
+    WS_OPCODE_PING = 0x9,
+    WS_OPCODE_PONG = 0xa,
+};
+
+#define WS_HEADER_BYTES       14u  /* the longest frame header */
+#define WS_CONTROL_BYTES      125u /* the longest payload of a control frame */
+#define WS_CLOSE_REASON_BYTES 123u
+
+enum ws_sender { WS_SENDER_CLIENT = 0 /* must mask */, WS_SENDER_SERVER /* must not */ };
+
+struct ws_walk {               /* initialised by ws_walk_init; members are the walker's own */
+    uint64_t frame_left_bytes; /* payload of the current frame still to come */
+    uint64_t message_bytes;    /* of the unfinished message, frames so far */
+    uint64_t max_message_bytes;
+    uint8_t header[WS_HEADER_BYTES]; /* of the current frame; the mask key stays here during its payload */
+    uint8_t header_have;
+    uint8_t phase;          /* place in the mask key */
+    uint8_t message_opcode; /* of the unfinished message; 0: none */
+    uint8_t sender;         /* enum ws_sender */
+    bool checks_utf8;
+    bool is_closed;     /* a close frame has passed, or the stream was bad */
+    uint8_t close_have; /* bytes of the close code seen: 0..2 */
+    struct utf8 text;   /* of the unfinished text message */
+    struct utf8 reason; /* of a close frame that came in pieces */
+    uint16_t close_code;
+};
+
+enum ws_verdict {
+    WS_VERDICT_PASS = 0, /* all `len` bytes may be sent on */
+    WS_VERDICT_CLOSED,   /* `pass_bytes` may be sent on and end with a whole close frame; ignore what follows */
+    WS_VERDICT_BAD,      /* a violation: `pass_bytes` may be sent on, then close with `code`; ignore what follows */
+};
+
+/* What one call has seen. */
+struct ws_seen {
+    size_t pass_bytes;      /* how many of the bytes may be sent on; WS_VERDICT_BAD: up to the offending frame */
+    ptrdiff_t boundary;     /* offset behind the last frame that ended here, or at which one that is unfinished begins:
+                               the last place for a frame of the gateway's own; -1: none in these bytes */
+    uint32_t message_count; /* messages that ended here */
+    uint32_t ping_count;
+    uint32_t pong_count;
+    bool is_torn;       /* WS_VERDICT_BAD: the offending frame began in an earlier call, so part of it is out
+                           and the receiver can only be cut off */
+    uint16_t code;      /* CLOSED: the frame's code, 1005 when it has none; BAD: the code to close with */
+    uint8_t reason_len; /* CLOSED: of `reason`, unmasked, without NUL. A close frame that came in pieces gives */
+    char reason[WS_CLOSE_REASON_BYTES]; /* only the part that came in the last of them */
+    const char *error;                  /* BAD: a few static words for the log and the close reason */
+};
+
+/* `max_message_bytes` bounds a message over all its frames (0: no bound); more is answered with 1009. */
+void ws_walk_init(struct ws_walk *w, enum ws_sender sender, uint64_t max_message_bytes, bool checks_utf8);
+
+/* Looks at the next `len` bytes and fills *seen. After CLOSED or BAD every further call gives CLOSED with
+ * pass_bytes 0 and code 0. */
+enum ws_verdict ws_walk_feed(struct ws_walk *w, const uint8_t *data, size_t len, struct ws_seen *seen);
+
+/* Whether the stream stands between two frames (maybe inside a fragmented message), where a control frame may go. */
+static inline bool ws_walk_is_at_boundary(const struct ws_walk *w)
+{
+    return w->header_have == 0;
+}
+/* Payload still to come before the current frame ends; 0 at a boundary and while a header is incomplete. */
+static inline uint64_t ws_walk_frame_left(const struct ws_walk *w)
+{
+    return w->frame_left_bytes;
+}
+/* Whether a message is unfinished: a frame of it, or the frames after. */
+bool ws_walk_is_in_message(const struct ws_walk *w);
+
+/* Writes the header of an unfragmented frame; `mask_key` NULL: not masked. Returns its length. */
+size_t ws_header_build(uint8_t out[WS_HEADER_BYTES], enum ws_opcode opcode, uint64_t payload_bytes,
+                       const uint8_t *mask_key);
+
+#endif
