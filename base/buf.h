@@ -36,6 +36,9 @@ struct slice slice_copy(const void *data, size_t len);     /* into a block of it
 struct slice slice_ref(struct slice s);                    /* borrowed bytes are copied, owned ones shared */
 void         slice_release(struct slice *s);               /* drops the reference and empties the slice */
 
+/* Length of the well-formed UTF-8 sequence (RFC 3629) that `text` begins with, 0 when it begins with none. */
+size_t utf8_sequence_len(const char *text, size_t len);
+
 /* Growable text/byte builder with a hard bound. Once a write does not fit, the builder is `failed`, later
  * writes do nothing, and the caller checks once at the end. */
 struct strbuf {

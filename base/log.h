@@ -44,6 +44,8 @@ void log_open(const char *role, enum log_level level, enum log_format format, co
 /* Opens the file again (after rotation; SIGUSR1). The old one stays in use when that fails. */
 void log_reopen(void);
 void log_close(void);
+/* The descriptor lines go to, to be handed to children; it stays the log's. */
+int  log_fd(void);
 /* Uses an already open descriptor (takes it), for processes that may no longer open files. */
 void log_use_fd(int fd);
 bool log_enabled(enum log_level level);
@@ -76,11 +78,14 @@ struct log_limit {
 /* True when a line may be written now; *suppressed_count (may be NULL) gets the number held back before it. */
 bool log_limit_pass(struct log_limit *l, int64_t now_ms, uint32_t *suppressed_count);
 
+/* Says how many lines were held back; ends the fields early when it was none. */
+#define KV_SUPPRESSED(n) ((struct log_field){.key = "suppressed", .kind = (n) > 0 ? LOG_KIND_UINT : LOG_KIND_END, .u = (n)})
+
 #define LOG_LIMITED(limit, now_ms, level, what, ...)                                                         \
     do {                                                                                                     \
         uint32_t suppressed_ = 0;                                                                            \
         if (log_enabled(level) && log_limit_pass((limit), (now_ms), &suppressed_))                           \
-            LOG_AT(level, what, __VA_ARGS__ __VA_OPT__(, ) KV_UINT("suppressed", suppressed_));              \
+            LOG_AT(level, what, __VA_ARGS__ __VA_OPT__(, ) KV_SUPPRESSED(suppressed_));              \
     } while (0)
 
 #endif
