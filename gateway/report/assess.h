@@ -1,0 +1,64 @@
+/* What the shared tables mean, worked out once per answer: the standing of every server, pool and route, and the
+ * reasons why the gateway is not simply `ok`. Health, readiness, status and metrics only print it.
+ *
+ * The grade of the gateway is the worst grade of its findings, so nothing can be degraded without saying why. */
+#ifndef GATEWAY_REPORT_ASSESS_H
+#define GATEWAY_REPORT_ASSESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "gateway/report/report.h"
+
+enum grade { GRADE_OK = 0, GRADE_DEGRADED, GRADE_DOWN };
+const char *grade_text(enum grade g);
+
+struct server_standing {
+    const struct conf_pool *pool;
+    const struct conf_server *server;
+    int slot; /* -1: not in the shared tables yet */
+    struct verdict verdict;
+    bool is_draining; /* by configuration or by an operator */
+};
+
+struct pool_standing {
+    const struct conf_pool *pool;
+    struct server_standing *servers; /* server_count of them, inside the assessment */
+    size_t up_count, down_count, unknown_count, draining_count;
+    bool is_served;
+    bool is_failing_open;     /* served, but only by servers that are down */
+    enum conf_tier tier;      /* in use; valid while is_served */
+    enum conf_tier tier_best; /* the best one configured */
+    enum grade grade;
+};
+
+struct role_standing {
+    uint32_t expected_count;
+    uint32_t ready_count;
+};
+
+struct assessment {
+    struct pool_standing *pools;     /* conf->pool_count */
+    struct server_standing *servers; /* of all pools, one after the other */
+    size_t server_count;
+    int *route_slots; /* conf->route_count; -1: not in the shared tables yet */
+    struct role_standing roles[ROLE_COUNT];
+    bool has_checks;          /* some server is probed, so a silent checker matters */
+    int64_t heartbeat_age_ms; /* of the checker; -1: it never reported */
+    enum grade grade;         /* of the whole gateway */
+    struct strbuf reasons;    /* JSON strings with commas between */
+};
+
+void assess_init(struct assessment *a, const struct report_view *v);
+void assess_fini(struct assessment *a);
+
+/* Adds a finding: its sentence, and its weight on the gateway's grade. */
+void assess_find(struct assessment *a, enum grade g, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The value of the JSON member "tier": the tier in use, NULL when nothing is served. */
+const char *pool_tier_text(const struct pool_standing *p);
+
+/* Walks the rows of the roster in use; NULL at the end. Start with *cursor = 0. */
+const struct roster_row *roster_next(const struct roster *r, size_t *cursor);
+
+#endif
