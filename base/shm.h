@@ -17,6 +17,8 @@ struct shm {
 enum err shm_create(struct shm *s, const char *name, size_t size_bytes) MUST_CHECK;
 /* Maps an inherited descriptor (taken); fails with ERR_INVALID when it is smaller than `size_bytes`. */
 enum err shm_attach(struct shm *s, int fd, size_t size_bytes, bool read_only) MUST_CHECK;
+/* Another descriptor of the table that cannot be mapped writable, for its readers; *fd belongs to the caller. */
+enum err shm_reopen_read_only(const struct shm *s, int *fd) MUST_CHECK;
 void     shm_fini(struct shm *s);
 
 /* A read-only file of `len` bytes, sealed against every change; *fd belongs to the caller. */
