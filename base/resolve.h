@@ -3,6 +3,8 @@
 #ifndef BASE_RESOLVE_H
 #define BASE_RESOLVE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/sock.h"
@@ -17,6 +19,9 @@ typedef void resolve_fn(void *arg, enum err e, const struct addr *addrs, size_t 
 
 struct resolver *resolver_create(struct loop *l);
 void resolver_destroy(struct resolver **rp); /* cancels what is under way */
+
+/* Asks these name servers ("192.0.2.1:53,[2001:db8::1]:53") instead of the system's; false when the text does not parse. */
+bool resolver_set_servers(struct resolver *r, const char *servers);
 
 /* Looks `host` up (numeric addresses answer too) and calls back exactly once, never before this returns,
  * ERR_TIMEOUT after `timeout_ms` at the latest, ERR_RESOLVE when there is no address. The job belongs to the resolver and is

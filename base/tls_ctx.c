@@ -1,0 +1,151 @@
+/* TLS contexts: which certificates are trusted, which one is shown, and what may be negotiated.
+ *
+ * Everything comes as PEM text in memory. The policy is one place: TLS 1.2 or later, forward secrecy and AEAD only,
+ * no renegotiation, no compression, and buffers given back while a connection is idle, because idle connections are
+ * what this program has most of. */
+#include "base/tls_priv.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+#define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+/* Writes "what: OpenSSL's reason" and forgets OpenSSL's error queue. */
+static bool complain(char *error, const char *what)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    snprintf(error, TLS_ERROR_TEXT_BYTES, reason != NULL ? "%s: %s" : "%s", what, reason);
+    ERR_clear_error();
+    return false;
+}
+
+/* Keys under a passphrase cannot be used: nobody is there to type it, and OpenSSL would ask the terminal. */
+static int refuse_passphrase(char *buf, int size, int rwflag, void *arg)
+{
+    (void)buf, (void)size, (void)rwflag, (void)arg;
+    return -1;
+}
+
+/* The end of the file shows as this "error"; any other one means that a certificate did not parse. */
+static bool pem_ended(void)
+{
+    unsigned long last = ERR_peek_last_error();
+    bool ended = last == 0 || (ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE);
+    if (ended)
+        ERR_clear_error();
+    return ended;
+}
+
+static bool load_trust(SSL_CTX *ctx, const char *pem, char *error)
+{
+    if (pem == NULL)
+        return SSL_CTX_set_default_verify_paths(ctx) == 1 || complain(error, "the system's trust store");
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    if (bio == NULL)
+        return complain(error, "ca");
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    size_t count = 0;
+    bool ok = true;
+    X509 *cert;
+    while (ok && (cert = PEM_read_bio_X509(bio, NULL, refuse_passphrase, NULL)) != NULL) {
+        ok = X509_STORE_add_cert(store, cert) == 1;
+        X509_free(cert);
+        count++;
+    }
+    BIO_free(bio);
+    if (!ok || !pem_ended())
+        return complain(error, "ca: not a PEM file of certificates");
+    return count > 0 || complain(error, "ca: no certificate in it");
+}
+
+static bool load_chain(SSL_CTX *ctx, BIO *bio, char *error)
+{
+    X509 *cert = PEM_read_bio_X509(bio, NULL, refuse_passphrase, NULL);
+    if (cert == NULL)
+        return complain(error, "cert: no certificate in it");
+    bool ok = SSL_CTX_use_certificate(ctx, cert) == 1;
+    X509_free(cert);
+    while (ok && (cert = PEM_read_bio_X509(bio, NULL, refuse_passphrase, NULL)) != NULL) {
+        ok = SSL_CTX_add1_chain_cert(ctx, cert) == 1;
+        X509_free(cert);
+    }
+    return (ok && pem_ended()) || complain(error, "cert: the certificate or its chain cannot be used");
+}
+
+static bool load_key(SSL_CTX *ctx, BIO *bio, char *error)
+{
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, NULL);
+    if (key == NULL)
+        return complain(error, "key: no usable private key in it");
+    bool ok = SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
+    EVP_PKEY_free(key);
+    return ok || complain(error, "key: does not belong to the certificate");
+}
+
+static bool load_identity(SSL_CTX *ctx, const char *cert_pem, const char *key_pem, char *error)
+{
+    if (cert_pem == NULL && key_pem == NULL)
+        return true;
+    if (cert_pem == NULL || key_pem == NULL)
+        return complain(error, "cert and key: one without the other");
+    BIO *cert = BIO_new_mem_buf(cert_pem, -1);
+    BIO *key = BIO_new_mem_buf(key_pem, -1);
+    bool ok = cert != NULL && key != NULL && load_chain(ctx, cert, error) && load_key(ctx, key, error);
+    BIO_free(cert);
+    BIO_free(key);
+    return ok;
+}
+
+static bool set_policy(SSL_CTX *ctx)
+{
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_mode(ctx,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_default_passwd_cb(ctx, refuse_passphrase);
+    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 && SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1;
+}
+
+struct tls_ctx *tls_ctx_create_client(const struct tls_client_opts *o, char *error)
+{
+    error[0] = '\0';
+    ERR_clear_error();
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    bool ok = ctx != NULL && set_policy(ctx);
+    if (!ok)
+        complain(error, "TLS cannot be set up");
+    ok = ok && (o->insecure || load_trust(ctx, o->ca_pem, error)) && load_identity(ctx, o->cert_pem, o->key_pem, error);
+    if (!ok) {
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+    SSL_CTX_set_verify(ctx, o->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+
+    struct tls_ctx *c;
+    OBJ_NEW(c, TLS_CTX_MAGIC);
+    c->refs = 1;
+    c->ctx = ctx;
+    c->is_insecure = o->insecure;
+    return c;
+}
+
+struct tls_ctx *tls_ctx_ref(struct tls_ctx *c)
+{
+    CHECK_OBJ(c, TLS_CTX_MAGIC);
+    c->refs++;
+    return c;
+}
+
+void tls_ctx_unref(struct tls_ctx **cp)
+{
+    struct tls_ctx *c = *cp;
+    CHECK_OBJ(c, TLS_CTX_MAGIC);
+    *cp = NULL;
+    if (--c->refs > 0)
+        return;
+    SSL_CTX_free(c->ctx);
+    OBJ_FREE(&c, TLS_CTX_MAGIC);
+}

@@ -1,0 +1,175 @@
+/* One TLS connection: handshake, bytes, and why it failed.
+ *
+ * The hard part is OpenSSL's error queue, which is one per thread: what an earlier call left there would be taken for
+ * the result of this one, so it is emptied before every call. A connection cut without close_notify is reported as
+ * ERR_RESET, not as an orderly end, since somebody on the path may have cut it. */
+#include "base/tls_priv.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/sock.h"
+
+#define TLS_MAGIC 0x71510b9eu
+
+struct tls {
+    uint32_t magic;
+    SSL *ssl;
+    struct tls_ctx *ctx;
+    enum err failed; /* the failure after which only tls_destroy is allowed */
+    char failure[TLS_ERROR_TEXT_BYTES];
+};
+
+/* RFC 6125: the name the user configured is the one the certificate must carry. */
+static bool expect_name(SSL *ssl, const char *name)
+{
+    struct addr ip;
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    if (addr_from_ip(&ip, name, 0))
+        return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set_tlsext_host_name(ssl, name) == 1 && X509_VERIFY_PARAM_set1_host(param, name, 0) == 1;
+}
+
+struct tls *tls_create_client(struct tls_ctx *c, int fd, const char *server_name)
+{
+    CHECK_OBJ(c, TLS_CTX_MAGIC);
+    struct tls *t;
+    OBJ_NEW(t, TLS_MAGIC);
+    t->ctx = tls_ctx_ref(c);
+    ERR_clear_error();
+    t->ssl = SSL_new(c->ctx);
+    ASSERT(t->ssl != NULL); /* out of memory */
+    if (SSL_set_fd(t->ssl, fd) != 1 || !expect_name(t->ssl, server_name)) {
+        t->failed = ERR_INVALID;
+        snprintf(t->failure, sizeof t->failure, "the server name cannot be used");
+    }
+    SSL_set_connect_state(t->ssl);
+    return t;
+}
+
+void tls_destroy(struct tls **tp)
+{
+    CHECK_OBJ(*tp, TLS_MAGIC);
+    SSL_free((*tp)->ssl);
+    tls_ctx_unref(&(*tp)->ctx);
+    ERR_clear_error();
+    OBJ_FREE(tp, TLS_MAGIC);
+}
+
+static enum err fail(struct tls *t, enum err e, const char *text)
+{
+    snprintf(t->failure, sizeof t->failure, "%s", text != NULL ? text : err_text(e));
+    ERR_clear_error();
+    t->failed = e;
+    return e;
+}
+
+/* SSL_ERROR_SSL: a certificate that was refused, a connection that was cut, or anything else in the protocol. */
+static enum err protocol_failure(struct tls *t)
+{
+    unsigned long code = ERR_peek_error();
+    long verdict = SSL_get_verify_result(t->ssl);
+    if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+        return fail(t, ERR_RESET, "closed without close_notify");
+    if (!t->ctx->is_insecure && verdict != X509_V_OK && !SSL_is_init_finished(t->ssl))
+        return fail(t, ERR_TLS_VERIFY, X509_verify_cert_error_string(verdict));
+    return fail(t, ERR_TLS, ERR_reason_error_string(code));
+}
+
+/* Sorts out what a call of OpenSSL returned; `errno_value` is errno right after it. */
+static enum err outcome(struct tls *t, int rc, int errno_value, enum tls_want *want)
+{
+    *want = TLS_WANT_NONE;
+    switch (SSL_get_error(t->ssl, rc)) {
+    case SSL_ERROR_NONE:
+        return ERR_NONE;
+    case SSL_ERROR_WANT_READ:
+        *want = TLS_WANT_READ;
+        return ERR_AGAIN;
+    case SSL_ERROR_WANT_WRITE:
+        *want = TLS_WANT_WRITE;
+        return ERR_AGAIN;
+    case SSL_ERROR_ZERO_RETURN:
+        return ERR_EOF;
+    case SSL_ERROR_SYSCALL:
+        return fail(t, errno_value != 0 ? err_from_errno(errno_value) : ERR_RESET, NULL);
+    default:
+        return protocol_failure(t);
+    }
+}
+
+static enum err begin(struct tls *t)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    ERR_clear_error();
+    errno = 0;
+    return t->failed;
+}
+
+enum err tls_handshake(struct tls *t, enum tls_want *want)
+{
+    enum err e = begin(t);
+    *want = TLS_WANT_NONE;
+    if (e != ERR_NONE)
+        return e;
+    int rc = SSL_do_handshake(t->ssl);
+    e = outcome(t, rc, errno, want);
+    return e == ERR_EOF ? fail(t, ERR_RESET, "closed during the handshake") : e;
+}
+
+enum err tls_read(struct tls *t, void *buf, size_t cap, size_t *got, enum tls_want *want)
+{
+    enum err e = begin(t);
+    *want = TLS_WANT_NONE;
+    *got = 0;
+    if (e != ERR_NONE)
+        return e;
+    int rc = SSL_read(t->ssl, buf, cap > INT_MAX ? INT_MAX : (int)cap);
+    if (rc > 0) {
+        *got = (size_t)rc;
+        return ERR_NONE;
+    }
+    return outcome(t, rc, errno, want);
+}
+
+enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum tls_want *want)
+{
+    enum err e = begin(t);
+    *want = TLS_WANT_NONE;
+    *put = 0;
+    if (e != ERR_NONE || len == 0)
+        return e;
+    int rc = SSL_write(t->ssl, buf, len > INT_MAX ? INT_MAX : (int)len);
+    if (rc > 0) {
+        *put = (size_t)rc;
+        return ERR_NONE;
+    }
+    e = outcome(t, rc, errno, want);
+    /* The peer said good-bye; it will not read what we have to say. */
+    return e == ERR_EOF ? fail(t, ERR_RESET, "closed by the peer") : e;
+}
+
+bool tls_has_pending(const struct tls *t)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    return SSL_has_pending(t->ssl) == 1;
+}
+
+void tls_shutdown(struct tls *t)
+{
+    if (begin(t) != ERR_NONE || !SSL_is_init_finished(t->ssl))
+        return;
+    (void)SSL_shutdown(t->ssl);
+    ERR_clear_error();
+}
+
+const char *tls_failure_text(const struct tls *t)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    return t->failure;
+}
