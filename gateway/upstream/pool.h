@@ -78,11 +78,12 @@ void pick_set_key_addr(struct pick *k, const struct addr *client);
 struct pool {
     uint32_t magic;
     uint32_t refs;
-    /* set by pool_set_update() */
     char *name;
-    const struct conf *conf;           /* referenced; NULL once the pool was removed */
-    const struct conf_pool *pool_conf; /* timeouts and max_retries of the newest configuration; NULL once removed */
-    struct server **servers;           /* in the order of pool_conf->servers, each referenced */
+    /* set by pool_set_update(); borrow until the next one. A removed pool keeps its last configuration, without
+     * servers. */
+    struct conf *conf; /* holds the reference under which the next is valid */
+    const struct conf_pool *pool_conf;
+    struct server **servers; /* in the order of pool_conf->servers, each referenced */
     size_t server_count;
 };
 

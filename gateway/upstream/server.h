@@ -52,7 +52,7 @@ struct server {
 
     /* set by the pool, again at each reload while the server stays; borrow until the next pool_set_update() */
     const struct server_env *env;
-    const struct conf *conf; /* holds the reference under which the next two are valid */
+    struct conf *conf; /* holds the reference under which the next two are valid */
     const struct conf_pool *pool_conf;
     const struct conf_server *server_conf;
     int slot; /* of kind SLOT_SERVER; never -1 */
@@ -62,10 +62,11 @@ struct server {
 
     /* written by the pool */
     struct circuit circuit;
-    struct ramp ramp;     /* slow start */
-    int64_t turn;         /* smooth weighted round-robin */
-    uint64_t others_open; /* gauge of the other processes ... */
-    int64_t others_at_ms; /* ... as of this time; -1: never */
+    bool is_circuit_counted; /* in the gauge of circuits that are not closed */
+    struct ramp ramp;        /* slow start */
+    int64_t turn;            /* smooth weighted round-robin */
+    uint64_t others_open;    /* gauge of the other processes ... */
+    int64_t others_at_ms;    /* ... as of this time; -1: never */
     int64_t nudged_at_ms;
     bool has_nudged;
     uint32_t attempt_count; /* under way in this process */
@@ -119,5 +120,6 @@ void server_set_removed(struct server *s);
 /* Attempts: between the two the server counts one more as load, and a half-open circuit one place less. */
 struct circuit_ticket server_attempt_begin(struct server *s, bool is_retry, int64_t now_ms);
 void server_attempt_end(struct server *s, struct circuit_ticket t, enum circuit_result r, int64_t now_ms);
+void server_refused(struct server *s); /* counts an upgrade the server itself declined */
 
 #endif
