@@ -1,0 +1,255 @@
+/* Addresses read and written, address blocks, and the socket calls on loopback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/sock.h"
+
+static void test_an_address_is_read_and_written_back(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *ip;
+        int family;
+        uint16_t port;
+    } cases[] = {
+        {"127.0.0.1:80", "127.0.0.1", AF_INET, 80},
+        {"0.0.0.0:0", "0.0.0.0", AF_INET, 0},
+        {"255.255.255.255:65535", "255.255.255.255", AF_INET, 65535},
+        {"[::1]:443", "::1", AF_INET6, 443},
+        {"[2001:db8::7]:8080", "2001:db8::7", AF_INET6, 8080},
+        {"unix:/run/x.sock", "unix", AF_UNIX, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct addr a;
+        char text[ADDR_TEXT_BYTES];
+        assert_true(addr_parse(&a, cases[i].text));
+        assert_int_equal(a.sa.sa_family, cases[i].family);
+        assert_int_equal(addr_port(&a), cases[i].port);
+        assert_string_equal(addr_text(&a, text, sizeof text), cases[i].text);
+        assert_string_equal(addr_ip_text(&a, text, sizeof text), cases[i].ip);
+    }
+}
+
+static void test_what_is_no_address_is_refused(void **state)
+{
+    (void)state;
+    const char *const cases[] = {
+        "",       "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",   "127.0.0.1:8o",   "localhost:80",
+        "::1:80", "[::1]",     "[::1]80",    "[::1:80",         "[127.0.0.1]:80", "1.2.3:80",       ":80",
+        "[]:80",  "unix:",     "[::1]:",     "256.0.0.1:80",    "1.2.3.4:000080", "[fe80::1%lo]:1", "1.2.3.4 :80",
+    };
+    struct addr a;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (addr_parse(&a, cases[i]))
+            fail_msg("accepted: %s", cases[i]);
+
+    char path[300] = "unix:/";
+    memset(path + 6, 'p', sizeof path - 7);
+    path[sizeof path - 1] = '\0';
+    assert_false(addr_parse(&a, path));
+}
+
+static void test_addresses_are_compared_by_meaning(void **state)
+{
+    (void)state;
+    struct addr a, b;
+    const struct addr none = {.len = 0};
+    assert_true(addr_parse(&a, "[2001:db8:0:0::1]:80") && addr_parse(&b, "[2001:db8::1]:80"));
+    assert_true(addr_equal(&a, &b));
+    assert_true(addr_parse(&b, "[2001:db8::1]:81"));
+    assert_false(addr_equal(&a, &b));
+    assert_true(addr_parse(&b, "unix:/tmp/a") && addr_parse(&a, "unix:/tmp/a"));
+    assert_true(addr_equal(&a, &b));
+    assert_true(addr_parse(&b, "unix:/tmp/b"));
+    assert_false(addr_equal(&a, &b));
+    assert_true(addr_equal(&none, &none));
+    assert_false(addr_equal(&none, &a));
+}
+
+static void test_address_blocks(void **state)
+{
+    (void)state;
+    const struct {
+        const char *block, *ip;
+        bool is_inside;
+    } cases[] = {
+        {"10.0.0.0/8", "10.255.1.2", true},
+        {"10.0.0.0/8", "11.0.0.0", false},
+        {"192.168.1.128/25", "192.168.1.129", true},
+        {"192.168.1.128/25", "192.168.1.127", false},
+        {"0.0.0.0/0", "203.0.113.9", true},
+        {"0.0.0.0/0", "2001:db8::1", false},
+        {"::/0", "2001:db8::1", true},
+        {"fd00::/7", "fdff::1", true},
+        {"fd00::/8", "fe00::1", false},
+        {"::1", "::1", true},
+        {"::1", "::2", false},
+        {"127.0.0.1", "127.0.0.1", true},
+        {"127.0.0.0/8", "::ffff:127.3.2.1", true},
+        {"127.0.0.1/32", "127.0.0.2", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cidr c;
+        struct addr a;
+        assert_true(cidr_parse(&c, cases[i].block));
+        assert_true(addr_from_ip(&a, cases[i].ip, 1));
+        if (cidr_contains(&c, &a) != cases[i].is_inside)
+            fail_msg("%s in %s", cases[i].ip, cases[i].block);
+    }
+    struct cidr c;
+    const char *const bad[] = {"", "/8", "10.0.0.0/", "10.0.0.0/33", "::/129", "ten/8", "10.0.0.0/8/8", "10.0.0.0/-1"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(cidr_parse(&c, bad[i]));
+    assert_true(cidr_parse(&c, "0.0.0.0/0"));
+    struct addr local;
+    assert_true(addr_parse(&local, "unix:/tmp/a"));
+    assert_false(cidr_contains(&c, &local));
+}
+
+static int listen_on(const char *text, bool share_port, struct addr *bound)
+{
+    struct addr a;
+    int fd = -1;
+    assert_true(addr_parse(&a, text));
+    assert_int_equal(sock_listen(&a, share_port, 8, &fd), ERR_NONE);
+    assert_int_equal(sock_local_addr(fd, bound), ERR_NONE);
+    return fd;
+}
+
+static void wait_for(int fd, short events)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    assert_int_equal(poll(&p, 1, 5000), 1);
+}
+
+static void test_connect_and_accept(void **state)
+{
+    (void)state;
+    struct addr server, client_seen, client_own;
+    int l = listen_on("127.0.0.1:0", false, &server), c = -1, s = -1;
+    assert_int_equal(sock_accept(l, &s, &client_seen), ERR_AGAIN);
+
+    assert_int_equal(sock_connect(&server, &c), ERR_NONE);
+    wait_for(c, POLLOUT);
+    assert_int_equal(sock_connect_result(c), ERR_NONE);
+    wait_for(l, POLLIN);
+    assert_int_equal(sock_accept(l, &s, &client_seen), ERR_NONE);
+    assert_int_equal(sock_local_addr(c, &client_own), ERR_NONE);
+    assert_true(addr_equal(&client_seen, &client_own));
+
+    /* A reset is seen as one, not as an orderly end. */
+    sock_keepalive(c, 60, 10, 3);
+    sock_reset_on_close(c);
+    close(c);
+    wait_for(s, POLLIN);
+    char byte;
+    assert_int_equal(read(s, &byte, 1), -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(s);
+    close(l);
+}
+
+static void test_a_port_nobody_listens_on_refuses(void **state)
+{
+    (void)state;
+    struct addr a;
+    int c = -1;
+    close(listen_on("127.0.0.1:0", false, &a));
+    enum err e = sock_connect(&a, &c);
+    if (e == ERR_NONE) {
+        wait_for(c, POLLOUT);
+        e = sock_connect_result(c);
+        close(c);
+    }
+    assert_int_equal(e, ERR_REFUSED);
+}
+
+static void test_a_taken_port_is_busy_unless_shared(void **state)
+{
+    (void)state;
+    struct addr a;
+    int second = -1;
+    int alone = listen_on("127.0.0.1:0", false, &a);
+    assert_int_equal(sock_listen(&a, false, 8, &second), ERR_BUSY);
+    close(alone);
+
+    int shared = listen_on("127.0.0.1:0", true, &a);
+    assert_int_equal(sock_listen(&a, true, 8, &second), ERR_NONE);
+    close(shared);
+    close(second);
+}
+
+static void test_both_families_on_one_port(void **state)
+{
+    (void)state;
+    struct addr v4, v6, any;
+    int first = listen_on("0.0.0.0:0", false, &v4), second = -1;
+    char text[32];
+    snprintf(text, sizeof text, "[::]:%u", addr_port(&v4));
+    assert_true(addr_parse(&any, text));
+    enum err e = sock_listen(&any, false, 8, &second);
+    if (e == ERR_NONE) {
+        assert_int_equal(sock_local_addr(second, &v6), ERR_NONE);
+        close(second);
+    } else {
+        assert_int_equal(e, ERR_INVALID); /* a machine without IPv6 */
+    }
+    close(first);
+}
+
+static void test_an_abandoned_unix_socket_is_replaced_and_nothing_else_is(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/tidegate-test-XXXXXX", text[128], other[160];
+    assert_non_null(mkdtemp(dir));
+    snprintf(text, sizeof text, "unix:%s/s", dir);
+    struct addr a, seen;
+    int alive = listen_on(text, false, &seen), again = -1;
+    assert_true(addr_equal(&seen, (assert_true(addr_parse(&a, text)), &a)));
+    assert_int_equal(sock_listen(&a, false, 8, &again), ERR_BUSY);
+    close(alive);
+    assert_int_equal(sock_listen(&a, false, 8, &again), ERR_NONE);
+    close(again);
+    unlink(a.un.sun_path);
+
+    FILE *f = fopen(a.un.sun_path, "w");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(sock_listen(&a, false, 8, &again), ERR_BUSY);
+    struct stat st;
+    assert_int_equal(stat(a.un.sun_path, &st), 0);
+    unlink(a.un.sun_path);
+    rmdir(dir);
+
+    snprintf(other, sizeof other, "unix:%s/none/s", dir);
+    assert_true(addr_parse(&a, other));
+    assert_int_equal(sock_listen(&a, false, 8, &again), ERR_NOT_FOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_address_is_read_and_written_back),
+        cmocka_unit_test(test_what_is_no_address_is_refused),
+        cmocka_unit_test(test_addresses_are_compared_by_meaning),
+        cmocka_unit_test(test_address_blocks),
+        cmocka_unit_test(test_connect_and_accept),
+        cmocka_unit_test(test_a_port_nobody_listens_on_refuses),
+        cmocka_unit_test(test_a_taken_port_is_busy_unless_shared),
+        cmocka_unit_test(test_both_families_on_one_port),
+        cmocka_unit_test(test_an_abandoned_unix_socket_is_replaced_and_nothing_else_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
