@@ -22,7 +22,8 @@ struct h1_field {
     struct h1_view value; /* without the white space around it */
 };
 
-#define H1_MAX_FIELDS 100u
+#define H1_MAX_FIELDS  100u
+#define H1_MAX_OPTIONS 32u /* names in Connection; each may cost a pass over the fields */
 
 struct h1_limits {
     size_t head_bytes;    /* of the whole head with its empty line */
@@ -37,9 +38,9 @@ struct h1_limits {
 /* How far the bytes of one head were looked at; zero it before the first byte of every head. */
 struct h1_scan {
     size_t seen_bytes;
-    uint32_t line_bytes; /* of the current line */
+    size_t line_bytes;   /* of the current line, without its end */
     uint32_t line_count; /* lines finished */
-    bool has_cr;
+    bool has_cr;         /* the last byte was CR */
 };
 
 enum h1_result {
@@ -100,6 +101,7 @@ bool h1_list_next(struct h1_view *list, struct h1_view *element);
 
 bool h1_view_is(struct h1_view v, const char *text);           /* same bytes */
 bool h1_view_is_nocase(struct h1_view v, const char *lowered); /* `lowered` in lower case */
-bool h1_is_token(struct h1_view v);                            /* RFC 9110 section 5.6.2: one or more tchar */
+bool h1_view_equal_nocase(struct h1_view a, struct h1_view b);
+bool h1_is_token(struct h1_view v); /* RFC 9110 section 5.6.2: one or more tchar */
 
 #endif

@@ -32,16 +32,14 @@ struct ws_walk {               /* initialised by ws_walk_init; members are the w
     uint64_t frame_left_bytes; /* payload of the current frame still to come */
     uint64_t message_bytes;    /* of the unfinished message, frames so far */
     uint64_t max_message_bytes;
-    uint8_t header[WS_HEADER_BYTES]; /* of the current frame; the mask key stays here during its payload */
-    uint8_t header_have;
-    uint8_t phase;          /* place in the mask key */
-    uint8_t message_opcode; /* of the unfinished message; 0: none */
-    uint8_t sender;         /* enum ws_sender */
-    bool checks_utf8;
-    bool is_closed;     /* a close frame has passed, or the stream was bad */
-    uint8_t close_have; /* bytes of the close code seen: 0..2 */
-    struct utf8 text;   /* of the unfinished text message */
-    struct utf8 reason; /* of a close frame that came in pieces */
+    uint8_t header[WS_HEADER_BYTES]; /* of the current frame; stays during its payload, for the mask key */
+    uint8_t header_have;             /* 0: between two frames */
+    uint8_t phase;                   /* payload bytes passed, modulo 256: place in the mask key and in a close frame */
+    uint8_t message_opcode;          /* of the unfinished message; 0: none */
+    bool is_server : 1;              /* the sender is */
+    bool checks_utf8 : 1;
+    bool is_over : 1; /* a close frame has passed, or the stream was bad */
+    struct utf8 text; /* of the unfinished text message; of the reason once a close frame has begun */
     uint16_t close_code;
 };
 

@@ -1,0 +1,139 @@
+/* The WebSocket handshake, both directions. Every rule of RFC 6455 sections 4.2.1 and 4.1 that a peer can break has one
+ * line here; what the rules leave open (Origin, cookies, protocols) is the server's business, not the gateway's. */
+#include "gateway/http/upgrade.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/digest.h"
+
+/* RFC 6455 section 1.3: proves that the server has read the key as a WebSocket key. */
+#define ACCEPT_GUID       "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#define KEY_RAW_BYTES     16u
+#define WEBSOCKET_VERSION "13"
+
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* RFC 4648 section 4, with padding and a NUL. */
+static void base64(const uint8_t *in, size_t len, char *out)
+{
+    for (size_t i = 0; i < len; i += 3) {
+        const size_t have = len - i < 3 ? len - i : 3;
+        uint32_t bits = (uint32_t)in[i] << 16;
+        if (have > 1)
+            bits |= (uint32_t)in[i + 1] << 8;
+        if (have > 2)
+            bits |= in[i + 2];
+        *out++ = base64_digits[bits >> 18 & 63];
+        *out++ = base64_digits[bits >> 12 & 63];
+        *out++ = have > 1 ? base64_digits[bits >> 6 & 63] : '=';
+        *out++ = have > 2 ? base64_digits[bits & 63] : '=';
+    }
+    *out = '\0';
+}
+
+/* 22 digits and "==": 16 bytes. The four bits the last digit has too many are not looked at: some clients fill them. */
+static bool is_key(struct h1_view key)
+{
+    if (key.len != UPGRADE_KEY_BYTES - 1 || memcmp(key.data + 22, "==", 2) != 0)
+        return false;
+    for (size_t i = 0; i < 22; i++) {
+        if (key.data[i] == '\0' || strchr(base64_digits, key.data[i]) == NULL)
+            return false;
+    }
+    return true;
+}
+
+bool upgrade_is_wanted(const struct h1_head *request)
+{
+    return h1_has_token(request, "upgrade", "websocket") || h1_find(request, "sec-websocket-key") != NULL;
+}
+
+uint16_t upgrade_check_request(const struct h1_head *request, const char **reason)
+{
+    const struct h1_head *r = request;
+    const bool has_one_version = h1_count(r, "sec-websocket-version") == 1;
+    const struct {
+        bool is_broken;
+        uint16_t status;
+        const char *reason;
+    } rules[] = {
+        {!h1_view_is(r->method, "GET"), 405, "handshake with another method than GET"},
+        {r->minor_version == 0, 400, "handshake over HTTP/1.0"},
+        {r->authority.data == NULL, 400, "handshake without host"},
+        {!h1_has_token(r, "upgrade", "websocket"), 426, "no upgrade to websocket"},
+        {!r->wants_upgrade, 426, "connection does not name upgrade"},
+        {r->content_length > 0 || r->is_chunked, 400, "handshake with a body"},
+        {!has_one_version || !h1_view_is(h1_value(r, "sec-websocket-version"), WEBSOCKET_VERSION), 426,
+         "unknown websocket version"},
+        {h1_count(r, "sec-websocket-key") != 1, 400, "not exactly one websocket key"},
+        {!is_key(h1_value(r, "sec-websocket-key")), 400, "bad websocket key"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (rules[i].is_broken) {
+            *reason = rules[i].reason;
+            return rules[i].status;
+        }
+    }
+    return 0;
+}
+
+void upgrade_accept_key(struct h1_view key, char accept[UPGRADE_ACCEPT_BYTES])
+{
+    char text[UPGRADE_KEY_BYTES - 1 + sizeof ACCEPT_GUID];
+    uint8_t digest[DIGEST_SHA1_BYTES];
+
+    ASSERT(key.len == UPGRADE_KEY_BYTES - 1);
+    memcpy(text, key.data, key.len);
+    memcpy(text + key.len, ACCEPT_GUID, sizeof ACCEPT_GUID - 1);
+    digest_sha1(text, key.len + sizeof ACCEPT_GUID - 1, digest);
+    base64(digest, sizeof digest, accept);
+}
+
+void upgrade_make_key(const uint8_t random[16], char key[UPGRADE_KEY_BYTES])
+{
+    base64(random, KEY_RAW_BYTES, key);
+}
+
+/* The request's Sec-WebSocket-Protocol fields are one list; names are compared with case (RFC 6455 section 11.3.4). */
+static bool was_offered(const struct h1_head *request, struct h1_view protocol)
+{
+    for (uint32_t i = 0; i < request->field_count; i++) {
+        if (!h1_view_is_nocase(request->fields[i].name, "sec-websocket-protocol"))
+            continue;
+        struct h1_view list = request->fields[i].value, offer;
+        while (h1_list_next(&list, &offer)) {
+            if (offer.len == protocol.len && memcmp(offer.data, protocol.data, offer.len) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+const char *upgrade_check_response(const struct h1_head *response, const struct h1_head *request)
+{
+    const struct h1_view key = h1_value(request, "sec-websocket-key");
+    const struct h1_view protocol = h1_value(response, "sec-websocket-protocol");
+    char accept[UPGRADE_ACCEPT_BYTES];
+
+    ASSERT(is_key(key));
+    upgrade_accept_key(key, accept);
+    const struct {
+        bool is_broken;
+        const char *reason;
+    } rules[] = {
+        {response->status != 101, "status is not 101"},
+        {!h1_has_token(response, "upgrade", "websocket"), "no upgrade to websocket"},
+        {!response->wants_upgrade, "connection does not name upgrade"},
+        {h1_count(response, "sec-websocket-accept") != 1, "not exactly one accept key"},
+        {!h1_view_is(h1_value(response, "sec-websocket-accept"), accept), "wrong accept key"},
+        {h1_count(response, "sec-websocket-protocol") > 1, "several subprotocols"},
+        {protocol.data != NULL && !was_offered(request, protocol), "subprotocol was not offered"},
+        {h1_value(response, "sec-websocket-extensions").len > 0, "extension was not offered"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (rules[i].is_broken)
+            return rules[i].reason;
+    }
+    return NULL;
+}
