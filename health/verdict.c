@@ -152,6 +152,17 @@ void verdict_clear(struct verdict_table *t, int slot)
     atomic_store_explicit(&row->word, verdict_pack(&next), memory_order_release);
 }
 
+bool verdict_adopt(struct verdict_table *t, int slot, uint32_t era)
+{
+    struct verdict_row *row = row_get_mutable(t, slot);
+
+    if (atomic_load_explicit(&row->era, memory_order_relaxed) == era)
+        return true;
+    verdict_clear(t, slot);
+    atomic_store_explicit(&row->era, era, memory_order_release);
+    return false;
+}
+
 void verdict_heartbeat(struct verdict_table *t, int64_t wall_ms)
 {
     CHECK_OBJ(t, VERDICT_MAGIC);

@@ -44,6 +44,7 @@ struct verdict_detail { /* crosses processes: fixed size, no pointers */
 struct verdict_row {
     _Atomic uint64_t      word;
     _Atomic uint32_t      sequence; /* odd while the detail is being written */
+    _Atomic uint32_t      era;      /* era of the slot this was written in (base/slots.h) */
     struct verdict_detail detail;
 };
 struct verdict_table {
@@ -61,7 +62,10 @@ bool           verdict_read_detail(const struct verdict_table *t, int slot, stru
 bool           verdict_is_stale(const struct verdict_table *t, int64_t wall_ms);
 /* Checker only. Keeps the generation: it grows when state, draining or forced differ from the stored word. */
 void           verdict_write(struct verdict_table *t, int slot, const struct verdict *v, const struct verdict_detail *d);
-void           verdict_clear(struct verdict_table *t, int slot); /* the row changed its owner */
+void           verdict_clear(struct verdict_table *t, int slot); /* back to UNKNOWN; the generation grows */
+/* Before the first write in `era` of the slot: clears the row when it was written in another era, that is about
+ * another server. True when it was kept, as after a restart of the checker. */
+bool           verdict_adopt(struct verdict_table *t, int slot, uint32_t era);
 void           verdict_heartbeat(struct verdict_table *t, int64_t wall_ms);
 
 #endif

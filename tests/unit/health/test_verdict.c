@@ -130,6 +130,20 @@ static void test_clear_forgets_all_but_the_generation(void **state)
     assert_int_equal(out.since_wall_ms, 0);
 }
 
+static void test_row_of_another_era_is_cleared(void **state)
+{
+    struct verdict_table *t = *state;
+    struct verdict_detail d = {.since_wall_ms = 5};
+
+    assert_false(verdict_adopt(t, 9, 1));
+    verdict_write(t, 9, &(struct verdict){.state = VERDICT_DOWN}, &d);
+    assert_true(verdict_adopt(t, 9, 1));
+    assert_int_equal(verdict_read(t, 9).state, VERDICT_DOWN);
+    assert_false(verdict_adopt(t, 9, 2));
+    assert_int_equal(verdict_read(t, 9).state, VERDICT_UNKNOWN);
+    assert_true(verdict_adopt(t, 9, 2));
+}
+
 static void test_writer_that_died_midway(void **state)
 {
     struct verdict_table *t = *state;
@@ -207,6 +221,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_generation_grows_with_changes_only, table_setup, table_teardown),
         cmocka_unit_test_setup_teardown(test_detail_is_read_back, table_setup, table_teardown),
         cmocka_unit_test_setup_teardown(test_clear_forgets_all_but_the_generation, table_setup, table_teardown),
+        cmocka_unit_test_setup_teardown(test_row_of_another_era_is_cleared, table_setup, table_teardown),
         cmocka_unit_test_setup_teardown(test_writer_that_died_midway, table_setup, table_teardown),
         cmocka_unit_test_setup_teardown(test_heartbeat_goes_stale, table_setup, table_teardown),
         cmocka_unit_test_setup_teardown(test_no_torn_records, table_setup, table_teardown),
