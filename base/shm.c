@@ -54,7 +54,7 @@ enum err shm_reopen_read_only(const struct shm *s, int *fd)
 enum err shm_attach(struct shm *s, int fd, size_t size_bytes, bool read_only)
 {
     struct stat st;
-    if (fstat(fd, &st) != 0)
+    if (fstat(fd, &st) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
         return fail_close(fd);
     int seals = fcntl(fd, F_GET_SEALS);
     if (!S_ISREG(st.st_mode) || st.st_size < 0 || (size_t)st.st_size < size_bytes || seals < 0 ||
