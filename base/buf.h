@@ -14,27 +14,27 @@
 struct block {
     uint32_t magic;
     uint32_t refs;
-    size_t   cap_bytes;
-    uint8_t  data[];
+    size_t cap_bytes;
+    uint8_t data[];
 };
 
 struct slice {
     const uint8_t *data;
-    size_t         len;
-    struct block  *owner; /* NULL: borrowed */
+    size_t len;
+    struct block *owner; /* NULL: borrowed */
 };
 
 struct block *block_create(size_t cap_bytes); /* one reference, contents not initialised */
 struct block *block_ref(struct block *b);
-void          block_unref(struct block **bp); /* frees with the last reference */
+void block_unref(struct block **bp); /* frees with the last reference */
 
 static inline struct slice slice_borrow(const void *data, size_t len)
 {
     return (struct slice){.data = data, .len = len, .owner = NULL};
 }
-struct slice slice_copy(const void *data, size_t len);     /* into a block of its own */
-struct slice slice_ref(struct slice s);                    /* borrowed bytes are copied, owned ones shared */
-void         slice_release(struct slice *s);               /* drops the reference and empties the slice */
+struct slice slice_copy(const void *data, size_t len); /* into a block of its own */
+struct slice slice_ref(struct slice s);                /* borrowed bytes are copied, owned ones shared */
+void slice_release(struct slice *s);                   /* drops the reference and empties the slice */
 
 /* Length of the well-formed UTF-8 sequence (RFC 3629) that `text` begins with, 0 when it begins with none. */
 size_t utf8_sequence_len(const char *text, size_t len);
@@ -42,11 +42,11 @@ size_t utf8_sequence_len(const char *text, size_t len);
 /* Growable text/byte builder with a hard bound. Once a write does not fit, the builder is `failed`, later
  * writes do nothing, and the caller checks once at the end. */
 struct strbuf {
-    char  *data;      /* always NUL-terminated once something was written; NULL before */
+    char *data; /* always NUL-terminated once something was written; NULL before */
     size_t len;
     size_t cap_bytes;
     size_t max_bytes; /* bound on len */
-    bool   failed;
+    bool failed;
 };
 
 void strbuf_init(struct strbuf *b, size_t max_bytes);

@@ -2,6 +2,7 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
+/* clang-format off */
 /*    name            text (also the value of cause= in logs) */
 #define ERR_TABLE(X)                                                                                         \
     X(ERR_AGAIN,       "again")          /* nothing yet; the loop will say when */                           \
@@ -30,12 +31,13 @@ enum err {
 #undef X
     ERR_COUNT
 };
+/* clang-format on */
 
 /* A function that returns enum err must have its result looked at. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 const char *err_text(enum err e);
 /* Maps an errno value of a socket or file call; 0 gives ERR_NONE. */
-enum err    err_from_errno(int errno_value);
+enum err err_from_errno(int errno_value);
 
 #endif

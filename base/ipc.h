@@ -11,6 +11,7 @@
 
 #define IPC_TEXT_BYTES 256u
 
+/* clang-format off */
 /* ---- payloads: fixed-size, no pointers ---- */
 struct msg_listener { char address[IPC_TEXT_BYTES]; };      /* fd: the listening socket this child is to accept on */
 struct msg_conf     { uint64_t generation; };               /* fd: the sealed configuration; after its listeners */
@@ -36,6 +37,7 @@ enum ipc_type {
 #undef X
     MSG_COUNT
 };
+/* clang-format on */
 const char *ipc_type_text(enum ipc_type t);
 
 struct ipc;
@@ -44,10 +46,11 @@ typedef void ipc_message_fn(void *arg, enum ipc_type type, const void *payload, 
 /* The other end is gone; called once. ipc_destroy may be called from it. */
 typedef void ipc_closed_fn(void *arg);
 
-struct ipc *ipc_create(struct loop *l, int fd, ipc_message_fn *on_message, ipc_closed_fn *on_closed, void *arg); /* takes fd */
-void        ipc_destroy(struct ipc **ip);
-/* Sends one message; `payload` must be of the table's type; `fd` (-1: none) is duplicated, the caller keeps its own. Queues up to
- * IPC_QUEUE_MAX messages while the peer is slow; ERR_FULL beyond that. */
+/* Takes fd. */
+struct ipc *ipc_create(struct loop *l, int fd, ipc_message_fn *on_message, ipc_closed_fn *on_closed, void *arg);
+void ipc_destroy(struct ipc **ip);
+/* Sends one message; `payload` must be of the table's type; `fd` (-1: none) is duplicated, the caller keeps its own.
+ * Queues up to IPC_QUEUE_MAX messages while the peer is slow; ERR_FULL beyond that. */
 enum err ipc_send(struct ipc *i, enum ipc_type type, const void *payload, int fd) MUST_CHECK;
 #define IPC_QUEUE_MAX 256u
 

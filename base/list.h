@@ -63,7 +63,7 @@ static inline void list_splice(struct list *to, struct list *from)
 #define LIST_ENTRY(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Walks the ring; the body may unlink or free the current entry. */
-#define LIST_EACH(it, head)                                                                                  \
+#define LIST_EACH(it, head)                                                                                            \
     for (struct list *it = (head)->next, *it##_next = it->next; it != (head); it = it##_next, it##_next = it->next)
 
 #endif

@@ -23,21 +23,23 @@ enum log_format { LOG_FORMAT_TEXT = 0, LOG_FORMAT_JSON };
 enum log_kind { LOG_KIND_END = 0, LOG_KIND_STR, LOG_KIND_INT, LOG_KIND_UINT, LOG_KIND_BOOL };
 
 struct log_field {
-    const char   *key;
+    const char *key;
     enum log_kind kind;
-    int           len; /* of a string; -1: NUL-terminated */
+    int len; /* of a string; -1: NUL-terminated */
     union {
         const char *str;
-        int64_t     i;
-        uint64_t    u;
+        int64_t i;
+        uint64_t u;
     };
 };
 
+/* clang-format off */
 #define KV_STR(k, v)     ((struct log_field){.key = (k), .kind = LOG_KIND_STR, .len = -1, .str = (v)})
 #define KV_STRN(k, v, n) ((struct log_field){.key = (k), .kind = LOG_KIND_STR, .len = (int)(n), .str = (const char *)(v)})
 #define KV_INT(k, v)     ((struct log_field){.key = (k), .kind = LOG_KIND_INT, .i = (int64_t)(v)})
 #define KV_UINT(k, v)    ((struct log_field){.key = (k), .kind = LOG_KIND_UINT, .u = (uint64_t)(v)})
 #define KV_BOOL(k, v)    ((struct log_field){.key = (k), .kind = LOG_KIND_BOOL, .u = (v) ? 1u : 0u})
+/* clang-format on */
 
 /* Where lines go. `path` NULL is stderr. `role` (e.g. "worker-1") begins every line; it is copied. */
 void log_open(const char *role, enum log_level level, enum log_format format, const char *path);
@@ -45,7 +47,7 @@ void log_open(const char *role, enum log_level level, enum log_format format, co
 void log_reopen(void);
 void log_close(void);
 /* The descriptor lines go to, to be handed to children; it stays the log's. */
-int  log_fd(void);
+int log_fd(void);
 /* Uses an already open descriptor (takes it), for processes that may no longer open files. */
 void log_use_fd(int fd);
 bool log_enabled(enum log_level level);
@@ -54,10 +56,10 @@ uint64_t log_dropped_count(void);
 /* `fields` ends with a field of kind LOG_KIND_END. */
 void log_write(enum log_level level, const char *what, const struct log_field *fields);
 
-#define LOG_AT(level, what, ...)                                                                             \
-    do {                                                                                                     \
-        if (log_enabled(level))                                                                              \
-            log_write((level), (what), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.kind = LOG_KIND_END}}); \
+#define LOG_AT(level, what, ...)                                                                                       \
+    do {                                                                                                               \
+        if (log_enabled(level))                                                                                        \
+            log_write((level), (what), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.kind = LOG_KIND_END}});  \
     } while (0)
 
 #define LOG_ERR(...)   LOG_AT(LOG_LEVEL_ERR, __VA_ARGS__)
@@ -68,7 +70,7 @@ void log_write(enum log_level level, const char *what, const struct log_field *f
 /* Rate limit for lines a peer can cause: `burst` lines, then one per `interval_ms`; the next line that
  * passes carries suppressed=N. Embed one per kind of event; zero state is "full bucket". */
 struct log_limit {
-    int64_t  window_start_ms;
+    int64_t window_start_ms;
     uint32_t in_window_count;
     uint32_t suppressed_count;
 };
@@ -79,13 +81,14 @@ struct log_limit {
 bool log_limit_pass(struct log_limit *l, int64_t now_ms, uint32_t *suppressed_count);
 
 /* Says how many lines were held back; ends the fields early when it was none. */
-#define KV_SUPPRESSED(n) ((struct log_field){.key = "suppressed", .kind = (n) > 0 ? LOG_KIND_UINT : LOG_KIND_END, .u = (n)})
+#define KV_SUPPRESSED(n)                                                                                               \
+    ((struct log_field){.key = "suppressed", .kind = (n) > 0 ? LOG_KIND_UINT : LOG_KIND_END, .u = (n)})
 
-#define LOG_LIMITED(limit, now_ms, level, what, ...)                                                         \
-    do {                                                                                                     \
-        uint32_t suppressed_ = 0;                                                                            \
-        if (log_enabled(level) && log_limit_pass((limit), (now_ms), &suppressed_))                           \
-            LOG_AT(level, what, __VA_ARGS__ __VA_OPT__(, ) KV_SUPPRESSED(suppressed_));              \
+#define LOG_LIMITED(limit, now_ms, level, what, ...)                                                                   \
+    do {                                                                                                               \
+        uint32_t suppressed_ = 0;                                                                                      \
+        if (log_enabled(level) && log_limit_pass((limit), (now_ms), &suppressed_))                                     \
+            LOG_AT(level, what, __VA_ARGS__ __VA_OPT__(, ) KV_SUPPRESSED(suppressed_));                                \
     } while (0)
 
 #endif

@@ -16,7 +16,7 @@
 struct loop;
 
 struct loop *loop_create(void);
-void loop_destroy(struct loop **lp); /* all watchers must be finished */
+void loop_destroy(struct loop **lp); /* runs what is still posted; all watchers must be finished */
 void loop_run(struct loop *l);       /* until loop_stop() */
 void loop_stop(struct loop *l);      /* at the end of this pass */
 /* One pass; waits for an event only if `may_wait`. For tests and start-up. */
@@ -57,10 +57,10 @@ bool timer_is_active(const struct timer *t);
 typedef void later_fn(void *arg);
 
 struct later {
-    struct list  link;
+    struct list link;
     struct loop *loop;
-    later_fn    *fn;
-    void        *arg;
+    later_fn *fn;
+    void *arg;
 };
 void later_init(struct later *e, struct loop *l, later_fn *fn, void *arg);
 void later_post(struct later *e); /* no-op when already posted */

@@ -13,22 +13,22 @@ void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull, warn_unused
 void *mem_alloc_array(size_t count, size_t size) __attribute__((malloc, returns_nonnull, warn_unused_result));
 /* Grows or shrinks like realloc(3); new bytes are not zeroed. */
 void *mem_realloc(void *p, size_t size) __attribute__((returns_nonnull, warn_unused_result));
-void  mem_free(void *p);
+void mem_free(void *p);
 char *mem_strdup(const char *s) __attribute__((returns_nonnull, warn_unused_result));
 /* Copies `len` bytes and adds a NUL. */
 char *mem_strndup(const char *s, size_t len) __attribute__((returns_nonnull, warn_unused_result));
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2), returns_nonnull, warn_unused_result));
 /* Overwrites secrets in a way the compiler keeps. */
-void  mem_wipe(void *p, size_t len);
+void mem_wipe(void *p, size_t len);
 
 /* Heap objects with magic: NEW sets it, FREE checks it, clears it and nulls the caller's pointer. */
 #define OBJ_NEW(p, m) ((p) = mem_alloc(sizeof *(p)), (p)->magic = (m))
-#define OBJ_FREE(pp, m)                                                                                      \
-    do {                                                                                                     \
-        CHECK_OBJ(*(pp), m);                                                                                 \
-        (*(pp))->magic = 0;                                                                                  \
-        mem_free(*(pp));                                                                                     \
-        *(pp) = NULL;                                                                                        \
+#define OBJ_FREE(pp, m)                                                                                                \
+    do {                                                                                                               \
+        CHECK_OBJ(*(pp), m);                                                                                           \
+        (*(pp))->magic = 0;                                                                                            \
+        mem_free(*(pp));                                                                                               \
+        *(pp) = NULL;                                                                                                  \
     } while (0)
 
 #endif

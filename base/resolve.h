@@ -20,12 +20,13 @@ typedef void resolve_fn(void *arg, enum err e, const struct addr *addrs, size_t 
 struct resolver *resolver_create(struct loop *l);
 void resolver_destroy(struct resolver **rp); /* cancels what is under way */
 
-/* Asks these name servers ("192.0.2.1:53,[2001:db8::1]:53") instead of the system's; false when the text does not parse. */
+/* Asks these name servers ("192.0.2.1:53,[2001:db8::1]:53") instead of the system's; false when the text does not
+ * parse. */
 bool resolver_set_servers(struct resolver *r, const char *servers);
 
 /* Looks `host` up (numeric addresses answer too) and calls back exactly once, never before this returns,
- * ERR_TIMEOUT after `timeout_ms` at the latest, ERR_RESOLVE when there is no address. The job belongs to the resolver and is
- * gone when the callback returns. */
+ * ERR_TIMEOUT after `timeout_ms` at the latest, ERR_RESOLVE when there is no address. The job belongs to the resolver
+ * and is gone when the callback returns. */
 struct resolve_job *resolve_start(struct resolver *r, const char *host, uint16_t port, int64_t timeout_ms,
                                   resolve_fn *fn, void *arg);
 void resolve_cancel(struct resolve_job **jp); /* no callback after this */

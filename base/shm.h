@@ -8,8 +8,8 @@
 #include "base/err.h"
 
 struct shm {
-    int    fd;
-    void  *base;
+    int fd;
+    void *base;
     size_t size_bytes;
 };
 
@@ -19,7 +19,7 @@ enum err shm_create(struct shm *s, const char *name, size_t size_bytes) MUST_CHE
 enum err shm_attach(struct shm *s, int fd, size_t size_bytes, bool read_only) MUST_CHECK;
 /* Another descriptor of the table that cannot be mapped writable, for its readers; *fd belongs to the caller. */
 enum err shm_reopen_read_only(const struct shm *s, int *fd) MUST_CHECK;
-void     shm_fini(struct shm *s);
+void shm_fini(struct shm *s);
 
 /* A read-only file of `len` bytes, sealed against every change; *fd belongs to the caller. */
 enum err shm_seal_bytes(const char *name, const void *data, size_t len, int *fd) MUST_CHECK;

@@ -22,20 +22,21 @@ enum slot_state { SLOT_STATE_FREE = 0, SLOT_STATE_IN_USE, SLOT_STATE_RETIRED };
 struct slot_row {
     _Atomic uint32_t state;
     _Atomic uint32_t era; /* grows when the row changes its owner: readers of a row reset what they derived from it */
-    char             name[SLOTS_NAME_BYTES];
+    char name[SLOTS_NAME_BYTES];
 };
 
 struct slots {
-    uint32_t        magic;
+    uint32_t magic;
     struct slot_row server[SLOTS_SERVERS];
     struct slot_row route[SLOTS_ROUTES];
 };
 
 void slots_init(struct slots *s); /* supervisor, once, on zeroed shared memory */
 /* The row of `name`, or -1. */
-int  slots_find(const struct slots *s, enum slot_kind kind, const char *name);
-/* Finds or assigns a row; -1 when all rows are in use. *is_new (may be NULL) tells whether its arrays must be cleared. Supervisor only. */
-int  slots_claim(struct slots *s, enum slot_kind kind, const char *name, bool *is_new);
+int slots_find(const struct slots *s, enum slot_kind kind, const char *name);
+/* Finds or assigns a row; -1 when all rows are in use. *is_new (may be NULL) tells whether its arrays must be cleared.
+ * Supervisor only. */
+int slots_claim(struct slots *s, enum slot_kind kind, const char *name, bool *is_new);
 void slots_retire(struct slots *s, enum slot_kind kind, int slot);
 /* Name of a row in use or retired, NULL for a free one. */
 const char *slots_name(const struct slots *s, enum slot_kind kind, int slot);

@@ -14,23 +14,23 @@
 struct addr {
     socklen_t len; /* 0: none */
     union {
-        struct sockaddr     sa;
-        struct sockaddr_in  v4;
+        struct sockaddr sa;
+        struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-        struct sockaddr_un  un;
+        struct sockaddr_un un;
     };
 };
 
 #define ADDR_TEXT_BYTES 128u /* any address as text, with port and NUL */
 
 /* "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock"; numbers only, no names. False when it is none of these. */
-bool        addr_parse(struct addr *a, const char *text);
+bool addr_parse(struct addr *a, const char *text);
 /* From a numeric IP (no brackets) and a port; false when `ip` is not numeric. */
-bool        addr_from_ip(struct addr *a, const char *ip, uint16_t port);
+bool addr_from_ip(struct addr *a, const char *ip, uint16_t port);
 const char *addr_text(const struct addr *a, char *out, size_t cap_bytes);    /* with port; returns `out` */
 const char *addr_ip_text(const struct addr *a, char *out, size_t cap_bytes); /* IP alone; "unix" for local sockets */
-uint16_t    addr_port(const struct addr *a);
-bool        addr_equal(const struct addr *a, const struct addr *b);
+uint16_t addr_port(const struct addr *a);
+bool addr_equal(const struct addr *a, const struct addr *b);
 
 /* An address block; IPv4-mapped IPv6 addresses match IPv4 blocks. */
 struct cidr {
@@ -49,7 +49,7 @@ enum err sock_connect_result(int fd) MUST_CHECK;
 enum err sock_accept(int listen_fd, int *fd, struct addr *peer) MUST_CHECK;
 enum err sock_local_addr(int fd, struct addr *a) MUST_CHECK;
 /* Makes the coming close(2) send RST instead of FIN. */
-void     sock_reset_on_close(int fd);
-void     sock_keepalive(int fd, int idle_s, int interval_s, int count);
+void sock_reset_on_close(int fd);
+void sock_keepalive(int fd, int idle_s, int interval_s, int count);
 
 #endif

@@ -15,6 +15,7 @@
 
 enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE };
 
+/* clang-format off */
 #define STATS_PROCESS_TABLE(X)                                                                               \
     X(STAT_CLIENTS_OPEN,        "client_connections",               STAT_GAUGE,   "Client connections open now") \
     X(STAT_CLIENTS_TOTAL,       "client_connections_accepted_total", STAT_COUNTER, "Client connections accepted") \
@@ -78,13 +79,14 @@ enum closed_by {
 #undef X
     CLOSED_BY_COUNT
 };
+/* clang-format on */
 const char *closed_by_text(enum closed_by by);
 
 #define STATS_CODE_COUNT   24u /* 0: none (no close frame), 1000..1015 one each, then one per thousand */
 #define STATS_STATUS_COUNT 600u
 
 /* Row of a close code: exact for 0 and 1000-1015, else "1xxx".."4xxx", else "other". */
-uint32_t    stats_code_row(uint16_t code);
+uint32_t stats_code_row(uint16_t code);
 const char *stats_code_text(uint32_t row); /* NULL for an unused row */
 
 typedef _Atomic uint64_t stat_cell;
@@ -98,8 +100,8 @@ struct stats_block {
     stat_cell responses[STATS_STATUS_COUNT]; /* answers the gateway itself gave, by HTTP status */
 };
 struct stats {
-    uint32_t           magic;
-    uint32_t           block_count;
+    uint32_t magic;
+    uint32_t block_count;
     struct stats_block block[ROSTER_ROWS];
 };
 
@@ -125,9 +127,9 @@ uint64_t stats_sum_responses(const struct stats *s, uint32_t status);
 
 /* Name, kind and help of each scope's rows, for whoever prints them. */
 struct stat_info {
-    const char    *name;
+    const char *name;
     enum stat_kind kind;
-    const char    *help;
+    const char *help;
 };
 extern const struct stat_info stat_process_info[STAT_PROCESS_COUNT];
 extern const struct stat_info stat_route_info[STAT_ROUTE_COUNT];

@@ -21,51 +21,51 @@ const char *verdict_state_text(enum verdict_state s);
 
 struct verdict { /* a decoded word */
     enum verdict_state state;
-    bool               is_draining;
-    bool               is_forced;   /* an operator said so; probes do not change it */
-    bool               is_degraded;
-    uint8_t            checks_left;
-    uint64_t           generation;
+    bool is_draining;
+    bool is_forced; /* an operator said so; probes do not change it */
+    bool is_degraded;
+    uint8_t checks_left;
+    uint64_t generation;
 };
-uint64_t       verdict_pack(const struct verdict *v);
+uint64_t verdict_pack(const struct verdict *v);
 struct verdict verdict_unpack(uint64_t word);
 
 #define VERDICT_CAUSE_BYTES 96u
-struct verdict_detail { /* crosses processes: fixed size, no pointers */
-    int64_t  since_wall_ms;      /* of the current state; 0: never judged */
-    int64_t  last_probe_wall_ms; /* 0: never */
-    uint32_t latency_us;         /* of the last successful probe */
+struct verdict_detail {         /* crosses processes: fixed size, no pointers */
+    int64_t since_wall_ms;      /* of the current state; 0: never judged */
+    int64_t last_probe_wall_ms; /* 0: never */
+    uint32_t latency_us;        /* of the last successful probe */
     uint32_t successes_in_row;
     uint32_t failures_in_row;
-    char     cause[VERDICT_CAUSE_BYTES]; /* why the last probe failed; "" after a success */
+    char cause[VERDICT_CAUSE_BYTES]; /* why the last probe failed; "" after a success */
 };
 
 #define VERDICT_MAGIC 0x7e2d1c70u
 struct verdict_row {
-    _Atomic uint64_t      word;
-    _Atomic uint32_t      sequence; /* odd while the detail is being written */
-    _Atomic uint32_t      era;      /* era of the slot this was written in (base/slots.h) */
+    _Atomic uint64_t word;
+    _Atomic uint32_t sequence; /* odd while the detail is being written */
+    _Atomic uint32_t era;      /* era of the slot this was written in (base/slots.h) */
     struct verdict_detail detail;
 };
 struct verdict_table {
-    uint32_t           magic;
-    _Atomic int64_t    heartbeat_wall_ms; /* the checker writes it every VERDICT_HEARTBEAT_MS */
+    uint32_t magic;
+    _Atomic int64_t heartbeat_wall_ms;     /* the checker writes it every VERDICT_HEARTBEAT_MS */
     struct verdict_row row[SLOTS_SERVERS]; /* index: slot of kind SLOT_SERVER */
 };
 #define VERDICT_HEARTBEAT_MS       500
 #define VERDICT_HEARTBEAT_STALE_MS 5000
 
-void           verdict_table_init(struct verdict_table *t); /* supervisor, once */
+void verdict_table_init(struct verdict_table *t); /* supervisor, once */
 struct verdict verdict_read(const struct verdict_table *t, int slot);
 /* Copies the detail; false when the writer kept it busy for the bounded number of tries (then *out is zeroed). */
-bool           verdict_read_detail(const struct verdict_table *t, int slot, struct verdict_detail *out);
-bool           verdict_is_stale(const struct verdict_table *t, int64_t wall_ms);
+bool verdict_read_detail(const struct verdict_table *t, int slot, struct verdict_detail *out);
+bool verdict_is_stale(const struct verdict_table *t, int64_t wall_ms);
 /* Checker only. Keeps the generation: it grows when state, draining or forced differ from the stored word. */
-void           verdict_write(struct verdict_table *t, int slot, const struct verdict *v, const struct verdict_detail *d);
-void           verdict_clear(struct verdict_table *t, int slot); /* back to UNKNOWN; the generation grows */
+void verdict_write(struct verdict_table *t, int slot, const struct verdict *v, const struct verdict_detail *d);
+void verdict_clear(struct verdict_table *t, int slot); /* back to UNKNOWN; the generation grows */
 /* Before the first write in `era` of the slot: clears the row when it was written in another era, that is about
  * another server. True when it was kept, as after a restart of the checker. */
-bool           verdict_adopt(struct verdict_table *t, int slot, uint32_t era);
-void           verdict_heartbeat(struct verdict_table *t, int64_t wall_ms);
+bool verdict_adopt(struct verdict_table *t, int slot, uint32_t era);
+void verdict_heartbeat(struct verdict_table *t, int64_t wall_ms);
 
 #endif
