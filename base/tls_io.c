@@ -154,10 +154,11 @@ enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum
     return e == ERR_EOF ? fail(t, ERR_RESET, "closed by the peer") : e;
 }
 
+/* Not SSL_has_pending(): that one also counts the beginning of a record whose rest has not arrived. */
 bool tls_has_pending(const struct tls *t)
 {
     CHECK_OBJ(t, TLS_MAGIC);
-    return SSL_has_pending(t->ssl) == 1;
+    return SSL_pending(t->ssl) > 0;
 }
 
 void tls_shutdown(struct tls *t)

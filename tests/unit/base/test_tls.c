@@ -351,6 +351,32 @@ static void test_bytes_read_in_part_are_pending(void **state)
     tls_ctx_unref(&c);
 }
 
+/* Who reads again while something is pending would turn in circles until the rest of the record arrives. */
+static void test_half_a_record_is_not_pending(void **state)
+{
+    const struct authority *a = *state;
+    struct tls_ctx *c = client_ctx(&(struct tls_client_opts){.ca_pem = a->ca_pem});
+    struct link l;
+    enum tls_want want;
+    char buf[16], *record = NULL;
+    size_t got = 0;
+    link_open(&l, &a->server, c, "edge.test");
+    assert_int_equal(link_handshake(&l), ERR_NONE);
+    BIO *wire = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(l.server, wire);
+    SSL_write(l.server, "hello world", 11);
+    size_t len = (size_t)BIO_get_mem_data(wire, &record);
+    assert_int_equal(write(l.server_fd, record, len / 2), len / 2);
+    assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_AGAIN);
+    assert_int_equal(want, TLS_WANT_READ);
+    assert_false(tls_has_pending(l.client));
+    assert_int_equal(write(l.server_fd, record + len / 2, len - len / 2), len - len / 2);
+    assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_NONE);
+    assert_int_equal(got, 11);
+    link_close(&l);
+    tls_ctx_unref(&c);
+}
+
 static void test_a_good_bye_and_a_cut_are_told_apart(void **state)
 {
     const struct authority *a = *state;
@@ -449,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_a_client_certificate_is_shown_when_asked_for),
         cmocka_unit_test(test_bytes_arrive_whole_in_both_directions),
         cmocka_unit_test(test_bytes_read_in_part_are_pending),
+        cmocka_unit_test(test_half_a_record_is_not_pending),
         cmocka_unit_test(test_a_good_bye_and_a_cut_are_told_apart),
         cmocka_unit_test(test_our_good_bye_reaches_the_server),
         cmocka_unit_test(test_a_peer_that_does_not_speak_tls_fails_the_handshake),
