@@ -31,6 +31,7 @@ tidegate-admin_base  := gateway/report
 tidegate-admin_libs  := -lwebsockets
 tidegatectl_dir      := gateway/ctl
 tidegatectl_base     := base
+tidegatectl_libs     := -ljansson
 region_dir           := tests/region
 region_base          := base
 region_libs          := -lwebsockets -lhiredis
@@ -100,7 +101,7 @@ libs_of  = $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$($(p)_libs))
 own_of   = $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$(call archive,$(1))))
 define UNIT_RULE
 $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call own_of,$(call unit_dir,$(1))) $(call archives_from,$(call base_of,$(call unit_dir,$(1))))
-	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $$@ $$^ -lcmocka $(call libs_of,$(call unit_dir,$(1))) $(LIBS)
+	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $$@ $$^ -lcmocka -ljansson $(call libs_of,$(call unit_dir,$(1))) $(LIBS)
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call UNIT_RULE,$(t))))
 unit: $(UNIT_BIN)

@@ -1,0 +1,129 @@
+/* What `tidegatectl status` makes of the gateway's JSON. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gateway/ctl/render.h"
+
+static void expect_page(const char *json, const char *page)
+{
+    struct strbuf out;
+
+    strbuf_init(&out, 1 << 20);
+    assert_true(render_status(json, strlen(json), &out));
+    assert_string_equal(out.data, page);
+    strbuf_fini(&out);
+}
+
+static void test_a_full_status(void **state)
+{
+    (void)state;
+    expect_page(
+        "{\"status\":\"degraded\",\"reasons\":[\"server web/a is down: reset\"],\"node\":{\"name\":\"fra-1\"},"
+        "\"version\":\"0.1.0\",\"uptime_ms\":97200000,"
+        "\"config\":{\"path\":\"/etc/t.yaml\",\"generation\":3,\"loaded_age_ms\":725000,\"reloads\":2,"
+        "\"reloads_refused\":1},"
+        "\"processes\":[{\"role\":\"worker\",\"index\":0,\"pid\":4711,\"state\":\"ready\",\"uptime_ms\":59000,"
+        "\"restarts\":1,\"conf_generation\":3}],"
+        "\"pools\":[{\"name\":\"web\",\"status\":\"degraded\",\"tier\":\"backup\",\"balance\":\"round-robin\","
+        "\"servers\":[{\"name\":\"a\",\"url\":\"ws://192.0.2.1:80\",\"region\":\"us\",\"tier\":\"primary\","
+        "\"state\":\"down\",\"forced\":false,\"draining\":false,\"since_age_ms\":850,\"connections\":0,"
+        "\"attempts\":12,\"failures\":2,\"latency_us\":1500,\"cause\":\"reset\"},"
+        "{\"name\":\"b\",\"url\":\"ws://192.0.2.2:80\",\"region\":\"eu\",\"tier\":\"backup\",\"state\":\"up\","
+        "\"forced\":true,\"draining\":true,\"since_age_ms\":null,\"connections\":10,\"attempts\":10,\"failures\":0,"
+        "\"latency_us\":20000,\"cause\":null}]}],"
+        "\"routes\":[{\"name\":\"/\",\"pool\":\"web\",\"status\":\"degraded\",\"tier\":\"backup\",\"requests\":22,"
+        "\"ws_connections\":10,\"ws_opened\":20,\"refused\":0}]}",
+        "fra-1: Tidegate 0.1.0, degraded, up 1d 3h\n"
+        "configuration 3 from /etc/t.yaml, loaded 12m 5s ago; 2 reloads, 1 refused\n"
+        "  ! server web/a is down: reset\n"
+        "\n"
+        "PROCESS   PID   STATE  UP   RESTARTS  CONFIG\n"
+        "worker 0  4711  ready  59s  1         3\n"
+        "\n"
+        "pool web: degraded, served by backup, round-robin\n"
+        "  SERVER  TIER     REGION  STATE               SINCE  OPEN  ATTEMPTS  FAILURES  LATENCY  URL                "
+        "CAUSE\n"
+        "  a       primary  us      down                850ms  0     12        2         1.5ms    ws://192.0.2.1:80  "
+        "reset\n"
+        "  b       backup   eu      up forced draining  -      10    10        0         20.0ms   ws://192.0.2.2:80\n"
+        "\n"
+        "ROUTE  POOL  STATUS    TIER    REQUESTS  OPEN  OPENED  REFUSED\n"
+        "/      web   degraded  backup  22        10    20      0\n");
+}
+
+/* Another version may send less, and members of other types. */
+static void test_what_is_missing_shows_as_a_dash(void **state)
+{
+    (void)state;
+    expect_page("{\"processes\":[{}, 7],\"pools\":\"none\",\"reasons\":[null]}",
+                "-: Tidegate -, -, up 0ms\n"
+                "configuration 0 from -, loaded 0ms ago; 0 reloads, 0 refused\n"
+                "  ! -\n"
+                "\n"
+                "PROCESS  PID  STATE  UP  RESTARTS  CONFIG\n"
+                "- 0      -    -      -   -         -\n"
+                "- 0      -    -      -   -         -\n"
+                "\n"
+                "ROUTE  POOL  STATUS  TIER  REQUESTS  OPEN  OPENED  REFUSED\n");
+}
+
+/* Names come from a file and causes from the network: neither may move the cursor. */
+static void test_control_characters_do_not_reach_the_terminal(void **state)
+{
+    struct strbuf out;
+    const char *json =
+        "{\"status\":\"\\u001b[31m\",\"reasons\":[\"a\\r\\u0007b\"],\"routes\":[{\"name\":\"x\\u001b[2Jy\"}]}";
+
+    (void)state;
+    strbuf_init(&out, 1 << 20);
+    assert_true(render_status(json, strlen(json), &out));
+    assert_null(memchr(out.data, '\x1b', out.len));
+    assert_non_null(strstr(out.data, "x?[2Jy"));
+    assert_non_null(strstr(out.data, "! a??b\n"));
+    strbuf_fini(&out);
+}
+
+static void test_columns_count_characters(void **state)
+{
+    (void)state;
+    expect_page("{\"routes\":[{\"name\":\"/é\",\"pool\":\"p\"},{\"name\":\"/abc\",\"pool\":\"p\"}]}",
+                "-: Tidegate -, -, up 0ms\n"
+                "configuration 0 from -, loaded 0ms ago; 0 reloads, 0 refused\n"
+                "\n"
+                "PROCESS  PID  STATE  UP  RESTARTS  CONFIG\n"
+                "\n"
+                "ROUTE  POOL  STATUS  TIER  REQUESTS  OPEN  OPENED  REFUSED\n"
+                "/é     p     -       -     -         -     -       -\n"
+                "/abc   p     -       -     -         -     -       -\n");
+}
+
+static void test_what_is_no_status(void **state)
+{
+    static const char *const texts[] = {"", "{", "[1]", "null", "\"x\"", "{} {}"};
+    struct strbuf out;
+
+    (void)state;
+    strbuf_init(&out, 1 << 20);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        assert_false(render_status(texts[i], strlen(texts[i]), &out));
+    assert_int_equal(out.len, 0);
+    strbuf_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_full_status),
+        cmocka_unit_test(test_what_is_missing_shows_as_a_dash),
+        cmocka_unit_test(test_control_characters_do_not_reach_the_terminal),
+        cmocka_unit_test(test_columns_count_characters),
+        cmocka_unit_test(test_what_is_no_status),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
