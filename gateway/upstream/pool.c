@@ -168,7 +168,7 @@ struct server *pool_pick(struct pool *p, struct pick *k, int64_t now_ms, int64_t
     bool has_usable = false;
     for (size_t i = 0; i < p->server_count; i++) {
         struct server *s = p->servers[i];
-        const struct verdict v = verdict_read(s->env->verdicts, s->slot);
+        const struct verdict v = server_verdict(s);
         look(s, &v, now_ms, wall_ms);
         has_usable |= v.state != VERDICT_DOWN && !is_draining(s);
     }

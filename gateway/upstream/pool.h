@@ -24,15 +24,15 @@
 #include "gateway/upstream/server.h"
 
 /* Why a pick found nothing; the text is for the log. Of several reasons the last in this order is named: it stood in
- * the way of the best chance. */
+ * the way of the best chance ("rest": of those that are not down). */
 /* clang-format off */
 #define PICK_NONE_TABLE(X)                                                                                             \
-    X(PICK_NONE_EMPTY,    "pool_is_empty")     /* no server at all, e.g. the pool was removed by a reload */           \
+    X(PICK_NONE_EMPTY,    "pool_is_empty")         /* no server at all, e.g. the pool was removed by a reload */       \
     X(PICK_NONE_DOWN,     "no_healthy_server")                                                                         \
-    X(PICK_NONE_DRAINING, "all_draining")      /* or of weight 0 */                                                    \
-    X(PICK_NONE_CIRCUIT,  "all_circuits_open")                                                                         \
-    X(PICK_NONE_FULL,     "all_full")          /* max_connections */                                                   \
-    X(PICK_NONE_TRIED,    "all_tried")         /* in this search */
+    X(PICK_NONE_DRAINING, "rest_is_draining")      /* or of weight 0 */                                                \
+    X(PICK_NONE_CIRCUIT,  "rest_has_open_circuit")                                                                     \
+    X(PICK_NONE_FULL,     "rest_is_full")          /* max_connections */                                               \
+    X(PICK_NONE_TRIED,    "all_tried")             /* in this search */
 
 enum pick_none {
     PICK_FOUND = 0,

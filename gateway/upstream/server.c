@@ -198,6 +198,15 @@ void server_tunnel_failed(struct server *s, int64_t now_ms)
     server_nudge(s, now_ms);
 }
 
+struct verdict server_verdict(const struct server *s)
+{
+    CHECK_OBJ(s, SERVER_MAGIC);
+    const struct verdict_row *row = &s->env->verdicts->row[s->slot];
+    if (atomic_load_explicit(&row->era, memory_order_acquire) != s->slot_era)
+        return (struct verdict){.state = VERDICT_UNKNOWN};
+    return verdict_read(s->env->verdicts, s->slot);
+}
+
 uint64_t server_load(struct server *s, int64_t now_ms)
 {
     CHECK_OBJ(s, SERVER_MAGIC);

@@ -100,6 +100,9 @@ void server_tunnel_closed(struct server **sp, struct list *link);
  * checker is nudged. The circuit is about attempts and does not hear of it. Call before server_tunnel_closed(). */
 void server_tunnel_failed(struct server *s, int64_t now_ms);
 
+/* What the checker says; UNKNOWN while its row still speaks of a former owner of the slot. */
+struct verdict server_verdict(const struct server *s);
+
 /* Load of the server over all processes: tunnels open plus attempts under way. The sum over the other processes is made
  * once per `now_ms`. */
 uint64_t server_load(struct server *s, int64_t now_ms);
