@@ -167,6 +167,8 @@ _Noreturn static void become_child(const char *exe, const int sources[HANDED_COU
     int null_fd = open("/dev/null", O_RDONLY);
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
         _exit(EX_OSERR);
+    if (null_fd > STDERR_FILENO)
+        close(null_fd);
     /* What we open is close-on-exec; this is about libraries. A kernel or container may not know the call. */
     (void)close_range(BIRTH_FD_END, ~0u, 0);
 
