@@ -28,103 +28,129 @@ struct conf_file {
 };
 
 struct conf_url {
-    const char      *text; /* as written */
+    const char *text; /* as written */
     enum conf_scheme scheme;
-    const char      *host; /* name or numeric address without brackets */
-    uint16_t         port;
-    const char      *path; /* "" or "/prefix" without trailing slash */
-    bool             is_tls;
+    const char *host; /* name or numeric address without brackets */
+    uint16_t port;
+    const char *path; /* "" or "/prefix" without trailing slash */
+    bool is_tls;
 };
 
 struct conf_check {
     enum conf_check_type type; /* http and websocket use TLS when the server's url does */
-    const char      *path;     /* with query */
-    const char      *host;     /* Host header; "" = the server's */
-    uint16_t         port;     /* 0 = the server's */
-    int64_t          interval_ms;
-    int64_t          timeout_ms;
-    uint32_t         rise, fall;
-    uint32_t         jitter_percent;
-    uint32_t         expect_status_min, expect_status_max; /* http */
-    enum conf_speak  speak;    /* websocket: what to say after the upgrade */
+    const char *path;          /* with query */
+    const char *host;          /* Host header; "" = the server's */
+    uint16_t port;             /* 0 = the server's */
+    int64_t interval_ms;
+    int64_t timeout_ms;
+    uint32_t rise, fall;
+    uint32_t jitter_percent;
+    uint32_t expect_status_min, expect_status_max; /* http */
+    enum conf_speak speak;                         /* websocket: what to say after the upgrade */
 };
 
 struct conf_server_tls {
     struct conf_file ca, cert, key;
-    const char      *server_name; /* "" = the url's host */
-    bool             verify;
+    const char *server_name; /* "" = the url's host */
+    bool verify;
 };
 
 struct conf_server {
-    const char     *name;
-    const char     *slot_name; /* "pool/server" */
+    const char *name;
+    const char *slot_name; /* "pool/server" */
     struct conf_url url;
-    const char     *region;
-    enum conf_tier  tier;
-    uint32_t        weight;
-    uint32_t        max_connections; /* over all workers; 0 = no limit */
-    bool            drain;           /* configured drain: no new tunnels */
+    const char *region;
+    enum conf_tier tier;
+    uint32_t weight;
+    uint32_t max_connections; /* over all workers; 0 = no limit */
+    bool drain;               /* configured drain: no new tunnels */
     struct conf_server_tls tls;
-    struct conf_check      check;    /* the pool's with the server's own keys on top */
+    struct conf_check check; /* the pool's with the server's own keys on top */
 };
 
 struct conf_pool {
-    const char        *name;
-    enum conf_balance  balance;
-    enum conf_hash_of  hash_of;
-    const char        *hash_name; /* header or query parameter */
-    int64_t            connect_timeout_ms; /* TCP and TLS of one attempt */
-    int64_t            upgrade_timeout_ms; /* from request sent to response head, one attempt */
-    int64_t            failover_timeout_ms;
-    uint32_t           max_retries;
-    uint32_t           circuit_failures; /* 0 = no circuit */
-    int64_t            circuit_open_ms;
-    uint32_t           circuit_half_open_count;
-    int64_t            slow_start_ms; /* 0 = off */
-    bool               fail_open;     /* with no healthy server at all, try the unhealthy ones */
+    const char *name;
+    enum conf_balance balance;
+    enum conf_hash_of hash_of;
+    const char *hash_name;      /* header or query parameter */
+    int64_t connect_timeout_ms; /* TCP and TLS of one attempt */
+    int64_t upgrade_timeout_ms; /* from request sent to response head, one attempt */
+    int64_t failover_timeout_ms;
+    uint32_t max_retries;
+    uint32_t circuit_failures; /* 0 = no circuit */
+    int64_t circuit_open_ms;
+    uint32_t circuit_half_open_count;
+    int64_t slow_start_ms; /* 0 = off */
+    bool fail_open;        /* with no healthy server at all, try the unhealthy ones */
     struct conf_server *servers;
-    size_t             server_count;
+    size_t server_count;
 };
 
 struct conf_route {
-    const char        *name;  /* given, or host + path */
-    const char        *host;  /* "" = any; "*.example.com" = one or more labels */
-    const char        *path;  /* prefix on segment borders unless it ends in "/" */
-    size_t             pool;  /* index */
+    const char *name; /* given, or host + path */
+    const char *host; /* "" = any; "*.example.com" = one or more labels */
+    const char *path; /* prefix on segment borders unless it ends in "/" */
+    size_t pool;      /* index */
     enum conf_ws_protocol protocol;
-    int64_t            idle_timeout_ms; /* 0 = none; nothing in either direction */
-    int64_t            max_lifetime_ms; /* 0 = none */
-    uint64_t           max_message_bytes;
-    bool               check_utf8;
-    uint64_t           buffer_bytes;    /* high watermark of each direction */
-    uint32_t           max_connections; /* per worker share is computed; 0 = no limit */
-    uint32_t           max_per_client;  /* per client address; 0 = no limit */
+    int64_t idle_timeout_ms; /* 0 = none; nothing in either direction */
+    int64_t max_lifetime_ms; /* 0 = none */
+    uint64_t max_message_bytes;
+    bool check_utf8;
+    uint64_t buffer_bytes;    /* high watermark of each direction */
+    uint32_t max_connections; /* per worker share is computed; 0 = no limit */
+    uint32_t max_per_client;  /* per client address; 0 = no limit */
 };
 
 struct conf_listen {
     const char *text;
     struct addr addr;
-    int         backlog;
+    int backlog;
 };
 
 struct conf {
     uint32_t magic;
     uint32_t refs;
     const char *path; /* of the file */
-    struct { const char *name; const char *region; } node;
-    uint32_t workers; /* resolved: never 0 */
-    const char *user; /* "" = stay */
+    struct {
+        const char *name;
+        const char *region;
+    } node;
+    uint32_t workers;      /* resolved: never 0 */
+    const char *user;      /* "" = stay */
     const char *state_dir; /* "" = keep no state on disk */
-    struct { enum log_level level; enum log_format format; const char *file; bool access; } log;
-    struct { const char *path; } control;             /* unix socket of tidegatectl; "" = none */
-    struct { const char *text; struct addr addr; } admin; /* text "" = no admin process */
-    struct { const char *path; } health;              /* public health path on the listeners; "" = none */
-    struct { uint32_t connections; uint32_t per_client; int64_t header_timeout_ms; uint32_t header_bytes; } limits;
-    struct { int64_t time_ms; } drain;                /* on QUIT and for what a reload removes */
-    struct cidr *trusted_proxies; size_t trusted_proxy_count;
-    struct conf_listen *listen;   size_t listen_count;
-    struct conf_pool   *pools;    size_t pool_count;
-    struct conf_route  *routes;   size_t route_count; /* in match order: longest path first, hosts before any */
+    struct {
+        enum log_level level;
+        enum log_format format;
+        const char *file;
+        bool access;
+    } log;
+    struct {
+        const char *path;
+    } control; /* unix socket of tidegatectl; "" = none */
+    struct {
+        const char *text;
+        struct addr addr;
+    } admin; /* text "" = no admin process */
+    struct {
+        const char *path;
+    } health; /* public health path on the listeners; "" = none */
+    struct {
+        uint32_t connections;
+        uint32_t per_client;
+        int64_t header_timeout_ms;
+        uint32_t header_bytes;
+    } limits;
+    struct {
+        int64_t time_ms;
+    } drain; /* on QUIT and for what a reload removes */
+    struct cidr *trusted_proxies;
+    size_t trusted_proxy_count;
+    struct conf_listen *listen;
+    size_t listen_count;
+    struct conf_pool *pools;
+    size_t pool_count;
+    struct conf_route *routes;
+    size_t route_count; /* in match order: longest path first, hosts before any */
 };
 
 #define CONF_MAGIC 0xc0f16e5du
@@ -132,7 +158,7 @@ struct conf {
 /* All complaints of one load, ready to print, one per line: `file:line:column: key: what, expected what`. */
 struct conf_errors {
     size_t count;
-    char  *text; /* mem_free */
+    char *text; /* mem_free */
 };
 
 /* Reads, expands ${ENV} and !file, validates everything. NULL with at least one complaint on failure. */
@@ -143,7 +169,7 @@ struct conf *conf_load_text(const char *name, const char *text, size_t len, bool
 void conf_errors_fini(struct conf_errors *e);
 
 struct conf *conf_ref(const struct conf *c);
-void         conf_unref(struct conf **cp);
+void conf_unref(struct conf **cp);
 
 /* The whole effective configuration with every default, as YAML. Secrets are masked. mem_free. */
 char *conf_dump(const struct conf *c);

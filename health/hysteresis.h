@@ -13,7 +13,7 @@
 #include "health/verdict.h"
 
 struct hysteresis {
-    uint32_t rise, fall; /* at least 1 */
+    uint32_t rise, fall;       /* at least 1 */
     enum verdict_state probed; /* what the probes say */
     enum verdict_state forced; /* what the operator says; VERDICT_UNKNOWN: nothing */
     uint32_t successes_in_row;
@@ -32,10 +32,10 @@ bool hysteresis_result(struct hysteresis *h, bool is_success, int64_t now_ms);
 bool hysteresis_force(struct hysteresis *h, enum verdict_state state, int64_t now_ms);
 
 enum verdict_state hysteresis_state(const struct hysteresis *h); /* the one to show */
-bool               hysteresis_is_forced(const struct hysteresis *h);
+bool hysteresis_is_forced(const struct hysteresis *h);
 /* Results the state still withstands: 0 when it may flip with the next one. Forced: 255, no result flips it. */
-uint8_t            hysteresis_checks_left(const struct hysteresis *h);
+uint8_t hysteresis_checks_left(const struct hysteresis *h);
 /* True when results contradict the state but are not enough yet, or nothing is known: worth asking again soon. */
-bool               hysteresis_is_undecided(const struct hysteresis *h);
+bool hysteresis_is_undecided(const struct hysteresis *h);
 
 #endif
