@@ -1,0 +1,191 @@
+/* Routing by host, path and query: what matches, and what must not be let near the routes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gateway/http/target.h"
+
+static struct h1_view view(const char *text)
+{
+    return (struct h1_view){.data = text, .len = text != NULL ? strlen(text) : 0};
+}
+
+static void paths_that_mean_one_thing_only(void **state)
+{
+    static const struct {
+        const char *path;
+        bool is_safe;
+    } rows[] = {
+        {"/", true},
+        {"/a/b", true},
+        {"/a//b", true},
+        {"/.well-known/x", true},
+        {"/a..b/..c/d..", true},
+        {"/...", true},
+        {"/a;b=../c", true},
+        {"/%2Fa", true},
+        {"/a%20b%25", true},
+        {"/caf%C3%A9", true},
+        {"*", true},
+        {"/..", false},
+        {"/../a", false},
+        {"/a/../b", false},
+        {"/a/..", false},
+        {"/a/./b", false},
+        {"/a/.", false},
+        {"/%2e%2e/a", false},
+        {"/%2E./a", false},
+        {"/a/.%2e", false},
+        {"/a/..%2fb", false},
+        {"/a%2f..%2fb", false},
+        {"/a%2F../b", false},
+        {"/a\\..\\b", false},
+        {"/a/..%5cb", false},
+        {"/a/..;/b", false},
+        {"/a/..;x=y/b", false},
+        {"/a/..;", false},
+        {"/a%00b", false},
+        {"/a%0d%0ab", false},
+        {"/a%7f", false},
+        {"/a%", false},
+        {"/a%2", false},
+        {"/a%zz", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (target_path_is_safe(view(rows[i].path)) != rows[i].is_safe)
+            fail_msg("%s", rows[i].path);
+    }
+}
+
+static void prefixes_match_on_segment_borders(void **state)
+{
+    static const struct {
+        const char *prefix, *path;
+        bool matches;
+    } rows[] = {
+        {"/", "/", true},
+        {"/", "/a/b", true},
+        {"/", "*", false},
+        {"/a", "/a", true},
+        {"/a", "/a/", true},
+        {"/a", "/a/b", true},
+        {"/a", "/ab", false},
+        {"/a", "/A", false},
+        {"/a", "/", false},
+        {"/a/", "/a/", true},
+        {"/a/", "/a/b", true},
+        {"/a/", "/a", false},
+        {"/a/", "/ab", false},
+        {"/admin", "/%61dmin", true}, /* an escape is no way around a route */
+        {"/admin", "/%61dmin%2Fx", false},
+        {"/a/", "/a%2Fb", false},
+        {"/a b", "/a%20b/c", true},
+        {"/a%20b", "/a%20b", true},
+        {"/a%2fb", "/a%2Fb", true},
+        {"/a%2fb", "/a/b", false},
+        {"/socket/websocket", "/socket/websocket", true},
+        {"/socket/websocket", "/socket/websocke", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (target_matches_prefix(view(rows[i].path), rows[i].prefix) != rows[i].matches)
+            fail_msg("prefix %s, path %s", rows[i].prefix, rows[i].path);
+    }
+}
+
+static void hosts_match_without_case_port_and_dot(void **state)
+{
+    static const struct {
+        const char *pattern, *authority;
+        bool matches;
+    } rows[] = {
+        {"", "a.example.com", true},
+        {"", NULL, true},
+        {"a.example.com", "a.example.com", true},
+        {"a.example.com", "A.Example.COM:8443", true},
+        {"A.example.com", "a.example.com", true},
+        {"a.example.com", "a.example.com.", true},
+        {"a.example.com", "a.example.com.:80", true},
+        {"a.example.com", "b.a.example.com", false},
+        {"a.example.com", "xa.example.com", false},
+        {"a.example.com", NULL, false},
+        {"*.example.com", "a.example.com", true},
+        {"*.example.com", "a.b.example.com:80", true},
+        {"*.example.com", "example.com", false},
+        {"*.example.com", ".example.com", false},
+        {"*.example.com", "badexample.com", false},
+        {"*.example.com", "a.example.com.evil", false},
+        {"[::1]", "[::1]:8080", true},
+        {"[::1]", "[::2]:8080", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (target_matches_host(view(rows[i].authority), rows[i].pattern) != rows[i].matches)
+            fail_msg("pattern %s, authority %s", rows[i].pattern,
+                     rows[i].authority != NULL ? rows[i].authority : "none");
+    }
+}
+
+static void query_values_are_found_and_decoded(void **state)
+{
+    static const struct {
+        const char *query, *name, *value; /* value NULL: not there */
+    } rows[] = {
+        {"a=1&b=2", "a", "1"},
+        {"a=1&b=2", "b", "2"},
+        {"a=1&a=2", "a", "1"},
+        {"a=1", "c", NULL},
+        {"ab=1", "a", NULL},
+        {"a=1", "ab", NULL},
+        {"a", "a", ""},
+        {"a=", "a", ""},
+        {"&&a=x&", "a", "x"},
+        {"=x&a=y", "a", "y"},
+        {"a=b=c", "a", "b=c"},
+        {"a=%41%2fb", "a", "A/b"},
+        {"a=x+y%2B", "a", "x y+"},
+        {"%61=x", "a", "x"},
+        {"a+b=x", "a b", "x"},
+        {"a=%zz%", "a", "%zz%"},
+        {"topic=realtime%3Apublic", "topic", "realtime:public"},
+        {NULL, "a", NULL},
+        {"", "a", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char out[64] = {0};
+        const ptrdiff_t len = target_query_value(view(rows[i].query), rows[i].name, out, sizeof out);
+        if (len != (rows[i].value != NULL ? (ptrdiff_t)strlen(rows[i].value) : -1))
+            fail_msg("query %s, name %s: length %td", rows[i].query, rows[i].name, len);
+        if (rows[i].value != NULL)
+            assert_string_equal(out, rows[i].value);
+    }
+}
+
+static void a_long_query_value_is_cut_but_measured(void **state)
+{
+    char out[4] = "....";
+
+    (void)state;
+    assert_int_equal(target_query_value(view("a=0123456789"), "a", out, 3), 10);
+    assert_memory_equal(out, "012.", 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths_that_mean_one_thing_only),         cmocka_unit_test(prefixes_match_on_segment_borders),
+        cmocka_unit_test(hosts_match_without_case_port_and_dot),  cmocka_unit_test(query_values_are_found_and_decoded),
+        cmocka_unit_test(a_long_query_value_is_cut_but_measured),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
