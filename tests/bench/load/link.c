@@ -1,0 +1,285 @@
+/* One WebSocket connection of the load tester: connect, upgrade, messages and their echoes, close. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "gateway/http/h1.h"
+#include "gateway/http/upgrade.h"
+#include "gateway/ws/frame.h"
+#include "gateway/ws/mask.h"
+#include "tests/bench/load/load.h"
+#include "tests/bench/load/net.h"
+
+#define HEAD_MAX_BYTES 8192u
+
+static void set_state(struct load *l, struct link *k, enum link_state to)
+{
+    l->count[k->state]--;
+    k->state = to;
+    l->count[to]++;
+}
+
+static void watch(struct load *l, struct link *k, int op, bool wants_write)
+{
+    struct epoll_event ev = {.events = EPOLLIN | (wants_write ? EPOLLOUT : 0u), .data.ptr = k};
+    if (epoll_ctl(l->epoll_fd, op, k->fd, &ev) != 0)
+        result_error(l->result, "epoll_ctl", strerror(errno));
+    k->wants_write = wants_write;
+}
+
+void link_drop(struct load *l, struct link *k)
+{
+    if (k->state == LINK_NONE)
+        return;
+    close(k->fd);
+    k->fd = -1;
+    mem_free(k->head);
+    k->head = NULL;
+    k->head_len = 0;
+    set_state(l, k, LINK_NONE);
+}
+
+static void gone(struct load *l, struct link *k, const char *what, const char *detail)
+{
+    const bool was_open = k->state >= LINK_IDLE;
+    const bool in_order = k->state == LINK_CLOSING && k->is_closed;
+    if (!in_order)
+        result_error(l->result, what, detail);
+    link_drop(l, k);
+    load_on_gone(l, k, was_open, in_order);
+}
+
+void link_on_timeout(struct load *l, struct link *k)
+{
+    static const char *const waited_for[LINK_STATE_COUNT] = {
+        [LINK_CONNECTING] = "connect", [LINK_UPGRADING] = "upgrade", [LINK_WAITING] = "echo", [LINK_CLOSING] = "close"};
+    gone(l, k, "timeout", waited_for[k->state] != NULL ? waited_for[k->state] : "nothing");
+}
+
+void link_open(struct load *l, struct link *k)
+{
+    const uint32_t sources = l->options->source_count;
+    k->fd = net_connect(&l->options->address, sources == 0 ? 0 : 1 + k->number % sources);
+    k->since_ns = net_now_ns();
+    k->message_count = k->sent_bytes = k->got_bytes = 0;
+    k->is_closed = false;
+    if (k->fd < 0) {
+        result_error(l->result, "connect", strerror(errno));
+        load_on_gone(l, k, false, false);
+        return;
+    }
+    set_state(l, k, LINK_CONNECTING);
+    watch(l, k, EPOLL_CTL_ADD, true);
+}
+
+/* ---- upgrade ---- */
+
+static void on_connected(struct load *l, struct link *k)
+{
+    int why = 0;
+    socklen_t len = sizeof why;
+    if (getsockopt(k->fd, SOL_SOCKET, SO_ERROR, &why, &len) != 0 || why != 0) {
+        gone(l, k, "connect", strerror(why));
+        return;
+    }
+    /* a fresh socket takes a few hundred bytes at once */
+    if (send(k->fd, l->request, l->request_len, MSG_NOSIGNAL) != (ssize_t)l->request_len) {
+        gone(l, k, "request", strerror(errno));
+        return;
+    }
+    set_state(l, k, LINK_UPGRADING);
+    watch(l, k, EPOLL_CTL_MOD, false);
+}
+
+static void keep_head(struct load *l, struct link *k, const uint8_t *data, size_t len)
+{
+    if (k->head_len + len > HEAD_MAX_BYTES) {
+        gone(l, k, "upgrade", "response head too long");
+        return;
+    }
+    k->head = mem_realloc(k->head, HEAD_MAX_BYTES);
+    memcpy(k->head + k->head_len, data, len);
+    k->head_len += (uint32_t)len;
+}
+
+static void on_head(struct load *l, struct link *k, const struct h1_head *head)
+{
+    char detail[64];
+    char accept[UPGRADE_ACCEPT_BYTES];
+    if (head->status != 101) {
+        (void)snprintf(detail, sizeof detail, "status %u", head->status);
+        gone(l, k, "upgrade", detail);
+        return;
+    }
+    upgrade_accept_key((struct h1_view){"dGlkZWdhdGUtYmVuY2gtMQ==", 24}, accept);
+    if (!h1_view_is(h1_value(head, "sec-websocket-accept"), accept)) {
+        gone(l, k, "upgrade", "wrong accept key");
+        return;
+    }
+    mem_free(k->head);
+    k->head = NULL;
+    k->head_len = 0;
+    set_state(l, k, LINK_IDLE);
+    load_on_open(l, k);
+}
+
+static void on_upgrade_bytes(struct load *l, struct link *k, const uint8_t *data, size_t len)
+{
+    static const struct h1_limits limits = H1_LIMITS_DEFAULT;
+    if (k->head_len > 0) {
+        keep_head(l, k, data, len);
+        if (k->state == LINK_NONE)
+            return;
+        data = (const uint8_t *)k->head;
+        len = k->head_len;
+    }
+    struct h1_head head;
+    struct h1_scan scan = {0};
+    switch (h1_parse_response(&head, &scan, data, len, &limits)) {
+    case H1_BAD:
+        gone(l, k, "upgrade", head.error_reason);
+        return;
+    case H1_MORE:
+        if (k->head_len == 0)
+            keep_head(l, k, data, len);
+        return;
+    case H1_DONE:
+        if (head.head_bytes != len)
+            gone(l, k, "upgrade", "bytes behind the response that nobody asked for");
+        else
+            on_head(l, k, &head);
+        return;
+    }
+}
+
+/* ---- messages ---- */
+
+static void send_on(struct load *l, struct link *k)
+{
+    while (k->sent_bytes < l->message_len) {
+        const ssize_t n = send(k->fd, l->message + k->sent_bytes, l->message_len - k->sent_bytes, MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0) {
+            gone(l, k, "send", strerror(errno));
+            return;
+        }
+        k->sent_bytes += (uint32_t)n;
+    }
+    const bool wants_write = k->sent_bytes < l->message_len;
+    if (wants_write != k->wants_write)
+        watch(l, k, EPOLL_CTL_MOD, wants_write);
+}
+
+void link_send(struct load *l, struct link *k)
+{
+    k->since_ns = net_now_ns();
+    k->sent_bytes = k->got_bytes = 0;
+    set_state(l, k, LINK_WAITING);
+    send_on(l, k);
+}
+
+void link_say_goodbye(struct load *l, struct link *k)
+{
+    /* masked with a key of zero; code 1000 */
+    static const uint8_t frame[] = {0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8};
+    k->since_ns = net_now_ns();
+    set_state(l, k, LINK_CLOSING);
+    if (send(k->fd, frame, sizeof frame, MSG_NOSIGNAL) != (ssize_t)sizeof frame)
+        gone(l, k, "send", strerror(errno));
+}
+
+/* A frame that is not the echo. Control frames are short; one in pieces is not worth a buffer here and counts as
+ * nonsense. Returns how many bytes it took, 0 when the link is gone. */
+static size_t on_control(struct load *l, struct link *k, const uint8_t *data, size_t len)
+{
+    char detail[64];
+    const size_t frame_len = len < 2 ? 2 : 2u + (data[1] & 0x7fu);
+    if (len < frame_len || (data[1] & 0x80) != 0 || data[0] < 0x88 || data[0] > 0x8a) {
+        (void)snprintf(detail, sizeof detail, "%02x %02x of %zu bytes", data[0], len > 1 ? data[1] : 0, len);
+        gone(l, k, "not the echo", detail);
+        return 0;
+    }
+    if (data[0] == 0x8a)
+        return frame_len;
+    if (data[0] == 0x88) {
+        k->is_closed = true;
+        if (k->state == LINK_CLOSING)
+            return frame_len;
+        (void)snprintf(detail, sizeof detail, "code %d", frame_len < 4 ? 1005 : data[2] << 8 | data[3]);
+        gone(l, k, "closed by the peer", detail);
+        return 0;
+    }
+    uint8_t pong[6 + WS_CONTROL_BYTES];
+    static const uint8_t key[4] = {0x37, 0xfa, 0x21, 0x3d};
+    const size_t head_len = ws_header_build(pong, WS_OPCODE_PONG, frame_len - 2, key);
+    ws_mask_copy(pong + head_len, data + 2, frame_len - 2, key, 0);
+    if (send(k->fd, pong, head_len + frame_len - 2, MSG_NOSIGNAL) < 0) {
+        gone(l, k, "send", strerror(errno));
+        return 0;
+    }
+    return frame_len;
+}
+
+/* Takes what belongs to the echo; 0 when the link is gone. */
+static size_t on_echo(struct load *l, struct link *k, const uint8_t *data, size_t len)
+{
+    size_t take = l->echo_len - k->got_bytes;
+    if (take > len)
+        take = len;
+    if (memcmp(data, l->echo + k->got_bytes, take) != 0) {
+        if (k->got_bytes == 0)
+            return on_control(l, k, data, len);
+        gone(l, k, "not the echo", "payload differs");
+        return 0;
+    }
+    k->got_bytes += (uint32_t)take;
+    if (k->got_bytes < l->echo_len)
+        return take;
+    k->message_count++;
+    set_state(l, k, LINK_IDLE);
+    load_on_reply(l, k, net_now_ns() - k->since_ns);
+    return k->state == LINK_NONE ? 0 : take;
+}
+
+static void on_bytes(struct load *l, struct link *k, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        const size_t taken = k->state == LINK_WAITING ? on_echo(l, k, data, len) : on_control(l, k, data, len);
+        if (taken == 0)
+            return;
+        data += taken;
+        len -= taken;
+    }
+}
+
+static void on_readable(struct load *l, struct link *k)
+{
+    const ssize_t n = recv(k->fd, l->scratch, sizeof l->scratch, 0);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n < 0)
+        gone(l, k, "receive", strerror(errno));
+    else if (n == 0)
+        gone(l, k, k->state == LINK_UPGRADING ? "upgrade" : "connection", "ended by the peer");
+    else if (k->state == LINK_UPGRADING)
+        on_upgrade_bytes(l, k, l->scratch, (size_t)n);
+    else
+        on_bytes(l, k, l->scratch, (size_t)n);
+}
+
+void link_on_events(struct load *l, struct link *k, uint32_t events)
+{
+    if (k->state == LINK_CONNECTING) {
+        on_connected(l, k);
+        return;
+    }
+    if ((events & EPOLLOUT) != 0 && k->state == LINK_WAITING)
+        send_on(l, k);
+    if ((events & ~(uint32_t)EPOLLOUT) != 0 && k->state != LINK_NONE)
+        on_readable(l, k);
+}

@@ -1,0 +1,288 @@
+/* The course of a run: phases, pacing, patience.
+ *
+ * Each phase ends for certain: opening because every handshake has a time limit, measuring by the clock or the number
+ * of messages, a hold by the clock or the end of stdin, the last words by the same time limit. */
+#include "tests/bench/load/load.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "gateway/ws/frame.h"
+#include "gateway/ws/mask.h"
+#include "tests/bench/load/net.h"
+
+#define EVENTS_PER_PASS 512
+#define TICK_MS         20
+#define NS_PER_MS       1000000
+
+static uint32_t opening_count(const struct load *l)
+{
+    return l->count[LINK_CONNECTING] + l->count[LINK_UPGRADING];
+}
+
+static void set_phase(struct load *l, enum phase to)
+{
+    l->phase = to;
+    l->phase_since_ns = l->now_ns = net_now_ns();
+}
+
+static bool is_phase_over(const struct load *l, int64_t length_ms)
+{
+    return l->now_ns - l->phase_since_ns >= length_ms * NS_PER_MS;
+}
+
+/* ---- what is sent and what must come back ---- */
+
+static void build_request(struct load *l)
+{
+    l->request = mem_printf("GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            "Sec-WebSocket-Key: dGlkZWdhdGUtYmVuY2gtMQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+                            l->options->path, l->options->authority);
+    l->request_len = (uint32_t)strlen(l->request);
+}
+
+static void build_message(struct load *l)
+{
+    static const uint8_t key[4] = {0x9c, 0x1f, 0x53, 0xe2};
+    const uint32_t size = l->options->size_bytes;
+    uint8_t header[WS_HEADER_BYTES];
+
+    l->echo = mem_alloc(size + WS_HEADER_BYTES);
+    uint32_t header_len = (uint32_t)ws_header_build(header, WS_OPCODE_TEXT, size, NULL);
+    memcpy(l->echo, header, header_len);
+    for (uint32_t i = 0; i < size; i++)
+        l->echo[header_len + i] = (uint8_t)('a' + i % 26);
+    l->echo_len = header_len + size;
+
+    const uint8_t *payload = l->echo + header_len;
+    l->message = mem_alloc(size + WS_HEADER_BYTES);
+    header_len = (uint32_t)ws_header_build(header, WS_OPCODE_TEXT, size, key);
+    memcpy(l->message, header, header_len);
+    ws_mask_copy(l->message + header_len, payload, size, key, 0);
+    l->message_len = header_len + size;
+}
+
+/* ---- what links tell ---- */
+
+void load_on_open(struct load *l, struct link *k)
+{
+    l->result->opened++;
+    histogram_add(&l->result->handshake, (uint64_t)(net_now_ns() - k->since_ns));
+    if (l->options->mode == MODE_CHURN)
+        link_send(l, k);
+}
+
+void load_on_reply(struct load *l, struct link *k, int64_t took_ns)
+{
+    if (l->phase == PHASE_MEASURE) {
+        l->result->round_trips++;
+        histogram_add(&l->result->latency, (uint64_t)took_ns);
+    }
+    if (l->options->mode == MODE_CHURN) {
+        link_say_goodbye(l, k);
+        return;
+    }
+    if (l->options->mode == MODE_HOLD) {
+        l->result->alive++;
+        return;
+    }
+    const uint32_t messages = l->options->messages;
+    if (l->phase == PHASE_WARM_UP || (l->phase == PHASE_MEASURE && (messages == 0 || k->message_count < messages)))
+        link_send(l, k);
+}
+
+void load_on_gone(struct load *l, struct link *k, bool was_open, bool in_order)
+{
+    (void)k; /* churn opens it again in its own time */
+    if (in_order)
+        l->result->cycles += l->phase == PHASE_MEASURE;
+    else if (was_open)
+        l->result->dropped++;
+    else
+        l->result->failed++;
+}
+
+/* ---- phases ---- */
+
+static void open_more(struct load *l)
+{
+    const struct options *o = l->options;
+    while (l->next_link < o->connections && opening_count(l) < o->opening_count) {
+        if (o->rate > 0 && (double)l->next_link > (double)o->rate * (double)(net_now_ns() - l->start_ns) / 1e9)
+            return;
+        link_open(l, &l->links[l->next_link++]);
+    }
+}
+
+static void send_on_all(struct load *l)
+{
+    for (uint32_t i = 0; i < l->options->connections; i++) {
+        if (l->links[i].state == LINK_IDLE)
+            link_send(l, &l->links[i]);
+    }
+}
+
+static void begin_hold(struct load *l)
+{
+    set_phase(l, PHASE_HOLD);
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
+    /* a file cannot be watched; then the clock alone ends the hold */
+    l->has_input = epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &ev) == 0;
+    printf("open=%u\n", l->count[LINK_IDLE]);
+    (void)fflush(stdout);
+}
+
+static void step_opening(struct load *l)
+{
+    open_more(l);
+    if (l->next_link < l->options->connections || opening_count(l) > 0)
+        return;
+    l->result->open_ns = net_now_ns() - l->start_ns;
+    if (l->options->mode == MODE_HOLD) {
+        begin_hold(l);
+        return;
+    }
+    set_phase(l, l->options->warm_up_ms > 0 ? PHASE_WARM_UP : PHASE_MEASURE);
+    send_on_all(l);
+}
+
+static void step_measure(struct load *l)
+{
+    const bool is_counted = l->options->messages > 0;
+    const bool has_any = l->count[LINK_NONE] < l->options->connections;
+    if (has_any && (is_counted ? l->count[LINK_WAITING] > 0 : !is_phase_over(l, l->options->time_ms)))
+        return;
+    l->result->measured_ns = net_now_ns() - l->phase_since_ns;
+    set_phase(l, PHASE_LAST_WORDS);
+}
+
+static void step_churn(struct load *l)
+{
+    /* a server that refuses everything would be asked a hundred thousand times a second */
+    const uint64_t failures = l->result->failed + l->result->dropped;
+    if (is_phase_over(l, l->options->time_ms) || failures > 1000) {
+        l->result->measured_ns = net_now_ns() - l->phase_since_ns;
+        l->result->open_ns = l->result->measured_ns;
+        set_phase(l, PHASE_LAST_WORDS);
+        return;
+    }
+    for (uint32_t i = 0; i < l->options->connections && opening_count(l) < l->options->opening_count; i++) {
+        if (l->links[i].state == LINK_NONE)
+            link_open(l, &l->links[i]);
+    }
+}
+
+static void end_hold(struct load *l)
+{
+    if (l->has_input)
+        (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
+    l->result->measured_ns = net_now_ns() - l->phase_since_ns;
+    set_phase(l, PHASE_LAST_WORDS);
+    send_on_all(l);
+}
+
+static void step(struct load *l)
+{
+    switch (l->phase) {
+    case PHASE_OPENING:
+        step_opening(l);
+        return;
+    case PHASE_WARM_UP:
+        if (is_phase_over(l, l->options->warm_up_ms))
+            set_phase(l, PHASE_MEASURE);
+        return;
+    case PHASE_MEASURE:
+        if (l->options->mode == MODE_CHURN)
+            step_churn(l);
+        else
+            step_measure(l);
+        return;
+    case PHASE_HOLD:
+        if (is_phase_over(l, l->options->time_ms))
+            end_hold(l);
+        return;
+    case PHASE_LAST_WORDS:
+        if (opening_count(l) + l->count[LINK_WAITING] + l->count[LINK_CLOSING] == 0)
+            set_phase(l, PHASE_DONE);
+        return;
+    case PHASE_DONE:
+        return;
+    }
+}
+
+static void lose_patience(struct load *l)
+{
+    for (uint32_t i = 0; i < l->options->connections; i++) {
+        struct link *k = &l->links[i];
+        if (k->state != LINK_NONE && k->state != LINK_IDLE && l->now_ns - k->since_ns > LINK_PATIENCE_NS)
+            link_on_timeout(l, k);
+    }
+}
+
+static void on_input(struct load *l)
+{
+    char ignored[256];
+    if (l->phase == PHASE_HOLD && read(STDIN_FILENO, ignored, sizeof ignored) <= 0)
+        end_hold(l);
+}
+
+static void run(struct load *l)
+{
+    struct epoll_event events[EVENTS_PER_PASS];
+    int64_t looked_ns = l->now_ns;
+    while (l->phase != PHASE_DONE) {
+        const int n = epoll_wait(l->epoll_fd, events, EVENTS_PER_PASS, TICK_MS);
+        for (int i = 0; i < n; i++) {
+            struct link *k = events[i].data.ptr;
+            if (k == NULL)
+                on_input(l);
+            else if (k->state != LINK_NONE)
+                link_on_events(l, k, events[i].events);
+        }
+        l->now_ns = net_now_ns();
+        step(l);
+        if (l->now_ns - looked_ns > 1000 * (int64_t)NS_PER_MS) {
+            looked_ns = l->now_ns;
+            lose_patience(l);
+        }
+    }
+}
+
+bool load_run(const struct options *o, struct result *r)
+{
+    if (net_raise_fd_limit() < o->connections + 16u) {
+        fprintf(stderr, "tidegate-bench: %u connections need as many descriptors: raise `ulimit -n`\n", o->connections);
+        return false;
+    }
+    struct load *l = mem_alloc(sizeof *l);
+    l->options = o;
+    l->result = r;
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll_fd < 0) {
+        perror("tidegate-bench: epoll");
+        mem_free(l);
+        return false;
+    }
+    l->links = mem_alloc_array(o->connections, sizeof *l->links);
+    for (uint32_t i = 0; i < o->connections; i++)
+        l->links[i].number = i;
+    l->count[LINK_NONE] = o->connections;
+    build_request(l);
+    build_message(l);
+    set_phase(l, o->mode == MODE_CHURN ? PHASE_MEASURE : PHASE_OPENING);
+    l->start_ns = l->now_ns;
+    step(l);
+    run(l);
+    for (uint32_t i = 0; i < o->connections; i++)
+        link_drop(l, &l->links[i]);
+    close(l->epoll_fd);
+    mem_free(l->request);
+    mem_free(l->message);
+    mem_free(l->echo);
+    mem_free(l->links);
+    mem_free(l);
+    return true;
+}

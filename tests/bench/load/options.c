@@ -1,0 +1,121 @@
+/* Options, as one table: name, where the number goes, its bounds. */
+#include "tests/bench/load/options.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct number_option {
+    const char *name;
+    size_t offset;
+    bool is_time; /* given in seconds, kept in int64_t milliseconds */
+    double min, max;
+    const char *help;
+};
+
+#define COUNT(field) offsetof(struct options, field), false
+#define TIME(field)  offsetof(struct options, field), true
+static const struct number_option number_options[] = {
+    {"--connections", COUNT(connections), 1, 200000, "how many (default 100)"},
+    {"--messages", COUNT(messages), 0, 1e9, "round trips per connection, instead of --seconds"},
+    {"--seconds", TIME(time_ms), 0.1, 3600, "length of the measured part; in hold mode the longest hold (default 5)"},
+    {"--warm-up", TIME(warm_up_ms), 0, 60, "seconds of echo before measuring begins (default 0)"},
+    {"--size", COUNT(size_bytes), 1, 1 << 20, "payload bytes of a message (default 128)"},
+    {"--rate", COUNT(rate), 0, 1e6, "connections opened per second (default 0: as fast as they are accepted)"},
+    {"--opening", COUNT(opening_count), 1, 10000, "handshakes under way at a time (default 128)"},
+    {"--sources", COUNT(source_count), 0, 200, "client addresses 127.0.0.1.. to use in turn (default 0: no choice)"},
+};
+#define NUMBER_OPTION_COUNT (sizeof number_options / sizeof number_options[0])
+
+static const struct {
+    const char *name, *help;
+} modes[MODE_COUNT] = {
+    [MODE_SERVE] = {"serve", NULL},
+    [MODE_ECHO] = {"echo", "ping-pong: one message in flight per connection (default)"},
+    [MODE_HOLD] = {"hold", "open all, print `open=N`, hold idle until stdin ends, then one message each"},
+    [MODE_CHURN] = {"churn", "each connection: open, one message, close, again"},
+};
+
+static bool usage(const char *what, const char *which)
+{
+    if (what != NULL)
+        fprintf(stderr, "tidegate-bench: %s: %s\n", what, which);
+    fprintf(stderr, "usage: tidegate-bench --serve IP:PORT\n"
+                    "       tidegate-bench --connect IP:PORT [--path /x] [--mode MODE] [--json] [options]\n");
+    for (size_t i = MODE_ECHO; i < MODE_COUNT; i++)
+        fprintf(stderr, "  --mode %-14s %s\n", modes[i].name, modes[i].help);
+    for (size_t i = 0; i < NUMBER_OPTION_COUNT; i++)
+        fprintf(stderr, "  %-21s %s\n", number_options[i].name, number_options[i].help);
+    return false;
+}
+
+static bool set_number(struct options *o, const struct number_option *n, const char *text)
+{
+    char *end;
+    const double value = strtod(text, &end);
+    if (*text == '\0' || *end != '\0' || !(value >= n->min && value <= n->max)) {
+        fprintf(stderr, "tidegate-bench: %s takes a number from %g to %g\n", n->name, n->min, n->max);
+        return false;
+    }
+    void *field = (char *)o + n->offset;
+    if (n->is_time)
+        *(int64_t *)field = (int64_t)(value * 1000);
+    else
+        *(uint32_t *)field = (uint32_t)value;
+    return true;
+}
+
+static bool set_mode(struct options *o, const char *text)
+{
+    for (enum mode m = MODE_ECHO; m < MODE_COUNT; m++) {
+        if (strcmp(modes[m].name, text) == 0) {
+            o->mode = m;
+            return true;
+        }
+    }
+    return usage("no such mode", text);
+}
+
+static bool set_address(struct options *o, const char *text)
+{
+    o->authority = text;
+    return addr_parse(&o->address, text) || usage("not an address with port", text);
+}
+
+static bool set_one(struct options *o, const char *name, const char *value)
+{
+    for (size_t i = 0; i < NUMBER_OPTION_COUNT; i++) {
+        if (strcmp(name, number_options[i].name) == 0)
+            return set_number(o, &number_options[i], value);
+    }
+    if (strcmp(name, "--mode") == 0)
+        return set_mode(o, value);
+    if (strcmp(name, "--path") == 0) {
+        o->path = value;
+        return true;
+    }
+    if (strcmp(name, "--serve") == 0)
+        o->mode = MODE_SERVE;
+    else if (strcmp(name, "--connect") != 0)
+        return usage("unknown option", name);
+    return set_address(o, value);
+}
+
+bool options_parse(struct options *o, int argc, char **argv)
+{
+    *o = (struct options){
+        .mode = MODE_ECHO, .path = "/", .connections = 100, .time_ms = 5000, .size_bytes = 128, .opening_count = 128};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            o->is_json = true;
+            continue;
+        }
+        if (i + 1 == argc)
+            return usage("needs a value, or is unknown", argv[i]);
+        if (!set_one(o, argv[i], argv[i + 1]))
+            return false;
+        i++;
+    }
+    return o->authority != NULL || usage("missing", "--serve or --connect");
+}

@@ -1,0 +1,29 @@
+/* What a run found, and how it is printed. */
+#ifndef TESTS_BENCH_LOAD_RESULT_H
+#define TESTS_BENCH_LOAD_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/bench/load/histogram.h"
+
+struct result {
+    uint64_t opened;      /* handshakes completed */
+    uint64_t failed;      /* connections or handshakes that did not succeed */
+    uint64_t dropped;     /* connections lost, or found silent or talking nonsense, after they were open */
+    uint64_t alive;       /* hold: still there and echoing at the end */
+    uint64_t cycles;      /* churn: connections opened, used and closed in good order */
+    uint64_t round_trips; /* in the measured part */
+    int64_t open_ns;      /* from the first connect until all were open */
+    int64_t measured_ns;  /* length of the measured part */
+    char first_error[160];
+    struct histogram latency;
+    struct histogram handshake;
+};
+
+/* Keeps the first one. */
+void result_error(struct result *r, const char *what, const char *detail);
+/* One line on stdout: key=value pairs, or a JSON object. */
+void result_print(const struct result *r, bool is_json);
+
+#endif
