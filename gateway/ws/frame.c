@@ -157,7 +157,6 @@ static void begin_payload(struct ws_walk *w)
     const uint8_t opcode = opcode_of(w);
     w->phase = 0;
     if (opcode == WS_OPCODE_CLOSE) {
-        w->close_code = 0;
         w->text = (struct utf8){0};
     } else if (!is_control(w)) {
         if (opcode != WS_OPCODE_CONTINUATION) {

@@ -195,6 +195,7 @@ static void extensions_and_trailers_are_bounded(void **state)
     assert_true(is_refused("5;", H1_BODY_EXTENSION_BYTES + 1));
     assert_false(is_refused("0\r\n", H1_BODY_TRAILER_BYTES));
     assert_true(is_refused("0\r\n", H1_BODY_TRAILER_BYTES + 1));
+    assert_false(is_refused("0;extension\r\n", H1_BODY_TRAILER_BYTES)); /* each counts by itself */
 }
 
 static void extensions_are_bounded_over_all_chunks(void **state)

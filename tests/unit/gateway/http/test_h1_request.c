@@ -107,6 +107,7 @@ static const struct {
     {"host list", 400, "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 0},
     {"host IPv6", 0, "GET / HTTP/1.1\r\nHost: [2001:db8::1]:80\r\n\r\n", 0},
     {"host IPv6 not closed", 400, "GET / HTTP/1.1\r\nHost: [2001:db8::1\r\n\r\n", 0},
+    {"host IPv6 without an address", 400, "GET / HTTP/1.1\r\nHost: []\r\n\r\n", 0},
     {"host IPv6 with letters", 400, "GET / HTTP/1.1\r\nHost: [::xyz]\r\n\r\n", 0},
     {"host IPv6 with something behind", 400, "GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", 0},
 
@@ -184,6 +185,26 @@ static void what_can_never_be_a_head_is_refused_at_once(void **state)
         const size_t len = strlen(beginnings[i]);
         assert_int_equal(parse(&h, beginnings[i], len - 1), H1_MORE);
         assert_int_equal(parse(&h, beginnings[i], len), H1_BAD);
+    }
+}
+
+static void the_log_learns_which_trick_it_was(void **state)
+{
+    static const struct {
+        const char *head, *reason;
+    } tricks[] = {
+        {"GET / HTTP/1.1\nHost: a\r\n\r\n", "line feed without carriage return"},
+        {GET "X: a\rb\r\n\r\n", "carriage return alone"},
+        {GET "X: a\r\n b\r\n\r\n", "folded line"},
+        {GET "X : a\r\n\r\n", "bad field name"},
+        {POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "both content length and transfer encoding"},
+    };
+    struct h1_head h;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof tricks / sizeof tricks[0]; i++) {
+        assert_int_equal(parse(&h, tricks[i].head, strlen(tricks[i].head)), H1_BAD);
+        assert_string_equal(h.error_reason, tricks[i].reason);
     }
 }
 
@@ -346,6 +367,21 @@ static void limits_are_exact(void **state)
     }
 }
 
+/* Long before it fills the room for a whole head. */
+static void an_endless_request_line_is_refused_early(void **state)
+{
+    static const struct h1_limits narrow = {.head_bytes = 16384, .target_bytes = 100, .field_count = 10};
+    struct h1_scan scan = {0};
+    struct h1_head h;
+    char text[200];
+
+    (void)state;
+    memset(text, 'a', sizeof text);
+    assert_int_equal(h1_parse_request(&h, &scan, (uint8_t *)text, 100, &narrow), H1_MORE);
+    assert_int_equal(h1_parse_request(&h, &scan, (uint8_t *)text, sizeof text, &narrow), H1_BAD);
+    assert_int_equal(h.error_status, 414);
+}
+
 /* A reader with a buffer of head_bytes must never be told to read more when it is full. */
 static void a_full_buffer_is_never_asked_for_more(void **state)
 {
@@ -412,12 +448,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_head_is_accepted_or_refused),
         cmocka_unit_test(what_can_never_be_a_head_is_refused_at_once),
+        cmocka_unit_test(the_log_learns_which_trick_it_was),
         cmocka_unit_test(a_head_is_views_into_the_bytes),
         cmocka_unit_test(an_absolute_target_overrides_host),
         cmocka_unit_test(options_for_the_whole_server),
         cmocka_unit_test(what_the_fields_say_about_the_connection),
         cmocka_unit_test(a_second_request_behind_it_is_left_alone),
         cmocka_unit_test(limits_are_exact),
+        cmocka_unit_test(an_endless_request_line_is_refused_early),
         cmocka_unit_test(a_full_buffer_is_never_asked_for_more),
         cmocka_unit_test(the_bytes_may_move_between_calls),
         cmocka_unit_test(lists_are_taken_apart),
