@@ -231,7 +231,7 @@ void forward_response(struct strbuf *out, const struct h1_head *response, bool k
         strbuf_puts(out, "Transfer-Encoding: chunked\r\n");
     if (r->status == 101)
         strbuf_puts(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    else if (!keep_alive)
+    else if (!keep_alive && r->status >= 200)
         strbuf_puts(out, "Connection: close\r\n");
     if (request_id.data != NULL && h1_find(r, "x-request-id") == NULL)
         add_line(out, "X-Request-Id", request_id);

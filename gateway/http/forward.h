@@ -38,8 +38,9 @@ struct h1_view forward_request_id(const struct h1_head *request, bool is_trusted
 void forward_request(struct strbuf *out, const struct h1_head *request, const struct forward *f);
 
 /* Adds the server's head for the client to `out`. A 101 keeps its upgrade. Framing fields stay as they are: the body
- * follows byte for byte. `keep_alive` false adds Connection: close. `request_id` (data NULL: none) is added unless the
- * server sent one. Look at out->failed afterwards. */
+ * follows byte for byte, so `keep_alive` must be false for a body that ends with the connection. False adds Connection:
+ * close to final answers. `request_id` (data NULL: none) is added unless the server sent one. Look at out->failed
+ * afterwards. */
 void forward_response(struct strbuf *out, const struct h1_head *response, bool keep_alive, struct h1_view request_id);
 
 #endif

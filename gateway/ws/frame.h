@@ -60,9 +60,10 @@ struct ws_seen {
     bool is_torn;       /* WS_VERDICT_BAD: the offending frame began in an earlier call, so part of it is out
                            and the receiver can only be cut off */
     uint16_t code;      /* CLOSED: the frame's code, 1005 when it has none; BAD: the code to close with */
-    uint8_t reason_len; /* CLOSED: of `reason`, unmasked, without NUL. A close frame that came in pieces gives */
-    char reason[WS_CLOSE_REASON_BYTES]; /* only the part that came in the last of them */
-    const char *error;                  /* BAD: a few static words for the log and the close reason */
+    uint8_t reason_len; /* CLOSED */
+    /* CLOSED: the reason, unmasked, without NUL; of a close frame in pieces only what came in the last of them. */
+    char reason[WS_CLOSE_REASON_BYTES];
+    const char *error; /* BAD: a few static words for the log and the close reason */
 };
 
 /* `max_message_bytes` bounds a message over all its frames (0: no bound); more is answered with 1009. */

@@ -262,6 +262,13 @@ static void a_refusal_goes_back_with_its_framing(void **state)
                    "HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\nConnection: close\r\nX-Request-Id: id-1\r\n\r\n");
 }
 
+static void an_interim_answer_says_nothing_about_the_connection(void **state)
+{
+    (void)state;
+    check_response("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", false,
+                   "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Request-Id: id-1\r\n\r\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_request_id_is_taken_from_trusted_peers_when_sane),
         cmocka_unit_test(an_accepted_upgrade_goes_back),
         cmocka_unit_test(a_refusal_goes_back_with_its_framing),
+        cmocka_unit_test(an_interim_answer_says_nothing_about_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
