@@ -1,0 +1,165 @@
+'use strict';
+// The benchmarks. Rounds are interleaved - every program once, then every program again - so that whatever else the machine
+// does hits all of them alike; what is printed is the median of the rounds.
+const os = require('node:os');
+const { parseArgs } = require('node:util');
+const { Stage } = require('./lib/stage.js');
+const processes = require('./lib/process.js');
+const { peers, isThere } = require('./lib/peers.js');
+const { median, print, integer, ratio } = require('./lib/table.js');
+
+const ECHO_CONNECTIONS = 500;
+const ECHO_BYTES = 128;
+const MANY_CONNECTIONS = 10000;
+
+const fdLimit = () => {
+  const line = /^Max open files\s+(\d+)/m.exec(require('node:fs').readFileSync('/proc/self/limits', 'utf8'));
+  return Number(line[1]);
+};
+
+// Runs `measure(peer)` for every peer in every round; name -> list of findings.
+async function rounds(started, count, what, measure) {
+  const found = new Map(started.map(({ name }) => [name, []]));
+  for (let round = 0; round < count; round++) {
+    for (let i = 0; i < started.length; i++) {
+      const peer = started[(i + round) % started.length];
+      const result = await measure(peer);
+      if (result.failed > 0 || result.dropped > 0)
+        console.error(`${what}: ${peer.name}: failed=${result.failed} dropped=${result.dropped} ${result.first_error}`);
+      found.get(peer.name).push(result);
+    }
+    console.error(`${what}: round ${round + 1} of ${count}`);
+  }
+  return found;
+}
+
+function compare(title, found, key, extra) {
+  const value = (name) => median(found.get(name).map((r) => r[key]));
+  const base = (name) => (found.has(name) ? value(name) : 0);
+  const rows = [...found.keys()].map((name) => [
+    peers[name].title,
+    integer(value(name)),
+    ratio(value(name), base('nginx')),
+    ratio(value(name), base('raw')),
+    ...extra.map(([, field, format]) => format(median(found.get(name).map((r) => r[field])))),
+  ]);
+  print(title, ['', 'per second', 'of nginx', 'of plain relay', ...extra.map(([head]) => head)], rows);
+}
+
+const milliseconds = (us) => (us / 1000).toFixed(2);
+
+// ---- the four benchmarks ----
+
+async function echo(stage, names, options) {
+  const started = [];
+  for (const name of names) started.push(await stage.start(name, 1, ECHO_CONNECTIONS + 100));
+  const found = await rounds(started, options.rounds, 'echo', ({ port }) =>
+    stage.load(port, [
+      '--connections', ECHO_CONNECTIONS, '--size', ECHO_BYTES, '--warm-up', 1, '--seconds', options.seconds,
+    ]));
+  for (const { child } of started) await processes.stop(child);
+  compare(
+    `WebSocket echo, ${ECHO_BYTES} bytes, ${ECHO_CONNECTIONS} connections with one message in flight each, one worker: round trips`,
+    found, 'round_trips_per_second',
+    [['p50 ms', 'latency_p50_us', milliseconds], ['p99 ms', 'latency_p99_us', milliseconds]],
+  );
+}
+
+async function churn(stage, names, options) {
+  const started = [];
+  for (const name of names) started.push(await stage.start(name, 1, 2000));
+  const found = await rounds(started, options.rounds, 'churn', ({ port }) =>
+    stage.load(port, ['--mode', 'churn', '--connections', 100, '--sources', 20, '--seconds', options.seconds]));
+  for (const { child } of started) await processes.stop(child);
+  compare(
+    'WebSocket connections: opened, one message, closed with the closing handshake; 100 at a time, one worker',
+    found, 'cycles_per_second',
+    [['handshake p50 ms', 'handshake_p50_us', milliseconds], ['p99 ms', 'handshake_p99_us', milliseconds]],
+  );
+}
+
+async function memory(stage, names) {
+  // the tightest program holds both ends of every connection in one process
+  const connections = Math.min(MANY_CONNECTIONS, Math.floor((fdLimit() - 2000) / 2));
+  const rows = [];
+  for (const name of names.filter((n) => peers[n].maxWorkers !== 1)) {
+    const { child, port } = await stage.start(name, 2, connections + 500);
+    await stage.load(port, ['--connections', 100, '--messages', 10]); // everything once, so that code is paged in
+    const empty = await processes.settledPssBytes(child.pid);
+    const result = await stage.hold(port, ['--connections', connections], () => processes.settledPssBytes(child.pid));
+    await processes.stop(child);
+    console.error(`memory: ${name}: alive=${result.alive} dropped=${result.dropped} failed=${result.failed} ${result.first_error}`);
+    rows.push([
+      peers[name].title,
+      (empty / 1048576).toFixed(1),
+      (result.inspected / 1048576).toFixed(1),
+      integer((result.inspected - empty) / result.opened),
+      `${integer(result.alive)} of ${integer(connections)}`,
+    ]);
+  }
+  print(
+    `Memory of idle relayed WebSockets, two workers, ${integer(connections)} connections (PSS of all processes; without the kernel's socket buffers)`,
+    ['', 'MiB without', 'MiB with', 'bytes per connection', 'alive at the end'], rows,
+  );
+}
+
+async function many(stage, names) {
+  const rows = [];
+  for (const name of names) {
+    const { maxWorkers = 2, isOneProcess = false, title } = peers[name];
+    const descriptors = 2 * MANY_CONNECTIONS + 2000;
+    if (isOneProcess && descriptors > fdLimit()) {
+      console.error(`many: ${name}: left out, it needs ${descriptors} descriptors in one process, and ${fdLimit()} are allowed`);
+      continue;
+    }
+    if (maxWorkers === 1) continue;
+    const { child, port } = await stage.start(name, 2, MANY_CONNECTIONS + 500);
+    const result = await stage.hold(port, ['--connections', MANY_CONNECTIONS, '--sources', 4], async () => null);
+    await processes.stop(child);
+    if (result.first_error !== '') console.error(`many: ${name}: ${result.first_error}`);
+    rows.push([
+      title, integer(result.opened), integer(result.failed), integer(result.dropped), integer(result.alive),
+      result.open_seconds.toFixed(2), integer(result.opened_per_second),
+    ]);
+  }
+  print(
+    `${integer(MANY_CONNECTIONS)} WebSockets through one gateway, two workers: all opened, then one echo each`,
+    ['', 'opened', 'failed', 'dropped', 'echoed', 'seconds to open', 'opened per second'], rows,
+  );
+}
+
+const benchmarks = { echo, churn, memory, many };
+
+async function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '4' },
+      peers: { type: 'string', default: Object.keys(peers).join(',') },
+    },
+  });
+  const chosen = positionals.length > 0 ? positionals : Object.keys(benchmarks);
+  const names = values.peers.split(',');
+  for (const name of [...chosen.filter((b) => !(b in benchmarks)), ...names.filter((n) => !(n in peers))])
+    throw new Error(`no such benchmark or peer: ${name}`);
+  for (const name of names.filter((n) => !isThere(n))) console.error(`${name} is not built and is left out`);
+  if (os.cpus().length < 2) throw new Error('two cores are needed: one for the proxy, one for load and backend');
+
+  const stage = await Stage.open();
+  const onSignal = () => stage.close().then(() => process.exit(130));
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  try {
+    console.log(`${os.cpus()[0].model}, ${os.cpus().length} cores, Linux ${os.release()}`);
+    for (const name of chosen)
+      await benchmarks[name](stage, names.filter(isThere), { rounds: Number(values.rounds), seconds: Number(values.seconds) });
+  } finally {
+    await stage.close();
+  }
+}
+
+main().catch((error) => {
+  console.error(`bench: ${error.message}`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,113 @@
+'use strict';
+// Child processes of a benchmark: started on given cores, awaited until they listen, measured, and stopped for certain.
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const net = require('node:net');
+
+const running = new Set();
+
+// Starts `command`, pinned to `cores` ("0", "0,1"; null: anywhere). Its stderr is kept for the case that it fails.
+function start(command, args, { cores = null, cwd, stdin = 'ignore' } = {}) {
+  const [file, argv] = cores === null ? [command, args] : ['taskset', ['-c', cores, command, ...args]];
+  const child = spawn(file, argv, { cwd, stdio: [stdin, 'pipe', 'pipe'] });
+  child.label = command;
+  child.errors = '';
+  child.stderr.on('data', (data) => {
+    child.errors = (child.errors + data).slice(-4000);
+  });
+  child.gone = new Promise((resolve) => {
+    child.on('exit', (code, signal) => resolve({ code, signal }));
+    child.on('error', (error) => {
+      child.errors += error.message;
+      resolve({ code: -1 });
+    });
+  });
+  running.add(child);
+  child.gone.then(() => running.delete(child));
+  return child;
+}
+
+// Stops a process: asks, and after two seconds no longer asks.
+async function stop(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 2000);
+  await child.gone;
+  clearTimeout(timer);
+}
+
+async function stopAll() {
+  await Promise.all([...running].map(stop));
+}
+
+// A port nobody listens on at the moment.
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function canConnect(port) {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1');
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function untilListening(child, port, timeoutMs = 10000) {
+  const end = Date.now() + timeoutMs;
+  for (;;) {
+    if (await canConnect(port)) return;
+    if (child.exitCode !== null || Date.now() > end)
+      throw new Error(`${child.label} does not listen on port ${port}\n${child.errors}`);
+    await pause(20);
+  }
+}
+
+// The process and all its descendants.
+function family(pid) {
+  const pids = [pid];
+  for (let i = 0; i < pids.length; i++) {
+    for (const task of fs.readdirSync(`/proc/${pids[i]}/task`)) {
+      const children = fs.readFileSync(`/proc/${pids[i]}/task/${task}/children`, 'utf8').trim();
+      if (children !== '') pids.push(...children.split(' ').map(Number));
+    }
+  }
+  return pids;
+}
+
+// Proportional set size of the family in bytes: private pages, and its share of the shared ones. What the kernel holds for
+// sockets is not in it.
+function pssBytes(pid) {
+  let sum = 0;
+  for (const one of family(pid)) {
+    const rollup = fs.readFileSync(`/proc/${one}/smaps_rollup`, 'utf8');
+    sum += Number(/^Pss:\s+(\d+) kB/m.exec(rollup)[1]) * 1024;
+  }
+  return sum;
+}
+
+// The same once it holds still: two readings within one percent of each other, or the last one after five seconds.
+async function settledPssBytes(pid) {
+  let before = pssBytes(pid);
+  for (let i = 0; i < 20; i++) {
+    await pause(250);
+    const now = pssBytes(pid);
+    if (Math.abs(now - before) <= before / 100) return now;
+    before = now;
+  }
+  return before;
+}
+
+module.exports = { start, stop, stopAll, freePort, untilListening, pssBytes, settledPssBytes };
