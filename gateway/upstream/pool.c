@@ -175,9 +175,10 @@ struct server *pool_pick(struct pool *p, struct pick *k, int64_t now_ms, int64_t
 
     /* Fail-open replaces the verdicts only when they leave nothing at all; a server that is up but was just tried in
      * vain is no reason to bother one that is down. */
-    k->is_fail_open = p->pool_conf->fail_open && !has_usable && p->server_count > 0;
+    const bool fail_open = p->pool_conf->fail_open && !has_usable;
     k->none = PICK_NONE_EMPTY;
-    struct server *s = pick_in_tiers(p, k, k->is_fail_open, &k->none, now_ms);
+    struct server *s = pick_in_tiers(p, k, fail_open, &k->none, now_ms);
+    k->is_fail_open = fail_open && s != NULL;
     if (s == NULL)
         return NULL;
     k->none = PICK_FOUND;

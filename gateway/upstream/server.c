@@ -54,7 +54,8 @@ struct server *server_create(const struct server_env *env, const struct conf *c,
     s->slot = slot;
     s->slot_era = atomic_load_explicit(&env->slots->server[slot].era, memory_order_relaxed);
     s->name_hash = balance_key(cs->slot_name, strlen(cs->slot_name));
-    s->others_at_ms = -1;
+    s->others_at_ms = -SERVER_LOAD_AGE_MS;
+    s->nudged_at_ms = -SERVER_NUDGE_INTERVAL_MS;
     list_init(&s->tunnels);
     return s;
 }
@@ -211,7 +212,7 @@ uint64_t server_load(struct server *s, int64_t now_ms)
 {
     CHECK_OBJ(s, SERVER_MAGIC);
     const uint64_t own = stat_get(&s->env->block->server[s->slot][STAT_SERVER_OPEN]);
-    if (s->others_at_ms != now_ms) {
+    if (now_ms - s->others_at_ms >= SERVER_LOAD_AGE_MS) {
         s->others_open = stats_sum_server(s->env->stats, s->slot, STAT_SERVER_OPEN) - own;
         s->others_at_ms = now_ms;
     }
@@ -221,9 +222,8 @@ uint64_t server_load(struct server *s, int64_t now_ms)
 void server_nudge(struct server *s, int64_t now_ms)
 {
     CHECK_OBJ(s, SERVER_MAGIC);
-    if (s->env->nudge_fd < 0 || (s->has_nudged && now_ms - s->nudged_at_ms < SERVER_NUDGE_INTERVAL_MS))
+    if (s->env->nudge_fd < 0 || now_ms - s->nudged_at_ms < SERVER_NUDGE_INTERVAL_MS)
         return;
-    s->has_nudged = true;
     s->nudged_at_ms = now_ms;
     /* A full eventfd is one nobody has read yet: the nudge is already on its way. */
     const uint64_t one = 1;

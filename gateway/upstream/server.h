@@ -66,9 +66,8 @@ struct server {
     struct ramp ramp;        /* slow start */
     int64_t turn;            /* smooth weighted round-robin */
     uint64_t others_open;    /* gauge of the other processes ... */
-    int64_t others_at_ms;    /* ... as of this time; -1: never */
+    int64_t others_at_ms;    /* ... as of this time */
     int64_t nudged_at_ms;
-    bool has_nudged;
     uint32_t attempt_count; /* under way in this process */
 
     /* written by server_tunnel_opened() and _closed(); the worker walks the list */
@@ -103,8 +102,10 @@ void server_tunnel_failed(struct server *s, int64_t now_ms);
 /* What the checker says; UNKNOWN while its row still speaks of a former owner of the slot. */
 struct verdict server_verdict(const struct server *s);
 
-/* Load of the server over all processes: tunnels open plus attempts under way. The sum over the other processes is made
- * once per `now_ms`. */
+/* Load of the server over all processes: tunnels open plus attempts under way. Of this process it is exact; the sum
+ * over the others, which touches a cache line of each of them, is up to SERVER_LOAD_AGE_MS old. So max_connections may
+ * be exceeded by what several workers begin within that time. */
+#define SERVER_LOAD_AGE_MS 5
 uint64_t server_load(struct server *s, int64_t now_ms);
 
 /* Wakes the checker by a write to the eventfd, at most once per SERVER_NUDGE_INTERVAL_MS and server. */
