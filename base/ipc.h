@@ -22,8 +22,8 @@ struct msg_empty    { uint8_t unused; };
 
 /*    id                 payload             from        meaning */
 #define IPC_TABLE(X)                                                                                         \
-    X(MSG_LISTENER,      struct msg_listener, "super",   "accept here as well (fd)")                         \
-    X(MSG_CONF,          struct msg_conf,     "super",   "take this configuration (fd); listeners not named since the last one are gone") \
+    X(MSG_LISTENER,      struct msg_listener, "super",   "accept here as well (fd), once the next MSG_CONF is taken") \
+    X(MSG_CONF,          struct msg_conf,     "super",   "take this configuration (fd); the law is below") \
     X(MSG_CONF_ACK,      struct msg_conf_ack, "child",   "configuration taken, or why not; the first one means ready") \
     X(MSG_DRAIN,         struct msg_drain,    "super",   "drain, then exit")                                 \
     X(MSG_STOP,          struct msg_empty,    "super",   "say good-bye to clients and exit now")             \
@@ -39,6 +39,12 @@ enum ipc_type {
 };
 /* clang-format on */
 const char *ipc_type_text(enum ipc_type t);
+
+/* The law of listeners. Before a MSG_CONF the supervisor sends a MSG_LISTENER for every address of that configuration
+ * whose socket the child does not have yet. A child that takes the configuration accepts on those too, closes the
+ * sockets whose address the configuration does not name, and keeps the others. A child that refuses it closes what
+ * came with it and keeps all it had. The admin process, which has one socket, gets it with every configuration; it
+ * replaces the one before. */
 
 struct ipc;
 /* `payload` is borrowed for the call and has the table's size; `fd` is -1 or now belongs to the callee. */
