@@ -1,0 +1,45 @@
+/* One client on one topic. Two kinds are played: a stock Phoenix channel, on which any event is passed on to everybody,
+ * and a Supabase Realtime one (its join has a `config`), with broadcast and presence events. */
+#ifndef REGION_CHANNEL_H
+#define REGION_CHANNEL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "tests/region/hub.h"
+#include "tests/region/wire.h"
+
+#define CHANNEL_MAGIC     0x4e61c408u
+#define CHANNEL_KEY_BYTES 128u
+
+struct socket;
+
+struct channel {
+    uint32_t magic;
+    struct socket *socket;
+    struct topic *topic;
+    struct list in_socket;
+    struct list in_topic;
+    json_t *join_ref;
+    bool is_supabase;
+    bool wants_self;
+    bool wants_ack;
+    bool wants_presence;
+    char key[CHANNEL_KEY_BYTES]; /* presence key */
+};
+
+/* On the topic from here on. `payload` is the join's. NULL when the hub has no room. */
+struct channel *channel_create(struct socket *s, const struct frame *join);
+/* Leaves the topic, and presence with it; says nothing to the client. */
+void channel_destroy(struct channel **cp);
+enum wire_form channel_form(const struct channel *c);
+
+/* What the join's reply says; new reference. */
+json_t *channel_join_response(const struct channel *c, const struct frame *join);
+/* After the reply: the state of presence, if it was asked for. */
+void channel_greet(struct channel *c);
+/* An event other than join and leave. True when the channel has crashed (on request) and is to be destroyed. */
+bool channel_take(struct channel *c, const struct frame *f);
+
+#endif

@@ -1,0 +1,201 @@
+/* The order of frames is Phoenix's: a join on a topic already joined is answered first and closes the old channel
+ * after, and a leave is answered before its phx_close. */
+#include "tests/region/socket.h"
+
+#include <string.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "tests/region/channel.h"
+#include "tests/region/client.h"
+#include "tests/region/region.h"
+
+#define SOCKET_MAGIC 0x4e615009u
+
+struct socket {
+    uint32_t magic;
+    enum wire_vsn vsn;
+    struct client *client;
+    struct list channels;
+    size_t channel_count;
+};
+
+struct socket *socket_create(struct client *c)
+{
+    struct socket *s;
+    char vsn[16];
+
+    CHECK_OBJ(c, CLIENT_MAGIC);
+    OBJ_NEW(s, SOCKET_MAGIC);
+    head_query(&c->head, "vsn", vsn, sizeof(vsn));
+    s->vsn = strncmp(vsn, "2.", 2) == 0 ? WIRE_V2 : WIRE_V1;
+    s->client = c;
+    list_init(&s->channels);
+    return s;
+}
+
+static void drop_channel(struct socket *s, struct channel *c)
+{
+    s->channel_count--;
+    channel_destroy(&c);
+}
+
+void socket_destroy(struct socket **sp)
+{
+    CHECK_OBJ(*sp, SOCKET_MAGIC);
+    LIST_EACH (it, &(*sp)->channels)
+        drop_channel(*sp, LIST_ENTRY(it, struct channel, in_socket));
+    OBJ_FREE(sp, SOCKET_MAGIC);
+}
+
+struct region *socket_region(const struct socket *s)
+{
+    CHECK_OBJ(s, SOCKET_MAGIC);
+    return s->client->region;
+}
+
+enum wire_vsn socket_vsn(const struct socket *s)
+{
+    CHECK_OBJ(s, SOCKET_MAGIC);
+    return s->vsn;
+}
+
+void socket_send(struct socket *s, const void *bytes, size_t len, bool is_binary)
+{
+    CHECK_OBJ(s, SOCKET_MAGIC);
+    client_send(s->client, bytes, len, is_binary);
+}
+
+void socket_push(struct socket *s, const json_t *join_ref, const json_t *ref, const char *topic, const char *event,
+                 json_t *take_payload)
+{
+    char *payload = json_dumps(take_payload, JSON_COMPACT | JSON_ENCODE_ANY);
+    struct strbuf out;
+
+    CHECK_OBJ(s, SOCKET_MAGIC);
+    ASSERT(payload != NULL);
+    strbuf_init(&out, CLIENT_QUEUE_MAX_BYTES);
+    wire_write(&out, s->vsn, join_ref, ref, topic, event, payload, strlen(payload));
+    if (!out.failed)
+        client_send(s->client, out.data, out.len, false);
+    strbuf_fini(&out);
+    mem_free(payload);
+    json_decref(take_payload);
+}
+
+void socket_reply(struct socket *s, const json_t *join_ref, const json_t *ref, const char *topic, const char *status,
+                  json_t *take_response)
+{
+    socket_push(s, join_ref, ref, topic, "phx_reply",
+                json_pack("{s:s, s:o}", "status", status, "response", take_response));
+}
+
+static struct channel *find_channel(struct socket *s, const char *topic)
+{
+    LIST_EACH (it, &s->channels) {
+        struct channel *c = LIST_ENTRY(it, struct channel, in_socket);
+
+        if (strcmp(c->topic->name, topic) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+/* NULL: welcome. */
+static const char *join_refusal(struct socket *s, const struct frame *f)
+{
+    const char *wanted = json_string_value(json_object_get(f->payload, "refuse"));
+    const char *knob = knobs_text(&socket_region(s)->knobs, KNOB_JOIN_ERROR);
+
+    if (knob[0] != '\0')
+        return knob;
+    if (wanted != NULL)
+        return wanted;
+    if (s->channel_count >= SOCKET_CHANNELS_MAX)
+        return "too many channels joined";
+    return NULL;
+}
+
+static void on_join(struct socket *s, const struct frame *f)
+{
+    struct channel *old = find_channel(s, f->topic);
+    const char *refusal = join_refusal(s, f);
+    struct channel *c = refusal == NULL ? channel_create(s, f) : NULL;
+
+    if (c == NULL) {
+        socket_reply(s, f->join_ref, f->ref, f->topic, "error",
+                     json_pack("{s:s}", "reason", refusal != NULL ? refusal : "too many topics"));
+        return;
+    }
+    list_append(&s->channels, &c->in_socket);
+    s->channel_count++;
+    socket_reply(s, c->join_ref, f->ref, f->topic, "ok", channel_join_response(c, f));
+    if (old != NULL) {
+        socket_push(s, old->join_ref, old->join_ref, f->topic, "phx_close", json_object());
+        drop_channel(s, old);
+    }
+    channel_greet(c);
+}
+
+static void on_leave(struct socket *s, const struct frame *f)
+{
+    struct channel *c = find_channel(s, f->topic);
+
+    /* A leave that names another join is stale; Phoenix does not even answer it. */
+    if (c != NULL && !json_is_null(f->join_ref) && !json_equal(f->join_ref, c->join_ref))
+        return;
+    socket_reply(s, f->join_ref, f->ref, f->topic, "ok", json_object());
+    if (c == NULL)
+        return;
+    socket_push(s, c->join_ref, c->join_ref, f->topic, "phx_close", json_object());
+    drop_channel(s, c);
+}
+
+static void on_push(struct socket *s, const struct frame *f)
+{
+    struct channel *c = find_channel(s, f->topic);
+
+    if (c == NULL)
+        socket_reply(s, NULL, f->ref, f->topic, "error", json_pack("{s:s}", "reason", "unmatched topic"));
+    else if (channel_take(c, f))
+        drop_channel(s, c);
+}
+
+/* A user broadcast that calls itself JSON and is not would spoil the text frames of everybody else. */
+static bool is_sound(const struct frame *f)
+{
+    json_t *j;
+
+    if (f->user_event == NULL || !f->user_is_json)
+        return true;
+    j = json_loadb((const char *)f->user_bytes, f->user_len, JSON_DECODE_ANY, NULL);
+    json_decref(j);
+    return j != NULL;
+}
+
+void socket_take(struct socket *s, const void *bytes, size_t len, bool is_binary)
+{
+    struct frame f;
+
+    CHECK_OBJ(s, SOCKET_MAGIC);
+    if (knobs_number(&socket_region(s)->knobs, KNOB_HANG) == HANG_REPLY)
+        return;
+    if (frame_read(&f, s->vsn, bytes, len, is_binary) != ERR_NONE) {
+        LOG_DEBUG("malformed frame dropped", KV_UINT("bytes", len), KV_BOOL("binary", is_binary));
+        return;
+    }
+    if (!is_sound(&f)) {
+        LOG_DEBUG("broadcast is not JSON, dropped", KV_STR("topic", f.topic));
+    } else if (strcmp(f.topic, "phoenix") == 0) {
+        if (strcmp(f.event, "heartbeat") == 0)
+            socket_reply(s, NULL, f.ref, f.topic, "ok", json_object());
+    } else if (strcmp(f.event, "phx_join") == 0) {
+        on_join(s, &f);
+    } else if (strcmp(f.event, "phx_leave") == 0) {
+        on_leave(s, &f);
+    } else {
+        on_push(s, &f);
+    }
+    frame_fini(&f);
+}
