@@ -1,0 +1,95 @@
+// Tidegate as a scene sees it: started with a configuration of the scene's own, ready when its admin process says so.
+'use strict';
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { get } = require('./http');
+const { waitFor } = require('./wait');
+
+const READY_MS = 15000;
+
+class Gateway {
+  // `config`: an object (YAML has JSON inside), text, or a function of {port, adminPort, folder} that returns either. What an object leaves
+  // out (listen, admin, control, log) is filled in.
+  static async start(scene, config, { name = 'gateway', args = [], env = {}, isReady = true } = {}) {
+    const folder = fs.mkdtempSync(path.join(scene.temp(), `${name}-`));
+    const g = new Gateway({ port: await scene.freePort(), adminPort: await scene.freePort(), folder });
+    g.write(config);
+    g.process = await scene.start({
+      name,
+      command: path.join(process.env.TIDEGATE_BUILD, 'tidegate'),
+      args: ['-c', g.file, ...args],
+      env,
+    });
+    g.pid = g.process.pid;
+    if (isReady) await g.ready();
+    return g;
+  }
+
+  constructor({ port, adminPort, folder }) {
+    this.port = port;
+    this.adminPort = adminPort;
+    this.folder = folder;
+    this.file = path.join(folder, 'tidegate.yaml');
+    this.control = path.join(folder, 'control.sock');
+    this.url = `ws://127.0.0.1:${port}`;
+  }
+
+  write(config) {
+    const own = typeof config === 'function' ? config(this) : config;
+    const text = typeof own === 'string' ? own : JSON.stringify(this.#complete(own), null, 2);
+    fs.writeFileSync(this.file, `${text}\n`);
+  }
+
+  #complete(config) {
+    return {
+      node: { name: 'scene' },
+      workers: 1,
+      listen: [{ address: `127.0.0.1:${this.port}` }],
+      admin: { address: `127.0.0.1:${this.adminPort}` },
+      control: { path: this.control },
+      ...config,
+      log: { level: 'debug', ...config.log },
+    };
+  }
+
+  async ready(ms = READY_MS) {
+    try {
+      await waitFor('the gateway to be ready', async () => {
+        if (!this.process.isRunning) throw new Error(`it ended: ${await this.process.exited}`);
+        return (await get(this.adminPort, '/readyz')).status === 200;
+      }, ms);
+    } catch (error) {
+      throw new Error(`${error.message}\n${this.process.log()}`);
+    }
+  }
+
+  // Writes the new configuration and has it taken; resolves with the line that says so, and rejects when it was refused.
+  async reload(config, ms = 5000) {
+    const mark = this.process.mark();
+    this.write(config);
+    this.process.signalled('SIGHUP');
+    const [line] = await this.process.line(/reload(ed| refused| failed)|configuration (taken|refused)/, ms, mark);
+    if (/refused|failed/.test(line)) throw new Error(line);
+    return line;
+  }
+
+  async admin(path_) {
+    const answer = await get(this.adminPort, path_);
+    return answer.json ?? answer.text;
+  }
+
+  status() {
+    return this.admin('/status');
+  }
+
+  health() {
+    return get(this.adminPort, '/health');
+  }
+
+  stop(signal) {
+    return this.process.stop(signal);
+  }
+}
+
+module.exports = { Gateway };

@@ -1,0 +1,12 @@
+'use strict';
+
+module.exports = {
+  ...require('./wait'),
+  ...require('./process'),
+  ...require('./http'),
+  ...require('./raw'),
+  ...require('./region'),
+  ...require('./gateway'),
+  ...require('./clients'),
+  ...require('./scene'),
+};

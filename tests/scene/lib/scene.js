@@ -1,0 +1,143 @@
+// A scene: one test with its own processes, files and connections, all of which are gone when it ends.
+'use strict';
+
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { test } = require('node:test');
+const { Gateway } = require('./gateway');
+const { Process } = require('./process');
+const { Raw } = require('./raw');
+const { Region } = require('./region');
+const { within } = require('./wait');
+
+const END_MS = 20000;
+
+class Scene {
+  constructor() {
+    this.ends = []; // functions, run from last to first
+    this.processes = [];
+  }
+
+  // Something to be undone at the end.
+  atEnd(fn) {
+    this.ends.push(fn);
+  }
+
+  temp() {
+    if (!this.folder) {
+      this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tidegate-scene-'));
+      fs.chmodSync(this.folder, 0o755); // processes that gave up root look in here, too
+      this.atEnd(() => fs.rmSync(this.folder, { recursive: true, force: true }));
+    }
+    return this.folder;
+  }
+
+  // A port that was free a moment ago.
+  async freePort() {
+    const server = net.createServer();
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address();
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+
+  async start(options) {
+    const p = await Process.start(options);
+    this.processes.push(p);
+    this.atEnd(() => p.stop());
+    return p;
+  }
+
+  // The example backend: see lib/region.js.
+  region(options = {}) {
+    return Region.start(this, options);
+  }
+
+  // Tidegate itself: see lib/gateway.js.
+  gateway(config, options = {}) {
+    return Gateway.start(this, config, options);
+  }
+
+  async redis({ port } = {}) {
+    const at = port ?? (await this.freePort());
+    const p = await this.start({
+      name: 'redis',
+      command: 'redis-server',
+      args: ['--port', String(at), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.temp(), '--daemonize', 'no'],
+      ready: /Ready to accept connections/,
+    });
+    return Object.assign(p, { port: at, url: `redis://127.0.0.1:${at}/0` });
+  }
+
+  // An MQTT broker that speaks WebSocket.
+  async mosquitto() {
+    const port = await this.freePort();
+    const file = path.join(this.temp(), 'mosquitto.conf');
+    fs.writeFileSync(file, `listener ${port} 127.0.0.1\nprotocol websockets\nallow_anonymous true\npersistence false\nlog_dest stderr\n`);
+    const p = await this.start({ name: 'mosquitto', command: 'mosquitto', args: ['-c', file], ready: /mosquitto version .* running/ });
+    return Object.assign(p, { port });
+  }
+
+  async connect(port, options) {
+    const raw = await Raw.connect(port, options);
+    this.atEnd(() => raw.destroy());
+    return raw;
+  }
+
+  // A TCP server whose connections are handed to `onConnection` as Raw; returns its port.
+  async server(onConnection) {
+    const sockets = new Set();
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      onConnection(new Raw(socket));
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    this.atEnd(() => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    });
+    return server.address().port;
+  }
+
+  async end() {
+    const errors = [];
+    for (const fn of this.ends.reverse()) {
+      try {
+        await fn();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+
+  log() {
+    return this.processes.map((p) => p.log()).join('\n');
+  }
+}
+
+// scene('what is shown', async (s) => { ... }): a test whose failure shows what its processes logged.
+function scene(title, options, play) {
+  if (typeof options === 'function') return scene(title, {}, options);
+  return test(title, { timeout: 60000, ...options }, async (t) => {
+    const s = new Scene();
+    let failure;
+    try {
+      await play(s, t);
+    } catch (error) {
+      failure = error;
+      console.error(`--- ${title}\n${s.log()}\n---`);
+    }
+    try {
+      await within(END_MS, 'the end of the scene', s.end());
+    } catch (error) {
+      failure = failure ?? error;
+    }
+    if (failure) throw failure;
+  });
+}
+
+module.exports = { Scene, scene };
