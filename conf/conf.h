@@ -80,8 +80,9 @@ struct conf_pool {
     uint32_t circuit_failures; /* 0 = no circuit */
     int64_t circuit_open_ms;
     uint32_t circuit_half_open_count;
-    int64_t slow_start_ms; /* 0 = off */
-    bool fail_open;        /* with no healthy server at all, try the unhealthy ones */
+    int64_t slow_start_ms;   /* 0 = off */
+    bool fail_open;          /* with no healthy server at all, try the unhealthy ones */
+    struct conf_check check; /* what the servers' checks start from */
     struct conf_server *servers;
     size_t server_count;
 };

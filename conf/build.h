@@ -1,0 +1,57 @@
+/* From the tree of nodes to struct conf by way of the schema table, and the later stages that finish it. */
+#ifndef CONF_BUILD_H
+#define CONF_BUILD_H
+
+#include <stdbool.h>
+
+#include "conf/conf.h"
+#include "conf/kind.h"
+#include "conf/node.h"
+
+#define BUILD_MAGIC 0xb01dc0f9u
+
+struct map;
+
+/* Where in the file a member was given. */
+struct mark {
+    struct place at;
+    const char *path; /* of its section */
+    const char *key;  /* within the section; "" for the section itself */
+    bool is_good;
+};
+
+struct build {
+    uint32_t magic;
+    struct arena *scratch; /* marks and messages: gone after the load */
+    struct kind_context kind;
+    struct complaints *complaints;
+    struct conf *conf;
+    struct map *marks;                 /* by address of the member */
+    const void *latest[SECTION_COUNT]; /* inline section read last, to be inherited */
+};
+
+/* Fills `conf` (zeroed, in `arena`) from the tree: unknown and missing keys, types and bounds, defaults. */
+void build_init(struct build *b, struct conf *conf, struct arena *arena, struct arena *scratch,
+                struct complaints *complaints, struct expansion *expansion);
+void build_fini(struct build *b);
+void build_run(struct build *b, const struct node *root);
+
+/* Whether the member stands in the file, with a good value. */
+bool build_is_given(const struct build *b, const void *member);
+/* Whether it stands in the file with a value that was complained about; the member holds its default then. */
+bool build_is_broken(const struct build *b, const void *member);
+/* Complains at a member's place if it is given, else at the section's that begins at `section`, naming `key`. */
+void build_complain(struct build *b, const void *section, const void *member, const char *key, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* The line of a section, to point at from elsewhere. */
+uint32_t build_line(const struct build *b, const void *section);
+
+/* conf/derive.c: values that follow from others or from the machine; before the checks, so that these see the outcome.
+ */
+void derive_values(struct build *b);
+/* conf/check.c: what no single row can know. */
+void check_values(struct build *b);
+/* conf/derive.c: routes in the order they are tried. Last, because marks go by address. */
+void derive_order(struct conf *conf);
+
+#endif

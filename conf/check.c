@@ -1,0 +1,272 @@
+/* Mistakes that take two values to see. Each rule complains at the value the user most likely has to change, and only
+ * about values the user wrote: what is absent or was already complained about holds its default and is not judged. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/slots.h"
+#include "base/tls.h"
+#include "conf/build.h"
+#include "conf/value.h"
+
+#define DURATION_BYTES 32u
+
+/* ---- listeners ---- */
+
+static bool is_any_ip(const struct addr *a)
+{
+    static const struct in6_addr any = IN6ADDR_ANY_INIT;
+    if (a->sa.sa_family == AF_INET)
+        return a->v4.sin_addr.s_addr == INADDR_ANY;
+    return a->sa.sa_family == AF_INET6 && memcmp(&a->v6.sin6_addr, &any, sizeof any) == 0;
+}
+
+static bool is_ip(const struct addr *a)
+{
+    return a->len != 0 && a->sa.sa_family != AF_UNIX;
+}
+
+static bool is_chosen_by_system(const struct addr *a)
+{
+    return is_ip(a) && addr_port(a) == 0;
+}
+
+/* Listeners share their ports (SO_REUSEPORT), so Linux would take the same address twice and deal connections to both;
+ * a wildcard beside a specific address is fine, the specific one wins. */
+static void check_listeners(struct build *b)
+{
+    const struct conf *c = b->conf;
+    for (size_t i = 0; i < c->listen_count; i++) {
+        const struct conf_listen *l = &c->listen[i];
+        if (l->addr.len == 0 || is_chosen_by_system(&l->addr))
+            continue;
+        for (size_t j = 0; j < i; j++)
+            if (addr_equal(&l->addr, &c->listen[j].addr)) {
+                build_complain(b, l, &l->text, "address",
+                               "%s is listened on already (line %u), expected another address", l->text,
+                               build_line(b, &c->listen[j]));
+                break;
+            }
+        if (c->control.path[0] != '\0' && l->addr.len != 0 && l->addr.sa.sa_family == AF_UNIX &&
+            strcmp(l->addr.un.sun_path, c->control.path) == 0)
+            build_complain(b, l, &l->text, "address", "%s is the control socket, expected another path", l->text);
+    }
+}
+
+/* The admin process does not share its port: there a wildcard on either side is a clash. */
+static void check_admin(struct build *b)
+{
+    const struct conf *c = b->conf;
+    if (c->admin.addr.len == 0 || is_chosen_by_system(&c->admin.addr))
+        return;
+    for (size_t i = 0; i < c->listen_count; i++) {
+        const struct addr *l = &c->listen[i].addr;
+        bool is_same = l->len != 0 && addr_equal(l, &c->admin.addr);
+        bool is_same_port = is_ip(l) && is_ip(&c->admin.addr) && addr_port(l) == addr_port(&c->admin.addr);
+        if (!is_same && !(is_same_port && (is_any_ip(l) || is_any_ip(&c->admin.addr))))
+            continue;
+        build_complain(b, c, &c->admin.text, "admin.address",
+                       "%s clashes with the listener %s on line %u, expected another port", c->admin.text,
+                       c->listen[i].text, build_line(b, &c->listen[i]));
+        return;
+    }
+}
+
+/* ---- pools and servers ---- */
+
+static const char *duration(struct build *b, int64_t ms)
+{
+    struct strbuf text;
+    strbuf_init(&text, DURATION_BYTES);
+    value_duration_text(&text, ms);
+    const char *copy = arena_strdup(b->scratch, text.data);
+    strbuf_fini(&text);
+    return copy;
+}
+
+/* `shorter` must not be longer than `longer`; both belong to `section`. */
+static void check_at_most(struct build *b, const void *section, const int64_t *shorter_ms, const char *shorter,
+                          const int64_t *longer_ms, const char *longer)
+{
+    if (*shorter_ms <= *longer_ms)
+        return;
+    bool is_shorter_given = build_is_given(b, shorter_ms);
+    if (is_shorter_given)
+        build_complain(b, section, shorter_ms, shorter, "%s is longer than %s (%s), expected at most that",
+                       duration(b, *shorter_ms), longer, duration(b, *longer_ms));
+    else
+        build_complain(b, section, longer_ms, longer, "%s is shorter than %s (%s), expected at least that",
+                       duration(b, *longer_ms), shorter, duration(b, *shorter_ms));
+}
+
+#define FOR_TYPE(t) (1u << (t))
+
+/* What a key of a check is good for; with another type it would be ignored in silence. `usual` is what the keys say
+ * when nobody writes them: the defaults, or for a server what its pool says. */
+static void check_probe(struct build *b, const struct conf_check *c, const struct conf_check *usual)
+{
+    const struct {
+        const void *member;
+        const char *key;
+        bool is_usual;
+        uint32_t types;
+        const char *expected;
+    } uses[] = {
+        {&c->path, "path", strcmp(c->path, usual->path) == 0, FOR_TYPE(CHECK_HTTP) | FOR_TYPE(CHECK_WEBSOCKET),
+         "type: http or type: websocket"},
+        {&c->host, "host", strcmp(c->host, usual->host) == 0, FOR_TYPE(CHECK_HTTP) | FOR_TYPE(CHECK_WEBSOCKET),
+         "type: http or type: websocket"},
+        {&c->expect_status_min, "expect.status",
+         c->expect_status_min == usual->expect_status_min && c->expect_status_max == usual->expect_status_max,
+         FOR_TYPE(CHECK_HTTP), "type: http"},
+        {&c->speak, "speak", c->speak == usual->speak, FOR_TYPE(CHECK_WEBSOCKET), "type: websocket"},
+    };
+    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++)
+        if (!uses[i].is_usual && (uses[i].types & FOR_TYPE(c->type)) == 0 && build_is_given(b, uses[i].member) &&
+            !build_is_broken(b, &c->type))
+            build_complain(b, c, uses[i].member, uses[i].key, "has no use in a check of this type, expected %s with it",
+                           uses[i].expected);
+    check_at_most(b, c, &c->timeout_ms, "timeout", &c->interval_ms, "interval");
+}
+
+static void check_server_tls(struct build *b, const struct conf_server *s)
+{
+    const struct conf_server_tls *t = &s->tls;
+    const struct {
+        const void *member;
+        const char *key;
+        bool is_set;
+    } keys[] = {{&t->ca, "tls.ca", t->ca.text != NULL},
+                {&t->cert, "tls.cert", t->cert.text != NULL},
+                {&t->key, "tls.key", t->key.text != NULL},
+                {&t->server_name, "tls.server_name", t->server_name[0] != '\0'},
+                {&t->verify, "tls.verify", !t->verify}};
+    if (b->kind.expansion->is_off || s->url.scheme == SCHEME_NONE)
+        return; /* sealed: judged before; no scheme: complained about */
+    for (size_t i = 0; !s->url.is_tls && i < sizeof keys / sizeof keys[0]; i++)
+        if (keys[i].is_set)
+            build_complain(b, s, keys[i].member, keys[i].key, "has no use with %s, expected a wss:// or https:// url",
+                           s->url.text);
+    if (!s->url.is_tls || build_is_broken(b, &t->ca) || build_is_broken(b, &t->cert) || build_is_broken(b, &t->key))
+        return;
+    if (t->cert.text != NULL && t->key.text == NULL)
+        build_complain(b, s, &t->cert, "tls.cert", "is given without tls.key, expected both or neither");
+    if (t->key.text != NULL && t->cert.text == NULL)
+        build_complain(b, s, &t->key, "tls.key", "is given without tls.cert, expected both or neither");
+    if ((t->cert.text == NULL) != (t->key.text == NULL) || (t->ca.text == NULL && t->cert.text == NULL))
+        return;
+    char why[TLS_ERROR_TEXT_BYTES] = "";
+    struct tls_client_opts opts = {
+        .ca_pem = t->ca.text, .cert_pem = t->cert.text, .key_pem = t->key.text, .insecure = !t->verify};
+    struct tls_ctx *ctx = tls_ctx_create_client(&opts, why);
+    if (ctx == NULL)
+        build_complain(b, s, t->cert.text != NULL ? &t->cert : &t->ca, "tls",
+                       "%s, expected PEM files that OpenSSL takes", why);
+    else
+        tls_ctx_unref(&ctx);
+}
+
+static void check_servers(struct build *b, const struct conf_pool *p)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        const struct conf_server *s = &p->servers[i];
+        for (size_t j = 0; j < i && s->name[0] != '\0'; j++)
+            if (strcmp(s->name, p->servers[j].name) == 0) {
+                build_complain(b, s, &s->name, "name", "\"%s\" is also the server on line %u, expected another name",
+                               s->name, build_line(b, &p->servers[j]));
+                break;
+            }
+        check_server_tls(b, s);
+        check_probe(b, &s->check, &p->check);
+    }
+}
+
+static void check_hash(struct build *b, const struct conf_pool *p)
+{
+    bool needs_name = p->balance == BALANCE_HASH && p->hash_of != HASH_OF_IP;
+    if (needs_name && p->hash_name[0] == '\0' && !build_is_broken(b, &p->hash_name))
+        build_complain(b, p, &p->hash_of, "hash.name", "is missing, expected the name of the %s to hash",
+                       p->hash_of == HASH_OF_HEADER ? "header" : "query parameter");
+    if (p->balance != BALANCE_HASH && !build_is_broken(b, &p->balance) &&
+        (p->hash_of != HASH_OF_IP || p->hash_name[0] != '\0'))
+        build_complain(b, p, build_is_given(b, &p->hash_of) ? (const void *)&p->hash_of : &p->hash_name, "hash",
+                       "has no use with balance: %s, expected balance: hash", conf_balance_text(p->balance));
+    else if (!needs_name && p->hash_name[0] != '\0' && !build_is_broken(b, &p->hash_of))
+        build_complain(b, p, &p->hash_name, "hash.name", "has no use with of: ip, expected of: header or of: query");
+    if (needs_name && p->hash_of == HASH_OF_HEADER && p->hash_name[0] != '\0' && value_token(p->hash_name) != NULL)
+        build_complain(b, p, &p->hash_name, "hash.name", "\"%s\" %s, expected the name of a header", p->hash_name,
+                       value_token(p->hash_name));
+}
+
+static void check_pools(struct build *b)
+{
+    static const struct conf_check usual = {
+        .path = "/", .host = "", .expect_status_min = 200, .expect_status_max = 299, .speak = SPEAK_PING};
+    const struct conf *c = b->conf;
+    size_t server_count = 0;
+    for (size_t i = 0; i < c->pool_count; i++) {
+        const struct conf_pool *p = &c->pools[i];
+        check_hash(b, p);
+        check_at_most(b, p, &p->connect_timeout_ms, "connect_timeout", &p->failover_timeout_ms, "failover_timeout");
+        check_at_most(b, p, &p->upgrade_timeout_ms, "upgrade_timeout", &p->failover_timeout_ms, "failover_timeout");
+        check_probe(b, &p->check, &usual);
+        check_servers(b, p);
+        bool was_fine = server_count <= SLOTS_SERVERS;
+        server_count += p->server_count;
+        if (was_fine && server_count > SLOTS_SERVERS)
+            build_complain(b, p, NULL, "servers",
+                           "bring the number of servers over %u, expected at most that in all pools together",
+                           SLOTS_SERVERS);
+    }
+}
+
+/* ---- routes ---- */
+
+static void check_route_pair(struct build *b, const struct conf_route *r, const struct conf_route *before)
+{
+    if (build_is_broken(b, &r->host) || build_is_broken(b, &r->path) || build_is_broken(b, &r->name) ||
+        build_is_broken(b, &before->host) || build_is_broken(b, &before->path) || build_is_broken(b, &before->name))
+        return;
+    if (strcmp(r->host, before->host) == 0 && strcmp(r->path, before->path) == 0)
+        build_complain(b, r, &r->path, "path", "\"%s%s\" is also the route on line %u, expected another host or path",
+                       r->host, r->path, build_line(b, before));
+    else if (strcmp(r->name, before->name) == 0)
+        build_complain(b, r, &r->name, "name", "\"%s\" is also the name of the route on line %u, expected another name",
+                       r->name, build_line(b, before));
+}
+
+static void check_routes(struct build *b)
+{
+    const struct conf *c = b->conf;
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct conf_route *r = &c->routes[i];
+        for (size_t j = 0; j < i; j++)
+            check_route_pair(b, r, &c->routes[j]);
+        if (value_label(r->name) != NULL)
+            build_complain(b, r, &r->path, "name", "host and path are too long for a name, expected one to be given");
+        if (c->health.path[0] != '\0' && strcmp(c->health.path, r->path) == 0 && !build_is_broken(b, &r->path))
+            build_complain(b, c, &c->health.path, "health.path",
+                           "\"%s\" is also the route on line %u, expected another path", c->health.path,
+                           build_line(b, r));
+        if (r->max_connections != 0 && r->max_per_client > r->max_connections && build_is_given(b, &r->max_per_client))
+            build_complain(b, r, &r->max_per_client, "limits.per_client",
+                           "is more than limits.connections (%u), expected at most that", r->max_connections);
+    }
+}
+
+static void check_limits(struct build *b)
+{
+    const struct conf *c = b->conf;
+    if (c->limits.connections != 0 && c->limits.per_client > c->limits.connections &&
+        build_is_given(b, &c->limits.per_client))
+        build_complain(b, c, &c->limits.per_client, "limits.per_client",
+                       "is more than limits.connections (%u), expected at most that", c->limits.connections);
+}
+
+void check_values(struct build *b)
+{
+    static void (*const checks[])(struct build *) = {check_listeners, check_admin, check_pools, check_routes,
+                                                     check_limits};
+    CHECK_OBJ(b, BUILD_MAGIC);
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
+        checks[i](b);
+}

@@ -1,0 +1,169 @@
+/* The life of a configuration: read, shared, gone. The tree and everything it points to lie in one arena that stands
+ * behind the struct; what only the reading needed lies in a second one that is gone when the load returns. */
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "conf/build.h"
+#include "conf/node.h"
+#include "conf/schema.h"
+
+struct conf_box {
+    struct conf conf; /* first: its magic is the object's */
+    struct arena arena;
+};
+
+/* ---- sharing ---- */
+
+struct conf *conf_ref(const struct conf *c)
+{
+    CHECK_OBJ(c, CONF_MAGIC);
+    struct conf *counted = (struct conf *)(uintptr_t)c; /* const is for readers; the count is ours */
+    counted->refs++;
+    return counted;
+}
+
+void conf_unref(struct conf **cp)
+{
+    struct conf *c = *cp;
+    if (c == NULL)
+        return;
+    CHECK_OBJ(c, CONF_MAGIC);
+    ASSERT(c->refs > 0);
+    *cp = NULL;
+    if (--c->refs > 0)
+        return;
+    struct conf_box *box = (struct conf_box *)(void *)c;
+    arena_fini(&box->arena);
+    c->magic = 0;
+    mem_free(box);
+}
+
+void conf_errors_fini(struct conf_errors *e)
+{
+    mem_free(e->text);
+    *e = (struct conf_errors){0};
+}
+
+/* ---- reading ---- */
+
+static const char *directory_of(struct arena *arena, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return "";
+    return slash == path ? "/" : arena_strndup(arena, path, (size_t)(slash - path));
+}
+
+static void fill(struct conf_box *box, struct arena *scratch, struct complaints *complaints, const char *text,
+                 size_t len, bool is_sealed)
+{
+    struct expansion expansion = {.arena = scratch,
+                                  .dir = directory_of(scratch, box->conf.path),
+                                  .left_bytes = EXPANSION_MAX_BYTES,
+                                  .is_off = is_sealed};
+    const struct node *root = node_load(scratch, complaints, &expansion, text, len);
+    if (root == NULL)
+        return;
+    struct build b;
+    build_init(&b, &box->conf, &box->arena, scratch, complaints, &expansion);
+    build_run(&b, root);
+    if (root->kind == NODE_MAP) {
+        derive_values(&b);
+        check_values(&b);
+        derive_order(&box->conf);
+    }
+    build_fini(&b);
+}
+
+struct conf *conf_load_text(const char *name, const char *text, size_t len, bool is_sealed, struct conf_errors *errors)
+{
+    struct conf_box *box = mem_alloc(sizeof *box);
+    struct arena scratch;
+    struct complaints complaints;
+    arena_init(&box->arena);
+    arena_init(&scratch);
+    box->conf.magic = CONF_MAGIC;
+    box->conf.refs = 1;
+    box->conf.path = arena_strdup(&box->arena, name);
+    complaints_init(&complaints, &scratch, name);
+    fill(box, &scratch, &complaints, text, len, is_sealed);
+    complaints_render(&complaints, errors);
+    arena_fini(&scratch);
+    struct conf *c = &box->conf;
+    if (errors->count > 0)
+        conf_unref(&c);
+    return c;
+}
+
+/* At most `cap` bytes; -1 with errno. More than `cap` shows as cap, which is one too many for the caller. */
+static ssize_t read_up_to(int fd, char *out, size_t cap)
+{
+    size_t len = 0;
+    while (len < cap) {
+        ssize_t got = read(fd, out + len, cap - len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        len += (size_t)got;
+    }
+    return (ssize_t)len;
+}
+
+struct conf *conf_load_file(const char *path, struct conf_errors *errors)
+{
+    *errors = (struct conf_errors){0};
+    size_t cap = TEXT_MAX_BYTES + 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    char *text = NULL;
+    ssize_t len = -1;
+    if (fd >= 0) {
+        text = mem_alloc(cap);
+        len = read_up_to(fd, text, cap);
+    }
+    int reason = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    struct conf *c = NULL;
+    if (len < 0) {
+        errors->count = 1;
+        errors->text = mem_printf("%s:1:1: cannot be read: %s, expected a readable file\n", path, strerror(reason));
+    } else if ((size_t)len > TEXT_MAX_BYTES) {
+        errors->count = 1;
+        errors->text =
+            mem_printf("%s:1:1: is longer than %zu MiB, expected a configuration\n", path, TEXT_MAX_BYTES >> 20);
+    } else {
+        c = conf_load_text(path, text, (size_t)len, false, errors);
+    }
+    mem_free(text);
+    return c;
+}
+
+/* ---- looking up ---- */
+
+const struct conf_pool *conf_find_pool(const struct conf *c, const char *name)
+{
+    CHECK_OBJ(c, CONF_MAGIC);
+    for (size_t i = 0; i < c->pool_count; i++)
+        if (strcmp(c->pools[i].name, name) == 0)
+            return &c->pools[i];
+    return NULL;
+}
+
+const char *conf_tier_text(enum conf_tier t)
+{
+    return schema_word_text(schema_tier_words, t);
+}
+
+const char *conf_balance_text(enum conf_balance b)
+{
+    return schema_word_text(schema_balance_words, b);
+}

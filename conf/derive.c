@@ -1,0 +1,99 @@
+/* Values nobody wrote: from the machine, from other values, and the order of the routes. A default that contradicts
+ * what was written gives way silently (a shorter failover_timeout shortens the default timeouts of one attempt); two
+ * written values that contradict each other are for conf/check.c. */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "conf/build.h"
+#include "conf/value.h"
+
+#define WORKERS_MAX     64
+#define HOST_NAME_BYTES 61u /* value_name() allows 60 */
+
+static uint32_t cpu_count(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : (uint32_t)count;
+}
+
+static const char *host_name(struct arena *arena)
+{
+    char name[HOST_NAME_BYTES + 1] = "";
+    if (gethostname(name, HOST_NAME_BYTES) != 0)
+        name[0] = '\0';
+    name[HOST_NAME_BYTES - 1] = '\0';
+    return arena_strdup(arena, value_name(name) == NULL ? name : "tidegate");
+}
+
+static void shorten(const struct build *b, int64_t *ms, int64_t most_ms)
+{
+    if (!build_is_given(b, ms) && *ms > most_ms)
+        *ms = most_ms;
+}
+
+static void derive_server(struct build *b, const struct conf_pool *p, struct conf_server *s)
+{
+    s->slot_name = arena_printf(b->kind.arena, "%s/%s", p->name, s->name);
+    if (!build_is_given(b, &p->check.timeout_ms))
+        shorten(b, &s->check.timeout_ms, s->check.interval_ms);
+}
+
+static void derive_pool(struct build *b, struct conf_pool *p)
+{
+    shorten(b, &p->connect_timeout_ms, p->failover_timeout_ms);
+    shorten(b, &p->upgrade_timeout_ms, p->failover_timeout_ms);
+    shorten(b, &p->check.timeout_ms, p->check.interval_ms);
+    for (size_t i = 0; i < p->server_count; i++)
+        derive_server(b, p, &p->servers[i]);
+}
+
+void derive_values(struct build *b)
+{
+    CHECK_OBJ(b, BUILD_MAGIC);
+    struct conf *c = b->conf;
+    if (c->workers == 0)
+        c->workers = cpu_count();
+    if (c->node.name[0] == '\0')
+        c->node.name = host_name(b->kind.arena);
+    for (size_t i = 0; i < c->pool_count; i++)
+        derive_pool(b, &c->pools[i]);
+    for (size_t i = 0; i < c->route_count; i++) {
+        struct conf_route *r = &c->routes[i];
+        if (r->name[0] == '\0')
+            r->name = arena_printf(b->kind.arena, "%s%s", r->host, r->path);
+    }
+}
+
+/* Exact names, then wildcards, then any. */
+static int host_rank(const char *host)
+{
+    return host[0] == '\0' ? 2 : host[0] == '*' ? 1 : 0;
+}
+
+static int compare_routes(const void *pa, const void *pb)
+{
+    const struct conf_route *a = pa;
+    const struct conf_route *b = pb;
+    size_t a_len = strlen(a->path), b_len = strlen(b->path);
+    if (a_len != b_len)
+        return a_len > b_len ? -1 : 1;
+    if (host_rank(a->host) != host_rank(b->host))
+        return host_rank(a->host) - host_rank(b->host);
+    a_len = strlen(a->host), b_len = strlen(b->host); /* *.eu.example.com before *.example.com */
+    if (a_len != b_len)
+        return a_len > b_len ? -1 : 1;
+    int order = strcmp(a->path, b->path);
+    return order != 0 ? order : strcmp(a->host, b->host);
+}
+
+void derive_order(struct conf *conf)
+{
+    CHECK_OBJ(conf, CONF_MAGIC);
+    if (conf->route_count > 1)
+        qsort(conf->routes, conf->route_count, sizeof *conf->routes, compare_routes);
+}

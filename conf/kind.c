@@ -1,0 +1,394 @@
+/* One row per kind. A read puts exactly one value; it never keeps a pointer into the tree it reads from, because the
+ * tree is gone when the load is over. */
+#include "conf/kind.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "conf/value.h"
+
+#define MEMBER(type, at) (*(type *)(at))
+
+static void put_text(struct kind_context *k, void *at, const char *text)
+{
+    MEMBER(const char *, at) = arena_strdup(k->arena, text);
+}
+
+/* ---- numbers ---- */
+
+static const char *within(const struct schema_row *row, uint64_t value)
+{
+    if (value < (uint64_t)row->min)
+        return "is too small";
+    return value > (uint64_t)row->max ? "is too large" : NULL;
+}
+
+static void put_number(const struct schema_row *row, uint64_t value, void *at)
+{
+    if (row->size_bytes == sizeof(uint64_t))
+        MEMBER(uint64_t, at) = value;
+    else if (row->size_bytes == sizeof(uint16_t))
+        MEMBER(uint16_t, at) = (uint16_t)value;
+    else
+        MEMBER(uint32_t, at) = (uint32_t)value;
+}
+
+static const char *read_uint(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)k;
+    uint64_t value = 0;
+    const char *why = value_uint(n->text, &value);
+    if (why == NULL)
+        why = within(row, value);
+    if (why == NULL)
+        put_number(row, value, at);
+    return why;
+}
+
+static const char *read_duration(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)k;
+    int64_t ms = 0;
+    const char *why = value_duration(n->text, &ms);
+    if (why == NULL)
+        why = within(row, (uint64_t)ms);
+    if (why == NULL)
+        MEMBER(int64_t, at) = ms;
+    return why;
+}
+
+static const char *read_size(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)k;
+    uint64_t bytes = 0;
+    const char *why = value_size(n->text, &bytes);
+    if (why == NULL)
+        why = within(row, bytes);
+    if (why == NULL)
+        put_number(row, bytes, at);
+    return why;
+}
+
+static const char *read_percent(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)k;
+    uint32_t percent = 0;
+    const char *why = value_percent(n->text, &percent);
+    if (why == NULL)
+        why = within(row, percent);
+    if (why == NULL)
+        MEMBER(uint32_t, at) = percent;
+    return why;
+}
+
+static const char *read_status(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)k;
+    (void)row;
+    uint32_t range[2] = {0, 0};
+    const char *why = value_status(n->text, range);
+    if (why == NULL)
+        memcpy(at, range, sizeof range);
+    return why;
+}
+
+static const char *read_bool(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)k;
+    (void)row;
+    return value_bool(n->text, at);
+}
+
+static const char *read_word(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)k;
+    for (const struct schema_word *w = row->words; w->text != NULL; w++)
+        if (strcmp(w->text, n->text) == 0) {
+            MEMBER(uint32_t, at) = w->value;
+            return NULL;
+        }
+    return "is not known";
+}
+
+bool kind_range(struct strbuf *b, const struct schema_row *row)
+{
+    switch (row->kind) {
+    case KIND_UINT:
+    case KIND_LIST:
+    case KIND_MAP:
+    case KIND_CIDRS:
+        strbuf_printf(b, "%lld to %lld", (long long)row->min, (long long)row->max);
+        return true;
+    case KIND_PERCENT:
+        strbuf_printf(b, "%lld%% to %lld%%", (long long)row->min, (long long)row->max);
+        return true;
+    case KIND_DURATION:
+        value_duration_text(b, row->min);
+        strbuf_puts(b, " to ");
+        value_duration_text(b, row->max);
+        return true;
+    case KIND_SIZE:
+        value_size_text(b, (uint64_t)row->min);
+        strbuf_puts(b, " to ");
+        value_size_text(b, (uint64_t)row->max);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void expect_uint(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    (void)conf;
+    strbuf_puts(b, "a whole number from ");
+    (void)kind_range(b, row);
+}
+
+static void expect_duration(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    (void)conf;
+    strbuf_puts(b, "a duration with its unit (ms, s, m, h, d) from ");
+    (void)kind_range(b, row);
+}
+
+static void expect_size(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    (void)conf;
+    strbuf_puts(b, "a size with its unit (B, KiB, MiB, GiB, KB, MB, GB) from ");
+    (void)kind_range(b, row);
+}
+
+static void expect_percent(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    (void)conf;
+    strbuf_puts(b, "a percentage from ");
+    (void)kind_range(b, row);
+}
+
+static void expect_word(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    (void)conf;
+    for (const struct schema_word *w = row->words; w->text != NULL; w++)
+        strbuf_printf(b, "%s%s", w == row->words ? "" : w[1].text == NULL ? " or " : ", ", w->text);
+}
+
+/* ---- text ---- */
+
+static const char *read_name(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    const char *why = row->kind == KIND_LABEL ? value_label(n->text) : value_name(n->text);
+    if (why == NULL)
+        put_text(k, at, n->text);
+    return why;
+}
+
+static const char *read_path(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    const char *path = expand_path(k->expansion, n->text);
+    const char *why = value_file_path(path);
+    if (why == NULL && strlen(path) > (size_t)row->max)
+        why = "is too long";
+    if (why == NULL)
+        put_text(k, at, path);
+    return why;
+}
+
+static const char *read_http_path(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    const char *why = value_path(n->text, row->kind == KIND_HTTP_TARGET);
+    if (why == NULL)
+        put_text(k, at, n->text);
+    return why;
+}
+
+/* Host names are compared without regard to case; one spelling is kept. */
+static const char *read_host(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    const char *why = row->kind == KIND_HOST ? value_hostname(n->text) : value_host_pattern(n->text);
+    if (why != NULL)
+        return why;
+    char *text = arena_strdup(k->arena, n->text);
+    for (char *s = text; *s != '\0'; s++)
+        *s = (char)tolower((unsigned char)*s);
+    MEMBER(const char *, at) = text;
+    return NULL;
+}
+
+static const char *read_authority(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    const char *why = value_authority(n->text);
+    if (why == NULL)
+        put_text(k, at, n->text);
+    return why;
+}
+
+static const char *read_parameter(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    const char *why = value_parameter(n->text);
+    if (why == NULL)
+        put_text(k, at, n->text);
+    return why;
+}
+
+static void expect_path(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    (void)conf;
+    strbuf_printf(b, "a path of at most %lld bytes", (long long)row->max);
+}
+
+/* ---- things with parts ---- */
+
+static const char *read_address(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    const size_t addr_offset = offsetof(struct conf_listen, addr) - offsetof(struct conf_listen, text);
+    struct addr addr;
+    if (!addr_parse(&addr, n->text))
+        return strchr(n->text, ':') == NULL ? "has no port" : "is not a numeric address with a port";
+    put_text(k, at, n->text);
+    memcpy((char *)at + addr_offset, &addr, sizeof addr);
+    return NULL;
+}
+
+static const char *read_url(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    struct value_url parts;
+    const char *why = value_url(n->text, &parts);
+    if (why != NULL)
+        return why;
+    MEMBER(struct conf_url, at) = (struct conf_url){.text = arena_strdup(k->arena, n->text),
+                                                    .scheme = parts.scheme,
+                                                    .host = arena_strndup(k->arena, parts.host, parts.host_len),
+                                                    .port = parts.port,
+                                                    .path = arena_strndup(k->arena, parts.path, parts.path_len),
+                                                    .is_tls = value_scheme_is_tls(parts.scheme)};
+    return NULL;
+}
+
+/* In sealed text a file is [path, content]. */
+static const char *read_sealed_file(struct kind_context *k, const struct node *n, struct conf_file *out)
+{
+    const struct node *path = n->first;
+    const struct node *text = path != NULL ? path->next : NULL;
+    if (n->child_count != 2 || path->kind != NODE_SCALAR || text->kind != NODE_SCALAR)
+        return "is not a sealed file";
+    out->path = arena_strdup(k->arena, path->text);
+    out->text = arena_strdup(k->arena, text->text);
+    return NULL;
+}
+
+static const char *read_file(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    struct conf_file file = {.path = "", .text = NULL};
+    const char *why = NULL;
+    if (n->kind == NODE_LIST) {
+        why = read_sealed_file(k, n, &file);
+    } else if (n->file != NULL || strstr(n->text, "-----BEGIN ") != NULL) {
+        file.path = arena_strdup(k->arena, n->file != NULL ? n->file : "");
+        file.text = arena_strdup(k->arena, n->text);
+    } else {
+        const char *text = expand_file(k->expansion, n->text, &why);
+        k->is_sentence = text == NULL;
+        if (text == NULL)
+            return why;
+        file.path = arena_strdup(k->arena, expand_path(k->expansion, n->text));
+        file.text = arena_strdup(k->arena, text);
+    }
+    if (why == NULL && strstr(file.text, "-----BEGIN ") == NULL)
+        why = "has no PEM block";
+    if (why == NULL)
+        MEMBER(struct conf_file, at) = file;
+    return why;
+}
+
+static const char *read_pool(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    for (size_t i = 0; i < k->conf->pool_count; i++)
+        if (strcmp(k->conf->pools[i].name, n->text) == 0) {
+            MEMBER(size_t, at) = i;
+            return NULL;
+        }
+    return k->conf->pool_count == 0 ? NULL : "is not a pool"; /* that there are no pools has been said */
+}
+
+static void expect_pool(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    (void)row;
+    strbuf_puts(b, "the name of a pool");
+    for (size_t i = 0; i < conf->pool_count && i < 8; i++)
+        strbuf_printf(b, "%s%s", i == 0 ? ": " : ", ", conf->pools[i].name);
+    if (conf->pool_count > 8)
+        strbuf_puts(b, ", ...");
+}
+
+static void expect_items(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    (void)conf;
+    const char *what = row->kind == KIND_MAP    ? "sections by name"
+                       : row->kind == KIND_LIST ? "a list"
+                                                : "a list of address blocks such as 10.0.0.0/8";
+    strbuf_puts(b, what);
+    if (row->min > 0)
+        strbuf_printf(b, ", %lld to %lld items", (long long)row->min, (long long)row->max);
+    else
+        strbuf_printf(b, ", at most %lld items", (long long)row->max);
+}
+
+#define EXPECT(name, what)                                                                                             \
+    static void name(struct strbuf *b, const struct schema_row *row, const struct conf *conf)                          \
+    {                                                                                                                  \
+        (void)row;                                                                                                     \
+        (void)conf;                                                                                                    \
+        strbuf_puts(b, what);                                                                                          \
+    }
+EXPECT(expect_bool, "true or false")
+EXPECT(expect_status, "an HTTP status such as 200, 200-299 or 2xx")
+EXPECT(expect_name, "letters, digits, \".\", \"_\" and \"-\", at most 60")
+EXPECT(expect_label, "visible ASCII without spaces and quotes, at most 127 bytes")
+EXPECT(expect_http_path, "a path that begins with /, without query")
+EXPECT(expect_http_target, "a path that begins with /, with a query if need be")
+EXPECT(expect_host, "a host name or address")
+EXPECT(expect_host_pattern, "a host name without port, or *. and one")
+EXPECT(expect_authority, "a host name or address, with :port if need be")
+EXPECT(expect_parameter, "the name of a header or query parameter")
+EXPECT(expect_address, "address:port such as 0.0.0.0:80 or \"[::1]:80\", or unix:/path")
+EXPECT(expect_url, "a URL such as wss://us-a.example.com or http://10.0.0.1:8080/prefix (ws, wss, http, https)")
+EXPECT(expect_file, "the path of a PEM file, or PEM text")
+EXPECT(expect_section, "a section with keys")
+
+/* clang-format off */
+const struct kind kinds[KIND_COUNT] = {
+    [KIND_UINT]         = {"number",       read_uint,      expect_uint},
+    [KIND_DURATION]     = {"duration",     read_duration,  expect_duration},
+    [KIND_SIZE]         = {"size",         read_size,      expect_size},
+    [KIND_PERCENT]      = {"percentage",   read_percent,   expect_percent},
+    [KIND_BOOL]         = {"boolean",      read_bool,      expect_bool},
+    [KIND_WORD]         = {"word",         read_word,      expect_word},
+    [KIND_STATUS]       = {"HTTP status",  read_status,    expect_status},
+    [KIND_NAME]         = {"name",         read_name,      expect_name},
+    [KIND_REGION]       = {"name",         read_name,      expect_name},
+    [KIND_USER]         = {"name",         read_name,      expect_name},
+    [KIND_LABEL]        = {"label",        read_name,      expect_label},
+    [KIND_PATH]         = {"file path",    read_path,      expect_path},
+    [KIND_HTTP_PATH]    = {"request path", read_http_path, expect_http_path},
+    [KIND_HTTP_TARGET]  = {"request path", read_http_path, expect_http_target},
+    [KIND_HOST]         = {"host",         read_host,      expect_host},
+    [KIND_HOST_PATTERN] = {"host pattern", read_host,      expect_host_pattern},
+    [KIND_AUTHORITY]    = {"host",         read_authority, expect_authority},
+    [KIND_PARAMETER]    = {"name",         read_parameter, expect_parameter},
+    [KIND_ADDRESS]      = {"address",      read_address,   expect_address},
+    [KIND_URL]          = {"URL",          read_url,       expect_url},
+    [KIND_FILE]         = {"PEM file",     read_file,      expect_file},
+    [KIND_POOL]         = {"pool",         read_pool,      expect_pool},
+    [KIND_CIDRS]        = {"list of address blocks", NULL, expect_items},
+    [KIND_LIST]         = {"list",         NULL,           expect_items},
+    [KIND_MAP]          = {"named sections", NULL,         expect_items},
+    [KIND_INLINE]       = {"section",      NULL,           expect_section},
+};
+/* clang-format on */

@@ -1,0 +1,32 @@
+/* The kinds of values: how each is read from a node into a member, and how a message describes what it expects. */
+#ifndef CONF_KIND_H
+#define CONF_KIND_H
+
+#include "base/buf.h"
+#include "conf/conf.h"
+#include "conf/node.h"
+#include "conf/schema.h"
+
+struct kind_context {
+    struct arena *arena; /* of the configuration: what is read ends up there */
+    struct complaints *complaints;
+    struct expansion *expansion;
+    const struct conf *conf; /* as far as it has been read */
+    bool is_sentence;        /* set by a read: its answer says all, "expected" included */
+};
+
+struct kind {
+    const char *title; /* for the manual */
+    /* Puts a value's text into the member at `at`. NULL, or what is wrong (see conf/value.h); then nothing was put. */
+    const char *(*read)(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at);
+    /* "a duration from 1ms to 1h", to stand behind "expected". */
+    void (*expect)(struct strbuf *b, const struct schema_row *row, const struct conf *conf);
+};
+
+/* Lists, maps and inline sections have no `read`: conf/build.c walks them. */
+extern const struct kind kinds[KIND_COUNT];
+
+/* The bounds of a row in its own unit, "1ms to 1h"; false when it has none worth telling. */
+bool kind_range(struct strbuf *b, const struct schema_row *row);
+
+#endif

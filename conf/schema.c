@@ -1,0 +1,257 @@
+/* The table of all keys. The order of rows is the order of the dump and the manual, and a row may rely on those above
+ * it: a server's check starts as a copy of its pool's, a route names a pool that has been read before. */
+#include "conf/schema.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/slots.h"
+#include "conf/conf.h"
+
+/* clang-format off */
+static const struct schema_word log_level_words[] = {
+    {"error", LOG_LEVEL_ERR}, {"warn", LOG_LEVEL_WARN}, {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
+static const struct schema_word log_format_words[] = {{"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
+const struct schema_word schema_balance_words[] = {
+    {"round-robin", BALANCE_ROUND_ROBIN}, {"least-connections", BALANCE_LEAST_CONNECTIONS}, {"hash", BALANCE_HASH}, {NULL, 0}};
+static const struct schema_word hash_of_words[] = {
+    {"ip", HASH_OF_IP}, {"header", HASH_OF_HEADER}, {"query", HASH_OF_QUERY}, {NULL, 0}};
+const struct schema_word schema_tier_words[] = {
+    {"primary", TIER_PRIMARY}, {"backup", TIER_BACKUP}, {"emergency", TIER_EMERGENCY}, {NULL, 0}};
+static const struct schema_word check_type_words[] = {
+    {"none", CHECK_NONE}, {"tcp", CHECK_TCP}, {"http", CHECK_HTTP}, {"websocket", CHECK_WEBSOCKET}, {NULL, 0}};
+static const struct schema_word speak_words[] = {{"nothing", SPEAK_NOTHING}, {"ping", SPEAK_PING}, {NULL, 0}};
+static const struct schema_word ws_protocol_words[] = {{"opaque", WS_PROTOCOL_OPAQUE}, {NULL, 0}};
+
+const char *const schema_applies_texts[APPLIES_COUNT] = {
+    [APPLIES_ON_RESTART] = "restart",
+    [APPLIES_SUPERVISOR] = "reload (supervisor)",
+    [APPLIES_WORKER]     = "reload (workers)",
+    [APPLIES_CHECKER]    = "reload (checker)",
+    [APPLIES_ADMIN]      = "reload (admin)",
+    [APPLIES_ALL]        = "reload (all)",
+};
+
+const struct schema_section_info schema_sections[SECTION_COUNT] = {
+    [SECTION_ROOT]   = {"", sizeof(struct conf), 0, "The whole file."},
+    [SECTION_LISTEN] = {"listen[]", sizeof(struct conf_listen), 0, "Where clients connect."},
+    [SECTION_POOL]   = {"pools.<name>", sizeof(struct conf_pool), offsetof(struct conf_pool, name),
+                        "Servers that can stand in for each other, and how one is picked."},
+    [SECTION_CHECK]  = {"pools.<name>.check", sizeof(struct conf_check), 0,
+                        "How the checker finds out whether a server works. A server may have the same keys under its "
+                        "own check; what it does not give it takes from the pool."},
+    [SECTION_SERVER] = {"pools.<name>.servers[]", sizeof(struct conf_server), 0, "One backend."},
+    [SECTION_ROUTE]  = {"routes[]", sizeof(struct conf_route), 0,
+                        "Which requests go to which pool. The longest matching path wins; among equal paths an exact "
+                        "host comes before a wildcard and a wildcard before any host. The order in the file does not matter."},
+};
+
+#define IN(type, member) .offset = offsetof(struct type, member), .size_bytes = sizeof(((struct type *)0)->member)
+#define RANGE(low, high) .min = (low), .max = (high)
+#define MS     INT64_C(1)
+#define SECOND (1000 * MS)
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+#define KIB    (INT64_C(1) << 10)
+#define MIB    (INT64_C(1) << 20)
+#define GIB    (INT64_C(1) << 30)
+
+const struct schema_row schema_rows[] = {
+    /* ---- the process ---- */
+    {SECTION_ROOT, "node.name", KIND_NAME, IN(conf, node.name), .standard_doc = "the host name", .applies = APPLIES_ALL,
+     .doc = "What this gateway calls itself in logs, status and headers."},
+    {SECTION_ROOT, "node.region", KIND_REGION, IN(conf, node.region), .standard = "", .applies = APPLIES_ALL,
+     .doc = "The region this gateway runs in; shown in status."},
+    {SECTION_ROOT, "workers", KIND_UINT, IN(conf, workers), RANGE(1, 64), .standard_doc = "the number of CPUs",
+     .applies = APPLIES_ON_RESTART, .doc = "Processes that serve clients."},
+    {SECTION_ROOT, "user", KIND_USER, IN(conf, user), .standard = "", .applies = APPLIES_ON_RESTART,
+     .doc = "The user the child processes become when the supervisor was started as root. Empty: they stay what they are."},
+    {SECTION_ROOT, "state_dir", KIND_PATH, IN(conf, state_dir), RANGE(0, 255), .standard = "", .applies = APPLIES_ON_RESTART,
+     .doc = "Directory in which verdicts are kept over restarts. Empty: nothing is kept."},
+    {SECTION_ROOT, "log.level", KIND_WORD, IN(conf, log.level), .words = log_level_words, .standard = "info",
+     .applies = APPLIES_ON_RESTART, .doc = "The least important lines that are written."},
+    {SECTION_ROOT, "log.format", KIND_WORD, IN(conf, log.format), .words = log_format_words, .standard = "text",
+     .applies = APPLIES_ON_RESTART, .doc = "key=value lines, or one JSON object per line."},
+    {SECTION_ROOT, "log.file", KIND_PATH, IN(conf, log.file), RANGE(0, 1023), .standard = "", .applies = APPLIES_ON_RESTART,
+     .doc = "The log file, opened again on USR1. Empty: standard error."},
+    {SECTION_ROOT, "log.access", KIND_BOOL, IN(conf, log.access), .standard = "true", .applies = APPLIES_WORKER,
+     .doc = "One line for each request and each WebSocket that ended."},
+    {SECTION_ROOT, "control.path", KIND_PATH, IN(conf, control.path), RANGE(0, 107), .standard = "/run/tidegate/control.sock",
+     .applies = APPLIES_ON_RESTART, .doc = "The unix socket tidegatectl talks to. Empty: none."},
+    {SECTION_ROOT, "admin.address", KIND_ADDRESS, IN(conf, admin.text), .standard = "", .applies = APPLIES_ON_RESTART,
+     .doc = "Where health, metrics and status are served. Keep it away from the public. Empty: no admin process."},
+    {SECTION_ROOT, "health.path", KIND_HTTP_PATH, IN(conf, health.path), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "The path at which the public listeners answer the health question themselves, whatever the host. Empty: none."},
+    {SECTION_ROOT, "limits.connections", KIND_UINT, IN(conf, limits.connections), RANGE(0, 10000000), .standard = "65536",
+     .applies = APPLIES_WORKER, .doc = "Client connections over all workers. 0: as many as descriptors allow."},
+    {SECTION_ROOT, "limits.per_client", KIND_UINT, IN(conf, limits.per_client), RANGE(0, 10000000), .standard = "0",
+     .applies = APPLIES_WORKER, .doc = "Connections of one client address. 0: no limit."},
+    {SECTION_ROOT, "limits.header_timeout", KIND_DURATION, IN(conf, limits.header_timeout_ms), RANGE(100 * MS, HOUR), .standard = "10s",
+     .applies = APPLIES_WORKER, .doc = "From the connection to the last byte of the request's header."},
+    {SECTION_ROOT, "limits.header_bytes", KIND_SIZE, IN(conf, limits.header_bytes), RANGE(1 * KIB, 1 * MIB), .standard = "16KiB",
+     .applies = APPLIES_WORKER, .doc = "Request line and header fields together."},
+    {SECTION_ROOT, "drain.time", KIND_DURATION, IN(conf, drain.time_ms), RANGE(0, DAY), .standard = "30s", .applies = APPLIES_WORKER,
+     .doc = "Over which connections are closed, evenly spread, on QUIT and for what a reload removed."},
+    {SECTION_ROOT, "trusted_proxies", KIND_CIDRS, IN(conf, trusted_proxies), RANGE(0, 1024), .applies = APPLIES_WORKER,
+     .doc = "Address blocks whose X-Forwarded-* and Forwarded fields are believed; from others they are replaced."},
+    {SECTION_ROOT, "listen", KIND_LIST, IN(conf, listen), RANGE(1, 64), .of = SECTION_LISTEN, .is_required = true,
+     .applies = APPLIES_SUPERVISOR, .doc = "Where clients connect."},
+    {SECTION_ROOT, "pools", KIND_MAP, IN(conf, pools), RANGE(1, 128), .of = SECTION_POOL, .is_required = true,
+     .applies = APPLIES_ALL, .doc = "Pools of servers by name."},
+    {SECTION_ROOT, "routes", KIND_LIST, IN(conf, routes), RANGE(1, SLOTS_ROUTES), .of = SECTION_ROUTE, .is_required = true,
+     .applies = APPLIES_ALL, .doc = "Which requests go to which pool."},
+
+    /* ---- listen[] ---- */
+    {SECTION_LISTEN, "address", KIND_ADDRESS, IN(conf_listen, text), .is_required = true, .applies = APPLIES_SUPERVISOR,
+     .doc = "What to listen on. 0.0.0.0 and [::] stand for all addresses of the machine."},
+    {SECTION_LISTEN, "backlog", KIND_UINT, IN(conf_listen, backlog), RANGE(1, 65535), .standard = "1024",
+     .applies = APPLIES_SUPERVISOR, .doc = "Connections of one worker that may wait to be accepted."},
+
+    /* ---- pools.<name> ---- */
+    {SECTION_POOL, "balance", KIND_WORD, IN(conf_pool, balance), .words = schema_balance_words, .standard = "round-robin",
+     .applies = APPLIES_WORKER, .doc = "How one of the healthy servers of the best tier is picked."},
+    {SECTION_POOL, "hash.of", KIND_WORD, IN(conf_pool, hash_of), .words = hash_of_words, .standard = "ip",
+     .applies = APPLIES_WORKER, .doc = "With balance: hash, what stays with the same server."},
+    {SECTION_POOL, "hash.name", KIND_PARAMETER, IN(conf_pool, hash_name), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "Which header or query parameter is meant."},
+    {SECTION_POOL, "connect_timeout", KIND_DURATION, IN(conf_pool, connect_timeout_ms), RANGE(1 * MS, 10 * MINUTE), .standard = "1s",
+     .applies = APPLIES_WORKER, .doc = "TCP and TLS of one attempt."},
+    {SECTION_POOL, "upgrade_timeout", KIND_DURATION, IN(conf_pool, upgrade_timeout_ms), RANGE(1 * MS, 10 * MINUTE), .standard = "3s",
+     .applies = APPLIES_WORKER, .doc = "From the request sent to the head of the response, one attempt."},
+    {SECTION_POOL, "failover_timeout", KIND_DURATION, IN(conf_pool, failover_timeout_ms), RANGE(1 * MS, HOUR), .standard = "5s",
+     .applies = APPLIES_WORKER, .doc = "All attempts together, before the client is told."},
+    {SECTION_POOL, "max_retries", KIND_UINT, IN(conf_pool, max_retries), RANGE(0, 100), .standard = "3", .applies = APPLIES_WORKER,
+     .doc = "Further attempts after the first, each on another server as long as there is one."},
+    {SECTION_POOL, "circuit.failures", KIND_UINT, IN(conf_pool, circuit_failures), RANGE(0, 10000), .standard = "5",
+     .applies = APPLIES_WORKER, .doc = "Failures in a row that open a server's circuit. 0: no circuit."},
+    {SECTION_POOL, "circuit.open", KIND_DURATION, IN(conf_pool, circuit_open_ms), RANGE(1 * MS, DAY), .standard = "10s",
+     .applies = APPLIES_WORKER, .doc = "How long the server is left alone before it is tried again."},
+    {SECTION_POOL, "circuit.half_open", KIND_UINT, IN(conf_pool, circuit_half_open_count), RANGE(1, 1000), .standard = "1",
+     .applies = APPLIES_WORKER, .doc = "Attempts at a time while it is tried again."},
+    {SECTION_POOL, "slow_start", KIND_DURATION, IN(conf_pool, slow_start_ms), RANGE(0, DAY), .standard = "0", .applies = APPLIES_WORKER,
+     .doc = "Over which the share of a recovered server grows to its full weight. 0: at once."},
+    {SECTION_POOL, "fail_open", KIND_BOOL, IN(conf_pool, fail_open), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "With no healthy server at all, try the unhealthy ones instead of refusing."},
+    {SECTION_POOL, "check", KIND_INLINE, IN(conf_pool, check), .of = SECTION_CHECK, .applies = APPLIES_CHECKER,
+     .doc = "How to find out whether a server works. It is read first and passed on to the servers."},
+    {SECTION_POOL, "servers", KIND_LIST, IN(conf_pool, servers), RANGE(1, SLOTS_SERVERS), .of = SECTION_SERVER, .is_required = true,
+     .applies = APPLIES_ALL, .doc = "The servers of the pool."},
+
+    /* ---- check ---- */
+    {SECTION_CHECK, "type", KIND_WORD, IN(conf_check, type), .words = check_type_words, .standard = "tcp", .applies = APPLIES_CHECKER,
+     .doc = "A TCP connect, an HTTP request, a full WebSocket upgrade, or none. http and websocket use TLS when the server's url does."},
+    {SECTION_CHECK, "path", KIND_HTTP_TARGET, IN(conf_check, path), .standard = "/", .applies = APPLIES_CHECKER,
+     .doc = "What to ask for, with a query if need be."},
+    {SECTION_CHECK, "host", KIND_AUTHORITY, IN(conf_check, host), .standard = "", .applies = APPLIES_CHECKER,
+     .doc = "The Host field. Empty: that of the server's url."},
+    {SECTION_CHECK, "port", KIND_UINT, IN(conf_check, port), RANGE(0, 65535), .standard = "0", .applies = APPLIES_CHECKER,
+     .doc = "The port to probe. 0: that of the server's url."},
+    {SECTION_CHECK, "interval", KIND_DURATION, IN(conf_check, interval_ms), RANGE(10 * MS, DAY), .standard = "1s",
+     .applies = APPLIES_CHECKER, .doc = "From the start of one probe to the start of the next."},
+    {SECTION_CHECK, "timeout", KIND_DURATION, IN(conf_check, timeout_ms), RANGE(1 * MS, DAY), .standard = "800ms",
+     .standard_doc = "800ms, or the interval if that is less", .applies = APPLIES_CHECKER,
+     .doc = "A probe that takes longer has failed."},
+    {SECTION_CHECK, "rise", KIND_UINT, IN(conf_check, rise), RANGE(1, 100), .standard = "2", .applies = APPLIES_CHECKER,
+     .doc = "Good probes in a row until a server that was down is up."},
+    {SECTION_CHECK, "fall", KIND_UINT, IN(conf_check, fall), RANGE(1, 100), .standard = "2", .applies = APPLIES_CHECKER,
+     .doc = "Failed probes in a row until a server that was up is down."},
+    {SECTION_CHECK, "jitter", KIND_PERCENT, IN(conf_check, jitter_percent), RANGE(0, 50), .standard = "10%", .applies = APPLIES_CHECKER,
+     .doc = "By how much each interval is randomly shortened or lengthened."},
+    {SECTION_CHECK, "expect.status", KIND_STATUS, IN(conf_check, expect_status_min), .standard = "200-299", .applies = APPLIES_CHECKER,
+     .doc = "With type: http, the status of a good answer."},
+    {SECTION_CHECK, "speak", KIND_WORD, IN(conf_check, speak), .words = speak_words, .standard = "ping", .applies = APPLIES_CHECKER,
+     .doc = "With type: websocket, what to say after the upgrade; a ping must be answered within the timeout."},
+
+    /* ---- pools.<name>.servers[] ---- */
+    {SECTION_SERVER, "name", KIND_NAME, IN(conf_server, name), .is_required = true, .applies = APPLIES_ALL,
+     .doc = "Unique in the pool. Counters and verdicts stay with the name over reloads and restarts."},
+    {SECTION_SERVER, "url", KIND_URL, IN(conf_server, url), .is_required = true, .applies = APPLIES_ALL,
+     .doc = "Scheme, host and port; a path is put in front of the request's."},
+    {SECTION_SERVER, "region", KIND_REGION, IN(conf_server, region), .standard = "", .applies = APPLIES_ALL,
+     .doc = "Where the server runs; shown in status."},
+    {SECTION_SERVER, "tier", KIND_WORD, IN(conf_server, tier), .words = schema_tier_words, .standard = "primary", .applies = APPLIES_ALL,
+     .doc = "A tier gets traffic only while all better ones have no server to offer."},
+    {SECTION_SERVER, "weight", KIND_UINT, IN(conf_server, weight), RANGE(1, 1000), .standard = "1", .applies = APPLIES_WORKER,
+     .doc = "Share of the traffic relative to the other servers of the tier."},
+    {SECTION_SERVER, "max_connections", KIND_UINT, IN(conf_server, max_connections), RANGE(0, 10000000), .standard = "0",
+     .applies = APPLIES_WORKER, .doc = "Tunnels to the server over all workers. 0: no limit."},
+    {SECTION_SERVER, "drain", KIND_BOOL, IN(conf_server, drain), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Gives the server no new tunnels; the open ones stay."},
+    {SECTION_SERVER, "tls.ca", KIND_FILE, IN(conf_server, tls.ca), .standard = "", .standard_doc = "the system's trust store",
+     .applies = APPLIES_ALL, .doc = "PEM file with the authorities that may vouch for the server."},
+    {SECTION_SERVER, "tls.cert", KIND_FILE, IN(conf_server, tls.cert), .standard = "", .applies = APPLIES_ALL,
+     .doc = "PEM file with the certificate, and its chain, shown to the server."},
+    {SECTION_SERVER, "tls.key", KIND_FILE, IN(conf_server, tls.key), .standard = "", .is_secret = true, .applies = APPLIES_ALL,
+     .doc = "PEM file with the private key of tls.cert."},
+    {SECTION_SERVER, "tls.server_name", KIND_HOST, IN(conf_server, tls.server_name), .standard = "",
+     .standard_doc = "the host of the url", .applies = APPLIES_ALL, .doc = "The name to ask for (SNI) and to find in the server's certificate."},
+    {SECTION_SERVER, "tls.verify", KIND_BOOL, IN(conf_server, tls.verify), .standard = "true", .applies = APPLIES_ALL,
+     .doc = "Whether the server's certificate is checked. Without it anybody in between can read and change everything."},
+    {SECTION_SERVER, "check", KIND_INLINE, IN(conf_server, check), .of = SECTION_CHECK, .inherits = true, .applies = APPLIES_CHECKER,
+     .doc = "Keys of check that differ from the pool's."},
+
+    /* ---- routes[] ---- */
+    {SECTION_ROUTE, "name", KIND_LABEL, IN(conf_route, name), .standard_doc = "host and path", .applies = APPLIES_ALL,
+     .doc = "Under which the route is counted and logged; unique."},
+    {SECTION_ROUTE, "host", KIND_HOST_PATTERN, IN(conf_route, host), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "A host name without port, or *.example.com for all names below example.com. Empty: any."},
+    {SECTION_ROUTE, "path", KIND_HTTP_PATH, IN(conf_route, path), .standard = "/", .applies = APPLIES_WORKER,
+     .doc = "Matches itself and everything below it: /chat matches /chat and /chat/1 but not /chats. With a / at its end it "
+            "matches what begins with it."},
+    {SECTION_ROUTE, "pool", KIND_POOL, IN(conf_route, pool), .is_required = true, .applies = APPLIES_WORKER,
+     .doc = "The pool that serves the route."},
+    {SECTION_ROUTE, "websocket.protocol", KIND_WORD, IN(conf_route, protocol), .words = ws_protocol_words, .standard = "opaque",
+     .applies = APPLIES_WORKER, .doc = "What is spoken inside. opaque: frames are checked and passed on, not understood."},
+    {SECTION_ROUTE, "websocket.idle_timeout", KIND_DURATION, IN(conf_route, idle_timeout_ms), RANGE(0, 30 * DAY), .standard = "1h",
+     .applies = APPLIES_WORKER, .doc = "Closes a WebSocket when neither side has sent anything, not even a ping, for so long. 0: never."},
+    {SECTION_ROUTE, "websocket.max_lifetime", KIND_DURATION, IN(conf_route, max_lifetime_ms), RANGE(0, 365 * DAY), .standard = "0",
+     .applies = APPLIES_WORKER, .doc = "Closes a WebSocket that has been open for so long. 0: never."},
+    {SECTION_ROUTE, "websocket.max_message", KIND_SIZE, IN(conf_route, max_message_bytes), RANGE(125, 2 * GIB), .standard = "16MiB",
+     .applies = APPLIES_WORKER, .doc = "A longer message ends the WebSocket with 1009."},
+    {SECTION_ROUTE, "websocket.check_utf8", KIND_BOOL, IN(conf_route, check_utf8), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Ends a WebSocket with 1007 when a text message is not UTF-8. Off, that is left to the receiver."},
+    {SECTION_ROUTE, "websocket.buffer", KIND_SIZE, IN(conf_route, buffer_bytes), RANGE(4 * KIB, 64 * MIB), .standard = "64KiB",
+     .applies = APPLIES_WORKER, .doc = "Bytes that may wait for a slow receiver, per direction, before the sender is paused."},
+    {SECTION_ROUTE, "limits.connections", KIND_UINT, IN(conf_route, max_connections), RANGE(0, 10000000), .standard = "0",
+     .applies = APPLIES_WORKER, .doc = "WebSockets of the route over all workers. 0: no limit."},
+    {SECTION_ROUTE, "limits.per_client", KIND_UINT, IN(conf_route, max_per_client), RANGE(0, 10000000), .standard = "0",
+     .applies = APPLIES_WORKER, .doc = "WebSockets of one client address on the route. 0: no limit."},
+};
+/* clang-format on */
+
+const size_t schema_row_count = sizeof schema_rows / sizeof schema_rows[0];
+
+/* What the kinds take for granted about the structs. */
+#define ARRAY_FITS(type, array, n)                                                                                     \
+    static_assert(offsetof(struct type, n) == offsetof(struct type, array) + offsetof(struct schema_array, count), #n)
+ARRAY_FITS(conf, trusted_proxies, trusted_proxy_count);
+ARRAY_FITS(conf, listen, listen_count);
+ARRAY_FITS(conf, pools, pool_count);
+ARRAY_FITS(conf, routes, route_count);
+ARRAY_FITS(conf_pool, servers, server_count);
+static_assert(offsetof(struct conf_listen, addr) - offsetof(struct conf_listen, text) ==
+                  offsetof(struct conf, admin.addr) - offsetof(struct conf, admin.text),
+              "both address members have one shape");
+static_assert(offsetof(struct conf_check, expect_status_max) ==
+                  offsetof(struct conf_check, expect_status_min) + sizeof(uint32_t),
+              "the two ends of a status range are neighbours");
+
+const struct schema_row *schema_section_rows(enum schema_section s, size_t *count)
+{
+    size_t first = 0, end = 0;
+    while (schema_rows[first].section != s)
+        first++;
+    for (end = first; end < schema_row_count && schema_rows[end].section == s; end++)
+        ;
+    *count = end - first;
+    return &schema_rows[first];
+}
+
+const char *schema_word_text(const struct schema_word *words, uint32_t value)
+{
+    for (; words->text != NULL; words++)
+        if (words->value == value)
+            return words->text;
+    return NULL;
+}

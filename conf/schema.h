@@ -1,0 +1,114 @@
+/* The schema: one table of every key there is. Reading, defaults, messages, the dump, the seal and the manual all come
+ * from these rows; a new key is a new row and a new member, and a cross-field rule, if there is one, in conf/check.c.
+ */
+#ifndef CONF_SCHEMA_H
+#define CONF_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Keys belong to sections; a section with its keys can stand in several places. */
+enum schema_section {
+    SECTION_ROOT = 0,
+    SECTION_LISTEN,
+    SECTION_POOL,
+    SECTION_CHECK,
+    SECTION_SERVER,
+    SECTION_ROUTE,
+    SECTION_COUNT
+};
+
+enum schema_kind {
+    KIND_UINT = 0, /* uint32_t or int */
+    KIND_DURATION, /* int64_t, milliseconds */
+    KIND_SIZE,     /* uint32_t or uint64_t, bytes */
+    KIND_PERCENT,  /* uint32_t */
+    KIND_BOOL,     /* bool */
+    KIND_WORD,     /* an enum */
+    KIND_STATUS,   /* two uint32_t in a row: lowest, highest */
+    KIND_NAME,     /* these are const char * */
+    KIND_REGION,   /* like a name; "" and "any" are no region in particular */
+    KIND_USER,
+    KIND_LABEL,       /* wider than a name: visible ASCII */
+    KIND_PATH,        /* of a file; relative to the configuration's directory */
+    KIND_HTTP_PATH,   /* of a request */
+    KIND_HTTP_TARGET, /* the same with a query */
+    KIND_HOST,        /* DNS name or address */
+    KIND_HOST_PATTERN,
+    KIND_AUTHORITY, /* host, with a port if need be */
+    KIND_PARAMETER, /* header or query parameter */
+    KIND_ADDRESS,   /* const char * with the text, then struct addr */
+    KIND_URL,       /* struct conf_url */
+    KIND_FILE,      /* struct conf_file: the path of a PEM file, or the PEM text itself */
+    KIND_POOL,      /* size_t: index of a pool, by its name */
+    KIND_CIDRS,     /* array of struct cidr and its count */
+    KIND_LIST,      /* array of a section's struct and its count */
+    KIND_MAP,       /* the same, in the file as name: section */
+    KIND_INLINE,    /* a section's struct within this one */
+    KIND_COUNT
+};
+
+/* When a change of the key takes effect. */
+enum schema_applies {
+    APPLIES_ON_RESTART = 0,
+    APPLIES_SUPERVISOR, /* on reload, there */
+    APPLIES_WORKER,
+    APPLIES_CHECKER,
+    APPLIES_ADMIN,
+    APPLIES_ALL,
+    APPLIES_COUNT
+};
+
+struct schema_word {
+    const char *text; /* NULL ends the list */
+    uint32_t value;
+};
+
+struct schema_row {
+    enum schema_section section;
+    const char *key; /* within the section; dots for plain sub-sections */
+    enum schema_kind kind;
+    size_t offset; /* into the section's struct */
+    size_t size_bytes;
+    int64_t min, max;         /* of numbers: value; of lists: items; of text: bytes */
+    const char *standard;     /* the default, as one would write it; NULL: none */
+    const char *standard_doc; /* what stands in when there is no fixed default */
+    bool is_required;
+    bool is_secret;                  /* masked in the dump */
+    bool inherits;                   /* KIND_INLINE: holds values already, put only what is written on top */
+    enum schema_section of;          /* KIND_LIST, KIND_MAP, KIND_INLINE */
+    const struct schema_word *words; /* KIND_WORD */
+    enum schema_applies applies;
+    const char *doc;
+};
+
+struct schema_section_info {
+    const char *path;   /* as the manual shows it, e.g. "pools.<name>.servers[]" */
+    size_t size_bytes;  /* of the struct */
+    size_t name_offset; /* KIND_MAP: where the name from the file goes */
+    const char *doc;
+};
+
+extern const struct schema_row schema_rows[];
+extern const size_t schema_row_count;
+extern const struct schema_section_info schema_sections[SECTION_COUNT];
+extern const char *const schema_applies_texts[APPLIES_COUNT];
+
+#define SCHEMA_SECTION_ROWS 40u /* no section has more */
+
+/* The rows of a section stand together. */
+const struct schema_row *schema_section_rows(enum schema_section s, size_t *count);
+/* A word's text; NULL for a value that is not in the list. */
+const char *schema_word_text(const struct schema_word *words, uint32_t value);
+
+extern const struct schema_word schema_balance_words[];
+extern const struct schema_word schema_tier_words[];
+
+/* Arrays in the structs are a pointer and, right behind it, their count. */
+struct schema_array {
+    void *items;
+    size_t count;
+};
+
+#endif

@@ -1,0 +1,261 @@
+/* Names, hosts, paths and URLs. What passes here is later put into request lines, headers, log lines, socket paths and
+ * shared tables as it is, so each kind allows what it needs and nothing else: no white space, no control characters, no
+ * separators of the place it goes to. */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/slots.h"
+#include "conf/value.h"
+
+#define NAME_MAX_BYTES     60u /* "pool/server" must fit SLOTS_NAME_BYTES */
+#define HOST_MAX_BYTES     253u
+#define LABEL_MAX_BYTES    63u
+#define PATH_MAX_BYTES     1024u
+#define FILE_PATH_MAX      1023u
+#define URL_TEXT_MAX_BYTES 1500u
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+static bool all_of(const char *text, const char *extra)
+{
+    for (; *text != '\0'; text++)
+        if (!is_alnum(*text) && strchr(extra, *text) == NULL)
+            return false;
+    return true;
+}
+
+const char *value_name(const char *text)
+{
+    if (text[0] == '\0')
+        return "is empty";
+    if (strlen(text) > NAME_MAX_BYTES)
+        return "is too long";
+    if (!all_of(text, "._-"))
+        return "has a character that names may not have";
+    return is_alnum(text[0]) ? NULL : "does not begin with a letter or digit";
+}
+
+const char *value_label(const char *text)
+{
+    if (text[0] == '\0')
+        return "is empty";
+    if (strlen(text) >= SLOTS_NAME_BYTES)
+        return "is too long";
+    for (const char *s = text; *s != '\0'; s++)
+        if (*s <= ' ' || *s >= 0x7f || *s == '"' || *s == '\\')
+            return "has a character that labels may not have";
+    return NULL;
+}
+
+static bool is_numeric_address(const char *text)
+{
+    unsigned char ip[16];
+    return inet_pton(AF_INET, text, ip) == 1 || inet_pton(AF_INET6, text, ip) == 1;
+}
+
+/* A DNS name; underscores are not host names by the book (RFC 1123) but common inside container networks. */
+static const char *dns_name(const char *text)
+{
+    size_t len = strlen(text), label = 0;
+    if (len == 0)
+        return "is empty";
+    if (len > HOST_MAX_BYTES)
+        return "is too long";
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '.') {
+            if (label == 0)
+                return "has an empty part";
+            label = 0;
+            continue;
+        }
+        if (!is_alnum(text[i]) && text[i] != '-' && text[i] != '_')
+            return "is not a host name";
+        if (text[i] == '-' && label == 0)
+            return "is not a host name";
+        if (++label > LABEL_MAX_BYTES)
+            return "has a part that is too long";
+    }
+    const char *top = strrchr(text, '.');
+    top = top != NULL ? top + 1 : text;
+    if (*top != '\0' && strspn(top, "0123456789") == strlen(top))
+        return "is neither a name nor a complete address";
+    return NULL;
+}
+
+const char *value_hostname(const char *text)
+{
+    return is_numeric_address(text) ? NULL : dns_name(text);
+}
+
+const char *value_host_pattern(const char *text)
+{
+    if (strncmp(text, "*.", 2) == 0)
+        return dns_name(text + 2);
+    if (strchr(text, '*') != NULL)
+        return "has a * elsewhere than in front";
+    if (strstr(text, "//") != NULL)
+        return "is a URL";
+    if (text[0] != '[' && strchr(text, ':') != NULL && !is_numeric_address(text))
+        return "has a port";
+    return value_hostname(text);
+}
+
+/* Splits "host", "host:port", "[v6]" or "[v6]:port"; `port` stays as it is when there is none. `end` is behind the host
+ * and port. */
+static const char *host_and_port(const char *text, size_t len, const char **host, size_t *host_len, uint16_t *port)
+{
+    const char *end = text + len;
+    const char *s = text;
+    if (len > 0 && *s == '[') {
+        const char *close = memchr(text, ']', len);
+        if (close == NULL)
+            return "has a [ without ]";
+        *host = text + 1;
+        *host_len = (size_t)(close - text) - 1;
+        s = close + 1;
+    } else {
+        const char *colon = memchr(text, ':', len);
+        *host = text;
+        *host_len = colon != NULL ? (size_t)(colon - text) : len;
+        s = text + *host_len;
+    }
+    char name[HOST_MAX_BYTES + 1];
+    if (*host_len > HOST_MAX_BYTES)
+        return "has a host that is too long";
+    memcpy(name, *host, *host_len);
+    name[*host_len] = '\0';
+    unsigned char ip[16];
+    if (*text == '[' ? inet_pton(AF_INET6, name, ip) != 1 : value_hostname(name) != NULL)
+        return *host_len == 0 ? "has no host" : "has a host that is neither a name nor an address";
+    if (s == end)
+        return NULL;
+    if (*s != ':')
+        return "has something behind the host that is not a port";
+    uint64_t number = 0;
+    char digits[6] = "";
+    size_t digit_count = (size_t)(end - s) - 1;
+    if (digit_count == 0 || digit_count >= sizeof digits)
+        return "has a port that is not a number from 1 to 65535";
+    memcpy(digits, s + 1, digit_count);
+    if (value_uint(digits, &number) != NULL || number == 0 || number > UINT16_MAX)
+        return "has a port that is not a number from 1 to 65535";
+    *port = (uint16_t)number;
+    return NULL;
+}
+
+const char *value_authority(const char *text)
+{
+    const char *host = NULL;
+    size_t host_len = 0;
+    uint16_t port = 0;
+    return host_and_port(text, strlen(text), &host, &host_len, &port);
+}
+
+const char *value_path(const char *text, bool with_query)
+{
+    if (text[0] != '/')
+        return "does not begin with /";
+    if (strlen(text) > PATH_MAX_BYTES)
+        return "is too long";
+    for (const char *s = text; *s != '\0'; s++) {
+        if (*s <= ' ' || *s >= 0x7f)
+            return "has a space or a character that must be written as %XX";
+        if (*s == '#')
+            return "has a fragment";
+        if (*s == '?' && !with_query)
+            return "has a query";
+        if (strchr("\"<>\\^`{|}", *s) != NULL)
+            return "has a character that must be written as %XX";
+    }
+    return NULL;
+}
+
+const char *value_token(const char *text)
+{
+    if (text[0] == '\0')
+        return "is empty";
+    if (strlen(text) > NAME_MAX_BYTES)
+        return "is too long";
+    return all_of(text, "!#$%&'*+-.^_`|~") ? NULL : "has a character that header names may not have";
+}
+
+const char *value_parameter(const char *text)
+{
+    if (text[0] == '\0')
+        return "is empty";
+    if (strlen(text) > NAME_MAX_BYTES)
+        return "is too long";
+    return all_of(text, "-._~%+!$'()*,;:@/?[]") ? NULL : "has a character that must be written as %XX";
+}
+
+const char *value_file_path(const char *text)
+{
+    if (strlen(text) > FILE_PATH_MAX)
+        return "is too long";
+    for (const char *s = text; *s != '\0'; s++)
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            return "has a control character";
+    return NULL;
+}
+
+static const struct {
+    const char *text;
+    enum conf_scheme scheme;
+    uint16_t port;
+    bool is_tls;
+} schemes[] = {
+    {"ws://", SCHEME_WS, 80, false},
+    {"wss://", SCHEME_WSS, 443, true},
+    {"http://", SCHEME_HTTP, 80, false},
+    {"https://", SCHEME_HTTPS, 443, true},
+};
+#define SCHEME_ROWS (sizeof schemes / sizeof schemes[0])
+
+bool value_scheme_is_tls(enum conf_scheme s)
+{
+    for (size_t i = 0; i < SCHEME_ROWS; i++)
+        if (schemes[i].scheme == s)
+            return schemes[i].is_tls;
+    return false;
+}
+
+const char *value_url(const char *text, struct value_url *out)
+{
+    *out = (struct value_url){0};
+    if (strlen(text) > URL_TEXT_MAX_BYTES)
+        return "is too long";
+    if (strstr(text, "://") == NULL)
+        return "has no scheme";
+    const char *s = text;
+    for (size_t i = 0; i < SCHEME_ROWS; i++)
+        if (strncmp(text, schemes[i].text, strlen(schemes[i].text)) == 0) {
+            out->scheme = schemes[i].scheme;
+            out->port = schemes[i].port;
+            s = text + strlen(schemes[i].text);
+        }
+    if (out->scheme == SCHEME_NONE)
+        return "has an unknown scheme";
+    size_t authority_len = strcspn(s, "/?#");
+    if (memchr(s, '@', authority_len) != NULL)
+        return "has a user or password in it";
+    const char *why = host_and_port(s, authority_len, &out->host, &out->host_len, &out->port);
+    if (why != NULL)
+        return why;
+    out->path = s + authority_len;
+    if (*out->path != '\0') {
+        if (*out->path == '?')
+            return "has a query";
+        if (*out->path == '#')
+            return "has a fragment";
+        why = value_path(out->path, false);
+        if (why != NULL)
+            return why;
+    }
+    out->path_len = strlen(out->path);
+    while (out->path_len > 0 && out->path[out->path_len - 1] == '/')
+        out->path_len--;
+    return NULL;
+}
