@@ -66,7 +66,7 @@ static void weigh_server(struct server_standing *s, const struct report_view *v,
     s->slot = slots_find(v->slots, SLOT_SERVER, server->slot_name);
     if (s->slot >= 0)
         s->verdict = verdict_read(v->verdicts, s->slot);
-    s->is_draining = server->drain || s->verdict.is_draining;
+    s->is_draining = server->drain || server->weight == 0 || s->verdict.is_draining;
 }
 
 static void count_server(struct pool_standing *p, const struct server_standing *s)

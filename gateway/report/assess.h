@@ -18,7 +18,7 @@ struct server_standing {
     const struct conf_server *server;
     int slot; /* -1: not in the shared tables yet */
     struct verdict verdict;
-    bool is_draining; /* by configuration or by an operator */
+    bool is_draining; /* by configuration (drain, or weight 0) or by an operator: takes no new clients */
 };
 
 struct pool_standing {

@@ -1,0 +1,254 @@
+/* /metrics: the text obeys the exposition format, line by line, and the values are those of the tables. */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "tests/unit/gateway/report/world.h"
+
+/* ---- a strict reader of the text format 0.0.4 ---- */
+
+struct reader {
+    char family[128]; /* under whose TYPE the samples stand */
+    char type[16];
+    bool expects_type; /* a HELP line was the last one */
+    struct map *families, *samples;
+};
+
+static size_t name_len(const char *s)
+{
+    size_t n = 0;
+
+    if (isdigit((unsigned char)s[0]))
+        return 0;
+    while (isalnum((unsigned char)s[n]) || s[n] == '_' || s[n] == ':')
+        n++;
+    return n;
+}
+
+static void read_head(struct reader *r, const char *line)
+{
+    const char *name = line + 7;
+    size_t len = name_len(name);
+
+    assert_true(len > 0 && len < sizeof r->family && name[len] == ' ' && name[len + 1] != '\0');
+    if (strncmp(line, "# HELP ", 7) == 0) {
+        assert_false(r->expects_type);
+        memcpy(r->family, name, len);
+        r->family[len] = '\0';
+        if (map_put(r->families, name, len, r) != NULL)
+            fail_msg("family twice: %s", r->family);
+        r->expects_type = true;
+        return;
+    }
+    assert_int_equal(strncmp(line, "# TYPE ", 7), 0);
+    assert_true(r->expects_type && strlen(r->family) == len && memcmp(name, r->family, len) == 0);
+    r->expects_type = false;
+    strncpy(r->type, name + len + 1, sizeof r->type - 1);
+    assert_true(strcmp(r->type, "counter") == 0 || strcmp(r->type, "gauge") == 0);
+    assert_int_equal(strcmp(r->type, "counter") == 0, len > 6 && strcmp(r->family + len - 6, "_total") == 0);
+}
+
+/* The end of {name="value",...}. */
+static const char *read_labels(const char *s)
+{
+    do {
+        size_t len = name_len(++s);
+
+        assert_true(len > 0 && strncmp(s + len, "=\"", 2) == 0);
+        for (s += len + 2; *s != '"'; s++) {
+            assert_true(*s != '\0' && *s != '\n');
+            if (*s == '\\') {
+                s++;
+                assert_true(*s == '\\' || *s == '"' || *s == 'n');
+            }
+        }
+        s++;
+    } while (*s == ',');
+    assert_int_equal(*s, '}');
+    return s + 1;
+}
+
+static void read_sample(struct reader *r, const char *line)
+{
+    size_t len = name_len(line);
+    const char *s = line + len;
+    char *end;
+    double value;
+
+    assert_false(r->expects_type);
+    if (strlen(r->family) != len || memcmp(line, r->family, len) != 0)
+        fail_msg("sample outside its family %s: %s", r->family, line);
+    if (*s == '{')
+        s = read_labels(s);
+    assert_int_equal(*s, ' ');
+    if (map_put(r->samples, line, (size_t)(s - line), r) != NULL)
+        fail_msg("sample twice: %s", line);
+    value = strtod(s + 1, &end);
+    if (end == s + 1 || *end != '\0')
+        fail_msg("no number: %s", line);
+    assert_true(strcmp(r->type, "counter") != 0 || value >= 0);
+}
+
+static void read_all(char *text, size_t len)
+{
+    struct reader r = {.families = map_create(), .samples = map_create()};
+    char *line;
+
+    assert_true(len > 0 && text[len - 1] == '\n' && strlen(text) == len);
+    text[len - 1] = '\0';
+    while ((line = strsep(&text, "\n")) != NULL) {
+        if (line[0] == '#')
+            read_head(&r, line);
+        else
+            read_sample(&r, line);
+    }
+    assert_false(r.expects_type);
+    map_destroy(&r.families);
+    map_destroy(&r.samples);
+}
+
+/* ---- tests ---- */
+
+/* The metrics as text, checked. mem_free. */
+static char *metrics_of(const struct world *w)
+{
+    struct strbuf out;
+    char *copy;
+
+    strbuf_init(&out, REPORT_BYTES_MAX);
+    report_metrics_text(&w->view, &out);
+    assert_false(out.failed);
+    copy = mem_strndup(out.data, out.len);
+    read_all(out.data, out.len);
+    strbuf_fini(&out);
+    return copy;
+}
+
+static void expect_line(const char *text, const char *line)
+{
+    const char *found = strstr(text, line);
+
+    if (found == NULL || (found != text && found[-1] != '\n') || found[strlen(line)] != '\n')
+        fail_msg("no line: %s", line);
+}
+
+static void test_the_gateway(void **state)
+{
+    struct world *w = *state;
+    uint64_t rss_bytes[ROSTER_ROWS] = {[1] = 12288};
+    char *m;
+
+    atomic_store(&w->roster->row[2].state, ROSTER_WAITING);
+    atomic_store(&w->roster->row[2].restarts, 5);
+    w->view.rss_bytes = rss_bytes;
+    m = metrics_of(w);
+    expect_line(m, "tidegate_build_info{version=\"" TIDEGATE_VERSION "\",node=\"fra-1\"} 1");
+    expect_line(m, "tidegate_start_time_seconds 1749999910.250");
+    expect_line(m, "tidegate_config_last_reload_successful 1");
+    expect_line(m, "tidegate_config_last_reload_success_timestamp_seconds 1749999910.250");
+    expect_line(m, "tidegate_checker_heartbeat_age_seconds 0.200");
+    expect_line(m, "tidegate_process_up{role=\"worker\",index=\"0\"} 1");
+    expect_line(m, "tidegate_process_up{role=\"worker\",index=\"1\"} 0");
+    expect_line(m, "tidegate_process_restarts_total{role=\"worker\",index=\"1\"} 5");
+    expect_line(m, "tidegate_process_resident_memory_bytes{role=\"worker\",index=\"0\"} 12288");
+    expect_line(m, "tidegate_health{status=\"degraded\"} 1");
+    expect_line(m, "tidegate_health{status=\"ok\"} 0");
+    mem_free(m);
+}
+
+static void test_servers(void **state)
+{
+    struct world *w = *state;
+    char *m;
+
+    world_verdict(w, US_A, VERDICT_DOWN, "reset");
+    world_verdict(w, US_B, VERDICT_UNKNOWN, "");
+    w->servers[EU_A].drain = true;
+    stat_add(&w->stats->block[1].server[world_slot(w, US_A)][STAT_SERVER_FAILURES], 3);
+    m = metrics_of(w);
+#define US_A_LABELS "pool=\"realtime\",server=\"us-a\",region=\"us\",tier=\"primary\""
+    expect_line(m, "tidegate_server_up{" US_A_LABELS "} 0");
+    expect_line(m, "tidegate_server_state{" US_A_LABELS ",state=\"down\"} 1");
+    expect_line(m, "tidegate_server_state{" US_A_LABELS ",state=\"up\"} 0");
+    expect_line(m, "tidegate_server_failures_total{" US_A_LABELS "} 3");
+    expect_line(m, "tidegate_server_up{pool=\"realtime\",server=\"us-b\",region=\"us\",tier=\"primary\"} 1");
+    expect_line(m, "tidegate_server_draining{pool=\"realtime\",server=\"eu-a\",region=\"eu\",tier=\"backup\"} 1");
+    expect_line(m, "tidegate_server_probe_duration_seconds{" US_A_LABELS "} 0.001500");
+    expect_line(m, "tidegate_pool_tier{pool=\"realtime\",tier=\"primary\"} 1");
+    expect_line(m, "tidegate_route_up{route=\"/socket/\",pool=\"realtime\"} 1");
+    mem_free(m);
+}
+
+static void test_routes_with_directions(void **state)
+{
+    struct world *w = *state;
+    stat_cell *cells = w->stats->block[1].route[slots_find(w->slots, SLOT_ROUTE, "/mqtt")];
+    char *m;
+
+    stat_add(&cells[STAT_ROUTE_UP_MESSAGES], 11);
+    stat_add(&cells[STAT_ROUTE_DOWN_MESSAGES], 22);
+    stat_add(&cells[STAT_ROUTE_DOWN_BYTES], 333);
+    stat_add(&cells[STAT_ROUTE_WS_OPEN], 2);
+    m = metrics_of(w);
+    expect_line(m, "tidegate_ws_messages_total{route=\"/mqtt\",direction=\"up\"} 11");
+    expect_line(m, "tidegate_ws_messages_total{route=\"/mqtt\",direction=\"down\"} 22");
+    expect_line(m, "tidegate_ws_bytes_total{route=\"/mqtt\",direction=\"down\"} 333");
+    expect_line(m, "tidegate_ws_connections{route=\"/mqtt\"} 2");
+    expect_line(m, "tidegate_ws_connections{route=\"/\"} 0");
+    assert_null(strstr(m, "ws_messages_up_total"));
+    mem_free(m);
+}
+
+static void test_closes_and_responses(void **state)
+{
+    struct world *w = *state;
+    char *m;
+
+    stat_add(&w->stats->block[2].closes[CLOSED_BY_DRAIN][stats_code_row(1001)], 6);
+    stat_add(&w->stats->block[2].closes[CLOSED_BY_CLIENT][stats_code_row(4001)], 1);
+    stat_add(&w->stats->block[1].responses[404], 8);
+    m = metrics_of(w);
+    expect_line(m, "tidegate_ws_closed_total{by=\"drain\",code=\"1001\"} 6");
+    expect_line(m, "tidegate_ws_closed_total{by=\"client\",code=\"4xxx\"} 1");
+    expect_line(m, "tidegate_responses_total{status=\"404\"} 8");
+    mem_free(m);
+}
+
+static void test_label_values_are_escaped(void **state)
+{
+    struct world *w = *state;
+    char *m;
+
+    w->conf.node.name = "a\"b\\c\nd";
+    m = metrics_of(w);
+    expect_line(m, "tidegate_build_info{version=\"" TIDEGATE_VERSION "\",node=\"a\\\"b\\\\c\\nd\"} 1");
+    mem_free(m);
+}
+
+/* A gauge summed while its blocks change may be below zero for a moment; that is not 2^64. */
+static void test_a_negative_gauge_stays_small(void **state)
+{
+    struct world *w = *state;
+    char *m;
+
+    stat_add(&w->stats->block[1].process[STAT_CLIENTS_OPEN], -1);
+    m = metrics_of(w);
+    expect_line(m, "tidegate_client_connections -1");
+    mem_free(m);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_gateway),
+        TEST(test_servers),
+        TEST(test_routes_with_directions),
+        TEST(test_closes_and_responses),
+        TEST(test_label_values_are_escaped),
+        TEST(test_a_negative_gauge_stays_small),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
