@@ -104,7 +104,8 @@ $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call own_of,$(call unit_dir,$(1))) 
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $$@ $$^ -lcmocka -ljansson $(call libs_of,$(call unit_dir,$(1))) $(LIBS)
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call UNIT_RULE,$(t))))
-unit: $(UNIT_BIN)
+# Some tests start programs of this build.
+unit: all $(UNIT_BIN)
 	@tests/unit/run $(UNIT_BIN)
 
 # Replay: the worker's own code on a loop with a virtual clock.

@@ -1,0 +1,233 @@
+/* What the supervisor's messages mean here. A configuration counts only when it arrives whole: the listener that came
+ * before it is held back until then, and a configuration that cannot be read changes nothing but the answer. */
+#include "gateway/admin/admin.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/ipc.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/admin/rss.h"
+#include "gateway/admin/web.h"
+
+#define ADMIN_MAGIC        0xad310fceu
+#define CONF_BYTES_MAX     (64u << 20) /* sealed, with the content of every file it names */
+#define RESPONSE_MS        10000       /* for a client to take its response */
+#define REQUEST_DEFAULT_MS 5000        /* until a configuration says otherwise */
+
+struct admin {
+    uint32_t magic;
+    struct loop *loop;
+    const struct birth *birth;
+    struct ipc *ipc; /* NULL once the supervisor is gone */
+    struct web *web;
+    struct conf *conf;     /* NULL before the first one */
+    int pending_listen_fd; /* came since the last configuration; -1: none */
+    struct timer drain_end;
+    uint64_t rss_bytes[ROSTER_ROWS]; /* scratch of one view */
+};
+
+/* ---- for the web server ---- */
+
+static bool on_view(void *arg, struct report_view *v)
+{
+    struct admin *a = arg;
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    if (a->conf == NULL)
+        return false;
+    rss_read(a->birth->roster, a->rss_bytes);
+    *v = (struct report_view){
+        .conf = a->conf,
+        .slots = a->birth->slots,
+        .roster = a->birth->roster,
+        .stats = a->birth->stats,
+        .verdicts = a->birth->verdicts.base,
+        .wall_ms = loop_wall_ms(a->loop),
+        .rss_bytes = a->rss_bytes,
+    };
+    return true;
+}
+
+static void on_drained(void *arg)
+{
+    struct admin *a = arg;
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    loop_stop(a->loop);
+}
+
+static const struct web_ops web_ops = {.view = on_view, .on_idle = on_drained};
+
+/* ---- messages ---- */
+
+static void acknowledge(struct admin *a, uint64_t generation, const char *error)
+{
+    struct msg_conf_ack ack = {.generation = generation, .ok = error == NULL ? 1 : 0};
+
+    if (error != NULL) {
+        snprintf(ack.error, sizeof ack.error, "%s", error);
+        LOG_WARN("configuration refused", KV_UINT("generation", generation), KV_STR("cause", ack.error));
+    }
+    if (ipc_send(a->ipc, MSG_CONF_ACK, &ack, -1) != ERR_NONE)
+        LOG_ERR("supervisor does not take messages", KV_STR("message", ipc_type_text(MSG_CONF_ACK)));
+}
+
+static void drop_pending_listener(struct admin *a)
+{
+    if (a->pending_listen_fd >= 0)
+        close(a->pending_listen_fd);
+    a->pending_listen_fd = -1;
+}
+
+static void on_listener(struct admin *a, const void *payload, int fd)
+{
+    (void)payload;
+    drop_pending_listener(a);
+    a->pending_listen_fd = fd;
+}
+
+static void take_conf(struct admin *a, struct conf *c)
+{
+    struct web_limits limits = {.request_ms = c->limits.header_timeout_ms, .response_ms = RESPONSE_MS};
+
+    if (a->conf != NULL)
+        conf_unref(&a->conf);
+    a->conf = c;
+    web_set_limits(a->web, &limits);
+    web_listen(a->web, a->pending_listen_fd);
+    a->pending_listen_fd = -1;
+}
+
+static void on_conf(struct admin *a, const void *payload, int fd)
+{
+    const struct msg_conf *m = payload;
+    struct conf_errors errors = {.count = 0};
+    char *text = NULL;
+    size_t len = 0;
+    enum err e = fd < 0 ? ERR_INVALID : shm_read_sealed(fd, CONF_BYTES_MAX, &text, &len);
+    struct conf *c = NULL;
+
+    if (fd >= 0)
+        close(fd);
+    if (e == ERR_NONE)
+        c = conf_load_text("configuration", text, len, true, &errors);
+    if (c != NULL) {
+        take_conf(a, c);
+        LOG_INFO("configuration taken", KV_UINT("generation", m->generation));
+        acknowledge(a, m->generation, NULL);
+    } else {
+        drop_pending_listener(a);
+        acknowledge(a, m->generation, errors.text != NULL ? errors.text : err_text(e));
+    }
+    conf_errors_fini(&errors);
+    if (text != NULL) /* it holds the content of key files */
+        mem_wipe(text, len);
+    mem_free(text);
+}
+
+static void on_drain_end(void *arg)
+{
+    struct admin *a = arg;
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    loop_stop(a->loop);
+}
+
+static void on_drain(struct admin *a, const void *payload, int fd)
+{
+    const struct msg_drain *m = payload;
+
+    (void)fd;
+    timer_start(&a->drain_end, m->time_ms > 0 ? m->time_ms : 0);
+    web_drain(a->web);
+}
+
+static void on_stop(struct admin *a, const void *payload, int fd)
+{
+    (void)payload;
+    (void)fd;
+    loop_stop(a->loop);
+}
+
+static void on_reopen_log(struct admin *a, const void *payload, int fd)
+{
+    (void)a;
+    (void)payload;
+    if (fd >= 0)
+        log_use_fd(fd);
+    else
+        log_reopen();
+}
+
+/* What this process listens to; `takes_fd` says who closes a descriptor that came along. */
+static const struct {
+    void (*handle)(struct admin *a, const void *payload, int fd);
+    bool takes_fd;
+} handlers[MSG_COUNT] = {
+    [MSG_LISTENER] = {on_listener, true},     [MSG_CONF] = {on_conf, true},
+    [MSG_DRAIN] = {on_drain, false},          [MSG_STOP] = {on_stop, false},
+    [MSG_REOPEN_LOG] = {on_reopen_log, true},
+};
+
+static void on_message(void *arg, enum ipc_type type, const void *payload, int fd)
+{
+    struct admin *a = arg;
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    if (handlers[type].handle == NULL)
+        LOG_WARN("message not understood", KV_STR("message", ipc_type_text(type)));
+    else
+        handlers[type].handle(a, payload, fd);
+    if (fd >= 0 && !handlers[type].takes_fd)
+        close(fd);
+}
+
+static void on_supervisor_gone(void *arg)
+{
+    struct admin *a = arg;
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    LOG_WARN("supervisor is gone, stopping");
+    ipc_destroy(&a->ipc);
+    loop_stop(a->loop);
+}
+
+/* ---- life ---- */
+
+struct admin *admin_create(struct loop *l, const struct birth *birth)
+{
+    static const struct web_limits first_limits = {.request_ms = REQUEST_DEFAULT_MS, .response_ms = RESPONSE_MS};
+    struct admin *a;
+
+    OBJ_NEW(a, ADMIN_MAGIC);
+    a->loop = l;
+    a->birth = birth;
+    a->pending_listen_fd = -1;
+    timer_init(&a->drain_end, l, on_drain_end, a);
+    a->web = web_create(l, &web_ops, a, &first_limits);
+    if (a->web == NULL) {
+        OBJ_FREE(&a, ADMIN_MAGIC);
+        return NULL;
+    }
+    a->ipc = ipc_create(l, birth->control_fd, on_message, on_supervisor_gone, a);
+    return a;
+}
+
+void admin_destroy(struct admin **ap)
+{
+    struct admin *a = *ap;
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    timer_cancel(&a->drain_end);
+    drop_pending_listener(a);
+    web_destroy(&a->web);
+    if (a->ipc != NULL)
+        ipc_destroy(&a->ipc);
+    if (a->conf != NULL)
+        conf_unref(&a->conf);
+    OBJ_FREE(ap, ADMIN_MAGIC);
+}
