@@ -1,4 +1,5 @@
-/* What base/tls_ctx.c and base/tls_io.c share, and nobody else includes: the one header with OpenSSL's types. */
+/* What base/tls_ctx.c, base/tls_io.c and base/tls_lend.c share, and nobody else includes: the one header with
+ * OpenSSL's types. */
 #ifndef BASE_TLS_PRIV_H
 #define BASE_TLS_PRIV_H
 
