@@ -1,0 +1,88 @@
+/* What all kinds of probes share: life, the clock for the latency, and the answer at the end of the pass. */
+#include "health/checker/probe.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+
+static const struct probe_ops *const kinds[] = {
+    [CHECK_TCP] = &probe_tcp_ops,
+    [CHECK_HTTP] = &probe_lws_ops,
+    [CHECK_WEBSOCKET] = &probe_lws_ops,
+};
+
+static void destroy(struct probe **pp)
+{
+    struct probe *p = *pp;
+
+    later_cancel(&p->answer);
+    p->ops->stop(p);
+    OBJ_FREE(pp, PROBE_MAGIC);
+}
+
+static void on_answer(void *arg)
+{
+    struct probe *p = arg;
+
+    CHECK_OBJ(p, PROBE_MAGIC);
+    probe_done_fn *done = p->done;
+    void *done_arg = p->arg;
+    struct probe_result result = p->result;
+    destroy(&p);
+    done(done_arg, &result);
+}
+
+struct probe *probe_start(struct loop *l, const struct probe_plan *plan, probe_done_fn *done, void *arg)
+{
+    ASSERT((size_t)plan->type < sizeof kinds / sizeof kinds[0] && kinds[plan->type] != NULL);
+    const struct probe_ops *ops = kinds[plan->type];
+    struct probe *p = mem_alloc(ops->size_bytes);
+
+    p->magic = PROBE_MAGIC;
+    p->ops = ops;
+    p->loop = l;
+    p->done = done;
+    p->arg = arg;
+    p->waiting_for = "connection";
+    p->started_us = loop_fresh_us(l);
+    later_init(&p->answer, l, on_answer, p);
+    ops->start(p, plan);
+    return p;
+}
+
+void probe_cancel(struct probe **pp)
+{
+    CHECK_OBJ(*pp, PROBE_MAGIC);
+    destroy(pp);
+}
+
+bool probe_is_finished(const struct probe *p)
+{
+    CHECK_OBJ(p, PROBE_MAGIC);
+    return p->is_finished;
+}
+
+const char *probe_waiting_for(const struct probe *p)
+{
+    CHECK_OBJ(p, PROBE_MAGIC);
+    return p->waiting_for;
+}
+
+static uint32_t latency_us(const struct probe *p)
+{
+    int64_t us = loop_fresh_us(p->loop) - p->started_us;
+    return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+void probe_finish(struct probe *p, enum err e, const char *detail)
+{
+    CHECK_OBJ(p, PROBE_MAGIC);
+    if (p->is_finished)
+        return;
+    p->is_finished = true;
+    p->result.err = e;
+    p->result.latency_us = latency_us(p);
+    if (e != ERR_NONE)
+        snprintf(p->result.cause, sizeof p->result.cause, detail != NULL ? "%s: %s" : "%s", err_text(e), detail);
+    later_post(&p->answer);
+}

@@ -1,0 +1,76 @@
+/* One probe: a single question to a server, put as a client would put it, and its single answer.
+ *
+ * Kinds stand in a table (probe.c). A probe knows no time: whoever starts it also watches the clock and cancels it,
+ * and asks first what it was waiting for. The answer comes at the end of a pass, never from inside a start or a
+ * library's callback, so that its receiver may do what it likes. */
+#ifndef HEALTH_CHECKER_PROBE_H
+#define HEALTH_CHECKER_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/sock.h"
+#include "conf/conf.h"
+#include "health/verdict.h"
+
+struct lws_host;
+
+/* All a probe needs to know; borrowed for the call of probe_start. */
+struct probe_plan {
+    enum conf_check_type type; /* not CHECK_NONE */
+    struct addr addr;
+    struct lws_host *host; /* http, websocket: the target's place in libwebsockets; outlives the probe */
+    const char *host_header;
+    const char *path;
+    uint32_t expect_status_min, expect_status_max; /* http */
+    enum conf_speak speak;                         /* websocket */
+};
+
+struct probe_result {
+    enum err err;                    /* ERR_NONE: healthy */
+    uint32_t latency_us;             /* from start to answer */
+    char cause[VERDICT_CAUSE_BYTES]; /* "" when healthy */
+};
+
+/* `result` is borrowed for the call; the probe is gone when it returns. */
+typedef void probe_done_fn(void *arg, const struct probe_result *result);
+
+struct probe;
+/* Never fails: what cannot even be started answers with its failure. */
+struct probe *probe_start(struct loop *l, const struct probe_plan *plan, probe_done_fn *done, void *arg);
+void probe_cancel(struct probe **pp);                 /* no answer after this */
+bool probe_is_finished(const struct probe *p);        /* its answer is on the way */
+const char *probe_waiting_for(const struct probe *p); /* "connection", "tls handshake", "response", "pong" */
+
+/* ---- for the kinds ---- */
+
+/* First member of each kind's own struct. */
+struct probe {
+    uint32_t magic;
+    const struct probe_ops *ops;
+    struct loop *loop;
+    const char *waiting_for; /* constant text */
+    int64_t started_us;
+    bool is_finished;
+    struct probe_result result;
+    struct later answer;
+    probe_done_fn *done;
+    void *arg;
+};
+#define PROBE_MAGIC 0x9b0be17au
+
+struct probe_ops {
+    size_t size_bytes;                                             /* of the kind's own struct */
+    void (*start)(struct probe *p, const struct probe_plan *plan); /* on zeroed memory behind the base */
+    void (*stop)(struct probe *p);                                 /* lets go of everything it holds */
+};
+extern const struct probe_ops probe_tcp_ops;
+extern const struct probe_ops probe_lws_ops;
+
+/* The answer is found. The first call counts; the kind's stop is called before the answer is given. `detail` (may be
+ * NULL) is put behind the error's text. */
+void probe_finish(struct probe *p, enum err e, const char *detail);
+
+#endif

@@ -1,0 +1,224 @@
+/* The http and websocket probes: libwebsockets asks, this file judges what it reports.
+ *
+ * http: the status of the response to a GET decides; the body is not read. websocket: the upgrade decides, or, when
+ * the probe is to speak, the answer to a ping with the same payload (RFC 6455 section 5.5.3). What the server sends
+ * besides is ignored, but does not count as an answer. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "health/checker/lws_priv.h"
+
+#define DETAIL_BYTES 64u
+
+enum phase { PHASE_CONNECT = 0, PHASE_TLS, PHASE_RESPONSE, PHASE_PONG };
+static const char *const phase_texts[] = {
+    [PHASE_CONNECT] = "connection",
+    [PHASE_TLS] = "tls handshake",
+    [PHASE_RESPONSE] = "response",
+    [PHASE_PONG] = "pong",
+};
+
+struct probe_lws {
+    struct probe base;
+    struct lws_host *host;
+    struct lws_conn *conn; /* NULL once the answer is found */
+    enum phase phase;
+    bool is_websocket;
+    enum conf_speak speak;
+    uint32_t expect_status_min, expect_status_max;
+    bool must_ping;
+};
+
+static const char ping_payload[] = "tidegate";
+#define PING_LEN (sizeof ping_payload - 1)
+
+static struct probe_lws *lws_of(struct probe *p)
+{
+    CHECK_OBJ(p, PROBE_MAGIC);
+    ASSERT(p->ops == &probe_lws_ops);
+    return (struct probe_lws *)(void *)p;
+}
+
+static void set_phase(struct probe_lws *q, enum phase phase)
+{
+    q->phase = phase;
+    q->base.waiting_for = phase_texts[phase];
+}
+
+/* Gives the answer and leaves the connection to close itself. */
+static void finish(struct probe_lws *q, enum err e, const char *detail)
+{
+    probe_finish(&q->base, e, detail);
+    if (q->conn != NULL)
+        lws_conn_leave(&q->conn);
+}
+
+/* ---- events; each returns nonzero to close the connection ---- */
+
+static int on_connected(struct probe_lws *q)
+{
+    set_phase(q, q->host->tls != NULL ? PHASE_TLS : PHASE_RESPONSE);
+    return 0;
+}
+
+/* The request is being written: tells the server's log who asks. */
+static int on_request(struct probe_lws *q, unsigned char **at, size_t room)
+{
+    int n = snprintf((char *)*at, room, "User-Agent: tidegate/%s\r\n", TIDEGATE_VERSION);
+
+    if (n > 0 && (size_t)n < room)
+        *at += n;
+    set_phase(q, PHASE_RESPONSE);
+    return 0;
+}
+
+static int on_status(struct probe_lws *q)
+{
+    char detail[DETAIL_BYTES];
+    unsigned status = lws_http_client_http_response(q->conn->wsi);
+
+    if (q->is_websocket && status == 101)
+        return 0; /* the rest of the head is judged by libwebsockets */
+    if (!q->is_websocket && status >= q->expect_status_min && status <= q->expect_status_max) {
+        finish(q, ERR_NONE, NULL);
+        return -1;
+    }
+    snprintf(detail, sizeof detail, "status %u", status);
+    finish(q, ERR_PROTOCOL, detail);
+    return -1;
+}
+
+static int on_upgraded(struct probe_lws *q)
+{
+    lws_callback_on_writable(q->conn->wsi);
+    if (q->speak == SPEAK_PING) {
+        set_phase(q, PHASE_PONG);
+        q->must_ping = true;
+    } else {
+        finish(q, ERR_NONE, NULL);
+    }
+    return 0;
+}
+
+static int on_writable(struct probe_lws *q)
+{
+    unsigned char frame[LWS_PRE + PING_LEN];
+
+    if (!q->must_ping)
+        return 0;
+    q->must_ping = false;
+    memcpy(frame + LWS_PRE, ping_payload, PING_LEN);
+    return lws_write(q->conn->wsi, frame + LWS_PRE, PING_LEN, LWS_WRITE_PING) < 0 ? -1 : 0;
+}
+
+static int on_pong(struct probe_lws *q, const void *data, size_t len)
+{
+    if (len != PING_LEN || memcmp(data, ping_payload, PING_LEN) != 0)
+        return 0; /* unsolicited, which RFC 6455 allows */
+    lws_callback_on_writable(q->conn->wsi);
+    finish(q, ERR_NONE, NULL);
+    return 0;
+}
+
+static int on_peer_close(struct probe_lws *q, const unsigned char *data, size_t len)
+{
+    char detail[DETAIL_BYTES];
+
+    snprintf(detail, sizeof detail, "close code %u", len >= 2 ? (unsigned)data[0] << 8 | data[1] : 1005u);
+    finish(q, ERR_EOF, detail);
+    return 0;
+}
+
+static void fail_tls(struct probe_lws *q)
+{
+    const char *text;
+    enum err e = tls_lend_failure(q->host->tls, lws_get_ssl(q->conn->wsi), &text);
+
+    finish(q, e, text);
+}
+
+/* It failed before it was established. Why a connection did not come about, libwebsockets does not tell. */
+static int on_failed(struct probe_lws *q, const char *says, size_t len)
+{
+    char detail[DETAIL_BYTES];
+
+    if (q->phase == PHASE_CONNECT) {
+        finish(q, ERR_UNREACHABLE, "no connection");
+    } else if (q->phase == PHASE_TLS) {
+        fail_tls(q);
+    } else {
+        snprintf(detail, sizeof detail, "%.*s", (int)(len < DETAIL_BYTES ? len : DETAIL_BYTES),
+                 says != NULL ? says : "");
+        finish(q, ERR_PROTOCOL, says != NULL ? detail : NULL);
+    }
+    return 0;
+}
+
+static int on_closed(struct probe_lws *q)
+{
+    char detail[DETAIL_BYTES];
+
+    snprintf(detail, sizeof detail, "while waiting for %s", q->base.waiting_for);
+    finish(q, ERR_EOF, detail);
+    return 0;
+}
+
+int probe_lws_event(struct probe *p, struct lws_conn *c, enum lws_callback_reasons reason, void *in, size_t len)
+{
+    struct probe_lws *q = lws_of(p);
+
+    q->conn = c;
+    switch ((int)reason) { /* of some hundred, those that concern a client */
+    case LWS_CALLBACK_WSI_CREATE:
+        return on_connected(q);
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        return on_request(q, in, len);
+    case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP:
+        return on_status(q);
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        return on_upgraded(q);
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+        return on_writable(q);
+    case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
+        return on_pong(q, in, len);
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return on_peer_close(q, in, len);
+    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+        return on_failed(q, in, len);
+    case LWS_CALLBACK_CLIENT_CLOSED:
+    case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
+        return on_closed(q);
+    default:
+        return 0;
+    }
+}
+
+/* ---- life ---- */
+
+static void start(struct probe *p, const struct probe_plan *plan)
+{
+    struct probe_lws *q = lws_of(p);
+    const char *why;
+
+    q->host = plan->host;
+    q->is_websocket = plan->type == CHECK_WEBSOCKET;
+    q->speak = plan->speak;
+    q->expect_status_min = plan->expect_status_min;
+    q->expect_status_max = plan->expect_status_max;
+    q->conn = lws_conn_open(plan->host, plan, p, &why);
+    if (q->conn == NULL)
+        probe_finish(p, ERR_UNREACHABLE, why);
+    else if (p->is_finished)
+        lws_conn_leave(&q->conn);
+}
+
+static void stop(struct probe *p)
+{
+    struct probe_lws *q = lws_of(p);
+
+    if (q->conn != NULL)
+        lws_conn_kill(&q->conn);
+}
+
+const struct probe_ops probe_lws_ops = {.size_bytes = sizeof(struct probe_lws), .start = start, .stop = stop};

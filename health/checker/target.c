@@ -1,0 +1,407 @@
+/* Asking one server again and again. IDLE until due, then RESOLVING while its name has no address yet, then PROBING;
+ * the deadline runs from the start of the first to the end of the last. Everything ends in conclude(). */
+#include "health/checker/target.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "health/checker/addresses.h"
+#include "health/checker/probe.h"
+#include "health/checker/question.h"
+#include "health/checker/schedule.h"
+#include "health/hysteresis.h"
+
+#define TARGET_MAGIC 0x7a59e70bu
+
+/* A deadline this late was missed by this process, not by the server. */
+#define HELD_UP_MS 500
+
+enum phase { PHASE_IDLE = 0, PHASE_RESOLVING, PHASE_PROBING };
+
+struct target {
+    uint32_t magic;
+    struct target_env env;
+    int slot;
+    const struct conf_server *server;
+    struct hysteresis hysteresis;
+    struct verdict_detail detail;
+
+    enum phase phase;
+    struct timer due;
+    struct timer deadline;
+    int64_t due_ms;
+    int64_t started_ms; /* of the last probe */
+    bool is_nudged;     /* while a probe was under way */
+
+    struct addresses addresses;
+    size_t tried_count;
+    struct lws_host *host; /* NULL until first needed */
+    struct probe *probe;
+};
+
+static void on_addresses(void *arg, enum err e);
+static void on_due(void *arg);
+static void on_deadline(void *arg);
+
+/* ---- verdict ---- */
+
+static void publish(struct target *t)
+{
+    struct verdict v = {
+        .state = hysteresis_state(&t->hysteresis),
+        .is_draining = t->server->drain,
+        .is_forced = hysteresis_is_forced(&t->hysteresis),
+        .checks_left = hysteresis_checks_left(&t->hysteresis),
+    };
+
+    t->detail.since_wall_ms = t->hysteresis.since_ms;
+    t->detail.successes_in_row = t->hysteresis.successes_in_row;
+    t->detail.failures_in_row = t->hysteresis.failures_in_row;
+    verdict_write(t->env.verdicts, t->slot, &v, &t->detail);
+}
+
+/* Goes on from the table, where a predecessor may have left it, or from the last run's file. */
+static void remember(struct target *t, const struct persist_entry *last)
+{
+    struct verdict v = verdict_read(t->env.verdicts, t->slot);
+    const struct conf_check *check = &t->server->check;
+    enum verdict_state state = v.state;
+
+    (void)verdict_read_detail(t->env.verdicts, t->slot, &t->detail);
+    int64_t since_ms = t->detail.since_wall_ms;
+    if (state == VERDICT_UNKNOWN && last != NULL) {
+        state = last->state;
+        since_ms = last->since_wall_ms;
+    }
+    if (check->type == CHECK_NONE)
+        state = VERDICT_UNKNOWN;
+    hysteresis_init(&t->hysteresis, check->rise, check->fall, state, state == VERDICT_UNKNOWN ? 0 : since_ms);
+    if (state == v.state) {
+        t->hysteresis.successes_in_row = t->detail.successes_in_row;
+        t->hysteresis.failures_in_row = t->detail.failures_in_row;
+    }
+    if (v.is_forced)
+        (void)hysteresis_force(&t->hysteresis, v.state, since_ms);
+}
+
+/* ---- schedule ---- */
+
+/* Not for secrets: it keeps targets out of step. */
+static uint32_t random_bits(void)
+{
+    uint32_t r = 0;
+    (void)!getrandom(&r, sizeof r, GRND_NONBLOCK);
+    return r;
+}
+
+static struct schedule schedule_of(const struct target *t)
+{
+    return (struct schedule){.interval_ms = t->server->check.interval_ms,
+                             .jitter_percent = t->server->check.jitter_percent};
+}
+
+static void plan_at(struct target *t, int64_t due_ms)
+{
+    int64_t delay_ms = due_ms - loop_now_ms(t->env.loop);
+
+    t->due_ms = due_ms;
+    timer_start(&t->due, delay_ms > 0 ? delay_ms : 0);
+}
+
+static void plan_first(struct target *t)
+{
+    struct schedule s = schedule_of(t);
+
+    timer_cancel(&t->due);
+    if (t->server->check.type != CHECK_NONE)
+        plan_at(t, schedule_first_ms(&s, loop_now_ms(t->env.loop), random_bits()));
+}
+
+static void plan_next(struct target *t)
+{
+    struct schedule s = schedule_of(t);
+    int64_t due_ms = schedule_next_ms(&s, t->started_ms, hysteresis_is_undecided(&t->hysteresis), random_bits());
+
+    if (t->is_nudged)
+        due_ms = schedule_nudged_ms(t->started_ms, due_ms, loop_now_ms(t->env.loop));
+    t->is_nudged = false;
+    plan_at(t, due_ms);
+}
+
+/* ---- the end of a probe ---- */
+
+static void count(struct target *t, bool is_success)
+{
+    stat_add(&t->env.block->process[STAT_PROBES], 1);
+    if (!is_success)
+        stat_add(&t->env.block->process[STAT_PROBE_FAILURES], 1);
+}
+
+static void report_flip(struct target *t, enum verdict_state before, const char *cause)
+{
+    enum verdict_state now = hysteresis_state(&t->hysteresis);
+    int64_t next_ms = t->due_ms - loop_now_ms(t->env.loop);
+
+    LOG_AT(now == VERDICT_DOWN ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "server changed", KV_STR("server", target_name(t)),
+           KV_STR("old", verdict_state_text(before)), KV_STR("new", verdict_state_text(now)), KV_STR("cause", cause),
+           KV_UINT("fails", t->hysteresis.failures_in_row), KV_INT("next_check_ms", next_ms > 0 ? next_ms : 0));
+    t->env.on_flip(t->env.arg, t, before, cause);
+}
+
+static void conclude(struct target *t, const struct probe_result *r)
+{
+    enum verdict_state before = hysteresis_state(&t->hysteresis);
+    int64_t wall_ms = loop_wall_ms(t->env.loop);
+    bool is_success = r->err == ERR_NONE;
+
+    timer_cancel(&t->deadline);
+    t->phase = PHASE_IDLE;
+    count(t, is_success);
+    bool is_flip = hysteresis_result(&t->hysteresis, is_success, wall_ms);
+    t->detail.last_probe_wall_ms = wall_ms;
+    if (is_success)
+        t->detail.latency_us = r->latency_us;
+    snprintf(t->detail.cause, sizeof t->detail.cause, "%s", r->cause);
+    publish(t);
+    plan_next(t);
+    if (is_flip)
+        report_flip(t, before, is_success ? "answered" : t->detail.cause);
+    else if (!is_success)
+        LOG_DEBUG("probe failed", KV_STR("server", target_name(t)), KV_STR("cause", r->cause),
+                  KV_UINT("fails", t->hysteresis.failures_in_row));
+}
+
+static void conclude_failure(struct target *t, enum err e, const char *detail)
+{
+    struct probe_result r = {.err = e};
+
+    snprintf(r.cause, sizeof r.cause, "%s: %s", err_text(e), detail);
+    conclude(t, &r);
+}
+
+static void abandon(struct target *t)
+{
+    timer_cancel(&t->deadline);
+    addresses_unwant(&t->addresses);
+    if (t->probe != NULL)
+        probe_cancel(&t->probe);
+    t->phase = PHASE_IDLE;
+}
+
+/* Whether this process itself stood still (a paused machine, a disk that hung): then nobody was given his time. */
+static bool was_held_up(const struct target *t)
+{
+    return loop_now_ms(t->env.loop) - t->started_ms - t->server->check.timeout_ms > HELD_UP_MS;
+}
+
+static void on_deadline(void *arg)
+{
+    struct target *t = arg;
+    char detail[VERDICT_CAUSE_BYTES];
+
+    CHECK_OBJ(t, TARGET_MAGIC);
+    if (t->phase == PHASE_PROBING && probe_is_finished(t->probe))
+        return; /* its answer comes at the end of this pass */
+    snprintf(detail, sizeof detail, "waiting for %s",
+             t->phase == PHASE_RESOLVING ? "address" : probe_waiting_for(t->probe));
+    abandon(t);
+    if (was_held_up(t)) {
+        LOG_DEBUG("probe without a result, the checker was held up", KV_STR("server", target_name(t)));
+        plan_at(t, loop_now_ms(t->env.loop));
+        return;
+    }
+    addresses_next(&t->addresses); /* this one may be a black hole, and the next one well */
+    conclude_failure(t, ERR_TIMEOUT, detail);
+}
+
+/* ---- probing ---- */
+
+static bool is_about_the_address(enum err e)
+{
+    return e == ERR_REFUSED || e == ERR_UNREACHABLE;
+}
+
+static void probe_address(struct target *t);
+
+static void on_probe_done(void *arg, const struct probe_result *r)
+{
+    struct target *t = arg;
+
+    CHECK_OBJ(t, TARGET_MAGIC);
+    t->probe = NULL;
+    if (is_about_the_address(r->err)) {
+        addresses_next(&t->addresses);
+        if (++t->tried_count < t->addresses.count) {
+            probe_address(t);
+            return;
+        }
+    }
+    conclude(t, r);
+}
+
+/* False after concluding that it cannot be had. */
+static bool host_ready(struct target *t)
+{
+    char error[TLS_ERROR_TEXT_BYTES] = "";
+    struct tls_client_opts tls = question_tls(t->server);
+
+    if (t->host == NULL && question_needs_host(t->server))
+        t->host =
+            lws_host_create(t->env.engine, t->server->url.is_tls ? &tls : NULL, question_server_name(t->server), error);
+    if (t->host != NULL || !question_needs_host(t->server))
+        return true;
+    conclude_failure(t, ERR_TLS, error);
+    return false;
+}
+
+static void probe_address(struct target *t)
+{
+    char host_header[QUESTION_HOST_BYTES];
+    const struct conf_check *check = &t->server->check;
+
+    t->phase = PHASE_PROBING;
+    if (!host_ready(t))
+        return;
+    struct probe_plan plan = {
+        .type = check->type,
+        .addr = *addresses_get(&t->addresses),
+        .host = t->host,
+        .host_header = question_host_header(t->server, host_header),
+        .path = check->path,
+        .expect_status_min = check->expect_status_min,
+        .expect_status_max = check->expect_status_max,
+        .speak = check->speak,
+    };
+    t->probe = probe_start(t->env.loop, &plan, on_probe_done, t);
+}
+
+static void on_addresses(void *arg, enum err e)
+{
+    struct target *t = arg;
+
+    CHECK_OBJ(t, TARGET_MAGIC);
+    if (e == ERR_NONE)
+        probe_address(t);
+    else
+        conclude_failure(t, e, "name lookup");
+}
+
+static void on_due(void *arg)
+{
+    struct target *t = arg;
+    const struct conf_check *check = &t->server->check;
+
+    CHECK_OBJ(t, TARGET_MAGIC);
+    ASSERT(t->phase == PHASE_IDLE);
+    t->started_ms = loop_now_ms(t->env.loop);
+    t->tried_count = 0;
+    t->phase = PHASE_RESOLVING;
+    timer_start(&t->deadline, check->timeout_ms);
+    if (addresses_want(&t->addresses, t->server->url.host, question_port(t->server), check->timeout_ms))
+        probe_address(t);
+}
+
+void target_nudge(struct target *t)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    if (t->server->check.type == CHECK_NONE)
+        return;
+    if (t->phase != PHASE_IDLE)
+        t->is_nudged = true;
+    else
+        plan_at(t, schedule_nudged_ms(t->started_ms, t->due_ms, loop_now_ms(t->env.loop)));
+}
+
+/* ---- life ---- */
+
+struct target *target_create(const struct target_env *env, int slot, const struct conf_server *server,
+                             const struct persist_entry *last)
+{
+    struct target *t;
+
+    OBJ_NEW(t, TARGET_MAGIC);
+    t->env = *env;
+    t->slot = slot;
+    t->server = server;
+    timer_init(&t->due, env->loop, on_due, t);
+    timer_init(&t->deadline, env->loop, on_deadline, t);
+    addresses_init(&t->addresses, env->loop, env->resolver, on_addresses, t);
+    remember(t, last);
+    publish(t);
+    t->started_ms = loop_now_ms(env->loop) - SCHEDULE_GAP_MS;
+    plan_first(t);
+    return t;
+}
+
+static void forget_question(struct target *t)
+{
+    abandon(t);
+    addresses_reset(&t->addresses);
+    if (t->host != NULL)
+        lws_host_destroy(&t->host);
+}
+
+void target_destroy(struct target **tp)
+{
+    struct target *t = *tp;
+
+    CHECK_OBJ(t, TARGET_MAGIC);
+    timer_cancel(&t->due);
+    forget_question(t);
+    addresses_fini(&t->addresses);
+    OBJ_FREE(tp, TARGET_MAGIC);
+}
+
+static void forget_state(struct target *t)
+{
+    const struct conf_check *check = &t->server->check;
+
+    hysteresis_init(&t->hysteresis, check->rise, check->fall, VERDICT_UNKNOWN, 0);
+    t->detail = (struct verdict_detail){0};
+}
+
+void target_set_server(struct target *t, const struct conf_server *server)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    const struct conf_server *old = t->server;
+    const struct conf_check *check = &server->check;
+    bool is_same = question_is_same(old, server);
+
+    t->server = server;
+    if (check->type == CHECK_NONE)
+        forget_state(t);
+    else
+        hysteresis_set_limits(&t->hysteresis, check->rise, check->fall);
+    publish(t);
+    if (!is_same)
+        forget_question(t);
+    if (!is_same || (t->phase == PHASE_IDLE && check->interval_ms < old->check.interval_ms))
+        plan_first(t);
+}
+
+const char *target_name(const struct target *t)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    return t->server->slot_name;
+}
+
+int target_slot(const struct target *t)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    return t->slot;
+}
+
+enum verdict_state target_state(const struct target *t)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    return hysteresis_state(&t->hysteresis);
+}
+
+int64_t target_since_wall_ms(const struct target *t)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    return t->hysteresis.since_ms;
+}

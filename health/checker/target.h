@@ -1,0 +1,48 @@
+/* One target: a server that is asked again and again, and the verdict about it.
+ *
+ * It owns its slot's row in the verdict table. One probe is under way at most; it is given `timeout` for everything
+ * from the name to the last byte. A probe that finds an address refused goes on to the server's next one. The state
+ * survives a reload when slot and name stay, and a restart of the process when the table holds it. */
+#ifndef HEALTH_CHECKER_TARGET_H
+#define HEALTH_CHECKER_TARGET_H
+
+#include "base/loop.h"
+#include "base/resolve.h"
+#include "base/stats.h"
+#include "conf/conf.h"
+#include "health/checker/lws_engine.h"
+#include "health/persist.h"
+#include "health/verdict.h"
+
+struct target;
+
+/* The state shown changed; already written to the table and the log. */
+typedef void target_flip_fn(void *arg, const struct target *t, enum verdict_state before, const char *cause);
+
+/* What all targets share; outlives them. */
+struct target_env {
+    struct loop *loop;
+    struct resolver *resolver;
+    struct lws_engine *engine;
+    struct verdict_table *verdicts;
+    struct stats_block *block; /* counts probes */
+    target_flip_fn *on_flip;
+    void *arg;
+};
+
+/* The row must be adopted for this slot's era. It goes on from what the row says, else from `last` (NULL: nothing is
+ * known). `server` is borrowed until the next target_set_server or the end. */
+struct target *target_create(const struct target_env *env, int slot, const struct conf_server *server,
+                             const struct persist_entry *last);
+void target_destroy(struct target **tp);
+/* The same server under a new configuration. State stays; a question that changed is asked anew, and soon. */
+void target_set_server(struct target *t, const struct conf_server *server);
+/* The traffic met a failure: probes now, or as soon as the probe under way is over. */
+void target_nudge(struct target *t);
+
+const char *target_name(const struct target *t); /* "pool/server" */
+int target_slot(const struct target *t);
+enum verdict_state target_state(const struct target *t);
+int64_t target_since_wall_ms(const struct target *t);
+
+#endif

@@ -1,0 +1,104 @@
+/* What a server is asked, from its configuration. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "health/checker/question.h"
+
+static struct conf_server server_of(enum conf_scheme scheme, const char *host, uint16_t port)
+{
+    return (struct conf_server){
+        .slot_name = "pool/a",
+        .url = {.scheme = scheme, .host = host, .port = port, .path = "", .text = ""},
+        .tls = {.server_name = "", .verify = true},
+        .check = {.type = CHECK_HTTP, .path = "/", .host = "", .expect_status_min = 200, .expect_status_max = 299},
+    };
+}
+
+static void test_host_header(void **state)
+{
+    (void)state;
+    static const struct {
+        enum conf_scheme scheme;
+        const char *host;
+        uint16_t port, check_port;
+        const char *check_host, *expected;
+    } cases[] = {
+        {SCHEME_WS, "us-a.test", 80, 0, "", "us-a.test"},
+        {SCHEME_WSS, "us-a.test", 443, 0, "", "us-a.test"},
+        {SCHEME_HTTP, "us-a.test", 8080, 0, "", "us-a.test:8080"},
+        {SCHEME_HTTPS, "us-a.test", 443, 9000, "", "us-a.test:9000"},
+        {SCHEME_HTTP, "127.0.0.1", 80, 0, "", "127.0.0.1"},
+        {SCHEME_HTTP, "::1", 8080, 0, "", "[::1]:8080"},
+        {SCHEME_WS, "::1", 80, 0, "", "[::1]"},
+        {SCHEME_WS, "10.0.0.1", 8080, 0, "rt.example.com", "rt.example.com"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[QUESTION_HOST_BYTES];
+        struct conf_server s = server_of(cases[i].scheme, cases[i].host, cases[i].port);
+        s.check.port = cases[i].check_port;
+        s.check.host = cases[i].check_host;
+        assert_string_equal(question_host_header(&s, text), cases[i].expected);
+    }
+}
+
+static void test_server_name_does_not_follow_the_host_header(void **state)
+{
+    (void)state;
+    struct conf_server s = server_of(SCHEME_WSS, "us-a.test", 443);
+    s.check.host = "rt.example.com";
+    assert_string_equal(question_server_name(&s), "us-a.test");
+    s.tls.server_name = "internal.test";
+    assert_string_equal(question_server_name(&s), "internal.test");
+}
+
+static void test_what_makes_it_another_question(void **state)
+{
+    (void)state;
+    struct conf_server a = server_of(SCHEME_WSS, "us-a.test", 443), b = a;
+    b.check.interval_ms = 77;
+    b.check.timeout_ms = 77;
+    b.check.rise = b.check.fall = 7;
+    b.weight = 9;
+    b.drain = true;
+    b.region = "elsewhere";
+    assert_true(question_is_same(&a, &b));
+
+#define DIFFERS(assignment)                                                                                            \
+    do {                                                                                                               \
+        b = a;                                                                                                         \
+        assignment;                                                                                                    \
+        assert_false(question_is_same(&a, &b));                                                                        \
+        assert_false(question_is_same(&b, &a));                                                                        \
+    } while (0)
+    DIFFERS(b.check.type = CHECK_TCP);
+    DIFFERS(b.check.path = "/other");
+    DIFFERS(b.check.host = "other");
+    DIFFERS(b.check.port = 1);
+    DIFFERS(b.check.speak = SPEAK_PING);
+    DIFFERS(b.check.expect_status_min = 204);
+    DIFFERS(b.check.expect_status_max = 204);
+    DIFFERS(b.url.host = "other");
+    DIFFERS(b.url.port = 1);
+    DIFFERS(b.url.scheme = SCHEME_WS);
+    DIFFERS(b.url.is_tls = true);
+    DIFFERS(b.tls.verify = false);
+    DIFFERS(b.tls.server_name = "other");
+    DIFFERS(b.tls.ca.text = "other");
+    DIFFERS(b.tls.cert.text = "other");
+    DIFFERS(b.tls.key.text = "other");
+#undef DIFFERS
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_host_header),
+        cmocka_unit_test(test_server_name_does_not_follow_the_host_header),
+        cmocka_unit_test(test_what_makes_it_another_question),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,68 @@
+/* When the next probe comes: intervals, jitter, haste while undecided, and nudges. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "health/checker/schedule.h"
+
+#define LOW  0u
+#define HALF (UINT32_MAX / 2u)
+#define HIGH UINT32_MAX
+
+static void test_first_probe_comes_soon(void **state)
+{
+    (void)state;
+    struct schedule s = {.interval_ms = 60000};
+    assert_int_equal(schedule_first_ms(&s, 5000, LOW), 5000);
+    assert_int_equal(schedule_first_ms(&s, 5000, HIGH), 5000 + SCHEDULE_FIRST_MS);
+    s.interval_ms = 50;
+    assert_int_equal(schedule_first_ms(&s, 5000, HIGH), 5050);
+}
+
+static void test_next_probe(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t interval_ms;
+        uint32_t jitter_percent;
+        bool is_undecided;
+        uint32_t random;
+        int64_t expected_ms; /* after the start of the last */
+    } cases[] = {
+        {1000, 0, false, LOW, 1000},  {1000, 0, false, HIGH, 1000},
+        {1000, 10, false, LOW, 900},  {1000, 10, false, HIGH, 1100},
+        {1000, 10, false, HALF, 999}, /* the middle, rounded down */
+        {1000, 0, true, LOW, 250},    {1000, 20, true, LOW, 200},
+        {1000, 20, true, HIGH, 300},  {200, 0, true, LOW, 100}, /* a quarter would be too soon */
+        {200, 100, false, LOW, 100},                            /* so would all of the jitter */
+        {100, 0, true, HIGH, 100},    {3600000, 0, true, LOW, 900000},
+        {20, 0, true, LOW, 20}, /* who asks for haste gets it */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct schedule s = {.interval_ms = cases[i].interval_ms, .jitter_percent = cases[i].jitter_percent};
+        int64_t next_ms = schedule_next_ms(&s, 70000, cases[i].is_undecided, cases[i].random);
+        if (next_ms != 70000 + cases[i].expected_ms)
+            fail_msg("case %zu: %d", i, (int)(next_ms - 70000));
+    }
+}
+
+static void test_nudge_comes_at_once_but_not_too_soon(void **state)
+{
+    (void)state;
+    assert_int_equal(schedule_nudged_ms(1000, 9000, 5000), 5000);
+    assert_int_equal(schedule_nudged_ms(4990, 9000, 5000), 4990 + SCHEDULE_GAP_MS);
+    assert_int_equal(schedule_nudged_ms(1000, 4000, 5000), 4000); /* due already */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_first_probe_comes_soon),
+        cmocka_unit_test(test_next_probe),
+        cmocka_unit_test(test_nudge_comes_at_once_but_not_too_soon),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
