@@ -13,6 +13,8 @@ const { Region } = require('./region');
 const { within } = require('./wait');
 
 const END_MS = 20000;
+// What no process may ever log: a sanitizer's finding, or the last words of a failed assertion.
+const FAULT = /(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:|assertion failed/i;
 
 class Scene {
   constructor() {
@@ -111,6 +113,10 @@ class Scene {
         errors.push(error);
       }
     }
+    for (const p of this.processes) {
+      const fault = p.lines.find((line) => FAULT.test(line));
+      if (fault) errors.unshift(new Error(`${p.name}: ${fault}`));
+    }
     if (errors.length > 0) throw errors[0];
   }
 
@@ -129,14 +135,16 @@ function scene(title, options, play) {
       await play(s, t);
     } catch (error) {
       failure = error;
-      console.error(`--- ${title}\n${s.log()}\n---`);
     }
     try {
       await within(END_MS, 'the end of the scene', s.end());
     } catch (error) {
       failure = failure ?? error;
     }
-    if (failure) throw failure;
+    if (failure) {
+      console.error(`--- ${title}\n${s.log()}\n---`);
+      throw failure;
+    }
   });
 }
 
