@@ -18,7 +18,7 @@ LAYERS := gateway/front gateway/exchange gateway/realtime gateway/upstream gatew
 LAYERS := $(foreach l,$(LAYERS),$(if $(wildcard $(l)/*.c),$(l)))
 
 # program        : folder (its main.c and archive)   layers it stands on from   extra libraries
-PROGRAMS := tidegate tidegate-worker tidegate-checker tidegate-admin tidegatectl region tidegate-bench relay-raw
+PROGRAMS := tidegate tidegate-worker tidegate-checker tidegate-admin tidegatectl region region-talk tidegate-bench relay-raw
 tidegate_dir         := gateway/super
 tidegate_base        := gateway/report
 tidegate-worker_dir  := gateway/worker
@@ -35,6 +35,8 @@ tidegatectl_libs     := -ljansson
 region_dir           := tests/region
 region_base          := base
 region_libs          := -lwebsockets -lhiredis -ljansson
+region-talk_dir      := tests/region/talk
+region-talk_base     := gateway/ws
 tidegate-bench_dir   := tests/bench/load
 tidegate-bench_base  := gateway/ws
 relay-raw_dir        := tests/bench/relay
