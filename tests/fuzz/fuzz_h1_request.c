@@ -1,6 +1,6 @@
 /* Requests from anybody. The first two bytes choose the limits and how the rest is cut; the rest is a stream of
  * requests with their bodies. Laws: the verdict does not depend on the cuts; views lie inside the input; what was
- * accepted, once forwarded, is a request that is accepted again and asks for the same. */
+ * accepted, once forwarded, is a request that is accepted again and asks for the same; framing is said once. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -69,6 +69,7 @@ static void use_head(const struct h1_head *h, const uint8_t *data, size_t len)
     char value[8], accept[UPGRADE_ACCEPT_BYTES];
 
     ASSERT(h->head_bytes <= len && h->field_count <= H1_MAX_FIELDS);
+    ASSERT(h1_count(h, "host") <= 1 && h1_count(h, "content-length") + h->is_chunked <= 1);
     check_inside(h->method, data, len);
     check_inside(h->target, data, len);
     check_inside(h->authority, data, len);

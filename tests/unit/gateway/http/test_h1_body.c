@@ -126,6 +126,8 @@ static const struct {
     {"quoted extension", "5 ; a=\"b;c\"\r\nhello\r\n0\r\n\r\n", "hello"},
     {"trailers", "5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n", "hello"},
     {"no size", "\r\nhello\r\n", NULL},
+    {"no size for the second chunk", "1\r\na\r\n\r\n\r\n", NULL},
+    {"long sizes in every chunk", "0000000001\r\na\r\n0000000001\r\nb\r\n0000000000\r\n\r\n", "ab"},
     {"a sign", "+5\r\nhello\r\n", NULL},
     {"0x", "0x5\r\nhello\r\n", NULL},
     {"space before the size", " 5\r\nhello\r\n", NULL},
