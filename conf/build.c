@@ -116,19 +116,19 @@ static void sort_out(struct build *b, struct scope *s, const struct node *map, c
             continue;
         char key[KEY_BYTES];
         int len = snprintf(key, sizeof key - 1, "%s%s", prefix, n->key);
-        bool fits = len > 0 && (size_t)len < sizeof key - 1;
+        bool fits = len > 0 && (size_t)len < sizeof key - 1 && strchr(n->key, '.') == NULL;
         const struct node **slot = fits ? find_slot(s, key) : NULL;
         if (slot != NULL) {
             *slot = n;
-        } else if (fits && strchr(n->key, '.') == NULL && is_group(s, key)) {
+        } else if (fits && is_group(s, key)) {
             if (n->kind == NODE_MAP) {
                 memcpy(key + len, ".", 2);
                 sort_out(b, s, n, key);
-            } else if (n->kind != NODE_NONE) {
+            } else if (n->kind != NODE_NONE && !n->is_broken) {
                 complain(b->complaints, n->at, join(b, s->path, key), "is not a section, expected one with %s",
                          suggest_keys(b->scratch, s->section, arena_printf(b->scratch, "%s.", key)));
             }
-        } else {
+        } else if (complaints_want_more(b->complaints)) {
             const char *shown = arena_printf(b->scratch, "%s%s", prefix, complaint_show(b->complaints, n->key));
             complain(b->complaints, n->key_at, join(b, s->path, shown), "unknown key, %s",
                      suggest_instead(b->scratch, s->section, prefix, n->key));
@@ -174,9 +174,11 @@ static void put_default(struct build *b, const struct scope *s, const struct sch
     }
 }
 
-/* How a message calls the value. What came from elsewhere may be a secret and is not shown. */
+/* How a message calls the value. What came from elsewhere may be a secret and is not shown, nor is a password. */
 static const char *show_value(struct build *b, const struct node *n)
 {
+    if (n->file == NULL && strstr(n->written, "://") != NULL && strchr(n->written, '@') != NULL)
+        return "the URL";
     const char *quoted = complaint_quote(b->complaints, n->written);
     if (n->file != NULL)
         return arena_printf(b->scratch, "the content of %s", quoted);

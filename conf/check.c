@@ -83,17 +83,17 @@ static const char *duration(struct build *b, int64_t ms)
     return copy;
 }
 
-/* `shorter` must not be longer than `longer`; both belong to `section`. */
+/* `shorter` must not be longer than `longer`; both belong to `section`. With neither given there they come from another
+ * section, which has been told. */
 static void check_at_most(struct build *b, const void *section, const int64_t *shorter_ms, const char *shorter,
                           const int64_t *longer_ms, const char *longer)
 {
     if (*shorter_ms <= *longer_ms)
         return;
-    bool is_shorter_given = build_is_given(b, shorter_ms);
-    if (is_shorter_given)
+    if (build_is_given(b, shorter_ms))
         build_complain(b, section, shorter_ms, shorter, "%s is longer than %s (%s), expected at most that",
                        duration(b, *shorter_ms), longer, duration(b, *longer_ms));
-    else
+    else if (build_is_given(b, longer_ms))
         build_complain(b, section, longer_ms, longer, "%s is shorter than %s (%s), expected at least that",
                        duration(b, *longer_ms), shorter, duration(b, *shorter_ms));
 }
@@ -221,15 +221,21 @@ static void check_pools(struct build *b)
 
 /* ---- routes ---- */
 
+static bool is_sound(const struct build *b, const struct conf_route *r)
+{
+    return !build_is_broken(b, &r->host) && !build_is_broken(b, &r->path) && !build_is_broken(b, &r->name);
+}
+
 static void check_route_pair(struct build *b, const struct conf_route *r, const struct conf_route *before)
 {
-    if (build_is_broken(b, &r->host) || build_is_broken(b, &r->path) || build_is_broken(b, &r->name) ||
-        build_is_broken(b, &before->host) || build_is_broken(b, &before->path) || build_is_broken(b, &before->name))
+    bool is_same_place = strcmp(r->host, before->host) == 0 && strcmp(r->path, before->path) == 0;
+    bool is_same_name = strcmp(r->name, before->name) == 0;
+    if ((!is_same_place && !is_same_name) || !is_sound(b, r) || !is_sound(b, before))
         return;
-    if (strcmp(r->host, before->host) == 0 && strcmp(r->path, before->path) == 0)
+    if (is_same_place)
         build_complain(b, r, &r->path, "path", "\"%s%s\" is also the route on line %u, expected another host or path",
                        r->host, r->path, build_line(b, before));
-    else if (strcmp(r->name, before->name) == 0)
+    else
         build_complain(b, r, &r->name, "name", "\"%s\" is also the name of the route on line %u, expected another name",
                        r->name, build_line(b, before));
 }

@@ -49,6 +49,15 @@ void complain(struct complaints *c, struct place at, const char *key, const char
     c->kept_count++;
 }
 
+bool complaints_want_more(struct complaints *c)
+{
+    CHECK_OBJ(c, COMPLAINTS_MAGIC);
+    if (c->kept_count < KEPT_MAX)
+        return true;
+    c->total_count += c->is_muted ? 0 : 1;
+    return false;
+}
+
 static int compare_complaints(const void *pa, const void *pb)
 {
     const struct complaint *a = pa;

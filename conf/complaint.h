@@ -34,6 +34,8 @@ struct place {
 void complaints_init(struct complaints *c, struct arena *arena, const char *file);
 void complain(struct complaints *c, struct place at, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Whether another complaint would be kept. When not, it is counted, and the caller saves itself the wording. */
+bool complaints_want_more(struct complaints *c);
 /* The text for the caller of conf_load_*; an empty list gives count 0 and text NULL. */
 void complaints_render(struct complaints *c, struct conf_errors *out);
 

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "conf/node.h"
+#include "conf/value.h"
 
 #define NAME_MAX_BYTES 128u
 
@@ -120,6 +121,10 @@ const char *expand_file(struct expansion *e, const char *path, const char **why)
     size_t size_bytes = 0;
     const char *reason = NULL;
     const char *full = expand_path(e, path);
+    if (value_file_path(full) != NULL) {
+        *why = "names a file with a control character or too long a name, expected a path";
+        return NULL;
+    }
     int fd = open_regular(full, &size_bytes, &reason);
     if (fd < 0) {
         *why = arena_printf(e->arena, "cannot read the file %.256s: %s, expected a readable text file", full, reason);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "conf/value.h"
 
+#define POOLS_SHOWN_MAX  8u
 #define MEMBER(type, at) (*(type *)(at))
 
 static void put_text(struct kind_context *k, void *at, const char *text)
@@ -246,6 +247,8 @@ static const char *read_address(struct kind_context *k, const struct schema_row 
     (void)row;
     const size_t addr_offset = offsetof(struct conf_listen, addr) - offsetof(struct conf_listen, text);
     struct addr addr;
+    if (value_file_path(n->text) != NULL)
+        return value_file_path(n->text);
     if (!addr_parse(&addr, n->text))
         return strchr(n->text, ':') == NULL ? "has no port" : "is not a numeric address with a port";
     put_text(k, at, n->text);
@@ -321,9 +324,11 @@ static void expect_pool(struct strbuf *b, const struct schema_row *row, const st
 {
     (void)row;
     strbuf_puts(b, "the name of a pool");
-    for (size_t i = 0; i < conf->pool_count && i < 8; i++)
-        strbuf_printf(b, "%s%s", i == 0 ? ": " : ", ", conf->pools[i].name);
-    if (conf->pool_count > 8)
+    size_t shown_count = 0;
+    for (size_t i = 0; i < conf->pool_count && shown_count < POOLS_SHOWN_MAX; i++)
+        if (value_name(conf->pools[i].name) == NULL)
+            strbuf_printf(b, "%s%s", shown_count++ == 0 ? ": " : ", ", conf->pools[i].name);
+    if (conf->pool_count > POOLS_SHOWN_MAX)
         strbuf_puts(b, ", ...");
 }
 

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <yaml.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "conf/node.h"
 
 #define ANCHOR_COUNT_MAX 256u
+#define PATH_BYTES       256u
 
 struct anchor {
     struct anchor *before;
@@ -106,6 +108,24 @@ static bool add_node(struct load *l, struct node *n)
     return true;
 }
 
+/* "pools.api.servers[2].name": the place of the value that was added last, or of `key` in the innermost section. */
+static const char *path_of(struct load *l, const char *key)
+{
+    struct strbuf path;
+    strbuf_init(&path, PATH_BYTES);
+    for (size_t i = 1; i <= l->depth; i++) {
+        const struct node *around = l->open[i - 1];
+        const char *name = i < l->depth ? l->open[i]->key : key;
+        if (around->kind == NODE_LIST)
+            strbuf_printf(&path, "[%zu]", around->child_count - 1);
+        else
+            strbuf_printf(&path, "%s%s", path.len > 0 ? "." : "", complaint_show(l->complaints, name));
+    }
+    const char *copy = arena_strndup(l->arena, path.len > 0 ? path.data : "", path.len);
+    strbuf_fini(&path);
+    return copy;
+}
+
 static bool is_key_next(const struct load *l)
 {
     return l->depth > 0 && l->open[l->depth - 1]->kind == NODE_MAP && l->key == NULL;
@@ -125,6 +145,19 @@ static bool add_anchor(struct load *l, const yaml_char_t *name, struct node *n)
     return true;
 }
 
+/* NULL when the alias can stand here; `a` is what it names. */
+static const char *alias_trouble(const struct load *l, const struct anchor *a)
+{
+    if (is_key_next(l))
+        return "stands for a key, expected a plain word";
+    if (a == NULL)
+        return "names nothing, expected an anchor of that name further up";
+    for (size_t i = 0; i < l->depth; i++)
+        if (l->open[i] == a->node)
+            return "stands inside what it names, expected it outside";
+    return NULL;
+}
+
 static bool on_alias(struct load *l, const yaml_event_t *event)
 {
     struct place at = place_of(event->start_mark);
@@ -132,23 +165,16 @@ static bool on_alias(struct load *l, const yaml_event_t *event)
     const struct anchor *a = l->anchors;
     while (a != NULL && strcmp(a->name, name) != 0)
         a = a->before;
-    const char *shown = complaint_show(l->complaints, name);
-    if (is_key_next(l)) {
-        complain(l->complaints, at, "", "*%s as a key, expected a plain word", shown);
+    const char *trouble = alias_trouble(l, a);
+    if (trouble != NULL) {
+        complain(l->complaints, at, "", "*%s %s", complaint_show(l->complaints, name), trouble);
         return false;
     }
-    if (a == NULL) {
-        complain(l->complaints, at, "", "*%s names nothing, expected &%s further up", shown, shown);
-        return false;
-    }
-    for (size_t i = 0; i < l->depth; i++)
-        if (l->open[i] == a->node) {
-            complain(l->complaints, at, "", "*%s stands inside what it names, expected it outside", shown);
-            return false;
-        }
     struct node *n = arena_alloc(l->arena, 1, sizeof *n);
     *n = *a->node;
+    n->key = NULL;
     n->next = NULL;
+    n->is_duplicate = false;
     n->at = n->kind == NODE_SCALAR || n->kind == NODE_NONE ? at : n->at;
     return add_node(l, n);
 }
@@ -168,7 +194,7 @@ static void expand_scalar(struct load *l, struct node *n, bool is_file)
         text = expand_file(l->expansion, text, &why);
     }
     if (text == NULL) {
-        complain(l->complaints, n->at, n->key != NULL ? complaint_show(l->complaints, n->key) : "", "%s", why);
+        complain(l->complaints, n->at, path_of(l, n->key), "%s", why);
         n->is_broken = true;
         return;
     }
@@ -179,9 +205,10 @@ static bool on_key(struct load *l, const yaml_event_t *event)
 {
     struct place at = place_of(event->start_mark);
     size_t len = event->data.scalar.length;
-    if (len > NODE_KEY_BYTES || memchr(event->data.scalar.value, '\0', len) != NULL) {
-        complain(l->complaints, at, "", "a key that is too long or has a NUL byte, expected at most %u bytes",
-                 NODE_KEY_BYTES);
+    const char *unclean = NULL;
+    if (len > NODE_KEY_BYTES || text_first_bad((const char *)event->data.scalar.value, len, &unclean) != len) {
+        complain(l->complaints, at, "", "a key %s%s, expected at most %u bytes of text",
+                 unclean != NULL ? "with " : "that is too long", unclean != NULL ? unclean : "", NODE_KEY_BYTES);
         return false;
     }
     l->key = arena_strndup(l->arena, (const char *)event->data.scalar.value, len);
@@ -204,14 +231,13 @@ static bool on_scalar(struct load *l, const yaml_event_t *event)
                                                                                                      : NODE_SCALAR;
     if (!add_node(l, n) || !add_anchor(l, event->data.scalar.anchor, n))
         return false;
-    const char *key = n->key != NULL ? complaint_show(l->complaints, n->key) : "";
     bool is_file = tag != NULL && strcmp(tag, "!file") == 0;
     const char *unclean = NULL;
     if (text_first_bad(value, len, &unclean) != len) { /* by an escape: the file itself is clean */
-        complain(l->complaints, n->at, key, "%s in the value, expected text", unclean);
+        complain(l->complaints, n->at, path_of(l, n->key), "%s in the value, expected text", unclean);
         n->is_broken = true;
     } else if (tag != NULL && !is_file && strcmp(tag, "!") != 0 && strcmp(tag, YAML_STR_TAG) != 0) {
-        complain(l->complaints, n->at, key, "unknown tag %s, expected !file or none",
+        complain(l->complaints, n->at, path_of(l, n->key), "unknown tag %s, expected !file or none",
                  complaint_show(l->complaints, tag));
         n->is_broken = true;
     } else {
@@ -242,8 +268,8 @@ static bool on_start(struct load *l, const yaml_event_t *event, enum node_kind k
     if (!add_node(l, n) || !add_anchor(l, anchor, n))
         return false;
     if (tag != NULL)
-        complain(l->complaints, at, n->key != NULL ? complaint_show(l->complaints, n->key) : "",
-                 "unknown tag %s, expected none", complaint_show(l->complaints, (const char *)tag));
+        complain(l->complaints, at, path_of(l, n->key), "unknown tag %s, expected none",
+                 complaint_show(l->complaints, (const char *)tag));
     l->open[l->depth++] = n;
     return true;
 }
@@ -277,19 +303,21 @@ static void find_duplicates(struct load *l, struct node *map)
             continue;
         }
         sorted[i]->is_duplicate = true;
-        complain(l->complaints, sorted[i]->key_at, complaint_show(l->complaints, first->key),
-                 "given twice, expected once (first on line %u)", first->key_at.line);
+        if (complaints_want_more(l->complaints))
+            complain(l->complaints, sorted[i]->key_at, path_of(l, first->key),
+                     "given twice, expected once (first on line %u)", first->key_at.line);
     }
     mem_free(sorted);
 }
 
 static void on_end(struct load *l)
 {
-    struct node *n = l->open[--l->depth];
+    struct node *n = l->open[l->depth - 1];
     for (const struct node *child = n->first; child != NULL; child = child->next)
         n->weight += child->weight;
     if (n->kind == NODE_MAP)
         find_duplicates(l, n);
+    l->depth--;
 }
 
 static bool on_event(struct load *l, const yaml_event_t *event)

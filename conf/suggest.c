@@ -85,6 +85,10 @@ static const char *elsewhere(struct arena *a, enum schema_section section, const
 
 const char *suggest_instead(struct arena *a, enum schema_section section, const char *prefix, const char *key)
 {
+    if (strcmp(key, "<<") == 0)
+        return "expected the keys themselves (merge keys are not supported)";
+    if (strchr(key, '.') != NULL)
+        return "expected sections in each other instead of dots";
     const char *full = elsewhere(a, section, prefix, key);
     if (full != NULL)
         return arena_printf(a, "expected it as %s", full);
