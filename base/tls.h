@@ -1,4 +1,5 @@
-/* TLS over a non-blocking socket. OpenSSL stays inside base/tls_ctx.c (contexts) and base/tls_io.c (bytes). */
+/* TLS over a non-blocking socket. OpenSSL stays inside base/tls_ctx.c (contexts), base/tls_io.c (bytes) and
+ * base/tls_lend.c (contexts for libraries that run the handshake themselves). */
 #ifndef BASE_TLS_H
 #define BASE_TLS_H
 

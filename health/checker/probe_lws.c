@@ -121,11 +121,14 @@ static int on_pong(struct probe_lws *q, const void *data, size_t len)
     return 0;
 }
 
+/* libwebsockets shows 1002 in place of every code it does not know, 1012 among them. */
 static int on_peer_close(struct probe_lws *q, const unsigned char *data, size_t len)
 {
-    char detail[DETAIL_BYTES];
+    char detail[DETAIL_BYTES] = "close frame";
+    unsigned code = len >= 2 ? (unsigned)data[0] << 8 | data[1] : 0;
 
-    snprintf(detail, sizeof detail, "close code %u", len >= 2 ? (unsigned)data[0] << 8 | data[1] : 1005u);
+    if (code != 0 && code != LWS_CLOSE_STATUS_PROTOCOL_ERR)
+        snprintf(detail, sizeof detail, "close frame %u", code);
     finish(q, ERR_EOF, detail);
     return 0;
 }

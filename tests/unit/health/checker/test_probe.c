@@ -291,7 +291,7 @@ static void test_websocket_server_that_closes(void **state)
     t->plan.speak = SPEAK_PING;
     t->backend.does = BACKEND_UPGRADES;
     t->backend.pings = BACKEND_CLOSES_AT_PING;
-    expect_down(t, "closed: close code 1011");
+    expect_down(t, "closed: close frame 1011");
 }
 
 static void test_websocket_server_that_refuses(void **state)
