@@ -1,0 +1,13 @@
+/* What the schema cannot see: whether the key files of a configuration can be used, and whether its user exists. */
+#ifndef GATEWAY_SUPER_CHECK_H
+#define GATEWAY_SUPER_CHECK_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "conf/conf.h"
+
+/* Adds one line per complaint, `file: key: what is wrong`; true when there is none. */
+bool check_conf(const struct conf *c, struct strbuf *complaints);
+
+#endif
