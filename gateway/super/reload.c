@@ -88,7 +88,6 @@ void edition_publish(struct super *s)
     struct roster *r = s->tables.roster;
     atomic_store(&r->conf_generation, s->current.generation);
     atomic_store(&r->row[0].conf_generation, s->current.generation);
-    atomic_store(&r->conf_loaded_wall_ms, loop_wall_ms(s->loop));
 }
 
 /* What was made for a configuration that is not the current one is given back. */
@@ -195,6 +194,7 @@ static void commit(struct super *s)
     log_restart_keys(old.conf, s->current.conf);
     edition_drop(&old);
     edition_publish(s);
+    atomic_store(&s->tables.roster->conf_loaded_wall_ms, loop_wall_ms(s->loop));
     children_adjust(s);
     retain_current(s);
     offer_current(s);

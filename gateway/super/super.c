@@ -266,6 +266,7 @@ static int create_tables(struct super *s)
     atomic_store(&r->row[0].started_wall_ms, loop_wall_ms(s->loop));
     atomic_store(&r->row[0].state, ROSTER_READY);
     atomic_store(&r->started_wall_ms, loop_wall_ms(s->loop));
+    atomic_store(&r->conf_loaded_wall_ms, loop_wall_ms(s->loop));
     atomic_store(&r->reload_ok, 1);
     return EX_OK;
 }
