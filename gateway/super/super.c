@@ -5,7 +5,6 @@
 #include "gateway/super/super.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
@@ -201,6 +200,15 @@ static int make_state_dir(struct super *s)
     return EX_OK;
 }
 
+/* Cuts a path with a slash in it down to its directory. */
+static char *cut_to_dir(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash != NULL)
+        slash[slash == path ? 1 : 0] = '\0';
+    return path;
+}
+
 /* A socket that answers belongs to another gateway, and two under one name is a mistake. Any other failure, such as a
  * directory that is not ours, costs the operator's tool and nothing else. */
 static int open_control(struct super *s)
@@ -210,7 +218,7 @@ static int open_control(struct super *s)
     if (path[0] == '\0')
         return EX_OK;
     char *copy = mem_strdup(path);
-    (void)mkdir(dirname(copy), S_IRWXU | S_IRGRP | S_IXGRP | S_IROTH | S_IXOTH);
+    (void)mkdir(cut_to_dir(copy), S_IRWXU | S_IRGRP | S_IXGRP | S_IROTH | S_IXOTH);
     mem_free(copy);
     s->control = control_create(s->loop, path, commands, s, &e);
     if (e == ERR_BUSY)
@@ -228,7 +236,7 @@ static int find_programs(struct super *s)
     if (len <= 0)
         return complain("own program not found", "/proc/self/exe", strerror(errno), EX_OSERR);
     self[len] = '\0';
-    s->program_dir = mem_strdup(dirname(self));
+    s->program_dir = mem_strdup(cut_to_dir(self));
     char *worker = mem_printf("%s/%s", s->program_dir, role_executable(ROLE_WORKER));
     int code = access(worker, X_OK) == 0 ? EX_OK : complain("program missing", worker, strerror(errno), EX_UNAVAILABLE);
     mem_free(worker);
