@@ -98,9 +98,10 @@ void client_answer(struct client *c, int status, const char *type, const void *b
                  "connection: close\r\n\r\n",
                  status, status < 400 ? "OK" : "Not OK", type == NULL ? "text/plain" : type, len, c->region->name);
     enqueue(c, head, (size_t)head_len, true);
+    if (len == 0 || strcmp(c->head.method, "HEAD") == 0)
+        return;
     c->is_paused = knobs_number(&c->region->knobs, KNOB_HANG) == HANG_BODY && strncmp(c->head.path, "/_", 2) != 0;
-    if (len > 0 && strcmp(c->head.method, "HEAD") != 0)
-        enqueue(c, body, len, true);
+    enqueue(c, body, len, true);
 }
 
 void client_answer_json(struct client *c, int status, json_t *take_body)
