@@ -5,6 +5,8 @@
  * new owner, whose processes do not know it yet, so nobody adds to such a row. */
 #include "base/stats.h"
 
+#include <sys/random.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +58,7 @@ void stats_init(struct stats *s)
 {
     s->magic = STATS_MAGIC;
     s->block_count = ROSTER_ROWS;
+    ASSERT(getrandom(s->client_key, sizeof s->client_key, 0) == (ssize_t)sizeof s->client_key);
 }
 
 static void set_zero(stat_cell *c)
@@ -77,6 +80,10 @@ void stats_clear_gauges(struct stats_block *b)
         clear_gauges(b->route[i], stat_route_info, STAT_ROUTE_COUNT);
     for (uint32_t i = 0; i < SLOTS_SERVERS; i++)
         clear_gauges(b->server[i], stat_server_info, STAT_SERVER_COUNT);
+    for (uint32_t i = 0; i < STATS_CLIENT_CELLS; i++) {
+        atomic_store_explicit(&b->client[0][i], 0, memory_order_relaxed);
+        atomic_store_explicit(&b->client[1][i], 0, memory_order_relaxed);
+    }
 }
 
 void stats_clear_server(struct stats *s, int slot)

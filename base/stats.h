@@ -84,6 +84,7 @@ const char *closed_by_text(enum closed_by by);
 
 #define STATS_CODE_COUNT   24u /* 0: none (no close frame), 1000..1015 one each, then one per thousand */
 #define STATS_STATUS_COUNT 600u
+#define STATS_CLIENT_CELLS 16384u
 
 /* Row of a close code: exact for 0 and 1000-1015, else "1xxx".."4xxx", else "other". */
 uint32_t stats_code_row(uint16_t code);
@@ -97,11 +98,13 @@ struct stats_block {
     stat_cell route[SLOTS_ROUTES][STAT_ROUTE_COUNT];
     stat_cell server[SLOTS_SERVERS][STAT_SERVER_COUNT];
     stat_cell closes[CLOSED_BY_COUNT][STATS_CODE_COUNT];
-    stat_cell responses[STATS_STATUS_COUNT]; /* answers the gateway itself gave, by HTTP status */
+    stat_cell responses[STATS_STATUS_COUNT];        /* answers the gateway itself gave, by HTTP status */
+    _Atomic uint16_t client[2][STATS_CLIENT_CELLS]; /* gauges: clients by address, see gateway/net/seats.h */
 };
 struct stats {
     uint32_t magic;
     uint32_t block_count;
+    uint8_t client_key[16]; /* secret of the hash that finds a client's cells; the same for all workers */
     struct stats_block block[ROSTER_ROWS];
 };
 

@@ -155,6 +155,8 @@ struct conf {
 };
 
 #define CONF_MAGIC 0xc0f16e5du
+/* The longest text conf_seal() can make: every file it carries was bounded when it was read. */
+#define CONF_SEALED_BYTES_MAX (32u << 20)
 
 /* All complaints of one load, ready to print, one per line: `file:line:column: key: what, expected what`. */
 struct conf_errors {
