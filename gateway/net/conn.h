@@ -1,0 +1,86 @@
+/* One TCP (or TLS) connection as a push interface: bytes are pushed up to the owner, writes are tried at once.
+ *
+ * Bytes arrive in the process's one scratch buffer and are valid until on_data returns, so an idle connection owns no
+ * buffer. A write goes to the socket at once; what does not fit is copied into blocks and sent when there is room.
+ * Back-pressure is two watermarks: once more than `high_bytes` wait, conn_is_full() turns true and the owner pauses
+ * whoever feeds it; on_drain says when no more than half of that is left.
+ *
+ * Law of life: conn_close() may be called from any callback; after it no callback comes, and the memory goes at the end
+ * of the pass. After on_close the connection is closed already: the owner forgets its pointer. */
+#ifndef GATEWAY_NET_CONN_H
+#define GATEWAY_NET_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/birth.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/loop.h"
+#include "base/sock.h"
+#include "base/stats.h"
+#include "base/tls.h"
+
+#define NET_SCRATCH_BYTES (64u * 1024u)
+
+/* What all connections of a process share; one per process. */
+struct net {
+    uint32_t magic;
+    struct loop *loop;
+    const struct roster *roster; /* which blocks of `stats` are workers' */
+    struct stats *stats;         /* all processes' blocks, to see how many clients there are altogether */
+    struct stats_block *block;   /* the own one: clients and buffered bytes are counted here */
+    struct list dead;            /* closed connections, freed at the end of the pass */
+    struct later reap;
+    uint32_t open_count;
+    uint8_t scratch[NET_SCRATCH_BYTES];
+};
+/* `b`: the tables this process was born with; borrowed. */
+struct net *net_create(struct loop *l, const struct birth *b);
+void net_destroy(struct net **np); /* every connection must be closed */
+
+struct conn;
+
+/* Callbacks to the owner; on_open only follows conn_connect. All but on_data and on_close may be NULL. */
+struct conn_ops {
+    void (*on_open)(void *arg);                                  /* connected, TLS done */
+    void (*on_data)(void *arg, const uint8_t *data, size_t len); /* borrowed until it returns */
+    void (*on_eof)(void *arg);                                   /* the peer sends no more; writing may go on */
+    void (*on_drain)(void *arg);                                 /* fell to half of the high watermark */
+    void (*on_flushed)(void *arg);                               /* nothing waits any more */
+    void (*on_close)(void *arg, enum err e);                     /* broken; the pointer is dead after this */
+};
+
+#define CONN_HIGH_BYTES_DEFAULT (64u * 1024u)
+
+/* Takes an accepted socket; reads from the next pass on. It counts as a client (gateway/net/seats.h) until it is
+ * closed. */
+struct conn *conn_accept(struct net *n, int fd, const struct addr *peer, const struct conn_ops *ops, void *arg);
+/* Who is at the other end: the address of conn_accept() or conn_connect(). */
+void conn_peer(const struct conn *c, struct addr *out);
+/* Starts connecting; the result comes as on_open or on_close, never before this returns. `tls` NULL for plain TCP, else
+ * `server_name` is verified and sent as SNI. The owner keeps its own deadline. NULL with *e set when no socket could be
+ * had. */
+struct conn *conn_connect(struct net *n, const struct addr *to, struct tls_ctx *tls, const char *server_name,
+                          const struct conn_ops *ops, void *arg, enum err *e);
+/* Hands the connection to another owner; callbacks go there from now on. */
+void conn_set_owner(struct conn *c, const struct conn_ops *ops, void *arg);
+void conn_set_high(struct conn *c, size_t high_bytes);
+
+/* Sends all of it, now or later. Ignored once the write side is shut. */
+void conn_write(struct conn *c, const void *data, size_t len);
+size_t conn_buffered(const struct conn *c);
+bool conn_is_full(const struct conn *c);
+/* Stops and restarts reading; nestable by nobody: the last call counts. */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
+/* FIN (and close_notify) once everything queued is sent. */
+void conn_shutdown_write(struct conn *c);
+bool conn_eof_seen(const struct conn *c);
+/* Closes at once and nulls the caller's pointer; queued bytes are lost. With `reset` the peer sees RST. */
+void conn_close(struct conn **cp, bool reset);
+/* Why TLS failed, "" for plain TCP; for the log line an owner writes inside its on_close. */
+const char *conn_failure_text(const struct conn *c);
+
+#endif

@@ -1,0 +1,190 @@
+/* Lookups run ahead of need: one job or one timer per named server, never both. */
+#include "gateway/upstream/names.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/tls.h"
+
+#define NAMES_MAGIC  0x4a3e5b17u
+#define LOOKUP_MAGIC 0x100c2b9du
+
+#define LOOKUP_TIMEOUT_MS 2000
+/* A TTL below this would make us a nuisance; one above, late to notice a move. */
+#define REFRESH_MIN_MS 5000
+#define REFRESH_MAX_MS 60000
+/* After a lookup that failed. */
+#define RETRY_MS 5000
+
+struct names {
+    uint32_t magic;
+    struct loop *loop;
+    struct resolver *resolver;
+    uint32_t unsettled_count; /* servers whose first lookup is under way */
+    bool is_learning;         /* on_settled is owed */
+    names_settled_fn *on_settled;
+    void *arg;
+};
+
+struct lookup { /* hangs on server->dial */
+    uint32_t magic;
+    struct names *names;
+    struct server *server; /* borrow: the lookup ends with it */
+    struct resolve_job *job;
+    struct timer refresh;
+    bool is_settled;
+};
+
+static void on_refresh(void *arg);
+
+static void tell_settled(struct names *n)
+{
+    if (n->is_learning && n->unsettled_count == 0) {
+        n->is_learning = false;
+        n->on_settled(n->arg);
+    }
+}
+
+static void settle(struct lookup *k)
+{
+    if (!k->is_settled) {
+        k->is_settled = true;
+        k->names->unsettled_count--;
+        tell_settled(k->names);
+    }
+}
+
+static int64_t refresh_after_ms(uint32_t ttl_s)
+{
+    int64_t ms = (int64_t)ttl_s * 1000;
+    if (ms < REFRESH_MIN_MS)
+        return REFRESH_MIN_MS;
+    return ms > REFRESH_MAX_MS ? REFRESH_MAX_MS : ms;
+}
+
+static void on_resolved(void *arg, enum err e, const struct addr *addrs, size_t count, uint32_t ttl_s)
+{
+    struct lookup *k = arg;
+    struct server *s = k->server;
+    CHECK_OBJ(k, LOOKUP_MAGIC);
+    k->job = NULL;
+    if (e == ERR_NONE && count > 0) {
+        s->addr_count = (uint32_t)(count < RESOLVE_ADDRS_MAX ? count : RESOLVE_ADDRS_MAX);
+        memcpy(s->addrs, addrs, s->addr_count * sizeof *addrs);
+        s->addr_next %= s->addr_count;
+        timer_start(&k->refresh, refresh_after_ms(ttl_s));
+    } else {
+        /* Once per outage and not once per retry: the first failure, or the first after addresses were known. */
+        if (!k->is_settled || s->addrs_expire_ms != 0)
+            LOG_WARN("server name not resolved", KV_STR("server", s->server_conf->slot_name),
+                     KV_STR("host", s->server_conf->url.host), KV_STR("cause", err_text(e)),
+                     KV_UINT("known_addresses", s->addr_count), KV_INT("retry_ms", RETRY_MS));
+        timer_start(&k->refresh, RETRY_MS);
+    }
+    s->addrs_expire_ms = e == ERR_NONE ? loop_now_ms(k->names->loop) + refresh_after_ms(ttl_s) : 0;
+    settle(k);
+}
+
+static void on_refresh(void *arg)
+{
+    struct lookup *k = arg;
+    const struct conf_url *url = &k->server->server_conf->url;
+    k->job = resolve_start(k->names->resolver, url->host, url->port, LOOKUP_TIMEOUT_MS, on_resolved, k);
+}
+
+static void lookup_start(struct names *n, struct server *s)
+{
+    struct lookup *k;
+    OBJ_NEW(k, LOOKUP_MAGIC);
+    k->names = n;
+    k->server = s;
+    timer_init(&k->refresh, n->loop, on_refresh, k);
+    n->unsettled_count++;
+    s->dial = k;
+    on_refresh(k);
+}
+
+static struct tls_ctx *context_for(const struct conf_server *sc, char *error)
+{
+    struct tls_client_opts o = {.ca_pem = sc->tls.ca.text,
+                                .cert_pem = sc->tls.cert.text,
+                                .key_pem = sc->tls.key.text,
+                                .insecure = !sc->tls.verify};
+    return tls_ctx_create_client(&o, error);
+}
+
+static void learn_server(struct names *n, struct server *s)
+{
+    const struct conf_server *sc = s->server_conf;
+    char error[TLS_ERROR_TEXT_BYTES];
+    if (sc->url.is_tls && s->tls == NULL) {
+        s->tls = context_for(sc, error);
+        ASSERT(s->tls != NULL); /* names_check() made the same one a moment ago */
+    }
+    if (s->addr_count == 0 && s->dial == NULL) {
+        if (addr_from_ip(&s->addrs[0], sc->url.host, sc->url.port))
+            s->addr_count = 1;
+        else
+            lookup_start(n, s);
+    }
+}
+
+struct names *names_create(struct loop *l, names_settled_fn *on_settled, void *arg)
+{
+    struct names *n;
+    OBJ_NEW(n, NAMES_MAGIC);
+    n->loop = l;
+    n->resolver = resolver_create(l);
+    n->on_settled = on_settled;
+    n->arg = arg;
+    return n;
+}
+
+void names_destroy(struct names **np)
+{
+    CHECK_OBJ(*np, NAMES_MAGIC);
+    resolver_destroy(&(*np)->resolver);
+    OBJ_FREE(np, NAMES_MAGIC);
+}
+
+bool names_check(const struct conf *c, char *error)
+{
+    for (size_t i = 0; i < c->pool_count; i++)
+        for (size_t j = 0; j < c->pools[i].server_count; j++) {
+            const struct conf_server *sc = &c->pools[i].servers[j];
+            if (!sc->url.is_tls)
+                continue;
+            struct tls_ctx *ctx = context_for(sc, error);
+            if (ctx == NULL)
+                return false;
+            tls_ctx_unref(&ctx);
+        }
+    return true;
+}
+
+void names_learn(struct names *n, const struct pool_set *ps, const struct conf *c)
+{
+    CHECK_OBJ(n, NAMES_MAGIC);
+    n->is_learning = true;
+    for (size_t i = 0; i < c->pool_count; i++) {
+        struct pool *p = pool_set_at(ps, i);
+        for (size_t j = 0; j < p->server_count; j++)
+            learn_server(n, p->servers[j]);
+    }
+    tell_settled(n);
+}
+
+void names_forget(struct server *s)
+{
+    struct lookup *k = s->dial;
+    if (k != NULL) {
+        CHECK_OBJ(k, LOOKUP_MAGIC);
+        settle(k);
+        if (k->job != NULL)
+            resolve_cancel(&k->job);
+        timer_cancel(&k->refresh);
+        s->dial = NULL;
+        OBJ_FREE(&k, LOOKUP_MAGIC);
+    }
+    if (s->tls != NULL)
+        tls_ctx_unref(&s->tls);
+}

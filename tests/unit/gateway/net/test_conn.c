@@ -1,0 +1,261 @@
+/* Connections over a socketpair: who is called when, what waits, what is never called again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "gateway/net/conn.h"
+#include "gateway/net/seats.h"
+
+struct fixture {
+    struct loop *loop;
+    struct birth birth;
+    struct roster roster;
+    struct net *net;
+    struct conn *conn;
+    int peer;
+    size_t data_bytes;
+    int data_calls, eof_calls, drain_calls, flushed_calls, close_calls;
+    bool closes_in_data;
+};
+
+static void on_data(void *arg, const uint8_t *data, size_t len)
+{
+    struct fixture *f = arg;
+    (void)data;
+    f->data_bytes += len;
+    f->data_calls++;
+    if (f->closes_in_data)
+        conn_close(&f->conn, false);
+}
+static void on_eof(void *arg)
+{
+    ((struct fixture *)arg)->eof_calls++;
+}
+static void on_drain(void *arg)
+{
+    ((struct fixture *)arg)->drain_calls++;
+}
+static void on_flushed(void *arg)
+{
+    ((struct fixture *)arg)->flushed_calls++;
+}
+static void on_close(void *arg, enum err e)
+{
+    struct fixture *f = arg;
+    (void)e;
+    f->conn = NULL;
+    f->close_calls++;
+}
+static const struct conn_ops ops = {
+    .on_data = on_data, .on_eof = on_eof, .on_drain = on_drain, .on_flushed = on_flushed, .on_close = on_close};
+
+static void pass(struct fixture *f)
+{
+    for (int i = 0; i < 3; i++)
+        loop_run_once(f->loop, false);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_alloc(sizeof *f);
+    int pair[2];
+    struct addr from;
+    f->loop = loop_create();
+    f->birth.stats = mem_alloc(sizeof *f->birth.stats);
+    stats_init(f->birth.stats);
+    f->birth.block = &f->birth.stats->block[0];
+    f->birth.roster = &f->roster;
+    f->roster.row[0].role = ROLE_WORKER;
+    f->net = net_create(f->loop, &f->birth);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    assert_true(addr_parse(&from, "192.0.2.1:1234"));
+    f->conn = conn_accept(f->net, pair[0], &from, &ops, f);
+    f->peer = pair[1];
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    if (f->conn != NULL)
+        conn_close(&f->conn, false);
+    if (f->peer >= 0)
+        close(f->peer);
+    net_destroy(&f->net);
+    loop_destroy(&f->loop);
+    mem_free(f->birth.stats);
+    mem_free(f);
+    return 0;
+}
+
+static uint64_t buffered_bytes(const struct fixture *f)
+{
+    return stat_get(&f->birth.block->process[STAT_BUFFERED_BYTES]);
+}
+
+static void bytes_are_pushed_up(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(write(f->peer, "hello", 5), 5);
+    pass(f);
+    assert_int_equal(f->data_bytes, 5);
+    assert_int_equal(f->data_calls, 1);
+}
+
+static void a_paused_connection_reads_nothing(void **state)
+{
+    struct fixture *f = *state;
+    conn_pause(f->conn);
+    assert_int_equal(write(f->peer, "hello", 5), 5);
+    pass(f);
+    assert_int_equal(f->data_bytes, 0);
+    conn_resume(f->conn);
+    pass(f);
+    assert_int_equal(f->data_bytes, 5);
+}
+
+static void closing_inside_a_callback_is_the_last_of_it(void **state)
+{
+    struct fixture *f = *state;
+    f->closes_in_data = true;
+    assert_int_equal(write(f->peer, "hello", 5), 5);
+    pass(f);
+    assert_null(f->conn);
+    assert_int_equal(f->close_calls, 0);
+    assert_int_equal(f->net->open_count, 0);
+}
+
+static void what_does_not_fit_waits_and_is_told_when_it_drains(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t block[32768], sink[65536];
+    conn_set_high(f->conn, sizeof block);
+    while (!conn_is_full(f->conn))
+        conn_write(f->conn, block, sizeof block);
+    assert_true(conn_buffered(f->conn) > sizeof block);
+    assert_int_equal(buffered_bytes(f), conn_buffered(f->conn));
+    assert_int_equal(f->drain_calls, 0);
+    for (int i = 0; i < 1000 && conn_buffered(f->conn) > 0; i++) {
+        while (read(f->peer, sink, sizeof sink) > 0)
+            ;
+        pass(f);
+    }
+    assert_int_equal(f->drain_calls, 1);
+    assert_int_equal(f->flushed_calls, 1);
+    assert_int_equal(buffered_bytes(f), 0);
+}
+
+static void order_is_kept_when_writes_queue_up(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t sink[65536];
+    uint8_t next = 0, seen = 0;
+    size_t sent = 0, got = 0;
+    while (sent < 2000000) {
+        uint8_t piece[997];
+        for (size_t i = 0; i < sizeof piece; i++)
+            piece[i] = next++;
+        conn_write(f->conn, piece, sizeof piece);
+        sent += sizeof piece;
+    }
+    for (int i = 0; i < 10000 && got < sent; i++) {
+        ssize_t n = read(f->peer, sink, sizeof sink);
+        for (ssize_t k = 0; k < n; k++)
+            assert_int_equal(sink[k], seen++);
+        got += n > 0 ? (size_t)n : 0;
+        pass(f);
+    }
+    assert_int_equal(got, sent);
+}
+
+static void the_end_of_stream_leaves_the_other_direction_open(void **state)
+{
+    struct fixture *f = *state;
+    char buf[8];
+    assert_int_equal(shutdown(f->peer, SHUT_WR), 0);
+    pass(f);
+    assert_int_equal(f->eof_calls, 1);
+    conn_write(f->conn, "bye", 3);
+    conn_shutdown_write(f->conn);
+    assert_int_equal(read(f->peer, buf, sizeof buf), 3);
+    assert_int_equal(read(f->peer, buf, sizeof buf), 0);
+}
+
+static void a_shutdown_waits_for_what_is_queued(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t block[1000000], sink[65536];
+    size_t got = 0;
+    ssize_t n = 0;
+    conn_write(f->conn, block, sizeof block);
+    conn_shutdown_write(f->conn);
+    for (int i = 0; i < 10000; i++) {
+        n = read(f->peer, sink, sizeof sink);
+        if (n == 0)
+            break;
+        got += n > 0 ? (size_t)n : 0;
+        pass(f);
+    }
+    assert_int_equal(n, 0);
+    assert_int_equal(got, sizeof block);
+}
+
+static void a_broken_peer_is_reported_once(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t block[1000000];
+    conn_write(f->conn, block, sizeof block);
+    close(f->peer);
+    f->peer = -1;
+    pass(f);
+    assert_int_equal(f->close_calls, 1);
+    assert_null(f->conn);
+    assert_int_equal(buffered_bytes(f), 0);
+}
+
+static void clients_hold_a_seat_under_their_address(void **state)
+{
+    struct fixture *f = *state;
+    struct addr same, other;
+    assert_true(addr_parse(&same, "192.0.2.1:99"));
+    assert_true(addr_parse(&other, "192.0.2.2:99"));
+    assert_int_equal(seat_count_of(f->net, &same), 1);
+    assert_int_equal(seat_count_of(f->net, &other), 0);
+    assert_int_equal(stat_get(&f->birth.block->process[STAT_CLIENTS_OPEN]), 1);
+    conn_close(&f->conn, false);
+    assert_int_equal(seat_count_of(f->net, &same), 0);
+    assert_int_equal(stat_get(&f->birth.block->process[STAT_CLIENTS_OPEN]), 0);
+}
+
+static void the_peers_address_is_remembered(void **state)
+{
+    struct fixture *f = *state;
+    struct addr a;
+    char text[ADDR_TEXT_BYTES];
+    conn_peer(f->conn, &a);
+    assert_string_equal(addr_text(&a, text, sizeof text), "192.0.2.1:1234");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bytes_are_pushed_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_paused_connection_reads_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(closing_inside_a_callback_is_the_last_of_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_does_not_fit_waits_and_is_told_when_it_drains, setup, teardown),
+        cmocka_unit_test_setup_teardown(order_is_kept_when_writes_queue_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_end_of_stream_leaves_the_other_direction_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_shutdown_waits_for_what_is_queued, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_broken_peer_is_reported_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(clients_hold_a_seat_under_their_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_peers_address_is_remembered, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
