@@ -1,0 +1,621 @@
+/* Tunnels. Who ends one, and what both sides see of it:
+ *
+ *   client closes             its close frame goes on, the server's answer comes back
+ *   server closes             its close frame goes on, the client's answer goes back
+ *   client vanishes           server: end of stream, as without a gateway
+ *   server vanishes           client: 1012 at once (a client told 1000 would not come back)
+ *   client breaks RFC 6455    client: 1002, 1007 or 1009;  server: 1001
+ *   server breaks RFC 6455    server: 1002, 1007 or 1009;  client: 1011
+ *   idle, too old, drained    both: 1001 (the gateway's own end), or 1012 (the route's or server's end)
+ *
+ * A close frame of the gateway's own can only go where a frame has just ended. While one is under way the end is put
+ * off until it has passed (BOUNDARY_WAIT_MS), and a side that was left in the middle of a frame is cut off. */
+#include "gateway/realtime/tunnel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/ws/close.h"
+#include "gateway/ws/frame.h"
+
+#define TUNNEL_SET_MAGIC 0x70e1a55eu
+#define TUNNEL_MAGIC     0x7be15c03u
+
+#define CLOSE_REPLY_MS   5000 /* one side has said good-bye: how long the other may take to answer */
+#define LINGER_MS        2000 /* all is said: how long a peer may take to hang up */
+#define BOUNDARY_WAIT_MS 5000 /* how long a frame under way may delay the gateway's own close */
+
+enum tunnel_phase {
+    TUNNEL_OPEN = 0,
+    TUNNEL_CLOSING, /* one side's close frame has passed */
+    TUNNEL_ENDING,  /* nothing more will pass; waiting for the peers to hang up */
+    TUNNEL_GONE,
+};
+static const char *const phase_text[] = {"open", "closing", "ending", "gone"};
+
+enum { UP = 0, DOWN = 1 }; /* direction: from the client, from the server */
+
+struct tunnel_set {
+    uint32_t magic;
+    struct loop *loop;
+    struct stats_block *block;
+    struct list live;
+    struct list dead; /* freed at the end of the pass */
+    struct later reap;
+    uint32_t live_count;
+    tunnel_set_empty_fn *on_empty;
+    void *arg;
+};
+
+/* Why the gateway ends a tunnel. */
+struct ending {
+    int64_t at_ms; /* not before this time; 0: no ending is planned */
+    const char *reason;
+    uint16_t code;
+    uint8_t by; /* enum closed_by */
+};
+
+struct tunnel {
+    uint32_t magic;
+    int route_slot;
+    struct list link; /* in set->live or set->dead */
+    struct list server_link;
+    struct tunnel_set *set;
+    struct conn *side[2]; /* [UP] the client's, [DOWN] the server's: where that direction's bytes come from */
+    struct ws_walk walk[2];
+    bool is_mute[2]; /* a close frame went in that direction, or nothing can go any more */
+    bool is_cut[2];  /* the walker saw more than was sent on: what was sent ends with a frame */
+    struct server *server;
+    struct conf *conf;
+    const struct conf_route *route;
+    struct timer timer; /* the earliest of all its deadlines, moved lazily */
+    struct ending planned;
+    int64_t opened_ms;
+    int64_t active_ms;
+    int64_t phase_until_ms; /* TUNNEL_CLOSING, TUNNEL_ENDING */
+    uint64_t message_count[2];
+    uint64_t byte_count[2];
+    const char *end_reason;
+    uint16_t end_code;
+    uint8_t ended_by;
+    uint8_t ended_in; /* the phase in which the end began */
+    uint8_t phase;
+    bool has_end;
+    uint16_t attempt_count;
+    char *id;
+    char peer_ip[INET6_ADDRSTRLEN];
+};
+
+static void on_timer(void *arg);
+
+/* ---- the end ---- */
+
+static void log_end(const struct tunnel *t, int64_t now_ms)
+{
+    if (!t->conf->log.access)
+        return;
+    LOG_INFO("websocket closed", KV_STR("id", t->id), KV_STR("client", t->peer_ip), KV_STR("route", t->route->name),
+             KV_STR("server", t->server->server_conf->slot_name), KV_UINT("attempts", t->attempt_count),
+             KV_STR("by", closed_by_text((enum closed_by)t->ended_by)), KV_STR("phase", phase_text[t->ended_in]),
+             KV_UINT("code", t->end_code), KV_STR("reason", t->end_reason),
+             KV_INT("duration_ms", now_ms - t->opened_ms), KV_UINT("up_messages", t->message_count[UP]),
+             KV_UINT("up_bytes", t->byte_count[UP]), KV_UINT("down_messages", t->message_count[DOWN]),
+             KV_UINT("down_bytes", t->byte_count[DOWN]));
+}
+
+static void finish(struct tunnel *t)
+{
+    struct tunnel_set *s = t->set;
+    ASSERT(t->phase != TUNNEL_GONE && t->side[UP] == NULL && t->side[DOWN] == NULL);
+    t->phase = TUNNEL_GONE;
+    timer_cancel(&t->timer);
+    log_end(t, loop_now_ms(s->loop));
+    stat_add(&s->block->closes[t->ended_by][stats_code_row(t->end_code)], 1);
+    stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPEN], -1);
+    server_tunnel_closed(&t->server, &t->server_link);
+    list_unlink(&t->link);
+    list_append(&s->dead, &t->link);
+    later_post(&s->reap);
+    s->live_count--;
+}
+
+static void reap(void *arg)
+{
+    struct tunnel_set *s = arg;
+    LIST_EACH (it, &s->dead) {
+        struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
+        list_unlink(it);
+        conf_unref(&t->conf);
+        mem_free(t->id);
+        OBJ_FREE(&t, TUNNEL_MAGIC);
+    }
+    if (s->live_count == 0 && s->on_empty != NULL)
+        s->on_empty(s->arg);
+}
+
+static void close_side(struct tunnel *t, int side, bool reset)
+{
+    if (t->side[side] != NULL)
+        conn_close(&t->side[side], reset);
+}
+
+/* The first cause counts; what follows from it does not change the record. */
+static void note_end(struct tunnel *t, enum closed_by by, uint16_t code, const char *reason)
+{
+    if (t->has_end)
+        return;
+    t->has_end = true;
+    t->ended_by = (uint8_t)by;
+    t->end_code = code;
+    t->end_reason = reason;
+    t->ended_in = t->phase;
+}
+
+static void arm(struct tunnel *t)
+{
+    int64_t now_ms = loop_now_ms(t->set->loop);
+    int64_t due_ms = INT64_MAX;
+    if (t->phase != TUNNEL_OPEN) {
+        due_ms = t->phase_until_ms;
+    } else {
+        if (t->route->idle_timeout_ms > 0)
+            due_ms = t->active_ms + t->route->idle_timeout_ms;
+        if (t->route->max_lifetime_ms > 0 && t->opened_ms + t->route->max_lifetime_ms < due_ms)
+            due_ms = t->opened_ms + t->route->max_lifetime_ms;
+        if (t->planned.at_ms != 0 && t->planned.at_ms < due_ms)
+            due_ms = t->planned.at_ms;
+    }
+    if (due_ms == INT64_MAX)
+        timer_cancel(&t->timer);
+    else
+        timer_start(&t->timer, due_ms > now_ms ? due_ms - now_ms : 0);
+}
+
+static void enter_phase(struct tunnel *t, enum tunnel_phase phase, int64_t limit_ms)
+{
+    t->phase = (uint8_t)phase;
+    t->phase_until_ms = loop_now_ms(t->set->loop) + limit_ms;
+    arm(t);
+}
+
+/* Sends a close frame to one side, the one that receives direction `dir`, if a frame may go there now. */
+static bool say_close(struct tunnel *t, int dir, uint16_t code, const char *reason)
+{
+    struct conn *to = t->side[1 - dir];
+    uint8_t frame[WS_CONTROL_FRAME_BYTES];
+    uint8_t key[4] = {0};
+    if (to == NULL || t->is_mute[dir])
+        return true;
+    if (!t->is_cut[dir] && !ws_walk_is_at_boundary(&t->walk[dir]))
+        return false;
+    bool to_server = dir == UP;
+    if (to_server && getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
+        return false;
+    size_t len = ws_close_build(frame, code, reason, to_server ? key : NULL);
+    conn_write(to, frame, len);
+    t->is_mute[dir] = true;
+    return true;
+}
+
+/* All that is to be said was said: no byte passes any more, each side goes when its peer hangs up. */
+static void begin_ending(struct tunnel *t)
+{
+    enter_phase(t, TUNNEL_ENDING, LINGER_MS);
+    for (int side = UP; side <= DOWN; side++) {
+        if (t->side[side] == NULL)
+            continue;
+        conn_shutdown_write(t->side[side]);
+        if (conn_eof_seen(t->side[side]) && conn_buffered(t->side[side]) == 0)
+            close_side(t, side, false);
+        else
+            conn_resume(t->side[side]);
+    }
+    if (t->side[UP] == NULL && t->side[DOWN] == NULL)
+        finish(t);
+}
+
+/* The gateway ends the tunnel: its codes for the client and the server; 0 says nothing to that side. */
+static void end(struct tunnel *t, uint16_t client_code, uint16_t server_code, const char *reason)
+{
+    if (client_code != 0 && !say_close(t, DOWN, client_code, reason))
+        close_side(t, UP, true);
+    if (server_code != 0 && !say_close(t, UP, server_code, reason))
+        close_side(t, DOWN, true);
+    begin_ending(t);
+}
+
+static void end_planned(struct tunnel *t)
+{
+    struct ending *e = &t->planned;
+    note_end(t, (enum closed_by)e->by, e->code, e->reason);
+    end(t, e->code, WS_CLOSE_GOING_AWAY, e->reason);
+}
+
+static bool is_end_due(const struct tunnel *t)
+{
+    return t->planned.at_ms != 0 && loop_now_ms(t->set->loop) >= t->planned.at_ms;
+}
+
+/* Ends the tunnel at `in_ms` from now, or later when a frame is under way then. The earliest plan stands. */
+static void plan_end(struct tunnel *t, int64_t in_ms, enum closed_by by, uint16_t code, const char *reason)
+{
+    int64_t at_ms = loop_now_ms(t->set->loop) + in_ms;
+    if (t->phase != TUNNEL_OPEN || (t->planned.at_ms != 0 && t->planned.at_ms <= at_ms))
+        return;
+    t->planned = (struct ending){.at_ms = at_ms, .by = (uint8_t)by, .code = code, .reason = reason};
+    arm(t);
+}
+
+static void on_timer(void *arg)
+{
+    struct tunnel *t = arg;
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    int64_t now_ms = loop_now_ms(t->set->loop);
+    const struct conf_route *r = t->route;
+
+    if (t->phase != TUNNEL_OPEN) {
+        if (now_ms < t->phase_until_ms) {
+            arm(t);
+            return;
+        }
+        if (t->phase == TUNNEL_CLOSING) {
+            end(t, t->end_code, t->end_code, ""); /* answers in place of the silent one */
+            return;
+        }
+        close_side(t, UP, true);
+        close_side(t, DOWN, true);
+        finish(t);
+        return;
+    }
+    if (t->planned.at_ms == 0 && r->idle_timeout_ms > 0 && now_ms - t->active_ms >= r->idle_timeout_ms)
+        plan_end(t, 0, CLOSED_BY_TIMEOUT, WS_CLOSE_GOING_AWAY, "idle timeout");
+    if (t->planned.at_ms == 0 && r->max_lifetime_ms > 0 && now_ms - t->opened_ms >= r->max_lifetime_ms)
+        plan_end(t, 0, CLOSED_BY_TIMEOUT, WS_CLOSE_GOING_AWAY, "maximum lifetime");
+    if (!is_end_due(t)) {
+        arm(t);
+        return;
+    }
+    bool may_wait = now_ms - t->planned.at_ms < BOUNDARY_WAIT_MS;
+    if (may_wait && !ws_walk_is_at_boundary(&t->walk[DOWN]))
+        timer_start(&t->timer, BOUNDARY_WAIT_MS); /* relay() ends it at the next boundary */
+    else
+        end_planned(t);
+}
+
+/* ---- bytes ---- */
+
+/* A close frame has passed in direction `dir`. */
+static void close_passed(struct tunnel *t, int dir, const struct ws_seen *seen)
+{
+    t->is_mute[dir] = true;
+    note_end(t, dir == UP ? CLOSED_BY_CLIENT : CLOSED_BY_UPSTREAM, seen->code, "");
+    if (t->phase == TUNNEL_CLOSING || t->side[dir == UP ? DOWN : UP] == NULL)
+        begin_ending(t);
+    else
+        enter_phase(t, TUNNEL_CLOSING, CLOSE_REPLY_MS);
+}
+
+static void violated(struct tunnel *t, int dir, const struct ws_seen *seen)
+{
+    bool by_client = dir == UP;
+    note_end(t, by_client ? CLOSED_BY_CLIENT : CLOSED_BY_UPSTREAM, seen->code, seen->error);
+    if (seen->code == WS_CLOSE_TOO_BIG)
+        t->ended_by = CLOSED_BY_LIMIT;
+    /* The receiver of a frame that is half out cannot be spoken to any more. */
+    if (seen->is_torn)
+        close_side(t, by_client ? DOWN : UP, true);
+    t->is_cut[dir] = !seen->is_torn;
+    if (by_client)
+        end(t, seen->code, WS_CLOSE_GOING_AWAY, seen->error);
+    else
+        end(t, WS_CLOSE_INTERNAL, seen->code, seen->error);
+}
+
+/* The fast path: walk the headers, send the same bytes on. */
+static void relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
+{
+    struct conn *to = t->side[1 - dir];
+    struct ws_seen seen;
+    if (t->phase >= TUNNEL_ENDING || t->is_mute[dir] || to == NULL)
+        return; /* what comes behind a close frame is read and forgotten */
+
+    t->active_ms = loop_now_ms(t->set->loop);
+    enum ws_verdict verdict = ws_walk_feed(&t->walk[dir], data, len, &seen);
+    bool ends_here =
+        t->planned.at_ms != 0 && dir == DOWN && seen.boundary >= 0 && verdict == WS_VERDICT_PASS && is_end_due(t);
+    size_t pass_bytes = ends_here ? (size_t)seen.boundary : seen.pass_bytes;
+    conn_write(to, data, pass_bytes);
+
+    stat_cell *count = t->set->block->route[t->route_slot];
+    t->byte_count[dir] += pass_bytes;
+    t->message_count[dir] += seen.message_count;
+    stat_add(&count[dir == UP ? STAT_ROUTE_UP_BYTES : STAT_ROUTE_DOWN_BYTES], (int64_t)pass_bytes);
+    stat_add(&count[dir == UP ? STAT_ROUTE_UP_MESSAGES : STAT_ROUTE_DOWN_MESSAGES], (int64_t)seen.message_count);
+
+    if (verdict == WS_VERDICT_CLOSED) {
+        close_passed(t, dir, &seen);
+    } else if (verdict == WS_VERDICT_BAD) {
+        violated(t, dir, &seen);
+    } else if (ends_here) {
+        t->is_cut[DOWN] = true;
+        end_planned(t);
+    } else if (conn_is_full(to)) {
+        conn_pause(t->side[dir]);
+    }
+}
+
+static void on_client_data(void *arg, const uint8_t *data, size_t len)
+{
+    relay(arg, UP, data, len);
+}
+
+static void on_server_data(void *arg, const uint8_t *data, size_t len)
+{
+    relay(arg, DOWN, data, len);
+}
+
+static void resume_feeder(struct tunnel *t, int drained_side)
+{
+    if (t->side[1 - drained_side] != NULL)
+        conn_resume(t->side[1 - drained_side]);
+}
+
+static void on_client_drain(void *arg)
+{
+    resume_feeder(arg, UP);
+}
+
+static void on_server_drain(void *arg)
+{
+    resume_feeder(arg, DOWN);
+}
+
+/* ---- a side hangs up, or breaks ---- */
+
+static void client_lost(struct tunnel *t, enum err e)
+{
+    note_end(t, CLOSED_BY_CLIENT, WS_CLOSE_ABNORMAL, err_text(e));
+    begin_ending(t);
+}
+
+static void server_lost(struct tunnel *t, enum err e)
+{
+    if (t->phase == TUNNEL_OPEN) {
+        note_end(t, CLOSED_BY_UPSTREAM, WS_CLOSE_SERVICE_RESTART, err_text(e));
+        server_tunnel_failed(t->server, loop_now_ms(t->set->loop));
+        end(t, WS_CLOSE_SERVICE_RESTART, 0, "upstream lost");
+    } else if (t->phase == TUNNEL_CLOSING) {
+        /* It owes the client an answer to its close frame, unless it was the one to close. */
+        end(t, t->end_code, 0, "");
+    } else {
+        begin_ending(t);
+    }
+}
+
+static void on_client_eof(void *arg)
+{
+    struct tunnel *t = arg;
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    if (t->phase == TUNNEL_CLOSING && t->is_mute[UP])
+        return; /* half closed after its close frame: the server's answer still goes out */
+    if (t->phase == TUNNEL_ENDING && conn_buffered(t->side[UP]) > 0)
+        return; /* on_client_flushed */
+    close_side(t, UP, false);
+    if (t->phase != TUNNEL_ENDING)
+        client_lost(t, ERR_EOF);
+    else if (t->side[DOWN] == NULL)
+        finish(t);
+}
+
+static void on_server_eof(void *arg)
+{
+    struct tunnel *t = arg;
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    close_side(t, DOWN, false);
+    if (t->phase != TUNNEL_ENDING)
+        server_lost(t, ERR_EOF);
+    else if (t->side[UP] == NULL)
+        finish(t);
+}
+
+static void on_client_flushed(void *arg)
+{
+    struct tunnel *t = arg;
+    if (t->phase == TUNNEL_ENDING && conn_eof_seen(t->side[UP]))
+        on_client_eof(t);
+}
+
+static void on_client_close(void *arg, enum err e)
+{
+    struct tunnel *t = arg;
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    t->side[UP] = NULL;
+    if (t->phase != TUNNEL_ENDING)
+        client_lost(t, e);
+    else if (t->side[DOWN] == NULL)
+        finish(t);
+}
+
+static void on_server_close(void *arg, enum err e)
+{
+    struct tunnel *t = arg;
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    t->side[DOWN] = NULL;
+    if (t->phase != TUNNEL_ENDING)
+        server_lost(t, e);
+    else if (t->side[UP] == NULL)
+        finish(t);
+}
+
+static const struct conn_ops client_ops = {
+    .on_data = on_client_data,
+    .on_eof = on_client_eof,
+    .on_drain = on_client_drain,
+    .on_flushed = on_client_flushed,
+    .on_close = on_client_close,
+};
+static const struct conn_ops server_ops = {
+    .on_data = on_server_data,
+    .on_eof = on_server_eof,
+    .on_drain = on_server_drain,
+    .on_close = on_server_close,
+};
+
+/* ---- life ---- */
+
+static void adopt_sides(struct tunnel *t, const struct tunnel_start *o)
+{
+    const struct conf_route *r = t->route;
+    t->side[UP] = o->client;
+    t->side[DOWN] = o->upstream;
+    ws_walk_init(&t->walk[UP], WS_SENDER_CLIENT, r->max_message_bytes, r->check_utf8);
+    ws_walk_init(&t->walk[DOWN], WS_SENDER_SERVER, r->max_message_bytes, r->check_utf8);
+    conn_set_owner(o->client, &client_ops, t);
+    conn_set_owner(o->upstream, &server_ops, t);
+    conn_set_high(o->client, r->buffer_bytes);
+    conn_set_high(o->upstream, r->buffer_bytes);
+}
+
+void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
+{
+    struct tunnel *t;
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    OBJ_NEW(t, TUNNEL_MAGIC);
+    t->set = s;
+    t->server = o->server;
+    t->conf = conf_ref(o->conf);
+    t->route = o->route;
+    t->route_slot = o->route_slot;
+    t->attempt_count = (uint16_t)o->attempt_count;
+    t->id = mem_strdup(o->id);
+    t->end_reason = "";
+    t->opened_ms = t->active_ms = loop_now_ms(s->loop);
+    struct addr peer;
+    conn_peer(o->client, &peer);
+    (void)addr_ip_text(&peer, t->peer_ip, sizeof t->peer_ip);
+    list_init(&t->link);
+    list_init(&t->server_link);
+    list_append(&s->live, &t->link);
+    s->live_count++;
+    timer_init(&t->timer, s->loop, on_timer, t);
+    server_tunnel_opened(o->server, &t->server_link);
+    stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPEN], 1);
+    stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPENED], 1);
+    adopt_sides(t, o);
+    arm(t);
+
+    if (o->upstream_early_bytes > 0)
+        relay(t, DOWN, o->upstream_early, o->upstream_early_bytes);
+    if (o->client_early_bytes > 0)
+        relay(t, UP, o->client_early, o->client_early_bytes);
+    if (t->phase == TUNNEL_OPEN && !conn_is_full(t->side[DOWN]))
+        conn_resume(t->side[UP]);
+    if (t->phase == TUNNEL_OPEN && !conn_is_full(t->side[UP]))
+        conn_resume(t->side[DOWN]);
+}
+
+struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, tunnel_set_empty_fn *on_empty,
+                                     void *arg)
+{
+    struct tunnel_set *s;
+    OBJ_NEW(s, TUNNEL_SET_MAGIC);
+    s->loop = l;
+    s->block = block;
+    s->on_empty = on_empty;
+    s->arg = arg;
+    list_init(&s->live);
+    list_init(&s->dead);
+    later_init(&s->reap, l, reap, s);
+    return s;
+}
+
+void tunnel_set_destroy(struct tunnel_set **sp)
+{
+    struct tunnel_set *s = *sp;
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    LIST_EACH (it, &s->live) {
+        struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
+        note_end(t, CLOSED_BY_GATEWAY, WS_CLOSE_GOING_AWAY, "gateway stopped");
+        close_side(t, UP, true);
+        close_side(t, DOWN, true);
+        finish(t);
+    }
+    s->on_empty = NULL;
+    reap(s);
+    later_cancel(&s->reap);
+    OBJ_FREE(sp, TUNNEL_SET_MAGIC);
+}
+
+uint32_t tunnel_set_count(const struct tunnel_set *s)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    return s->live_count;
+}
+
+/* ---- many at once ---- */
+
+/* The i-th of n endings within time_ms: evenly spread, each somewhere in its own share of the time, so that the
+ * clients come back one after the other and not in step. */
+static int64_t spread_ms(uint32_t i, uint32_t n, int64_t time_ms)
+{
+    double share = (double)time_ms / (double)(n > 0 ? n : 1);
+    return (int64_t)(share * ((double)i + (double)random() / ((double)RAND_MAX + 1.0)));
+}
+
+void tunnel_set_drain(struct tunnel_set *s, int64_t time_ms, enum closed_by by, uint16_t code, const char *reason)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    uint32_t i = 0;
+    LIST_EACH (it, &s->live) {
+        plan_end(LIST_ENTRY(it, struct tunnel, link), spread_ms(i, s->live_count, time_ms), by, code, reason);
+        i++;
+    }
+}
+
+void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t time_ms, enum closed_by by, uint16_t code,
+                         const char *reason)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    uint32_t i = 0;
+    LIST_EACH (it, &server->tunnels) {
+        plan_end(LIST_ENTRY(it, struct tunnel, server_link), spread_ms(i, server->tunnel_count, time_ms), by, code,
+                 reason);
+        i++;
+    }
+}
+
+static const struct conf_route *route_by_name(const struct conf *c, const char *name)
+{
+    for (size_t i = 0; i < c->route_count; i++)
+        if (strcmp(c->routes[i].name, name) == 0)
+            return &c->routes[i];
+    return NULL;
+}
+
+void tunnel_set_rebind(struct tunnel_set *s, const struct conf *c, int64_t time_ms)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    const struct conf_route *from = NULL; /* the last one looked up: neighbours mostly share their route */
+    const struct conf_route *to = NULL;
+    uint32_t i = 0;
+    LIST_EACH (it, &s->live) {
+        struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
+        if (t->route != from) {
+            from = t->route;
+            to = route_by_name(c, from->name);
+        }
+        uint32_t place = i++;
+        if (to == NULL) {
+            plan_end(t, spread_ms(place, s->live_count, time_ms), CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
+                     "route removed");
+            continue;
+        }
+        conf_unref(&t->conf);
+        t->conf = conf_ref(c);
+        t->route = to;
+        arm(t);
+    }
+}

@@ -1,0 +1,59 @@
+/* A tunnel: one client WebSocket joined to one server, whose protocol the gateway does not speak ("opaque").
+ *
+ * The sender's own bytes go on untouched, frame after frame; each direction has a walker (gateway/ws/frame.h) that
+ * judges them on the way. A slow reader slows its own writer: when one side is full, the other is not read.
+ *
+ * How it ends, and what each side sees, is the table at the top of tunnel.c. A tunnel outlives reloads:
+ * tunnel_set_rebind() moves all of them to the new configuration, and closes the ones whose route is gone at a set
+ * pace. */
+#ifndef GATEWAY_REALTIME_TUNNEL_H
+#define GATEWAY_REALTIME_TUNNEL_H
+
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "base/slots.h"
+#include "base/stats.h"
+#include "conf/conf.h"
+#include "gateway/net/conn.h"
+#include "gateway/upstream/server.h"
+
+#define TUNNEL_ID_BYTES 68u /* a request id (FORWARD_ID_BYTES) and NUL, rounded up */
+
+struct tunnel_set;
+
+/* Called each time the last tunnel is gone. */
+typedef void tunnel_set_empty_fn(void *arg);
+
+/* All tunnels of a process. `block` gets the counts. */
+struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, tunnel_set_empty_fn *on_empty,
+                                     void *arg);
+void tunnel_set_destroy(struct tunnel_set **sp); /* resets what is still open */
+uint32_t tunnel_set_count(const struct tunnel_set *s);
+
+/* What a new tunnel is made of. Both sides have finished their handshake; the connections are taken. */
+struct tunnel_start {
+    struct conn *client;
+    struct conn *upstream;
+    struct server *server;          /* a reference is taken */
+    const struct conf *conf;        /* a reference is taken */
+    const struct conf_route *route; /* in conf */
+    int route_slot;
+    const char *id;              /* request id; copied */
+    uint32_t attempt_count;      /* for the access log */
+    const uint8_t *client_early; /* bytes that came behind the client's request; borrowed for the call */
+    size_t client_early_bytes;
+    const uint8_t *upstream_early; /* bytes that came behind the server's 101 */
+    size_t upstream_early_bytes;
+};
+void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o);
+
+/* Moves every tunnel to configuration `c`. Those whose route it no longer names are closed over `time_ms` with 1012. */
+void tunnel_set_rebind(struct tunnel_set *s, const struct conf *c, int64_t time_ms);
+/* Closes all tunnels with `code`, spread evenly over `time_ms` with jitter, at frame boundaries. */
+void tunnel_set_drain(struct tunnel_set *s, int64_t time_ms, enum closed_by by, uint16_t code, const char *reason);
+/* The same for the tunnels of one server. */
+void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t time_ms, enum closed_by by, uint16_t code,
+                         const char *reason);
+
+#endif
