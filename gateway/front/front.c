@@ -1,0 +1,147 @@
+/* The front of one worker: its listeners, its clients, and who is not let in. */
+#include "gateway/front/front.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/front/client.h"
+#include "gateway/net/listener.h"
+#include "gateway/net/seats.h"
+
+#define FRONT_MAGIC 0xf40e70f5u
+
+/* The sum over all workers may be this old when the limit on all connections is looked at. */
+#define TOTAL_AGE_MS 100
+
+struct front_listener {
+    struct list link;
+    struct listener *listener;
+};
+
+struct front {
+    uint32_t magic;
+    struct exchange_env *env;
+    struct client_home home;
+    struct list listeners;
+    uint64_t total_count; /* clients of all workers ... */
+    int64_t total_at_ms;  /* ... as of then */
+    struct log_limit limit_log;
+};
+
+/* NULL when the client may come in. */
+static const char *find_limit(struct front *f, const struct addr *peer)
+{
+    const struct conf *c = f->env->conf;
+    struct net *n = f->env->net;
+    int64_t now_ms = loop_now_ms(n->loop);
+    if (now_ms - f->total_at_ms >= TOTAL_AGE_MS) {
+        f->total_count = stats_sum_process(n->stats, STAT_CLIENTS_OPEN);
+        f->total_at_ms = now_ms;
+    }
+    if (c->limits.connections > 0 && f->total_count >= c->limits.connections)
+        return "connections";
+    if (c->limits.per_client > 0 && seat_count_of(n, peer) >= c->limits.per_client)
+        return "per_client";
+    return NULL;
+}
+
+/* Too many already: says so in one write and hangs up; nothing is kept of such a client. */
+static void turn_away(struct front *f, int fd, const struct addr *peer, const char *limit)
+{
+    static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
+                               "Connection: close\r\n\r\n";
+    struct net *n = f->env->net;
+    char ip[INET6_ADDRSTRLEN];
+    (void)send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)shutdown(fd, SHUT_WR);
+    (void)close(fd);
+    stat_add(&n->block->process[STAT_CLIENTS_OVER_LIMIT], 1);
+    stat_add(&n->block->responses[503], 1);
+    LOG_LIMITED(&f->limit_log, loop_now_ms(n->loop), LOG_LEVEL_WARN, "client turned away", KV_STR("limit", limit),
+                KV_STR("client", addr_ip_text(peer, ip, sizeof ip)));
+}
+
+static void on_accept(void *arg, int fd, const struct addr *peer)
+{
+    struct front *f = arg;
+    CHECK_OBJ(f, FRONT_MAGIC);
+    const char *limit = find_limit(f, peer);
+    if (limit != NULL) {
+        turn_away(f, fd, peer, limit);
+        return;
+    }
+    f->total_count++;
+    client_accept(&f->home, fd, peer);
+}
+
+struct front *front_create(struct exchange_env *env, front_empty_fn *on_empty, void *arg)
+{
+    struct front *f;
+    OBJ_NEW(f, FRONT_MAGIC);
+    f->env = env;
+    f->total_at_ms = -TOTAL_AGE_MS;
+    list_init(&f->listeners);
+    client_home_init(&f->home, env, on_empty, arg);
+    return f;
+}
+
+static void listener_close(struct front_listener *fl)
+{
+    list_unlink(&fl->link);
+    listener_destroy(&fl->listener);
+    mem_free(fl);
+}
+
+void front_destroy(struct front **fp)
+{
+    struct front *f = *fp;
+    CHECK_OBJ(f, FRONT_MAGIC);
+    LIST_EACH (it, &f->listeners) {
+        listener_close(LIST_ENTRY(it, struct front_listener, link));
+    }
+    client_home_fini(&f->home);
+    OBJ_FREE(fp, FRONT_MAGIC);
+}
+
+void front_listen(struct front *f, int fd, const char *address)
+{
+    CHECK_OBJ(f, FRONT_MAGIC);
+    struct front_listener *fl = mem_alloc(sizeof *fl);
+    fl->listener = listener_create(f->env->net, fd, address, on_accept, f);
+    list_append(&f->listeners, &fl->link);
+}
+
+static bool is_named(const struct conf *c, const char *address)
+{
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (strcmp(c->listen[i].text, address) == 0)
+            return true;
+    return false;
+}
+
+void front_retain(struct front *f, const struct conf *c)
+{
+    CHECK_OBJ(f, FRONT_MAGIC);
+    LIST_EACH (it, &f->listeners) {
+        struct front_listener *fl = LIST_ENTRY(it, struct front_listener, link);
+        if (!is_named(c, listener_address(fl->listener)))
+            listener_close(fl);
+    }
+}
+
+void front_drain(struct front *f)
+{
+    CHECK_OBJ(f, FRONT_MAGIC);
+    LIST_EACH (it, &f->listeners) {
+        listener_close(LIST_ENTRY(it, struct front_listener, link));
+    }
+    client_home_drain(&f->home);
+}
+
+uint32_t front_client_count(const struct front *f)
+{
+    CHECK_OBJ(f, FRONT_MAGIC);
+    return f->home.live_count;
+}
