@@ -1,0 +1,290 @@
+/* What a worker does by itself: takes configurations, follows verdicts, leaves in good order. The traffic takes care of
+ * itself from the listeners on (gateway/front). */
+#include "gateway/worker/worker.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/tls.h"
+#include "gateway/report/report.h"
+#include "gateway/ws/close.h"
+
+#define WATCH_MS 200
+/* A server that went down is left by all of its clients within this time; they cannot all come back at once. */
+#define DOWN_SPREAD_MS 1000
+/* After the time for a drain is over, or at a stop: how long peers may take to hang up. */
+#define LAST_CALL_MS 3000
+
+struct new_socket {
+    struct list link;
+    int fd;
+    char address[IPC_TEXT_BYTES];
+};
+
+/* ---- configuration ---- */
+
+/* Accepts on the sockets that came for the configuration now in use, or closes them. */
+static void settle_sockets(struct worker *w, bool is_accepting)
+{
+    LIST_EACH (it, &w->new_sockets) {
+        struct new_socket *s = LIST_ENTRY(it, struct new_socket, link);
+        if (is_accepting)
+            front_listen(w->front, s->fd, s->address);
+        else
+            (void)close(s->fd);
+        list_unlink(it);
+        mem_free(s);
+    }
+}
+
+/* Owed since worker_take_conf(): now that the names are known, clients may come. */
+static void on_names_settled(void *arg)
+{
+    struct worker *w = arg;
+    CHECK_OBJ(w, WORKER_MAGIC);
+    if (!w->is_ack_owed)
+        return;
+    w->is_ack_owed = false;
+    settle_sockets(w, !w->is_leaving);
+    struct msg_conf_ack ack = {.generation = w->generation, .ok = 1};
+    if (ipc_send(w->ipc, MSG_CONF_ACK, &ack, -1) != ERR_NONE)
+        LOG_ERR("configuration not acknowledged", KV_UINT("generation", w->generation));
+}
+
+bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, char *error)
+{
+    CHECK_OBJ(w, WORKER_MAGIC);
+    char tls_error[TLS_ERROR_TEXT_BYTES];
+    if (!names_check(c, tls_error)) {
+        (void)snprintf(error, IPC_TEXT_BYTES, "%.*s", (int)IPC_TEXT_BYTES - 1, tls_error);
+        return false;
+    }
+    if (pool_set_update(w->pools, c) != ERR_NONE) {
+        (void)snprintf(error, IPC_TEXT_BYTES, "a server has no slot");
+        return false;
+    }
+    if (w->conf != NULL)
+        conf_unref(&w->conf);
+    w->conf = conf_ref(c);
+    w->env.conf = w->conf;
+    w->generation = generation;
+    tunnel_set_rebind(w->tunnels, w->conf, w->conf->drain.time_ms);
+    front_retain(w->front, w->conf);
+    w->is_ack_owed = true;
+    names_learn(w->names, w->pools, w->conf);
+    return true;
+}
+
+static void take_sealed_conf(struct worker *w, const struct msg_conf *m, int fd)
+{
+    struct msg_conf_ack refusal = {.generation = m->generation};
+    struct conf_errors errors = {0};
+    char *text = NULL;
+    size_t len = 0;
+    struct conf *c = NULL;
+    if (shm_read_sealed(fd, CONF_SEALED_BYTES_MAX, &text, &len) == ERR_NONE)
+        c = conf_load_text("sealed", text, len, true, &errors);
+    if (c == NULL) {
+        (void)snprintf(refusal.error, sizeof refusal.error, "%.200s",
+                       errors.text != NULL ? errors.text : "not readable");
+    } else {
+        refusal.ok = worker_take_conf(w, c, m->generation, refusal.error);
+        conf_unref(&c);
+    }
+    if (!refusal.ok) {
+        settle_sockets(w, false);
+        if (ipc_send(w->ipc, MSG_CONF_ACK, &refusal, -1) != ERR_NONE)
+            LOG_ERR("refusal not sent", KV_STR("error", refusal.error));
+    }
+    conf_errors_fini(&errors);
+    if (text != NULL) {
+        mem_wipe(text, len);
+        mem_free(text);
+    }
+    (void)close(fd);
+}
+
+static void keep_socket(struct worker *w, const struct msg_listener *m, int fd)
+{
+    struct new_socket *s = mem_alloc(sizeof *s);
+    s->fd = fd;
+    (void)snprintf(s->address, sizeof s->address, "%s", m->address);
+    list_append(&w->new_sockets, &s->link);
+}
+
+/* ---- verdicts ---- */
+
+static void follow_server(struct worker *w, struct server *s)
+{
+    bool is_down = verdict_read(w->verdicts, s->slot).state == VERDICT_DOWN;
+    bool went_down = is_down && !w->was_down[s->slot];
+    w->was_down[s->slot] = is_down;
+    if (!went_down || s->tunnel_count == 0)
+        return;
+    LOG_WARN("server down, moving its clients", KV_STR("server", s->server_conf->slot_name),
+             KV_UINT("websockets", s->tunnel_count), KV_INT("within_ms", DOWN_SPREAD_MS));
+    tunnel_drain_server(w->tunnels, s, DOWN_SPREAD_MS, CLOSED_BY_UPSTREAM, WS_CLOSE_SERVICE_RESTART, "upstream down");
+}
+
+/* A server may die without a word (paused, cut off): its sockets look well, but the checker knows. */
+static void on_watch(void *arg)
+{
+    struct worker *w = arg;
+    timer_start(&w->watch, WATCH_MS);
+    if (w->conf == NULL)
+        return;
+    w->birth->block->process[STAT_LOG_DROPPED] = log_dropped_count();
+    for (size_t i = 0; i < w->conf->pool_count; i++) {
+        struct pool *p = pool_set_at(w->pools, i);
+        for (size_t j = 0; j < p->server_count; j++)
+            follow_server(w, p->servers[j]);
+    }
+}
+
+static void on_server_removed(void *arg, struct server *s)
+{
+    struct worker *w = arg;
+    names_forget(s);
+    if (s->tunnel_count > 0)
+        tunnel_drain_server(w->tunnels, s, w->conf->drain.time_ms, CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
+                            "upstream removed");
+}
+
+static void on_server_free(void *arg, struct server *s)
+{
+    (void)arg;
+    names_forget(s);
+}
+
+static const struct server_ops server_ops = {.on_removed = on_server_removed, .on_free = on_server_free};
+
+/* ---- leaving ---- */
+
+static void on_maybe_empty(void *arg)
+{
+    struct worker *w = arg;
+    if (w->is_leaving && tunnel_set_count(w->tunnels) == 0 && front_client_count(w->front) == 0)
+        loop_stop(w->loop);
+}
+
+static void on_last_call(void *arg)
+{
+    struct worker *w = arg;
+    loop_stop(w->loop);
+}
+
+void worker_leave(struct worker *w, int64_t time_ms, enum closed_by by)
+{
+    CHECK_OBJ(w, WORKER_MAGIC);
+    LOG_INFO("leaving", KV_UINT("websockets", tunnel_set_count(w->tunnels)), KV_INT("within_ms", time_ms));
+    w->is_leaving = true;
+    front_drain(w->front);
+    tunnel_set_drain(w->tunnels, time_ms, by, WS_CLOSE_GOING_AWAY, "gateway going away");
+    timer_start(&w->last_call, time_ms + LAST_CALL_MS);
+    on_maybe_empty(w);
+}
+
+/* ---- messages ---- */
+
+static void on_message(void *arg, enum ipc_type type, const void *payload, int fd)
+{
+    struct worker *w = arg;
+    CHECK_OBJ(w, WORKER_MAGIC);
+    if (type == MSG_LISTENER && fd >= 0) {
+        keep_socket(w, payload, fd);
+    } else if (type == MSG_CONF && fd >= 0) {
+        take_sealed_conf(w, payload, fd);
+    } else if (type == MSG_REOPEN_LOG) {
+        if (fd >= 0)
+            log_use_fd(fd);
+    } else {
+        if (type == MSG_DRAIN)
+            worker_leave(w, ((const struct msg_drain *)payload)->time_ms, CLOSED_BY_DRAIN);
+        else if (type == MSG_STOP)
+            worker_leave(w, 0, CLOSED_BY_GATEWAY);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+}
+
+static void on_supervisor_gone(void *arg)
+{
+    struct worker *w = arg;
+    LOG_ERR("supervisor is gone, leaving");
+    worker_leave(w, 0, CLOSED_BY_GATEWAY);
+}
+
+/* ---- life ---- */
+
+static int health_text(void *arg, struct strbuf *out)
+{
+    const struct worker *w = arg;
+    struct report_view v = {.conf = w->conf,
+                            .slots = w->birth->slots,
+                            .roster = w->birth->roster,
+                            .stats = w->birth->stats,
+                            .verdicts = w->verdicts,
+                            .wall_ms = loop_wall_ms(w->loop)};
+    return report_health_json(&v, out);
+}
+
+static void env_init(struct worker *w)
+{
+    w->env = (struct exchange_env){.net = w->net,
+                                   .pools = w->pools,
+                                   .tunnels = w->tunnels,
+                                   .slots = w->birth->slots,
+                                   .health = health_text,
+                                   .health_arg = w};
+    ssize_t got = getrandom(&w->env.id_seed, sizeof w->env.id_seed, 0);
+    ASSERT(got == (ssize_t)sizeof w->env.id_seed);
+}
+
+struct worker *worker_create(struct birth *b, struct loop *l)
+{
+    struct worker *w;
+    OBJ_NEW(w, WORKER_MAGIC);
+    w->birth = b;
+    w->loop = l;
+    w->verdicts = b->verdicts.base;
+    list_init(&w->new_sockets);
+    w->net = net_create(l, b);
+    w->names = names_create(l, on_names_settled, w);
+    w->tunnels = tunnel_set_create(l, b->block, on_maybe_empty, w);
+    w->server_env = (struct server_env){.slots = b->slots,
+                                        .verdicts = w->verdicts,
+                                        .stats = b->stats,
+                                        .block = b->block,
+                                        .nudge_fd = b->nudge_fd,
+                                        .ops = &server_ops,
+                                        .ops_arg = w};
+    w->pools = pool_set_create(&w->server_env, b->note.index);
+    env_init(w);
+    w->front = front_create(&w->env, on_maybe_empty, w);
+    timer_init(&w->watch, l, on_watch, w);
+    timer_init(&w->last_call, l, on_last_call, w);
+    timer_start(&w->watch, WATCH_MS);
+    w->ipc = ipc_create(l, b->control_fd, on_message, on_supervisor_gone, w);
+    return w;
+}
+
+void worker_destroy(struct worker **wp)
+{
+    struct worker *w = *wp;
+    CHECK_OBJ(w, WORKER_MAGIC);
+    timer_cancel(&w->watch);
+    timer_cancel(&w->last_call);
+    settle_sockets(w, false);
+    front_destroy(&w->front);
+    tunnel_set_destroy(&w->tunnels);
+    pool_set_destroy(&w->pools);
+    names_destroy(&w->names);
+    net_destroy(&w->net);
+    ipc_destroy(&w->ipc);
+    if (w->conf != NULL)
+        conf_unref(&w->conf);
+    OBJ_FREE(wp, WORKER_MAGIC);
+}
