@@ -81,6 +81,17 @@ static void fill(struct conf_box *box, struct arena *scratch, struct complaints 
     build_fini(&b);
 }
 
+/* The path that conf_seal() wrote in front, or `name`. */
+static const char *path_of(struct arena *arena, const char *name, const char *text, size_t len, bool is_sealed)
+{
+    const size_t mark_len = sizeof SEALED_FROM - 1;
+    if (!is_sealed || len < mark_len || memcmp(text, SEALED_FROM, mark_len) != 0)
+        return arena_strdup(arena, name);
+    const char *end = memchr(text, '\n', len);
+    size_t line_len = end != NULL ? (size_t)(end - text) : len;
+    return arena_strndup(arena, text + mark_len, line_len - mark_len);
+}
+
 struct conf *conf_load_text(const char *name, const char *text, size_t len, bool is_sealed, struct conf_errors *errors)
 {
     struct conf_box *box = mem_alloc(sizeof *box);
@@ -90,7 +101,7 @@ struct conf *conf_load_text(const char *name, const char *text, size_t len, bool
     arena_init(&scratch);
     box->conf.magic = CONF_MAGIC;
     box->conf.refs = 1;
-    box->conf.path = arena_strdup(&box->arena, name);
+    box->conf.path = path_of(&box->arena, name, text, len, is_sealed);
     complaints_init(&complaints, &scratch, name);
     fill(box, &scratch, &complaints, text, len, is_sealed);
     complaints_render(&complaints, errors);

@@ -167,7 +167,7 @@ struct conf_errors {
 /* Reads, expands ${ENV} and !file, validates everything. NULL with at least one complaint on failure. */
 struct conf *conf_load_file(const char *path, struct conf_errors *errors);
 /* The same from memory; `name` stands for the file in messages. With `is_sealed` the text comes from conf_seal():
- * nothing is expanded and no file is opened. */
+ * nothing is expanded, no file is opened, and `path` is that of the file it was made from. */
 struct conf *conf_load_text(const char *name, const char *text, size_t len, bool is_sealed, struct conf_errors *errors);
 void conf_errors_fini(struct conf_errors *e);
 

@@ -2,9 +2,11 @@
  * file a user could have written, the seal without looking at anything outside. Text is always quoted, with every
  * character that YAML or a terminal might take otherwise written as an escape. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "conf/build.h"
+#include "conf/node.h"
 #include "conf/schema.h"
 #include "conf/value.h"
 
@@ -204,6 +206,8 @@ static char *dump(const struct conf *c, bool is_sealed)
     CHECK_OBJ(c, CONF_MAGIC);
     struct dump d = {.conf = c, .is_sealed = is_sealed};
     strbuf_init(&d.out, DUMP_MAX_BYTES);
+    if (is_sealed && strpbrk(c->path, "\r\n") == NULL)
+        strbuf_printf(&d.out, SEALED_FROM "%s\n", c->path);
     dump_section(&d, SECTION_ROOT, c);
     ASSERT(!d.out.failed); /* conf/node.h bounds what a configuration can hold */
     char *text = mem_strndup(d.out.data, d.out.len);

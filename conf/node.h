@@ -16,6 +16,7 @@
 
 #define TEXT_MAX_BYTES   ((size_t)4 << 20)  /* of a file a user wrote */
 #define SEALED_MAX_BYTES ((size_t)32 << 20) /* of one that conf_seal() wrote: holds the files as well */
+#define SEALED_FROM      "# from "          /* how the seal begins; then the path of the file, and a line feed */
 
 enum node_kind { NODE_NONE = 0 /* empty, ~ or null */, NODE_SCALAR, NODE_MAP, NODE_LIST };
 

@@ -153,7 +153,10 @@ static void add_server(struct grid *g, const json_t *s)
     add_count(g, s, "connections");
     add_count(g, s, "attempts");
     add_count(g, s, "failures");
-    grid_cell(g, "%.1fms", (double)number_of(s, "latency_us") / 1000.0);
+    if (number_of(s, "latency_us") > 0)
+        grid_cell(g, "%.1fms", (double)number_of(s, "latency_us") / 1000.0);
+    else
+        grid_cell(g, "-");
     grid_cell(g, "%s", text_of(s, "url"));
     grid_cell(g, "%s", cause != NULL ? cause : "");
 }

@@ -81,6 +81,7 @@ describe('admin: pages', { concurrency: true }, () => {
     assert.equal(status.status, 'ok');
     assert.equal(status.node.name, 'scene');
     assert.equal(status.config.generation, 1);
+    assert.equal(status.config.path, gateway.file);
     assert.deepEqual(status.processes.map((p) => `${p.role} ${p.state}`).sort(),
       ['admin ready', 'checker ready', 'supervisor ready', 'worker ready']);
     for (const p of status.processes) assert.ok(p.rss_bytes > 0, p.role);
@@ -139,7 +140,7 @@ describe('admin: health', { concurrency: true }, () => {
     assert.equal((await get(gateway.adminPort, '/readyz')).status, 200); // that is about this gateway alone
     assert.equal((await get(gateway.adminPort, '/livez')).status, 200);
 
-    await s.region({ name: 'us-a again', port: primary.port });
+    await s.region({ name: 'us-a', port: primary.port });
     await waitFor('the primary to serve', async () => (await gateway.health()).json.routes[0].tier === 'primary');
     assert.equal((await get(gateway.port, '/_health')).status, 200);
     m = await metrics(gateway);
@@ -204,6 +205,16 @@ describe('tidegatectl', { concurrency: true }, () => {
     assert.equal(status.status, 'ok');
     assert.ok(status.config.generation > generation);
     assert.equal((await ctl('-s', gateway.control, 'reopen-logs')).code, 0);
+  });
+
+  scene('a reload moves the admin address', async (s) => {
+    const { primary, backup, gateway } = await twoRegions(s);
+    const old = gateway.adminPort;
+    gateway.adminPort = await s.freePort();
+    gateway.write(config(primary, backup));
+    assert.equal((await ctl('-s', gateway.control, 'reload')).code, 0);
+    assert.equal((await gateway.health()).json.status, 'ok');
+    await assert.rejects(get(old, '/health'), { code: 'ECONNREFUSED' });
   });
 
   scene('tells apart wrong usage and no gateway', async (s) => {

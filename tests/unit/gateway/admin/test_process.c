@@ -196,7 +196,7 @@ static void send_conf(struct supervisor *s, uint64_t generation, const char *nod
                             "  web: { servers: [ { name: a, url: \"ws://192.0.2.1:80\" } ] }\n"
                             "routes: [ { path: /, pool: web } ]\n",
                             node);
-    struct conf *c = conf_load_text("test", yaml, strlen(yaml), false, &errors);
+    struct conf *c = conf_load_text("/etc/tidegate/test.yaml", yaml, strlen(yaml), false, &errors);
     char *sealed;
 
     if (c == NULL)
@@ -259,6 +259,7 @@ static void test_it_shows_the_tables_it_was_born_with(void **state)
     stat_add(&stats->block[0].server[0][STAT_SERVER_OPEN], 12);
     verdict_write(s->verdicts.base, 0, &(struct verdict){.state = VERDICT_DOWN}, &d);
     j = ask_json(s, "/status", 200);
+    assert_text(j, "config.path", "/etc/tidegate/test.yaml"); /* of the supervisor's file, which it never saw */
     assert_text(j, "pools.0.servers.0.state", "down");
     assert_text(j, "pools.0.servers.0.cause", "reset");
     assert_number(j, "pools.0.servers.0.connections", 12);
