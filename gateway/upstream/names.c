@@ -49,7 +49,6 @@ static void settle(struct lookup *k)
     if (!k->is_settled) {
         k->is_settled = true;
         k->names->unsettled_count--;
-        tell_settled(k->names);
     }
 }
 
@@ -82,6 +81,7 @@ static void on_resolved(void *arg, enum err e, const struct addr *addrs, size_t 
     }
     s->addrs_expire_ms = e == ERR_NONE ? loop_now_ms(k->names->loop) + refresh_after_ms(ttl_s) : 0;
     settle(k);
+    tell_settled(k->names);
 }
 
 static void on_refresh(void *arg)
@@ -178,7 +178,7 @@ void names_forget(struct server *s)
     struct lookup *k = s->dial;
     if (k != NULL) {
         CHECK_OBJ(k, LOOKUP_MAGIC);
-        settle(k);
+        settle(k); /* not told here, in the middle of an update: names_learn() follows */
         if (k->job != NULL)
             resolve_cancel(&k->job);
         timer_cancel(&k->refresh);
