@@ -81,11 +81,11 @@ static void complain_syntax(struct load *l)
 
 /* ---- the tree ---- */
 
-static bool add_node(struct load *l, struct node *n)
+static bool add_node(struct load *l, struct node *n, struct place at)
 {
     l->weight += n->weight;
     if (l->weight > NODE_COUNT_MAX) {
-        complain(l->complaints, n->at, "", "too many values (aliases count each time), expected at most %u in one file",
+        complain(l->complaints, at, "", "too many values (aliases count each time), expected at most %u in one file",
                  NODE_COUNT_MAX);
         return false;
     }
@@ -176,7 +176,7 @@ static bool on_alias(struct load *l, const yaml_event_t *event)
     n->next = NULL;
     n->is_duplicate = false;
     n->at = n->kind == NODE_SCALAR || n->kind == NODE_NONE ? at : n->at;
-    return add_node(l, n);
+    return add_node(l, n, at);
 }
 
 static bool is_null(const char *text)
@@ -229,7 +229,7 @@ static bool on_scalar(struct load *l, const yaml_event_t *event)
     n->text = n->written = arena_strndup(l->arena, value, len);
     n->kind = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && tag == NULL && is_null(n->text) ? NODE_NONE
                                                                                                      : NODE_SCALAR;
-    if (!add_node(l, n) || !add_anchor(l, event->data.scalar.anchor, n))
+    if (!add_node(l, n, n->at) || !add_anchor(l, event->data.scalar.anchor, n))
         return false;
     bool is_file = tag != NULL && strcmp(tag, "!file") == 0;
     const char *unclean = NULL;
@@ -265,7 +265,7 @@ static bool on_start(struct load *l, const yaml_event_t *event, enum node_kind k
     n->kind = kind;
     n->at = at;
     n->weight = 1;
-    if (!add_node(l, n) || !add_anchor(l, anchor, n))
+    if (!add_node(l, n, n->at) || !add_anchor(l, anchor, n))
         return false;
     if (tag != NULL)
         complain(l->complaints, at, path_of(l, n->key), "unknown tag %s, expected none",

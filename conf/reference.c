@@ -9,26 +9,27 @@
 
 #define REFERENCE_MAX_BYTES ((size_t)1 << 20)
 
-static const char intro[] = "# Configuration reference\n"
-                            "\n"
-                            "Generated from the schema by `make reference`; do not edit.\n"
-                            "\n"
-                            "`tidegate -t -c FILE` checks a file and names every mistake in it with line and column; "
-                            "`tidegate -T -c FILE` prints\n"
-                            "the configuration with all defaults filled in.\n"
-                            "\n"
-                            "- **Durations** are whole numbers with a unit: `800ms` `5s` `10m` `1h` `2d`. **Sizes** "
-                            "likewise: `512B` `64KiB` `1MiB`\n"
-                            "  `10MB`. `0` needs no unit. **Booleans** are `true` and `false` and nothing else.\n"
-                            "- **`${NAME}`** in a value stands for an environment variable, **`${NAME:-default}`** for "
-                            "one that may be unset or\n"
-                            "  empty. Write `$${` for the text `${` itself.\n"
-                            "- **`!file path`** as a value stands for the content of a file. Relative paths, here and "
-                            "in keys that take a path,\n"
-                            "  start at the directory of the configuration file.\n"
-                            "- Anchors and aliases (`&name`, `*name`) work; merge keys (`<<`) do not.\n"
-                            "- *Applies* says when a change takes effect: at a reload (`SIGHUP`), and in which "
-                            "process, or at a restart only.\n";
+static const char intro[] =
+    "# Configuration reference\n"
+    "\n"
+    "Generated from the schema by `make reference`; do not edit.\n"
+    "\n"
+    "`tidegate -t -c FILE` checks a file and names every mistake in it with line and column; "
+    "`tidegate -T -c FILE` prints\n"
+    "the configuration with all defaults filled in.\n"
+    "\n"
+    "- **Durations** are whole numbers with a unit: `800ms` `5s` `10m` `1h` `2d`. **Sizes** "
+    "likewise: `512B` `64KiB` `1MiB`\n"
+    "  `10MB`. `0` needs no unit. **Booleans** are `true` and `false` and nothing else.\n"
+    "- **`${NAME}`** in a value stands for an environment variable, **`${NAME:-default}`** for "
+    "one that may be unset or\n"
+    "  empty. Write `$${` for the text `${` itself. Quote such a value inside `{ }`: YAML takes its braces otherwise.\n"
+    "- **`!file path`** as a value stands for the content of a file. Relative paths, here and "
+    "in keys that take a path,\n"
+    "  start at the directory of the configuration file.\n"
+    "- Anchors and aliases (`&name`, `*name`) work; merge keys (`<<`) do not.\n"
+    "- *Applies* says when a change takes effect: at a reload (`SIGHUP`), and in which "
+    "process, or at a restart only.\n";
 
 /* `|` ends a cell of a table, even inside code. */
 static void put_cell(struct strbuf *b, const char *text)

@@ -2,7 +2,6 @@
  * it: a server's check starts as a copy of its pool's, a route names a pool that has been read before. */
 #include "conf/schema.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "base/slots.h"
@@ -224,18 +223,18 @@ const size_t schema_row_count = sizeof schema_rows / sizeof schema_rows[0];
 
 /* What the kinds take for granted about the structs. */
 #define ARRAY_FITS(type, array, n)                                                                                     \
-    static_assert(offsetof(struct type, n) == offsetof(struct type, array) + offsetof(struct schema_array, count), #n)
+    _Static_assert(offsetof(struct type, n) == offsetof(struct type, array) + offsetof(struct schema_array, count), #n)
 ARRAY_FITS(conf, trusted_proxies, trusted_proxy_count);
 ARRAY_FITS(conf, listen, listen_count);
 ARRAY_FITS(conf, pools, pool_count);
 ARRAY_FITS(conf, routes, route_count);
 ARRAY_FITS(conf_pool, servers, server_count);
-static_assert(offsetof(struct conf_listen, addr) - offsetof(struct conf_listen, text) ==
-                  offsetof(struct conf, admin.addr) - offsetof(struct conf, admin.text),
-              "both address members have one shape");
-static_assert(offsetof(struct conf_check, expect_status_max) ==
-                  offsetof(struct conf_check, expect_status_min) + sizeof(uint32_t),
-              "the two ends of a status range are neighbours");
+_Static_assert(offsetof(struct conf_listen, addr) - offsetof(struct conf_listen, text) ==
+                   offsetof(struct conf, admin.addr) - offsetof(struct conf, admin.text),
+               "both address members have one shape");
+_Static_assert(offsetof(struct conf_check, expect_status_max) ==
+                   offsetof(struct conf_check, expect_status_min) + sizeof(uint32_t),
+               "the two ends of a status range are neighbours");
 
 const struct schema_row *schema_section_rows(enum schema_section s, size_t *count)
 {

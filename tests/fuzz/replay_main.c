@@ -23,8 +23,8 @@ static bool replay(const char *path)
         return false;
     }
     size_t len = (size_t)st.st_size;
-    uint8_t *data =
-        malloc(len > 0 ? len : 1); /* exactly as long as the input: a sanitizer sees the first byte too far */
+    /* Exactly as long as the input, for a sanitizer to see the first byte too far. */
+    uint8_t *data = malloc(len > 0 ? len : 1);
     bool is_read = data != NULL && fread(data, 1, len, f) == len;
     fclose(f);
     if (is_read)

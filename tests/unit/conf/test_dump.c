@@ -1,0 +1,364 @@
+/* The dump and the seal read back as what they were made from. The property is tried on configurations made at random
+ * from the schema table, so that a new key is covered the moment it has a row. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "conf/schema.h"
+#include "conf/value.h"
+
+#define ROUNDS         300
+#define TEXT_MAX_BYTES 65536u
+
+static struct conf *load(const char *text, bool is_sealed)
+{
+    struct conf_errors errors;
+    struct conf *c = conf_load_text("t.yaml", text, strlen(text), is_sealed, &errors);
+    if (c == NULL)
+        print_error("%s%s\n", errors.text, text);
+    conf_errors_fini(&errors);
+    assert_non_null(c);
+    return c;
+}
+
+/* ---- configurations at random ---- */
+
+struct maker {
+    struct strbuf out;
+    uint64_t random;
+    unsigned names; /* given so far: each is unique */
+};
+
+static uint64_t pick(struct maker *m, uint64_t count)
+{
+    m->random = m->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (m->random >> 33) % count;
+}
+
+/* Keys that only go together with others get a value that goes with everything; some of them are always written. */
+static const struct settled {
+    const char *key, *text;
+    bool is_always;
+} settled[] = {
+    {"failover_timeout", "1h", true},
+    {"interval", "1d", true},
+    {"type", "websocket", true},
+    {"balance", "hash", true},
+    {"hash.of", "query", true},
+    {"hash.name", "user", true},
+    {"expect.status", "2xx", false},
+    {"limits.connections", "0", false},
+    {"limits.per_client", "7", false},
+    {"url", "\"wss://h\"", true},
+    {"pool", "p0", true},
+    {"path", NULL, true}, /* made: unique paths keep routes apart */
+    {"control.path", "\"\"", false},
+    {"health.path", "/-health", true},
+};
+
+static const struct settled *find_settled(const char *key)
+{
+    for (size_t i = 0; i < sizeof settled / sizeof settled[0]; i++)
+        if (strcmp(settled[i].key, key) == 0)
+            return &settled[i];
+    return NULL;
+}
+
+static bool is_left_out(struct maker *m, const struct schema_row *row)
+{
+    const struct settled *s = find_settled(row->key);
+    if (row->kind == KIND_FILE) /* test_secrets_stay_in_the_seal has them */
+        return true;
+    return !row->is_required && (s == NULL || !s->is_always) && row->kind != KIND_INLINE && pick(m, 2) == 0;
+}
+
+static void make_text(struct maker *m, const struct schema_row *row)
+{
+    static const char *const texts[KIND_COUNT][3] = {
+        [KIND_REGION] = {"eu", "any", "\"\""},
+        [KIND_USER] = {"nobody", "\"\"", "a.b"},
+        [KIND_PATH] = {"/a/b", "\"/with space/\xc3\xa4\\u2028\\x85\"", "\"/$${HOME}/\\\"\\\\'\""},
+        [KIND_HTTP_TARGET] = {"/", "\"/a?b=c\"", "\"/a%20b\""},
+        [KIND_HOST] = {"a.example", "\"::1\"", "\"\""},
+        [KIND_AUTHORITY] = {"a.example", "\"[::1]:80\"", "\"\""},
+    };
+    const char *text = texts[row->kind][pick(m, 3)];
+    assert_non_null(text);
+    strbuf_puts(&m->out, text);
+}
+
+static void make_value(struct maker *m, const struct schema_row *row)
+{
+    uint64_t span = (uint64_t)(row->max - row->min) + 1;
+    uint64_t number = (uint64_t)row->min + (span > 1 ? pick(m, span) : 0);
+    size_t word_count = 0;
+    const struct settled *s = find_settled(row->key);
+    if (s != NULL && s->text != NULL) {
+        strbuf_puts(&m->out, s->text);
+        return;
+    }
+    switch (row->kind) {
+    case KIND_UINT:
+        strbuf_printf(&m->out, "%llu", (unsigned long long)number);
+        break;
+    case KIND_DURATION:
+        value_duration_text(&m->out, (int64_t)number);
+        break;
+    case KIND_SIZE:
+        value_size_text(&m->out, number);
+        break;
+    case KIND_PERCENT:
+        strbuf_printf(&m->out, "%llu%%", (unsigned long long)number);
+        break;
+    case KIND_BOOL:
+        strbuf_puts(&m->out, pick(m, 2) == 0 ? "true" : "false");
+        break;
+    case KIND_WORD:
+        while (row->words[word_count].text != NULL)
+            word_count++;
+        strbuf_puts(&m->out, row->words[pick(m, word_count)].text);
+        break;
+    case KIND_NAME:
+    case KIND_LABEL:
+        strbuf_printf(&m->out, "n%u", m->names++);
+        break;
+    case KIND_HTTP_PATH:
+        strbuf_printf(&m->out, "/%u%s", m->names++, pick(m, 2) == 0 ? "/" : "");
+        break;
+    case KIND_HOST_PATTERN:
+        strbuf_printf(&m->out, "\"*.h%u.example\"", m->names++);
+        break;
+    case KIND_ADDRESS:
+        strbuf_printf(&m->out, "\"127.0.0.1:%u\"", 1 + m->names++);
+        break;
+    case KIND_CIDRS:
+        strbuf_printf(&m->out, "[ 10.0.0.0/%u, \"fd00::/%u\" ]", (unsigned)pick(m, 33), (unsigned)pick(m, 129));
+        break;
+    default:
+        make_text(m, row);
+        break;
+    }
+}
+
+static void make_section(struct maker *m, enum schema_section section);
+
+static void make_items(struct maker *m, const struct schema_row *row)
+{
+    uint64_t count = 1 + pick(m, 4);
+    strbuf_puts(&m->out, row->kind == KIND_MAP ? "{ " : "[ ");
+    for (uint64_t i = 0; i < count; i++) {
+        if (row->kind == KIND_MAP)
+            strbuf_printf(&m->out, "p%u: ", (unsigned)i);
+        make_section(m, row->of);
+        strbuf_puts(&m->out, ", ");
+    }
+    strbuf_puts(&m->out, row->kind == KIND_MAP ? "}" : "]");
+}
+
+/* Keys of a group stand together in the table: its section opens before the first and closes behind the last. */
+static void make_section(struct maker *m, enum schema_section section)
+{
+    size_t count = 0, open_len = 0;
+    const struct schema_row *rows = schema_section_rows(section, &count);
+    strbuf_puts(&m->out, "{ ");
+    for (size_t i = 0; i < count; i++) {
+        const struct schema_row *row = &rows[i];
+        const char *dot = strchr(row->key, '.');
+        size_t len = dot != NULL ? (size_t)(dot - row->key) : 0;
+        bool is_same = len > 0 && len == open_len && strncmp(row->key, rows[i - 1].key, len) == 0;
+        if (open_len > 0 && !is_same)
+            strbuf_puts(&m->out, "}, ");
+        if (len > 0 && !is_same)
+            strbuf_printf(&m->out, "%.*s: { ", (int)len, row->key);
+        open_len = len;
+        if (is_left_out(m, row))
+            continue;
+        strbuf_printf(&m->out, "%s: ", dot != NULL ? dot + 1 : row->key);
+        if (row->kind == KIND_INLINE)
+            make_section(m, row->of);
+        else if (row->kind == KIND_LIST || row->kind == KIND_MAP)
+            make_items(m, row);
+        else
+            make_value(m, row);
+        strbuf_puts(&m->out, ", ");
+    }
+    strbuf_puts(&m->out, open_len > 0 ? "} }" : "}");
+}
+
+static void assert_reads_back(const struct conf *c, char *(*write)(const struct conf *), bool is_sealed)
+{
+    char *text = write(c);
+    struct conf *again = load(text, is_sealed);
+    char *second = write(again);
+    assert_string_equal(text, second);
+    char *seal = conf_seal(c);
+    char *second_seal = conf_seal(again);
+    assert_string_equal(seal, second_seal); /* nothing was lost that only the seal shows */
+    mem_free(seal);
+    mem_free(second_seal);
+    mem_free(second);
+    mem_free(text);
+    conf_unref(&again);
+}
+
+static void test_random_configurations_read_back(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        struct maker m = {.random = i * 7919 + 1};
+        strbuf_init(&m.out, TEXT_MAX_BYTES);
+        make_section(&m, SECTION_ROOT);
+        assert_false(m.out.failed);
+        struct conf *c = load(m.out.data, false);
+        assert_reads_back(c, conf_seal, true);
+        assert_reads_back(c, conf_dump, false);
+        conf_unref(&c);
+        strbuf_fini(&m.out);
+    }
+}
+
+/* ---- what the texts look like ---- */
+
+#define WITH_SERVER(server)                                                                                            \
+    "listen: [ { address: \"127.0.0.1:1\" } ]\nroutes: [ { pool: p } ]\npools: { p: { servers: [ " server " ] } }\n"
+
+static void test_the_dump_has_every_default(void **state)
+{
+    (void)state;
+    struct conf *c = load(WITH_SERVER("{ name: s, url: \"ws://h\" }"), false);
+    char *text = conf_dump(c);
+    assert_non_null(strstr(text, "\nlog:\n  level: info\n  format: text\n  file: \"\"\n  access: true\n"));
+    assert_non_null(strstr(text, "\ntrusted_proxies: []\nlisten:\n  - address: \"127.0.0.1:1\"\n    backlog: 1024\n"));
+    assert_non_null(strstr(text, "\npools:\n  \"p\":\n    balance: round-robin\n    hash:\n      of: ip\n"));
+    assert_non_null(strstr(text, "\n      expect:\n        status: 200-299\n"));
+    assert_non_null(
+        strstr(text, "\n    pool: \"p\"\n    websocket:\n      protocol: opaque\n      idle_timeout: 1h\n"));
+    mem_free(text);
+    conf_unref(&c);
+}
+
+static char *pem_of(const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    char *text = mem_alloc(65536);
+    size_t len = fread(text, 1, 65535, f);
+    fclose(f);
+    text[len] = '\0';
+    return text;
+}
+
+/* A certificate and its key, made here: what stands in the repository would expire. */
+struct pair {
+    char directory[64], cert[96], key[96];
+};
+
+static int make_pair(void **state)
+{
+    struct pair *p = mem_alloc(sizeof *p);
+    strcpy(p->directory, "/tmp/tidegate-dump-XXXXXX");
+    assert_non_null(mkdtemp(p->directory));
+    snprintf(p->cert, sizeof p->cert, "%s/a.crt", p->directory);
+    snprintf(p->key, sizeof p->key, "%s/a.key", p->directory);
+    char command[512];
+    snprintf(command, sizeof command,
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=a.example "
+             "-keyout %s -out %s 2>/dev/null",
+             p->key, p->cert);
+    assert_int_equal(system(command), 0);
+    *state = p;
+    return 0;
+}
+
+static int remove_pair(void **state)
+{
+    struct pair *p = *state;
+    remove(p->cert);
+    remove(p->key);
+    int failed = remove(p->directory);
+    mem_free(p);
+    return failed;
+}
+
+static void test_secrets_stay_in_the_seal(void **state)
+{
+    const struct pair *p = *state;
+    char *key = pem_of(p->key);
+    char text[1024];
+    snprintf(text, sizeof text,
+             WITH_SERVER("{ name: s, url: \"wss://h\", tls: { cert: \"%s\", key: \"%s\" } }, "
+                         "{ name: t, url: \"wss://h\", tls: { cert: \"%s\", key: \"${TIDEGATE_TEST_KEY}\" } }"),
+             p->cert, p->key, p->cert);
+    setenv("TIDEGATE_TEST_KEY", key, 1);
+    struct conf *c = load(text, false);
+    unsetenv("TIDEGATE_TEST_KEY");
+    key[strlen(key) - 1] = '\0'; /* a file's last line end is not part of the value */
+    assert_string_equal(c->pools[0].servers[0].tls.key.path, p->key);
+    assert_string_equal(c->pools[0].servers[0].tls.key.text, key);
+    assert_string_equal(c->pools[0].servers[1].tls.key.path, "");
+
+    char *dump = conf_dump(c);
+    assert_null(strstr(dump, "PRIVATE KEY"));
+    assert_non_null(strstr(dump, p->key));
+    assert_non_null(strstr(dump, "key: \"***\""));
+    mem_free(dump);
+
+    char *seal = conf_seal(c);
+    assert_int_equal(remove(p->key), 0); /* the seal needs no file */
+    struct conf *again = load(seal, true);
+    assert_string_equal(again->pools[0].servers[0].tls.key.text, key);
+    assert_string_equal(again->pools[0].servers[0].tls.key.path, p->key);
+    assert_string_equal(again->pools[0].servers[0].tls.cert.text, c->pools[0].servers[0].tls.cert.text);
+    assert_string_equal(again->pools[0].servers[1].tls.key.text, c->pools[0].servers[1].tls.key.text);
+    mem_free(seal);
+    mem_free(key);
+    conf_unref(&again);
+    conf_unref(&c);
+}
+
+/* A certificate that does not belong to its key is a mistake in the file, not a surprise at the first connection. */
+static void test_a_key_of_another_certificate(void **state)
+{
+    struct pair *p = *state;
+    struct pair *other = NULL;
+    assert_int_equal(make_pair((void **)&other), 0);
+    char text[1024];
+    snprintf(text, sizeof text, WITH_SERVER("{ name: s, url: \"wss://h\", tls: { cert: \"%s\", key: \"%s\" } }"),
+             p->cert, other->key);
+    struct conf_errors errors;
+    assert_null(conf_load_text("t.yaml", text, strlen(text), false, &errors));
+    assert_int_equal(errors.count, 1);
+    assert_non_null(strstr(errors.text, "pools.p.servers[0].tls: "));
+    conf_errors_fini(&errors);
+    assert_int_equal(remove_pair((void **)&other), 0);
+}
+
+/* The child that reads the seal has another environment and may not open files. */
+static void test_sealed_text_is_taken_as_it_is(void **state)
+{
+    (void)state;
+    struct conf *c = load("user: \"\"\nstate_dir: \"/${HOME}\"\n" WITH_SERVER("{ name: s, url: \"ws://h\" }"), true);
+    assert_string_equal(c->state_dir, "/${HOME}");
+    conf_unref(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_configurations_read_back),
+        cmocka_unit_test(test_the_dump_has_every_default),
+        cmocka_unit_test_setup_teardown(test_secrets_stay_in_the_seal, make_pair, remove_pair),
+        cmocka_unit_test_setup_teardown(test_a_key_of_another_certificate, make_pair, remove_pair),
+        cmocka_unit_test(test_sealed_text_is_taken_as_it_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
