@@ -134,7 +134,7 @@ static void print_message(struct talk *t)
 
 _Noreturn static void on_close(struct talk *t, const uint8_t *payload, size_t len)
 {
-    uint16_t code = len < 2 ? WS_CLOSE_NO_STATUS : (uint16_t)(payload[0] << 8 | payload[1]);
+    uint16_t code = len < 2 ? WS_CLOSE_NO_STATUS : (uint16_t)(payload[0] * 256u + payload[1]);
     const char *name = ws_close_code_text(code);
 
     if (len > 2)
