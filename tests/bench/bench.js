@@ -23,7 +23,10 @@ async function rounds(started, count, what, measure) {
   for (let round = 0; round < count; round++) {
     for (let i = 0; i < started.length; i++) {
       const peer = started[(i + round) % started.length];
+      const before = processes.cpuMicroseconds(peer.child.pid);
       const result = await measure(peer);
+      // what the proxy itself spent on one message; unlike the rate it hardly depends on who else uses the machine
+      result.cpu_us = (processes.cpuMicroseconds(peer.child.pid) - before) / result.echoes;
       if (result.failed > 0 || result.dropped > 0)
         console.error(`${what}: ${peer.name}: failed=${result.failed} dropped=${result.dropped} ${result.first_error}`);
       found.get(peer.name).push(result);
@@ -34,16 +37,18 @@ async function rounds(started, count, what, measure) {
 }
 
 function compare(title, found, key, extra) {
-  const value = (name) => median(found.get(name).map((r) => r[key]));
-  const base = (name) => (found.has(name) ? value(name) : 0);
+  const value = (name, field = key) => median(found.get(name).map((r) => r[field]));
+  const base = (name, field = key) => (found.has(name) ? value(name, field) : 0);
   const rows = [...found.keys()].map((name) => [
     peers[name].title,
     integer(value(name)),
     ratio(value(name), base('nginx')),
     ratio(value(name), base('raw')),
+    value(name, 'cpu_us').toFixed(2),
+    ratio(value(name, 'cpu_us'), base('nginx', 'cpu_us')),
     ...extra.map(([, field, format]) => format(median(found.get(name).map((r) => r[field])))),
   ]);
-  print(title, ['', 'per second', 'of nginx', 'of plain relay', ...extra.map(([head]) => head)], rows);
+  print(title, ['', 'per second', 'of nginx', 'of plain relay', 'proxy CPU us each', 'of nginx', ...extra.map(([head]) => head)], rows);
 }
 
 const milliseconds = (us) => (us / 1000).toFixed(2);

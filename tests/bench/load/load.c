@@ -77,6 +77,7 @@ void load_on_open(struct load *l, struct link *k)
 
 void load_on_reply(struct load *l, struct link *k, int64_t took_ns)
 {
+    l->result->echoes++;
     if (l->phase == PHASE_MEASURE) {
         l->result->round_trips++;
         histogram_add(&l->result->latency, (uint64_t)took_ns);

@@ -31,6 +31,7 @@ void result_print(const struct result *r, bool is_json)
         {"measured_seconds", (double)r->measured_ns / 1e9, 3},
         {"round_trips", (double)r->round_trips, 0},
         {"round_trips_per_second", per_second(r->round_trips, r->measured_ns), 0},
+        {"echoes", (double)r->echoes, 0},
         {"cycles", (double)r->cycles, 0},
         {"cycles_per_second", per_second(r->cycles, r->measured_ns), 0},
         {"latency_p50_us", (double)histogram_quantile_ns(&r->latency, 0.50) / 1e3, 1},

@@ -14,6 +14,7 @@ struct result {
     uint64_t alive;       /* hold: still there and echoing at the end */
     uint64_t cycles;      /* churn: connections opened, used and closed in good order */
     uint64_t round_trips; /* in the measured part */
+    uint64_t echoes;      /* in the whole run */
     int64_t open_ns;      /* from the first connect until all were open */
     int64_t measured_ns;  /* length of the measured part */
     char first_error[160];
