@@ -30,44 +30,41 @@ static bool is_chosen_by_system(const struct addr *a)
     return is_ip(a) && addr_port(a) == 0;
 }
 
-/* Listeners share their ports (SO_REUSEPORT), so Linux would take the same address twice and deal connections to both;
- * a wildcard beside a specific address is fine, the specific one wins. */
+/* One after the other cannot be bound: the supervisor first binds a new address alone, to find out whether somebody
+ * else has it, and a wildcard has every address of its family. IPv6 sockets take IPv6 only. */
+static bool is_clash(const struct addr *a, const struct addr *b)
+{
+    if (a->len == 0 || b->len == 0 || is_chosen_by_system(a) || is_chosen_by_system(b))
+        return false;
+    if (addr_equal(a, b))
+        return true;
+    return a->sa.sa_family == b->sa.sa_family && is_ip(a) && addr_port(a) == addr_port(b) &&
+           (is_any_ip(a) || is_any_ip(b));
+}
+
+/* The address clashes with one of the first `count` listeners. */
+static void check_address(struct build *b, const void *section, const char *const *text, const struct addr *addr,
+                          const char *key, size_t count)
+{
+    const struct conf_listen *listen = b->conf->listen;
+    for (size_t i = 0; i < count; i++)
+        if (is_clash(addr, &listen[i].addr)) {
+            build_complain(b, section, text, key,
+                           "%s clashes with the listener %s on line %u, expected another address", *text,
+                           listen[i].text, build_line(b, &listen[i]));
+            return;
+        }
+}
+
 static void check_listeners(struct build *b)
 {
     const struct conf *c = b->conf;
+    check_address(b, c, &c->admin.text, &c->admin.addr, "admin.address", c->listen_count);
     for (size_t i = 0; i < c->listen_count; i++) {
         const struct conf_listen *l = &c->listen[i];
-        if (l->addr.len == 0 || is_chosen_by_system(&l->addr))
-            continue;
-        for (size_t j = 0; j < i; j++)
-            if (addr_equal(&l->addr, &c->listen[j].addr)) {
-                build_complain(b, l, &l->text, "address",
-                               "%s is listened on already (line %u), expected another address", l->text,
-                               build_line(b, &c->listen[j]));
-                break;
-            }
-        if (c->control.path[0] != '\0' && l->addr.len != 0 && l->addr.sa.sa_family == AF_UNIX &&
-            strcmp(l->addr.un.sun_path, c->control.path) == 0)
+        check_address(b, l, &l->text, &l->addr, "address", i);
+        if (l->addr.len != 0 && l->addr.sa.sa_family == AF_UNIX && strcmp(l->addr.un.sun_path, c->control.path) == 0)
             build_complain(b, l, &l->text, "address", "%s is the control socket, expected another path", l->text);
-    }
-}
-
-/* The admin process does not share its port: there a wildcard on either side is a clash. */
-static void check_admin(struct build *b)
-{
-    const struct conf *c = b->conf;
-    if (c->admin.addr.len == 0 || is_chosen_by_system(&c->admin.addr))
-        return;
-    for (size_t i = 0; i < c->listen_count; i++) {
-        const struct addr *l = &c->listen[i].addr;
-        bool is_same = l->len != 0 && addr_equal(l, &c->admin.addr);
-        bool is_same_port = is_ip(l) && is_ip(&c->admin.addr) && addr_port(l) == addr_port(&c->admin.addr);
-        if (!is_same && !(is_same_port && (is_any_ip(l) || is_any_ip(&c->admin.addr))))
-            continue;
-        build_complain(b, c, &c->admin.text, "admin.address",
-                       "%s clashes with the listener %s on line %u, expected another port", c->admin.text,
-                       c->listen[i].text, build_line(b, &c->listen[i]));
-        return;
     }
 }
 
@@ -270,8 +267,7 @@ static void check_limits(struct build *b)
 
 void check_values(struct build *b)
 {
-    static void (*const checks[])(struct build *) = {check_listeners, check_admin, check_pools, check_routes,
-                                                     check_limits};
+    static void (*const checks[])(struct build *) = {check_listeners, check_pools, check_routes, check_limits};
     CHECK_OBJ(b, BUILD_MAGIC);
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         checks[i](b);

@@ -201,12 +201,21 @@ static void dump_section(struct dump *d, enum schema_section section, const void
     }
 }
 
+/* The comment in front of the seal must end where the path ends, for libyaml as well. */
+static bool is_one_line(const char *path)
+{
+    const char *unclean = NULL;
+    return text_first_bad(path, strlen(path), &unclean) == strlen(path) && strpbrk(path, "\r\n") == NULL &&
+           strstr(path, "\xc2\x85") == NULL && strstr(path, "\xe2\x80\xa8") == NULL &&
+           strstr(path, "\xe2\x80\xa9") == NULL;
+}
+
 static char *dump(const struct conf *c, bool is_sealed)
 {
     CHECK_OBJ(c, CONF_MAGIC);
     struct dump d = {.conf = c, .is_sealed = is_sealed};
     strbuf_init(&d.out, DUMP_MAX_BYTES);
-    if (is_sealed && strpbrk(c->path, "\r\n") == NULL)
+    if (is_sealed && is_one_line(c->path))
         strbuf_printf(&d.out, SEALED_FROM "%s\n", c->path);
     dump_section(&d, SECTION_ROOT, c);
     ASSERT(!d.out.failed); /* conf/node.h bounds what a configuration can hold */

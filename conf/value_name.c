@@ -154,6 +154,26 @@ const char *value_authority(const char *text)
     return host_and_port(text, strlen(text), &host, &host_len, &port);
 }
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* What the gateway refuses in requests, so that a path with it would never be asked for. */
+static const char *odd_path(const char *text)
+{
+    size_t len = strcspn(text, "?");
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '%' && !(is_hex(text[i + 1]) && is_hex(text[i + 2])))
+            return "has a % without two hexadecimal digits";
+        size_t dots = text[i] == '/' ? strspn(text + i + 1, ".") : 0;
+        bool is_whole = dots > 0 && (i + 1 + dots == len || text[i + 1 + dots] == '/');
+        if (is_whole && dots <= 2)
+            return "has a . or .. part";
+    }
+    return NULL;
+}
+
 const char *value_path(const char *text, bool with_query)
 {
     if (text[0] != '/')
@@ -170,7 +190,7 @@ const char *value_path(const char *text, bool with_query)
         if (strchr("\"<>\\^`{|}", *s) != NULL)
             return "has a character that must be written as %XX";
     }
-    return NULL;
+    return odd_path(text);
 }
 
 const char *value_token(const char *text)

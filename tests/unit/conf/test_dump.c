@@ -351,6 +351,33 @@ static void test_sealed_text_is_taken_as_it_is(void **state)
     conf_unref(&c);
 }
 
+/* The path is a comment in front, whatever its bytes. */
+static void test_the_seal_knows_the_file(void **state)
+{
+    (void)state;
+    static const char text[] = WITH_SERVER("{ name: s, url: \"ws://h\" }");
+    static const struct {
+        const char *path, *wanted;
+    } rows[] = {{"/etc/gate.yaml", "/etc/gate.yaml"},
+                {"\xc3\xa4 #.yaml", "\xc3\xa4 #.yaml"},
+                {"a\nworkers: x", "child"},
+                {"a\xe2\x80\xa8workers: x", "child"},
+                {"\xff.yaml", "child"},
+                {"\x1b[2J", "child"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct conf_errors errors;
+        struct conf *c = conf_load_text(rows[i].path, text, strlen(text), false, &errors);
+        assert_non_null(c);
+        char *seal = conf_seal(c);
+        struct conf *again = conf_load_text("child", seal, strlen(seal), true, &errors);
+        assert_non_null(again);
+        assert_string_equal(again->path, rows[i].wanted);
+        mem_free(seal);
+        conf_unref(&again);
+        conf_unref(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +386,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_secrets_stay_in_the_seal, make_pair, remove_pair),
         cmocka_unit_test_setup_teardown(test_a_key_of_another_certificate, make_pair, remove_pair),
         cmocka_unit_test(test_sealed_text_is_taken_as_it_is),
+        cmocka_unit_test(test_the_seal_knows_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

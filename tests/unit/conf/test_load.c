@@ -277,7 +277,12 @@ static void test_encodings(void **state)
 #define NASTY_RSS_KIB ((long)96 * 1024)
 #define NASTY_MS      5000
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature) /* clang */
+#if __has_feature(address_sanitizer)
+#define HAS_SHADOW_MEMORY 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(HAS_SHADOW_MEMORY)
 #define HAS_PLAIN_MEMORY 0 /* shadow memory and quarantine say nothing about ours */
 #else
 #define HAS_PLAIN_MEMORY 1

@@ -296,9 +296,11 @@ static void test_request_paths(void **state)
     (void)state;
     assert_null(value_path("/", false));
     assert_null(value_path("/socket/websocket", false));
+    assert_null(value_path("/.well-known/...//a.b/%20", false));
+    assert_null(value_path("/a?b=../%", true));
     assert_null(value_path("/a?b=c&d", true));
-    static const char *const bad[] = {"",   "a",    "/a b",  "/a#b",      "/a\tb",
-                                      "/<", "/a\"", "/\x7f", "/\xc3\xa4", "http://h/"};
+    static const char *const bad[] = {"",    "a",    "/a b",  "/a#b", "/.",   "/a/..", "/../a",     "/./",      "/%",
+                                      "/%1", "/%zz", "/a\tb", "/<",   "/a\"", "/\x7f", "/\xc3\xa4", "http://h/"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         assert_non_null(value_path(bad[i], true));
     assert_non_null(value_path("/a?b", false));
