@@ -86,8 +86,9 @@ describe('region: WebSocket', { concurrency: true }, () => {
     s.atEnd(() => hung.terminate());
     hung.on('error', () => {});
     await waitFor('the upgrade to arrive', async () => (await region.lastRequest('/echo')) && (await region.stats()).upgrades === 0);
+    const opened = event(hung, 'open');
     await region.clearKnobs(); // who hung comes in
-    await event(hung, 'open');
+    await opened;
     await region.knobs({ refuse: 'reset' });
     await assert.rejects(get(region.port, '/health'), /ECONNRESET|socket hang up/);
     await region.knobs({ clear: 1, delay: '300ms' });

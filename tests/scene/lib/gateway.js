@@ -54,13 +54,15 @@ class Gateway {
   }
 
   async ready(ms = READY_MS) {
+    const answers = waitFor('the gateway to be ready', async () => (await get(this.adminPort, '/readyz')).status === 200, ms);
+    const ended = this.process.exited.then((how) => Promise.reject(new Error(`the gateway ended: ${how}`)));
     try {
-      await waitFor('the gateway to be ready', async () => {
-        if (!this.process.isRunning) throw new Error(`it ended: ${await this.process.exited}`);
-        return (await get(this.adminPort, '/readyz')).status === 200;
-      }, ms);
+      await Promise.race([answers, ended]);
     } catch (error) {
-      throw new Error(`${error.message}\n${this.process.log()}`);
+      answers.catch(() => {}); // still looking, in vain
+      throw error;
+    } finally {
+      ended.catch(() => {}); // it ends sooner or later
     }
   }
 

@@ -6,8 +6,8 @@ const { request } = require('./http');
 
 class Region {
   // options: name, redis (url), knobs ({name: value}), port (to come back on the same one).
-  static async start(scene, { name = 'region', redis, knobs = {}, port = 0 } = {}) {
-    const args = ['--listen', `127.0.0.1:${port}`, '--name', name];
+  static async start(scene, { name = 'region', redis, knobs = {}, port } = {}) {
+    const args = ['--listen', `127.0.0.1:${port ?? (await scene.freePort())}`, '--name', name];
     if (redis) args.push('--redis', redis);
     for (const [knob, value] of Object.entries(knobs)) args.push('--knob', `${knob}=${value}`);
     const process_ = await scene.start({

@@ -1,6 +1,7 @@
 // A scene: one test with its own processes, files and connections, all of which are gone when it ends.
 'use strict';
 
+const crypto = require('node:crypto');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -13,6 +14,9 @@ const { Region } = require('./region');
 const { within } = require('./wait');
 
 const END_MS = 20000;
+const PORT_MIN = 10240;
+const PORT_COUNT = 32768 - PORT_MIN; // below the ephemeral range of Linux
+const handedOut = new Set();
 // What no process may ever log: a sanitizer's finding, or the last words of a failed assertion.
 const FAULT = /(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:|assertion failed/i;
 
@@ -36,13 +40,21 @@ class Scene {
     return this.folder;
   }
 
-  // A port that was free a moment ago.
+  // A port that nobody listens on. Not one the kernel would hand out: it could give it to any outgoing connection a moment later.
   async freePort() {
-    const server = net.createServer();
-    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    return port;
+    for (;;) {
+      const port = PORT_MIN + crypto.randomInt(PORT_COUNT);
+      const server = net.createServer();
+      const isFree = await new Promise((resolve) => {
+        server.once('error', () => resolve(false));
+        server.listen(port, '127.0.0.1', () => resolve(true));
+      });
+      await new Promise((resolve) => server.close(resolve));
+      if (isFree && !handedOut.has(port)) {
+        handedOut.add(port);
+        return port;
+      }
+    }
   }
 
   async start(options) {
