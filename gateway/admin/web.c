@@ -324,7 +324,7 @@ static int on_request(struct web_conn *c, struct lws *wsi, const char *path, siz
     struct answer a = {.status = 0};
     bool is_head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
 
-    if (c->is_busy || c->must_close)
+    if (c->is_busy || c->must_close) /* the library waits for its turn, as far as is known */
         return -1;
     c->is_busy = true;
     c->web->busy_count++;

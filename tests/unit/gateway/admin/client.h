@@ -17,8 +17,15 @@
 
 #define PATIENCE_MS 20000
 
-struct client {
+/* Where clients live. A test that fails leaves its own open, and then the loop cannot be destroyed: see
+ * clients_fini. */
+struct clients {
     struct loop *loop;
+    size_t open_count;
+};
+
+struct client {
+    struct clients *all;
     int fd;
     struct io io;
     struct strbuf in;
@@ -66,16 +73,29 @@ static inline void client_on_readable(void *arg, unsigned events)
     }
 }
 
-/* Connects; `receive_bytes` above 0 shrinks the receive buffer, and reading waits for client_read. */
-static inline void client_open(struct client *c, struct loop *l, const struct addr *to, int receive_bytes)
+static inline void clients_init(struct clients *all)
 {
-    *c = (struct client){.loop = l, .fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    *all = (struct clients){.loop = loop_create()};
+}
+
+/* Nothing is left of the loop, unless a test has failed: its message is worth more than a clean end. */
+static inline void clients_fini(struct clients *all)
+{
+    if (all->open_count == 0)
+        loop_destroy(&all->loop);
+}
+
+/* Connects; `receive_bytes` above 0 shrinks the receive buffer, and reading waits for client_read. */
+static inline void client_open(struct client *c, struct clients *all, const struct addr *to, int receive_bytes)
+{
+    *c = (struct client){.all = all, .fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     assert_true(c->fd >= 0);
     strbuf_init(&c->in, 16u << 20);
     if (receive_bytes > 0)
         assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes), 0);
     assert_int_equal(connect(c->fd, &to->sa, to->len), 0);
-    io_init(&c->io, l, c->fd, client_on_readable, c);
+    io_init(&c->io, all->loop, c->fd, client_on_readable, c);
+    all->open_count++;
     io_want(&c->io, receive_bytes > 0 ? 0 : IO_READ);
 }
 
@@ -89,6 +109,7 @@ static inline void client_close(struct client *c)
     io_fini(&c->io);
     close(c->fd);
     strbuf_fini(&c->in);
+    c->all->open_count--;
 }
 
 static inline void client_send_bytes(struct client *c, const void *data, size_t len)
@@ -104,7 +125,7 @@ static inline void client_send(struct client *c, const char *text)
 static inline void client_wait_closed(struct client *c)
 {
     client_read(c);
-    run_until(c->loop, &c->is_closed);
+    run_until(c->all->loop, &c->is_closed);
 }
 
 /* The value of a header in a response head, or NULL; copied into `out`. */
@@ -167,13 +188,13 @@ static inline void client_wait(struct client *c, bool is_head, struct response *
 {
     struct timer guard;
 
-    timer_init(&guard, c->loop, on_patience_over, NULL);
+    timer_init(&guard, c->all->loop, on_patience_over, NULL);
     timer_start(&guard, PATIENCE_MS);
     client_read(c);
     while (!client_take(c, is_head, r)) {
         if (c->is_closed)
             fail_msg("closed without a response after %zu bytes", c->in.len);
-        loop_run_once(c->loop, true);
+        loop_run_once(c->all->loop, true);
     }
     timer_cancel(&guard);
 }

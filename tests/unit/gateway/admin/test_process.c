@@ -14,7 +14,7 @@
 #include "base/shm.h"
 
 struct supervisor {
-    struct loop *loop;
+    struct clients clients;
     struct shm slots, roster, stats, verdicts, last_words;
     int nudge_fd;
     int log_fds[2]; /* read, write */
@@ -86,7 +86,7 @@ static int setup(void **state)
     struct birth_gift gift;
     int control_fd;
 
-    s->loop = loop_create();
+    clients_init(&s->clients);
     create_tables(s);
     s->nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_int_equal(pipe2(s->log_fds, O_CLOEXEC | O_NONBLOCK), 0);
@@ -107,7 +107,7 @@ static int setup(void **state)
     };
     find_program(exe);
     assert_int_equal(birth_spawn(exe, &gift, &s->pid, &control_fd), ERR_NONE);
-    s->ipc = ipc_create(s->loop, control_fd, on_message, on_closed, s);
+    s->ipc = ipc_create(s->clients.loop, control_fd, on_message, on_closed, s);
     *state = s;
     return 0;
 }
@@ -126,9 +126,9 @@ static void expect_exit(struct supervisor *s)
     int status, fd = pidfd_open(s->pid, 0);
 
     assert_true(fd >= 0);
-    io_init(&io, s->loop, fd, on_child_exit, &is_over);
+    io_init(&io, s->clients.loop, fd, on_child_exit, &is_over);
     io_want(&io, IO_READ);
-    run_until(s->loop, &is_over);
+    run_until(s->clients.loop, &is_over);
     io_fini(&io);
     close(fd);
     assert_int_equal(waitpid(s->pid, &status, 0), s->pid);
@@ -145,7 +145,7 @@ static int teardown(void **state)
         ipc_destroy(&s->ipc); /* the supervisor dies */
     if (s->pid > 0)
         expect_exit(s);
-    loop_destroy(&s->loop);
+    clients_fini(&s->clients);
     shm_fini(&s->slots);
     shm_fini(&s->roster);
     shm_fini(&s->stats);
@@ -181,7 +181,7 @@ static void send_sealed(struct supervisor *s, uint64_t generation, const char *t
     s->has_ack = false;
     assert_int_equal(ipc_send(s->ipc, MSG_CONF, &m, fd), ERR_NONE);
     close(fd);
-    run_until(s->loop, &s->has_ack);
+    run_until(s->clients.loop, &s->has_ack);
     assert_int_equal(s->ack.generation, generation);
 }
 
@@ -212,7 +212,7 @@ static void send_conf(struct supervisor *s, uint64_t generation, const char *nod
     atomic_store(&((struct roster *)s->roster.base)->conf_generation, generation);
     for (int i = 0; i < 3; i++)
         atomic_store(&((struct roster *)s->roster.base)->row[i].conf_generation, generation);
-    verdict_heartbeat(s->verdicts.base, loop_wall_ms(s->loop));
+    verdict_heartbeat(s->verdicts.base, loop_wall_ms(s->clients.loop));
 }
 
 static json_t *ask_json(struct supervisor *s, const char *path, int status)
@@ -222,7 +222,7 @@ static json_t *ask_json(struct supervisor *s, const char *path, int status)
     json_error_t error;
     json_t *j;
 
-    client_open(&c, s->loop, &s->addr, 0);
+    client_open(&c, &s->clients, &s->addr, 0);
     client_ask(&c, "GET", path, &r);
     assert_int_equal(r.status, status);
     j = json_loadb(r.body, r.body_len, JSON_REJECT_DUPLICATES, &error);
@@ -270,6 +270,15 @@ static void test_it_shows_the_tables_it_was_born_with(void **state)
     json_decref(j);
 }
 
+static void expect_nobody(const struct addr *a)
+{
+    int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(connect(fd, &a->sa, a->len), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(fd);
+}
+
 static void test_a_bad_configuration_changes_nothing(void **state)
 {
     struct supervisor *s = *state;
@@ -282,6 +291,7 @@ static void test_a_bad_configuration_changes_nothing(void **state)
     send_sealed(s, 2, "pools: [");
     assert_int_equal(s->ack.ok, 0);
     assert_true(strlen(s->ack.error) > 0);
+    expect_nobody(&s->addr); /* what came with it is closed */
     s->addr = good;
     expect_node(s, "fra-1");
     send_listener(s, "127.0.0.1:0"); /* and the next one is taken */
@@ -293,7 +303,6 @@ static void test_a_reload_may_move_the_listener(void **state)
 {
     struct supervisor *s = *state;
     struct addr before;
-    int fd;
 
     send_listener(s, "127.0.0.1:0");
     send_conf(s, 1, "fra-1");
@@ -302,10 +311,7 @@ static void test_a_reload_may_move_the_listener(void **state)
     send_listener(s, "[::1]:0");
     send_conf(s, 2, "fra-2");
     expect_node(s, "fra-2");
-    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, &before.sa, before.len), -1);
-    assert_int_equal(errno, ECONNREFUSED);
-    close(fd);
+    expect_nobody(&before);
 }
 
 static void on_log(void *arg, unsigned events)
@@ -331,9 +337,9 @@ static void test_the_log_goes_where_it_is_told(void **state)
     close(fds[1]);
     send_listener(s, "127.0.0.1:0");
     send_conf(s, 2, "fra-1");
-    io_init(&io, s->loop, fds[0], on_log, &has_log);
+    io_init(&io, s->clients.loop, fds[0], on_log, &has_log);
     io_want(&io, IO_READ);
-    run_until(s->loop, &has_log);
+    run_until(s->clients.loop, &has_log);
     len = read(fds[0], line, sizeof line - 1);
     assert_true(len > 0);
     line[len] = '\0';
@@ -351,7 +357,7 @@ static void test_stop(void **state)
 
     send_listener(s, "127.0.0.1:0");
     send_conf(s, 1, "fra-1");
-    client_open(&c, s->loop, &s->addr, 0); /* nobody's connection holds it */
+    client_open(&c, &s->clients, &s->addr, 0); /* nobody's connection holds it */
     assert_int_equal(ipc_send(s->ipc, MSG_STOP, &nothing, -1), ERR_NONE);
     expect_exit(s);
     client_wait_closed(&c);
@@ -367,7 +373,7 @@ static void test_drain(void **state)
 
     send_listener(s, "127.0.0.1:0");
     send_conf(s, 1, "fra-1");
-    client_open(&c, s->loop, &s->addr, 0);
+    client_open(&c, &s->clients, &s->addr, 0);
     client_ask(&c, "GET", "/livez", &r); /* idle now */
     response_fini(&r);
     assert_int_equal(ipc_send(s->ipc, MSG_DRAIN, &drain, -1), ERR_NONE);

@@ -4,7 +4,7 @@
 
 struct fixture {
     struct world *world;
-    struct loop *loop;
+    struct clients clients;
     struct web *web;
     struct addr addr;
     bool has_view;
@@ -53,8 +53,8 @@ static int setup(void **state)
     assert_int_equal(world_setup(&world), 0);
     f->world = world;
     f->has_view = true;
-    f->loop = loop_create();
-    f->web = web_create(f->loop, &ops, f, &patient);
+    clients_init(&f->clients);
+    f->web = web_create(f->clients.loop, &ops, f, &patient);
     assert_non_null(f->web);
     web_listen(f->web, listen_somewhere(&f->addr));
     *state = f;
@@ -67,7 +67,7 @@ static int teardown(void **state)
     void *world = f->world;
 
     web_destroy(&f->web);
-    loop_destroy(&f->loop);
+    clients_fini(&f->clients);
     world_teardown(&world);
     mem_free(f);
     return 0;
@@ -89,7 +89,7 @@ static void test_every_page(void **state)
     struct fixture *f = *state;
     struct client c;
 
-    client_open(&c, f->loop, &f->addr, 0); /* one connection for all: they are kept */
+    client_open(&c, &f->clients, &f->addr, 0); /* one connection for all: they are kept */
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
         struct response r;
 
@@ -113,7 +113,7 @@ static void test_the_status_is_that_of_the_report(void **state)
 
     world_verdict(f->world, API_A, VERDICT_DOWN, "reset");
     atomic_store(&f->world->roster->row[1].state, ROSTER_STARTING);
-    client_open(&c, f->loop, &f->addr, 0);
+    client_open(&c, &f->clients, &f->addr, 0);
     client_ask(&c, "GET", "/health", &r);
     assert_int_equal(r.status, 503);
     response_fini(&r);
@@ -133,7 +133,7 @@ static void test_nothing_to_show_yet(void **state)
     struct response r;
 
     f->has_view = false;
-    client_open(&c, f->loop, &f->addr, 0);
+    client_open(&c, &f->clients, &f->addr, 0);
     client_ask(&c, "GET", "/health", &r);
     assert_int_equal(r.status, 503);
     response_fini(&r);
@@ -147,7 +147,7 @@ static void test_head_has_the_head_only(void **state)
     struct response get, head;
     char value[256];
 
-    client_open(&c, f->loop, &f->addr, 0);
+    client_open(&c, &f->clients, &f->addr, 0);
     client_ask(&c, "GET", "/livez", &get);
     client_ask(&c, "HEAD", "/livez", &head);
     assert_int_equal(head.status, 200);
@@ -166,7 +166,7 @@ static void test_unknown_paths(void **state)
     struct fixture *f = *state;
     struct client c;
 
-    client_open(&c, f->loop, &f->addr, 0);
+    client_open(&c, &f->clients, &f->addr, 0);
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         struct response r;
 
@@ -195,7 +195,7 @@ static void test_other_methods_are_refused(void **state)
         struct client c;
         struct response r;
 
-        client_open(&c, f->loop, &f->addr, 0);
+        client_open(&c, &f->clients, &f->addr, 0);
         client_send(&c, requests[i]);
         client_wait(&c, false, &r);
         assert_int_equal(r.status, 405);
@@ -208,21 +208,31 @@ static void test_other_methods_are_refused(void **state)
     }
 }
 
+/* What follows such a request may be its body or the next request, and must not be taken for the latter. */
 static void test_a_body_is_refused(void **state)
 {
+    static const char *const fields[] = {"Content-Length: 40", "Transfer-Encoding: chunked", "Content-Length: x"};
     struct fixture *f = *state;
-    struct client c;
-    struct response r;
 
-    client_open(&c, f->loop, &f->addr, 0);
-    client_send(&c, "GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 36\r\n\r\n"
-                    "GET /livez HTTP/1.1\r\nHost: x\r\nX-Y: z\r\n\r\n");
-    client_wait(&c, false, &r);
-    assert_int_equal(r.status, 413);
-    client_wait_closed(&c);
-    assert_int_equal(c.in.len, 0);
-    response_fini(&r);
-    client_close(&c);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        char request[512];
+        struct client c;
+        struct response r;
+
+        snprintf(request, sizeof request,
+                 "GET /health HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n"
+                 "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                 "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                 fields[i]);
+        client_open(&c, &f->clients, &f->addr, 0);
+        client_send(&c, request);
+        client_wait(&c, false, &r);
+        assert_int_equal(r.status, 413);
+        client_wait_closed(&c);
+        assert_int_equal(c.in.len, 0);
+        response_fini(&r);
+        client_close(&c);
+    }
 }
 
 static void test_pipelined_requests_are_answered_in_order(void **state)
@@ -231,7 +241,7 @@ static void test_pipelined_requests_are_answered_in_order(void **state)
     struct client c;
     struct response r;
 
-    client_open(&c, f->loop, &f->addr, 0);
+    client_open(&c, &f->clients, &f->addr, 0);
     client_send(&c, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
                     "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
                     "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -254,7 +264,7 @@ static void test_old_clients_are_closed_after_one_answer(void **state)
     struct client c;
     struct response r;
 
-    client_open(&c, f->loop, &f->addr, 0);
+    client_open(&c, &f->clients, &f->addr, 0);
     client_send(&c, "GET /livez HTTP/1.0\r\n\r\n");
     client_wait(&c, false, &r);
     assert_int_equal(r.status, 200);
@@ -289,7 +299,7 @@ static void test_foreign_hosts_on_loopback(void **state)
         struct response r;
 
         snprintf(request, sizeof request, "GET /livez HTTP/1.1\r\nHost: %s\r\n\r\n", cases[i].host);
-        client_open(&c, f->loop, &f->addr, 0);
+        client_open(&c, &f->clients, &f->addr, 0);
         client_send(&c, request);
         client_wait(&c, false, &r);
         if (r.status != cases[i].status)
@@ -323,7 +333,7 @@ static void test_rubbish(void **state)
 
     web_set_limits(f->web, &hasty);
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
-        client_open(&c, f->loop, &f->addr, 0);
+        client_open(&c, &f->clients, &f->addr, 0);
         client_send(&c, requests[i]);
         client_wait_closed(&c);
         assert_true(c.in.len == 0 || strstr(c.in.data, "101 Switching") == NULL);
@@ -331,13 +341,13 @@ static void test_rubbish(void **state)
     }
     memset(longest, 'x', 100000);
     memcpy(longest, "GET /", 5);
-    client_open(&c, f->loop, &f->addr, 0);
+    client_open(&c, &f->clients, &f->addr, 0);
     client_send_bytes(&c, longest, 100000);
     client_wait_closed(&c);
     client_close(&c);
     mem_free(longest);
     web_set_limits(f->web, &patient);
-    client_open(&c, f->loop, &f->addr, 0);
+    client_open(&c, &f->clients, &f->addr, 0);
     client_ask(&c, "GET", "/livez", &r);
     assert_int_equal(r.status, 200);
     response_fini(&r);
@@ -352,9 +362,9 @@ static void test_clients_that_do_not_ask_are_cut_off(void **state)
     struct response r;
 
     web_set_limits(f->web, &hasty);
-    client_open(&silent, f->loop, &f->addr, 0);
-    client_open(&halting, f->loop, &f->addr, 0);
-    client_open(&kept, f->loop, &f->addr, 0);
+    client_open(&silent, &f->clients, &f->addr, 0);
+    client_open(&halting, &f->clients, &f->addr, 0);
+    client_open(&kept, &f->clients, &f->addr, 0);
     client_send(&halting, "GET /health HTTP/1.1\r\nHost: loc");
     client_ask(&kept, "GET", "/livez", &r);
     assert_int_equal(r.status, 200);
@@ -386,12 +396,12 @@ static void test_a_client_that_does_not_read_is_cut_off(void **state)
     char *name = make_long_answer(f);
 
     web_set_limits(f->web, &hasty);
-    client_open(&c, f->loop, &f->addr, 4096);
+    client_open(&c, &f->clients, &f->addr, 4096);
     client_send(&c, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    run_until(f->loop, &f->was_asked);
+    run_until(f->clients.loop, &f->was_asked);
     web_drain(f->web); /* to hear when nothing is in progress any more */
     assert_false(f->is_idle);
-    run_until(f->loop, &f->is_idle);
+    run_until(f->clients.loop, &f->is_idle);
     client_wait_closed(&c);
     assert_true(c.in.len < (3u << 20));
     client_close(&c);
@@ -405,7 +415,7 @@ static void test_a_long_answer_arrives_whole(void **state)
     struct response r;
     char *name = make_long_answer(f);
 
-    client_open(&c, f->loop, &f->addr, 4096);
+    client_open(&c, &f->clients, &f->addr, 4096);
     client_ask(&c, "GET", "/health", &r);
     assert_true(r.body_len > (3u << 20));
     assert_int_equal(r.body[r.body_len - 2], '}');
@@ -426,7 +436,7 @@ static void test_an_answer_beyond_the_bound(void **state)
 
     memset(name, 'n', REPORT_BYTES_MAX);
     f->world->conf.node.name = name;
-    client_open(&c, f->loop, &f->addr, 0);
+    client_open(&c, &f->clients, &f->addr, 0);
     client_ask(&c, "GET", "/health", &r);
     assert_int_equal(r.status, 500);
     response_fini(&r);
@@ -443,7 +453,7 @@ static void test_connections_are_bounded(void **state)
     size_t answered = 0;
 
     for (size_t i = 0; i < OVER; i++) {
-        client_open(&c[i], f->loop, &f->addr, 0);
+        client_open(&c[i], &f->clients, &f->addr, 0);
         client_send(&c[i], "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
     }
     for (size_t i = 0; i < WEB_CONNECTIONS_MAX; i++) {
@@ -472,11 +482,11 @@ static void test_the_listener_moves(void **state)
     struct response r;
     int fd;
 
-    client_open(&old, f->loop, &before, 0);
+    client_open(&old, &f->clients, &before, 0);
     client_ask(&old, "GET", "/livez", &r);
     response_fini(&r);
     web_listen(f->web, listen_somewhere(&f->addr));
-    client_open(&new, f->loop, &f->addr, 0);
+    client_open(&new, &f->clients, &f->addr, 0);
     client_ask(&new, "GET", "/livez", &r);
     assert_int_equal(r.status, 200);
     response_fini(&r);
@@ -498,20 +508,23 @@ static void test_drain_waits_for_what_is_in_progress(void **state)
     struct response r;
     char *name = make_long_answer(f);
 
-    client_open(&idle, f->loop, &f->addr, 0);
-    client_ask(&idle, "GET", "/livez", &r);
+    client_open(&idle, &f->clients, &f->addr, 0);
+    client_ask(&idle, "GET", "/health", &r);
+    name[strlen(name) - r.body_len % 16384] = '\0'; /* the last piece is a full one, which no socket takes at once */
     response_fini(&r);
-    client_open(&slow, f->loop, &f->addr, 0);
+    client_open(&slow, &f->clients, &f->addr, 4096);
     client_send(&slow, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    while (slow.in.len == 0)
-        loop_run_once(f->loop, true);
-    io_want(&slow.io, 0);
+    f->was_asked = false;
+    run_until(f->clients.loop, &f->was_asked);
     web_drain(f->web);
     assert_false(f->is_idle);
+    client_read(&slow);
+    run_until(f->clients.loop, &f->is_idle);
+    web_destroy(&f->web); /* as its process would now: nothing it still held may be lost */
     client_wait(&slow, false, &r);
-    assert_true(r.body_len > (3u << 20));
+    assert_int_equal(r.body_len % 16384, 0);
     response_fini(&r);
-    run_until(f->loop, &f->is_idle);
+    f->web = web_create(f->clients.loop, &ops, f, &patient);
     client_close(&slow);
     client_close(&idle);
     mem_free(name);
