@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,8 @@
 #include "conf/build.h"
 #include "conf/node.h"
 #include "conf/schema.h"
+
+#define PIPE_TIMEOUT_MS 5000
 
 struct conf_box {
     struct conf conf; /* first: its magic is the object's */
@@ -112,13 +115,23 @@ struct conf *conf_load_text(const char *name, const char *text, size_t len, bool
     return c;
 }
 
+/* A pipe in the place of the file (`-c /dev/stdin`) may take its time, but not the gateway's. */
+static bool wait_for_bytes(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int ready = poll(&p, 1, PIPE_TIMEOUT_MS);
+    if (ready == 0)
+        errno = ETIMEDOUT;
+    return ready > 0 || (ready < 0 && errno == EINTR);
+}
+
 /* At most `cap` bytes; -1 with errno. More than `cap` shows as cap, which is one too many for the caller. */
 static ssize_t read_up_to(int fd, char *out, size_t cap)
 {
     size_t len = 0;
     while (len < cap) {
         ssize_t got = read(fd, out + len, cap - len);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_bytes(fd))))
             continue;
         if (got < 0)
             return -1;
@@ -133,7 +146,7 @@ struct conf *conf_load_file(const char *path, struct conf_errors *errors)
 {
     *errors = (struct conf_errors){0};
     size_t cap = TEXT_MAX_BYTES + 1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     char *text = NULL;
     ssize_t len = -1;
     if (fd >= 0) {

@@ -351,6 +351,23 @@ static void test_sealed_text_is_taken_as_it_is(void **state)
     conf_unref(&c);
 }
 
+/* A file written on another system keeps its line ends. */
+static void test_odd_characters_survive_the_seal(void **state)
+{
+    (void)state;
+    struct conf *c = load(WITH_SERVER("{ name: s, url: \"wss://h\", tls: { ca: [ \"/a \\\"b\\\\\", "
+                                      "\"-----BEGIN X-----\\r\\n\\tText: ${A} \\x85\\u2028 \xf0\x9f\x98\x80\" ] } }"),
+                          true);
+    char *seal = conf_seal(c);
+    struct conf *again = load(seal, true);
+    assert_string_equal(again->pools[0].servers[0].tls.ca.path, "/a \"b\\");
+    assert_string_equal(again->pools[0].servers[0].tls.ca.text,
+                        "-----BEGIN X-----\r\n\tText: ${A} \xc2\x85\xe2\x80\xa8 \xf0\x9f\x98\x80");
+    mem_free(seal);
+    conf_unref(&again);
+    conf_unref(&c);
+}
+
 /* The path is a comment in front, whatever its bytes. */
 static void test_the_seal_knows_the_file(void **state)
 {
@@ -386,6 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_secrets_stay_in_the_seal, make_pair, remove_pair),
         cmocka_unit_test_setup_teardown(test_a_key_of_another_certificate, make_pair, remove_pair),
         cmocka_unit_test(test_sealed_text_is_taken_as_it_is),
+        cmocka_unit_test(test_odd_characters_survive_the_seal),
         cmocka_unit_test(test_the_seal_knows_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -216,6 +216,37 @@ static void test_a_configuration_that_cannot_be_read(void **state)
     mem_free(text);
 }
 
+/* `tidegate -t -c /dev/stdin`; and a FIFO nobody writes to is an empty file instead of a wait for ever. */
+static void test_a_configuration_from_a_pipe(void **state)
+{
+    const struct directory *d = *state;
+    int ends[2];
+    char path[128];
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) { /* two pieces: the reader has to wait for the second */
+        bool is_fine = write(ends[1], REST, 10) == 10 && write(ends[1], &REST[10], sizeof REST - 11) > 0;
+        _exit(is_fine ? 0 : 1);
+    }
+    close(ends[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    struct conf_errors errors;
+    struct conf *c = conf_load_file(path, &errors);
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_non_null(c);
+    conf_unref(&c);
+    close(ends[0]);
+
+    snprintf(path, sizeof path, "%s/fifo", d->path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_null(conf_load_file(path, &errors));
+    assert_non_null(strstr(errors.text, "listen: is missing"));
+    conf_errors_fini(&errors);
+}
+
 /* ---- YAML ---- */
 
 static void test_anchors_and_aliases(void **state)
@@ -436,6 +467,7 @@ int main(void)
                                         remove_directory),
         cmocka_unit_test_setup_teardown(test_files_that_are_not_text_are_refused, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_a_configuration_that_cannot_be_read, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_a_configuration_from_a_pipe, make_directory, remove_directory),
         cmocka_unit_test(test_anchors_and_aliases),
         cmocka_unit_test(test_ways_to_write_the_same),
         cmocka_unit_test(test_encodings),

@@ -515,6 +515,50 @@ static void test_quoted_text_is_made_harmless(void **state)
     conf_errors_fini(&errors);
 }
 
+/* One mistake used twice by an alias is one mistake. */
+static void test_a_mistake_behind_an_alias_is_told_once(void **state)
+{
+    (void)state;
+    static const char text[] = LISTEN_OK ROUTES_OK "pools:\n"
+                                                   "  p: { servers: &all [ { name: s, url: h } ] }\n"
+                                                   "  q: { servers: *all }\n";
+    struct conf_errors errors;
+    assert_null(conf_load_text("t.yaml", text, strlen(text), false, &errors));
+    assert_int_equal(errors.count, 1);
+    assert_non_null(strstr(errors.text, "t.yaml:4:40: pools.p.servers[0].url: \"h\" has no scheme"));
+    conf_errors_fini(&errors);
+}
+
+/* A quote is cut between characters, never inside one. */
+static void test_a_shortened_quote_stays_text(void **state)
+{
+    (void)state;
+    static const char text[] = ROOT("user: " TEN("aaaa") "aaaaaaa\xc3\xa4\xc3\xa4");
+    struct conf_errors errors;
+    assert_null(conf_load_text("t.yaml", text, strlen(text), false, &errors));
+    assert_non_null(strstr(errors.text, "user: \"" TEN("aaaa") "aaaaaaa...\" has a character"));
+    conf_errors_fini(&errors);
+}
+
+/* Rows for servers are shared by all pools. */
+static void test_too_many_servers_over_all_pools(void **state)
+{
+    (void)state;
+    static char text[40000];
+    size_t len = (size_t)snprintf(text, sizeof text, LISTEN_OK ROUTES_OK "pools:\n");
+    for (int i = 0; i < 257; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s    - { name: s%d, url: \"ws://h\" }\n",
+                                i == 0     ? "  p:\n   servers:\n"
+                                : i == 200 ? "  q:\n   servers:\n"
+                                           : "",
+                                i);
+    struct conf_errors errors;
+    assert_null(conf_load_text("t.yaml", text, len, false, &errors));
+    assert_string_equal(errors.text, "t.yaml:206:3: pools.q.servers: bring the number of servers over 256, expected at "
+                                     "most that in all pools together\n");
+    conf_errors_fini(&errors);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -529,6 +573,9 @@ int main(void)
         cmocka_unit_test(test_all_mistakes_are_told_at_once_in_order),
         cmocka_unit_test(test_the_number_of_messages_is_bounded),
         cmocka_unit_test(test_quoted_text_is_made_harmless),
+        cmocka_unit_test(test_a_mistake_behind_an_alias_is_told_once),
+        cmocka_unit_test(test_a_shortened_quote_stays_text),
+        cmocka_unit_test(test_too_many_servers_over_all_pools),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
