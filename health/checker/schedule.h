@@ -2,7 +2,8 @@
  *
  * Probes of one target start an interval apart, moved by jitter so that many checkers and targets do not fall into
  * step. While the results contradict the state shown, the interval is a quarter, so that a verdict is reached soon and
- * calm targets cost little. A failure seen by the traffic asks at once. */
+ * calm targets cost little. A failure seen by the traffic asks at once, and until the probes have confirmed or denied
+ * it they follow each other quickly, however long the interval is: clients are running into it. */
 #ifndef HEALTH_CHECKER_SCHEDULE_H
 #define HEALTH_CHECKER_SCHEDULE_H
 
@@ -15,6 +16,8 @@
  */
 #define SCHEDULE_FIRST_MS          200
 #define SCHEDULE_UNDECIDED_DIVISOR 4
+/* The longest interval while undecided about a failure that the traffic met. */
+#define SCHEDULE_DOUBT_MS 250
 
 struct schedule {
     int64_t interval_ms;
@@ -23,8 +26,14 @@ struct schedule {
 
 /* `random` is any 32 random bits. */
 int64_t schedule_first_ms(const struct schedule *s, int64_t now_ms, uint32_t random);
+/* What the results so far say. */
+enum schedule_mood {
+    SCHEDULE_CALM = 0,
+    SCHEDULE_UNDECIDED, /* they contradict the state shown */
+    SCHEDULE_IN_DOUBT,  /* and the traffic met a failure */
+};
 /* After a probe that started at `started_ms` and is over now; may lie in the past, then it is due at once. */
-int64_t schedule_next_ms(const struct schedule *s, int64_t started_ms, bool is_undecided, uint32_t random);
+int64_t schedule_next_ms(const struct schedule *s, int64_t started_ms, enum schedule_mood mood, uint32_t random);
 /* After a failure in the traffic; never later than `due_ms`, which was planned before. */
 int64_t schedule_nudged_ms(int64_t started_ms, int64_t due_ms, int64_t now_ms);
 

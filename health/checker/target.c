@@ -35,6 +35,7 @@ struct target {
     int64_t due_ms;
     int64_t started_ms; /* of the last probe */
     bool is_nudged;     /* while a probe was under way */
+    bool is_in_doubt;   /* the traffic met a failure that probes have not confirmed or denied yet */
 
     struct addresses addresses;
     size_t tried_count;
@@ -120,11 +121,21 @@ static void plan_first(struct target *t)
         plan_at(t, schedule_first_ms(&s, loop_now_ms(t->env.loop), random_bits()));
 }
 
+static enum schedule_mood mood_of(const struct target *t)
+{
+    if (!hysteresis_is_undecided(&t->hysteresis))
+        return SCHEDULE_CALM;
+    return t->is_in_doubt ? SCHEDULE_IN_DOUBT : SCHEDULE_UNDECIDED;
+}
+
 static void plan_next(struct target *t)
 {
     struct schedule s = schedule_of(t);
-    int64_t due_ms = schedule_next_ms(&s, t->started_ms, hysteresis_is_undecided(&t->hysteresis), random_bits());
+    enum schedule_mood mood = mood_of(t);
+    int64_t due_ms = schedule_next_ms(&s, t->started_ms, mood, random_bits());
 
+    if (mood == SCHEDULE_CALM && !t->is_nudged)
+        t->is_in_doubt = false;
     if (t->is_nudged)
         due_ms = schedule_nudged_ms(t->started_ms, due_ms, loop_now_ms(t->env.loop));
     t->is_nudged = false;
@@ -309,6 +320,7 @@ void target_nudge(struct target *t)
     CHECK_OBJ(t, TARGET_MAGIC);
     if (t->server->check.type == CHECK_NONE)
         return;
+    t->is_in_doubt = true;
     if (t->phase != PHASE_IDLE)
         t->is_nudged = true;
     else

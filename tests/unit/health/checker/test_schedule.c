@@ -28,22 +28,30 @@ static void test_next_probe(void **state)
     static const struct {
         int64_t interval_ms;
         uint32_t jitter_percent;
-        bool is_undecided;
+        enum schedule_mood mood;
         uint32_t random;
         int64_t expected_ms; /* after the start of the last */
     } cases[] = {
-        {1000, 0, false, LOW, 1000},  {1000, 0, false, HIGH, 1000},
-        {1000, 10, false, LOW, 900},  {1000, 10, false, HIGH, 1100},
-        {1000, 10, false, HALF, 999}, /* the middle, rounded down */
-        {1000, 0, true, LOW, 250},    {1000, 20, true, LOW, 200},
-        {1000, 20, true, HIGH, 300},  {200, 0, true, LOW, 100}, /* a quarter would be too soon */
-        {200, 100, false, LOW, 100},                            /* so would all of the jitter */
-        {100, 0, true, HIGH, 100},    {3600000, 0, true, LOW, 900000},
-        {20, 0, true, LOW, 20}, /* who asks for haste gets it */
+        {1000, 0, SCHEDULE_CALM, LOW, 1000},
+        {1000, 0, SCHEDULE_CALM, HIGH, 1000},
+        {1000, 10, SCHEDULE_CALM, LOW, 900},
+        {1000, 10, SCHEDULE_CALM, HIGH, 1100},
+        {1000, 10, SCHEDULE_CALM, HALF, 999}, /* the middle, rounded down */
+        {1000, 0, SCHEDULE_UNDECIDED, LOW, 250},
+        {1000, 20, SCHEDULE_UNDECIDED, LOW, 200},
+        {1000, 20, SCHEDULE_UNDECIDED, HIGH, 300},
+        {200, 0, SCHEDULE_UNDECIDED, LOW, 100}, /* a quarter would be too soon */
+        {200, 100, SCHEDULE_CALM, LOW, 100},    /* so would all of the jitter */
+        {100, 0, SCHEDULE_UNDECIDED, HIGH, 100},
+        {3600000, 0, SCHEDULE_UNDECIDED, LOW, 900000},
+        {3600000, 0, SCHEDULE_IN_DOUBT, LOW, SCHEDULE_DOUBT_MS}, /* clients are running into it */
+        {400, 0, SCHEDULE_IN_DOUBT, LOW, 100},
+        {20, 0, SCHEDULE_UNDECIDED, LOW, 20}, /* who asks for haste gets it */
+        {20, 0, SCHEDULE_IN_DOUBT, LOW, 20},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct schedule s = {.interval_ms = cases[i].interval_ms, .jitter_percent = cases[i].jitter_percent};
-        int64_t next_ms = schedule_next_ms(&s, 70000, cases[i].is_undecided, cases[i].random);
+        int64_t next_ms = schedule_next_ms(&s, 70000, cases[i].mood, cases[i].random);
         if (next_ms != 70000 + cases[i].expected_ms)
             fail_msg("case %zu: %d", i, (int)(next_ms - 70000));
     }

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "health/checker/schedule.h"
 #include "health/checker/target.h"
 #include "tests/unit/health/checker/backend.h"
 
@@ -270,6 +271,21 @@ static void test_nudge_during_a_probe_asks_again_after_it(void **state)
     RUN_UNTIL(t, probe_count(t) == 2);
 }
 
+static void test_one_nudge_leads_to_a_verdict(void **state)
+{
+    struct bench *t = *state;
+    t->server.check.interval_ms = 3600000;
+    t->server.check.fall = 3;
+    begin(t, NULL);
+    RUN_UNTIL(t, word(t).state == VERDICT_UP);
+    kill_backend(t);
+    target_nudge(t->target);
+    RUN_UNTIL(t, word(t).state == VERDICT_DOWN);
+    assert_int_equal(probe_count(t), 4);
+    run_for(t, 2 * SCHEDULE_DOUBT_MS);
+    assert_int_equal(probe_count(t), 4);
+}
+
 /* ---- names ---- */
 
 static void test_name_with_several_addresses(void **state)
@@ -399,6 +415,7 @@ int main(void)
         T(test_undecided_target_is_asked_more_often),
         T(test_nudge_asks_at_once),
         T(test_nudge_during_a_probe_asks_again_after_it),
+        T(test_one_nudge_leads_to_a_verdict),
         T(test_name_with_several_addresses),
         T(test_name_without_an_address),
         T(test_last_run_is_remembered),
