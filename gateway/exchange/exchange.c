@@ -429,6 +429,12 @@ void exchange_client_drained(struct exchange *x)
         pass_client_drained(x->pass);
 }
 
+bool exchange_is_answering(const struct exchange *x)
+{
+    CHECK_OBJ(x, EXCHANGE_MAGIC);
+    return x->pass != NULL;
+}
+
 void exchange_cancel(struct exchange **ep)
 {
     struct exchange *x = *ep;

@@ -48,6 +48,8 @@ void exchange_start(struct exchange_env *env, struct conn *client, const uint8_t
                     const struct h1_limits *limits, const struct exchange_ops *ops, void *arg, struct exchange **ep);
 /* The client's connection has drained (conn_ops.on_drain). */
 void exchange_client_drained(struct exchange *x);
+/* Whether a server's answer is on its way to the client: it may have finished sending and still want to read that. */
+bool exchange_is_answering(const struct exchange *x);
 /* The client has gone: gives up whatever is under way; no callback after this. */
 void exchange_cancel(struct exchange **ep);
 

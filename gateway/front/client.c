@@ -1,6 +1,8 @@
 /* A client of the front. Its life: WAITING for a head, SERVING an exchange, then WAITING again or LINGERING.
  *
- * A head that arrives in one read is parsed where it lies; only one that comes in pieces gets a buffer. Lingering is
+ * A head that arrives in one read is parsed where it lies; only one that comes in pieces gets a buffer. A client that
+ * is being served goes on being read until it says something, so that one who has given up is noticed and no server is
+ * looked for on its behalf. Lingering is
  * the polite end of a connection that was refused something: closing while unread bytes wait would send a reset, and
  * a reset destroys the answer on its way. */
 #include "gateway/front/client.h"
@@ -107,7 +109,7 @@ static void on_answered(void *arg, bool keep_alive)
 {
     struct client *c = arg;
     CHECK_OBJ(c, CLIENT_MAGIC);
-    if (!keep_alive) {
+    if (!keep_alive || (conn_eof_seen(c->conn) && c->held.len == 0)) {
         linger(c);
         return;
     }
@@ -151,7 +153,6 @@ static bool serve(struct client *c, const uint8_t *data, size_t len)
     }
     timer_cancel(&c->timer);
     c->state = CLIENT_SERVING;
-    conn_pause(c->conn);
 
     /* What lies behind the head waits its turn. */
     struct slice head_bytes = slice_copy(data, head.head_bytes);
@@ -159,6 +160,8 @@ static bool serve(struct client *c, const uint8_t *data, size_t len)
     strbuf_clear(&c->held);
     strbuf_add(&c->held, rest.data, rest.len);
     slice_release(&rest);
+    if (c->held.len > 0)
+        conn_pause(c->conn);
     exchange_start(c->home->env, c->conn, head_bytes.data, head_bytes.len, &limits, &exchange_ops, c, &c->exchange);
     slice_release(&head_bytes);
     return true;
@@ -184,6 +187,11 @@ static void on_data(void *arg, const uint8_t *data, size_t len)
     CHECK_OBJ(c, CLIENT_MAGIC);
     if (c->state == CLIENT_LINGERING)
         return;
+    if (c->state == CLIENT_SERVING) {
+        strbuf_add(&c->held, data, len);
+        conn_pause(c->conn);
+        return;
+    }
     ASSERT(c->state == CLIENT_WAITING);
     if (c->held.len == 0) {
         if (serve(c, data, len))
@@ -203,6 +211,8 @@ static void on_eof(void *arg)
     CHECK_OBJ(c, CLIENT_MAGIC);
     if (c->state == CLIENT_LINGERING && conn_buffered(c->conn) > 0)
         return; /* on_flushed */
+    if (c->state == CLIENT_SERVING && exchange_is_answering(c->exchange))
+        return; /* on_answered */
     hang_up(c);
 }
 

@@ -291,6 +291,45 @@ static void frames_sent_early_on_both_sides_are_not_lost(void **state)
     rig_close(&r);
 }
 
+static void a_client_that_gives_up_ends_the_search(void **state)
+{
+    struct rig r;
+    char buf[4096];
+    (void)state;
+    rig_open(&r, yaml);
+    int client = rig_handshake(&r, "/ws");
+    int server = rig_accept(&r, 0);
+    assert_true(rig_read(&r, server, buf, sizeof buf) > 0);
+    close(client);
+    assert_true(rig_read(&r, server, buf, sizeof buf) != -1); /* hung up, with or without a reset */
+    assert_false(rig_has_waiting(&r, 1));
+    close(server);
+    rig_close(&r);
+}
+
+static void what_a_client_says_before_its_answer_is_kept(void **state)
+{
+    struct rig r;
+    char buf[4096];
+    static const char hi[] = "\x81\x82\x01\x01\x01\x01ij";
+    (void)state;
+    rig_open(&r, yaml);
+    int client = rig_handshake(&r, "/ws");
+    int server = rig_accept(&r, 0);
+    for (int i = 0; i < 2; i++) { /* the second one waits in the socket */
+        rig_write(&r, client, hi, sizeof hi - 1);
+        rig_advance(&r, 10);
+    }
+    rig_upgrade(&r, server);
+    expect_status(&r, client, 101);
+    assert_int_equal(rig_read(&r, server, buf, sizeof buf), 2 * (sizeof hi - 1));
+    assert_memory_equal(buf, hi, sizeof hi - 1);
+    assert_memory_equal(buf + sizeof hi - 1, hi, sizeof hi - 1);
+    close(client);
+    close(server);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +345,8 @@ int main(void)
         cmocka_unit_test(a_forged_accept_is_not_believed),
         cmocka_unit_test(a_route_takes_no_more_than_its_limit),
         cmocka_unit_test(frames_sent_early_on_both_sides_are_not_lost),
+        cmocka_unit_test(a_client_that_gives_up_ends_the_search),
+        cmocka_unit_test(what_a_client_says_before_its_answer_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
