@@ -8,5 +8,6 @@ module.exports = {
   ...require('./region'),
   ...require('./gateway'),
   ...require('./clients'),
+  ...require('./pools'),
   ...require('./scene'),
 };
