@@ -595,21 +595,31 @@ static const struct conf_route *route_by_name(const struct conf *c, const char *
     return NULL;
 }
 
+/* The last route looked up: neighbours mostly share theirs. */
+struct route_move {
+    const struct conf_route *from;
+    const struct conf_route *to; /* NULL: removed */
+};
+
+static const struct conf_route *moved_to(struct route_move *m, const struct conf *c, const struct conf_route *from)
+{
+    if (from != m->from)
+        *m = (struct route_move){.from = from, .to = route_by_name(c, from->name)};
+    return m->to;
+}
+
 void tunnel_set_rebind(struct tunnel_set *s, const struct conf *c, int64_t time_ms)
 {
     CHECK_OBJ(s, TUNNEL_SET_MAGIC);
-    const struct conf_route *from = NULL; /* the last one looked up: neighbours mostly share their route */
-    const struct conf_route *to = NULL;
-    uint32_t i = 0;
+    struct route_move last = {.from = NULL};
+    uint32_t removed_count = 0, place = 0;
+    LIST_EACH (it, &s->live)
+        removed_count += moved_to(&last, c, LIST_ENTRY(it, struct tunnel, link)->route) == NULL;
     LIST_EACH (it, &s->live) {
         struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
-        if (t->route != from) {
-            from = t->route;
-            to = route_by_name(c, from->name);
-        }
-        uint32_t place = i++;
+        const struct conf_route *to = moved_to(&last, c, t->route);
         if (to == NULL) {
-            plan_end(t, spread_ms(place, s->live_count, time_ms), CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
+            plan_end(t, spread_ms(place++, removed_count, time_ms), CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
                      "route removed");
             continue;
         }

@@ -18,6 +18,7 @@
 static const char both[] = HEAD A B "routes:\n  - { path: /one, pool: one }\n  - { path: /two, pool: two }\n";
 static const char edited[] = HEAD A B
     "routes:\n  - { path: /one, pool: one }\n  - { path: /two, pool: two, websocket: { idle_timeout: 30s } }\n";
+static const char sharing[] = HEAD A "routes:\n  - { path: /one, pool: one }\n  - { path: /two, pool: one }\n";
 static const char without_two[] = HEAD A "routes:\n  - { path: /one, pool: one }\n";
 
 static void a_hundred_reloads_leave_a_tunnel_alone(void **state)
@@ -80,12 +81,37 @@ static void what_was_removed_is_drained_and_the_rest_is_not(void **state)
     rig_close(&r);
 }
 
+/* Over the whole time, however late and however close together their clients came. */
+static void clients_of_a_removed_route_leave_evenly_spread(void **state)
+{
+    enum { KEPT = 8, GONE = 4 };
+    struct rig r;
+    int client[KEPT + GONE], server[KEPT + GONE];
+    (void)state;
+    rig_open(&r, sharing);
+    for (int i = 0; i < KEPT; i++)
+        client[i] = rig_websocket(&r, "/one", 0, &server[i]);
+    for (int i = KEPT; i < KEPT + GONE; i++)
+        client[i] = rig_websocket(&r, "/two", 0, &server[i]);
+    rig_reload(&r, without_two);
+    for (int i = KEPT; i < KEPT + GONE; i++) {
+        rig_advance(&r, 10000 / GONE);
+        rig_expect_close(&r, client[i], WS_CLOSE_SERVICE_RESTART);
+    }
+    for (int i = 0; i < KEPT + GONE; i++) {
+        close(client[i]);
+        close(server[i]);
+    }
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hundred_reloads_leave_a_tunnel_alone),
         cmocka_unit_test(an_open_tunnel_follows_the_new_timeouts_of_its_route),
         cmocka_unit_test(what_was_removed_is_drained_and_the_rest_is_not),
+        cmocka_unit_test(clients_of_a_removed_route_leave_evenly_spread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

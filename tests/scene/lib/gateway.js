@@ -4,6 +4,8 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { get } = require('./http');
+const { Metrics } = require('./metrics');
+const { run } = require('./process');
 const { waitFor } = require('./wait');
 
 const READY_MS = 15000;
@@ -38,7 +40,8 @@ class Gateway {
   write(config) {
     const own = typeof config === 'function' ? config(this) : config;
     const text = typeof own === 'string' ? own : JSON.stringify(this.#complete(own), null, 2);
-    fs.writeFileSync(this.file, `${text}\n`);
+    fs.writeFileSync(`${this.file}.new`, `${text}\n`);
+    fs.renameSync(`${this.file}.new`, this.file); // nobody reads half a file
   }
 
   #complete(config) {
@@ -71,8 +74,8 @@ class Gateway {
     const mark = this.process.mark();
     this.write(config);
     this.process.signalled('SIGHUP');
-    const [line] = await this.process.line(/reload(ed| refused| failed)|configuration (taken|refused)/, ms, mark);
-    if (/refused|failed/.test(line)) throw new Error(line);
+    const [line] = await this.process.line(/.*(configuration reloaded|reload failed).*/, ms, mark);
+    if (line.includes('reload failed')) throw new Error(line);
     return line;
   }
 
@@ -83,6 +86,22 @@ class Gateway {
 
   status() {
     return this.admin('/status');
+  }
+
+  async metrics() {
+    return new Metrics((await get(this.adminPort, '/metrics')).text);
+  }
+
+  // Those of its processes that run, by name ("worker-0", "checker"): {pid, state, restarts, ...}.
+  async processes() {
+    const { processes } = await this.status();
+    const running = processes.filter((p) => p.pid > 0);
+    return Object.fromEntries(running.map((p) => [p.role === 'worker' ? `worker-${p.index}` : p.role, p]));
+  }
+
+  // tidegatectl on this gateway: {code, stdout, stderr}.
+  ctl(...args) {
+    return run('tidegatectl', ['-s', this.control, ...args]);
   }
 
   health() {

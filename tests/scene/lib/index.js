@@ -3,6 +3,8 @@
 module.exports = {
   ...require('./wait'),
   ...require('./process'),
+  ...require('./proc'),
+  ...require('./metrics'),
   ...require('./http'),
   ...require('./raw'),
   ...require('./region'),

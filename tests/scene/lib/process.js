@@ -1,7 +1,8 @@
 // Child processes of a scene: started, watched line by line, and gone at the end whatever happens.
 'use strict';
 
-const { spawn } = require('node:child_process');
+const { execFile, spawn } = require('node:child_process');
+const path = require('node:path');
 const { within } = require('./wait');
 
 const LINES_KEPT = 5000;
@@ -32,7 +33,8 @@ class Process {
     this.name = name;
     this.child = child;
     this.pid = child.pid;
-    this.lines = [];
+    this.lines = []; // the newest
+    this.droppedCount = 0;
     this.waiting = new Set();
     this.isRunning = true;
     running.add(child);
@@ -60,7 +62,10 @@ class Process {
       rest = parts.pop();
       for (const line of parts) {
         this.lines.push(line);
-        if (this.lines.length > LINES_KEPT) this.lines.shift();
+        if (this.lines.length > LINES_KEPT) {
+          this.lines.shift();
+          this.droppedCount++;
+        }
         for (const look of this.waiting) look(line);
       }
     });
@@ -72,7 +77,7 @@ class Process {
 
   // The match of the first line, past or to come, that matches. With `since` (see mark) only lines after it count.
   line(pattern, ms = 5000, since = 0) {
-    for (const line of this.lines.slice(since)) {
+    for (const line of this.lines.slice(Math.max(since - this.droppedCount, 0))) {
       const match = line.match(pattern);
       if (match) return Promise.resolve(match);
     }
@@ -89,7 +94,7 @@ class Process {
 
   // A place in the output, for line().
   mark() {
-    return this.lines.length;
+    return this.droppedCount + this.lines.length;
   }
 
   signalled(signal) {
@@ -115,4 +120,14 @@ class Process {
   }
 }
 
-module.exports = { Process };
+// Runs one of our programs to its end; resolves with {code, signal, stdout, stderr}.
+function run(program, args = [], { env = {}, ms = 10000 } = {}) {
+  const file = path.join(process.env.TIDEGATE_BUILD, program);
+  return new Promise((resolve) => {
+    execFile(file, args, { env: { ...process.env, ...env }, timeout: ms, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
+      resolve({ code: error ? error.code : 0, signal: error?.signal ?? null, stdout, stderr });
+    });
+  });
+}
+
+module.exports = { Process, run };
