@@ -182,7 +182,8 @@ static void after_timer_cancel_returns_no_callback_comes(void **state)
     b.cancels = &a.timer;
     timer_start(&a.timer, 0);
     timer_start(&b.timer, 0);
-    for (int i = 0; i < 3; i++)
+    loop_run_once(s.loop, true); /* at once is not always this very pass */
+    for (int i = 0; i < 2; i++)
         loop_run_once(s.loop, false);
     timer_cancel(&a.timer);
     timer_cancel(&b.timer);
