@@ -63,6 +63,7 @@ struct exchange {
     struct dial *dial;
     struct pass *pass;
     uint16_t last_status; /* the answer owed when no server is left: 502, 503 or 504 */
+    bool is_last;         /* the client was told that its connection ends with this answer */
     /* of the answer under way from DIAL to BRIDGE or REFUSE; borrowed for that call */
     const struct dial_result *result;
 };
@@ -348,7 +349,7 @@ static void on_passed(void *arg, bool is_complete)
     struct exchange *x = arg;
     CHECK_OBJ(x, EXCHANGE_MAGIC);
     x->pass = NULL;
-    (void)finish(x, is_complete && may_keep_alive(x));
+    (void)finish(x, is_complete && !x->is_last);
 }
 
 static enum step step_refuse(struct exchange *x)
@@ -357,7 +358,8 @@ static enum step step_refuse(struct exchange *x)
     const char *server = x->pick.server->server_conf->slot_name;
     struct h1_body body;
     h1_body_init_response(&body, r->head, false);
-    write_head(x, r->head, body.kind != H1_BODY_UNTIL_CLOSE && may_keep_alive(x));
+    x->is_last = body.kind == H1_BODY_UNTIL_CLOSE || !may_keep_alive(x);
+    write_head(x, r->head, !x->is_last);
     log_answer(x, r->head->status, "server refused", server);
     pick_end(&x->pick, OUTCOME_REFUSED, loop_now_ms(x->env->net->loop));
     pass_start(x->env->net, x->client, r->conn, &body, r->rest, r->rest_bytes, on_passed, x, &x->pass);

@@ -207,6 +207,27 @@ static void the_servers_own_refusal_is_passed_on(void **state)
     rig_close(&r);
 }
 
+static void a_refusal_that_ends_with_its_connection_ends_the_clients(void **state)
+{
+    struct rig r;
+    char request[4096], answer[1024];
+    (void)state;
+    rig_open(&r, yaml);
+    int client = rig_handshake(&r, "/ws");
+    int server = rig_accept(&r, 0);
+    assert_true(rig_read(&r, server, request, sizeof request) > 0);
+    static const char refusal[] = "HTTP/1.1 403 Forbidden\r\n\r\nnot you";
+    rig_write(&r, server, refusal, sizeof refusal - 1);
+    assert_true(rig_read(&r, client, answer, sizeof answer) > 0);
+    assert_non_null(strstr(answer, "Connection: close\r\n"));
+    assert_non_null(strstr(answer, "\r\n\r\nnot you"));
+    assert_int_equal(rig_read(&r, client, answer, sizeof answer), -1);
+    close(server);
+    assert_int_equal(rig_read(&r, client, answer, sizeof answer), 0);
+    close(client);
+    rig_close(&r);
+}
+
 static void a_servers_503_is_worth_another_server(void **state)
 {
     struct rig r;
@@ -341,6 +362,7 @@ int main(void)
         cmocka_unit_test(all_attempts_together_have_a_deadline),
         cmocka_unit_test(nobody_there_is_502_and_then_the_circuits_open),
         cmocka_unit_test(the_servers_own_refusal_is_passed_on),
+        cmocka_unit_test(a_refusal_that_ends_with_its_connection_ends_the_clients),
         cmocka_unit_test(a_servers_503_is_worth_another_server),
         cmocka_unit_test(a_forged_accept_is_not_believed),
         cmocka_unit_test(a_route_takes_no_more_than_its_limit),

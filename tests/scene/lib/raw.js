@@ -65,8 +65,9 @@ function parseFrame(bytes) {
 
 // A TCP connection with what has come and was not taken yet.
 class Raw {
-  static async connect(port, { host = '127.0.0.1', ms = 5000 } = {}) {
-    const socket = net.connect({ port, host, noDelay: true, allowHalfOpen: true });
+  // `from`: the loopback address to come from.
+  static async connect(port, { host = '127.0.0.1', from, ms = 5000 } = {}) {
+    const socket = net.connect({ port, host, localAddress: from, noDelay: true, allowHalfOpen: true });
     await within(ms, `connect to ${host}:${port}`, new Promise((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);
