@@ -62,8 +62,9 @@ struct exchange {
     struct pick pick;
     struct dial *dial;
     struct pass *pass;
-    uint16_t last_status; /* the answer owed when no server is left: 502, 503 or 504 */
     bool is_last;         /* the client was told that its connection ends with this answer */
+    bool has_place;       /* counted as open on its route, so that a burst cannot pass the limit */
+    uint16_t last_status; /* the answer owed when no server is left: 502, 503 or 504 */
     /* of the answer under way from DIAL to BRIDGE or REFUSE; borrowed for that call */
     const struct dial_result *result;
 };
@@ -91,6 +92,8 @@ static void exchange_free(struct exchange *x)
         pass_cancel(&x->pass);
     if (x->pick.server != NULL)
         pick_end(&x->pick, OUTCOME_CANCELLED, now_ms);
+    if (x->has_place)
+        stat_add(&x->env->net->block->route[x->route_slot][STAT_ROUTE_WS_OPEN], -1);
     if (x->pool != NULL)
         pool_unref(&x->pool);
     slice_release(&x->head_copy);
@@ -215,6 +218,8 @@ static enum step step_admit(struct exchange *x)
         return limited(x, 429, "too many connections from this address");
     if (x->pool->pool_conf == NULL)
         return answer(x, 503, "pool removed");
+    x->has_place = true;
+    stat_add(&x->env->net->block->route[x->route_slot][STAT_ROUTE_WS_OPEN], 1);
     set_hash_key(x, &peer);
     x->deadline_ms = x->start_ms + x->pool->pool_conf->failover_timeout_ms;
     return STEP_PICK;
@@ -252,7 +257,9 @@ static enum step attempt_failed(struct exchange *x, uint16_t status, const char 
     LOG_LIMITED(&x->env->failure_log, now_ms, LOG_LEVEL_WARN, "attempt failed", KV_STR("id", x->id),
                 KV_STR("server", x->pick.server->server_conf->slot_name), KV_STR("phase", dial_phase_text(r->phase)),
                 KV_STR("cause", cause), KV_STR("detail", r->detail), KV_UINT("attempt", x->pick.attempt_count));
-    pick_end(&x->pick, OUTCOME_FAILED, now_ms);
+    /* Our own lack of descriptors, or of the time that others used up, says nothing about this server. */
+    bool is_ours = (r->error == ERR_LIMIT && r->phase != DIAL_ANSWER) || (r->is_cut_short && x->pick.attempt_count > 1);
+    pick_end(&x->pick, is_ours ? OUTCOME_CANCELLED : OUTCOME_FAILED, now_ms);
     return STEP_PICK;
 }
 
@@ -331,6 +338,7 @@ static enum step step_bridge(struct exchange *x)
                              .server = x->pick.server,
                              .conf = x->conf,
                              .route = x->route,
+                             .newest = x->env->conf,
                              .route_slot = x->route_slot,
                              .id = x->id,
                              .attempt_count = x->pick.attempt_count,
@@ -441,6 +449,7 @@ void exchange_cancel(struct exchange **ep)
 {
     struct exchange *x = *ep;
     CHECK_OBJ(x, EXCHANGE_MAGIC);
-    log_answer(x, 499, "client gone", "");
+    if (x->pass == NULL) /* an answer that was passed on has its line */
+        log_answer(x, 499, "client gone", "");
     exchange_free(x);
 }

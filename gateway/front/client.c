@@ -2,9 +2,8 @@
  *
  * A head that arrives in one read is parsed where it lies; only one that comes in pieces gets a buffer. A client that
  * is being served goes on being read until it says something, so that one who has given up is noticed and no server is
- * looked for on its behalf. Lingering is
- * the polite end of a connection that was refused something: closing while unread bytes wait would send a reset, and
- * a reset destroys the answer on its way. */
+ * looked for on its behalf. Lingering is the polite end of a connection that was refused something: closing while
+ * unread bytes wait would send a reset, and a reset destroys the answer on its way. */
 #include "gateway/front/client.h"
 
 #include "base/log.h"
@@ -95,8 +94,10 @@ static void wait_for_head(struct client *c)
 {
     c->state = CLIENT_WAITING;
     c->scan = (struct h1_scan){0};
+    if (c->held.len == 0)
+        strbuf_fini(&c->held); /* who waits owns no buffer */
     if (c->home->is_draining) {
-        hang_up(c);
+        linger(c); /* the answer may still be on its way */
         return;
     }
     timer_start(&c->timer, c->home->env->conf->limits.header_timeout_ms);
@@ -153,7 +154,6 @@ static bool serve(struct client *c, const uint8_t *data, size_t len)
     }
     timer_cancel(&c->timer);
     c->state = CLIENT_SERVING;
-
     /* What lies behind the head waits its turn. */
     struct slice head_bytes = slice_copy(data, head.head_bytes);
     struct slice rest = slice_copy(data + head.head_bytes, len - head.head_bytes);
@@ -187,7 +187,7 @@ static void on_data(void *arg, const uint8_t *data, size_t len)
     CHECK_OBJ(c, CLIENT_MAGIC);
     if (c->state == CLIENT_LINGERING)
         return;
-    if (c->state == CLIENT_SERVING) {
+    if (c->state == CLIENT_SERVING) { /* read all the same, to notice when it gives up; once */
         strbuf_add(&c->held, data, len);
         conn_pause(c->conn);
         return;
@@ -213,7 +213,10 @@ static void on_eof(void *arg)
         return; /* on_flushed */
     if (c->state == CLIENT_SERVING && exchange_is_answering(c->exchange))
         return; /* on_answered */
-    hang_up(c);
+    if (c->state == CLIENT_WAITING && conn_buffered(c->conn) > 0)
+        linger(c);
+    else
+        hang_up(c);
 }
 
 static void on_flushed(void *arg)

@@ -378,10 +378,12 @@ static void on_io(void *arg, unsigned events)
     } else {
         unsigned write_event = c->tls_write_blocked ? IO_READ : IO_WRITE;
         unsigned read_event = c->tls_read_blocked ? IO_WRITE : IO_READ;
-        if ((events & write_event) != 0 && c->out_first != NULL)
-            write_ready(c);
-        if (!c->is_dead && (events & read_event) != 0 && !c->is_paused && !c->is_eof)
+        /* Reading first: what the peer said before it reset the connection is still there, and a failing write would
+         * end it all. */
+        if ((events & read_event) != 0 && !c->is_paused && !c->is_eof)
             read_ready(c);
+        if (!c->is_dead && (events & write_event) != 0 && c->out_first != NULL)
+            write_ready(c);
     }
 }
 

@@ -10,84 +10,22 @@
  *
  * A close frame of the gateway's own can only go where a frame has just ended. While one is under way the end is put
  * off until it has passed (BOUNDARY_WAIT_MS), and a side that was left in the middle of a frame is cut off. */
-#include "gateway/realtime/tunnel.h"
+#include "gateway/realtime/tunnel_priv.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/random.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/ws/close.h"
-#include "gateway/ws/frame.h"
 
-#define TUNNEL_SET_MAGIC 0x70e1a55eu
-#define TUNNEL_MAGIC     0x7be15c03u
+#define CLOSE_REPLY_MS   5000  /* one side has said good-bye: how long the other may take to answer */
+#define FLUSH_MS         30000 /* how long a slow peer may take for what waits for it at the end */
+#define LINGER_MS        2000  /* all is said: how long a peer may take to hang up */
+#define BOUNDARY_WAIT_MS 5000  /* how long a frame under way may delay the gateway's own close */
 
-#define CLOSE_REPLY_MS   5000 /* one side has said good-bye: how long the other may take to answer */
-#define LINGER_MS        2000 /* all is said: how long a peer may take to hang up */
-#define BOUNDARY_WAIT_MS 5000 /* how long a frame under way may delay the gateway's own close */
-
-enum tunnel_phase {
-    TUNNEL_OPEN = 0,
-    TUNNEL_CLOSING, /* one side's close frame has passed */
-    TUNNEL_ENDING,  /* nothing more will pass; waiting for the peers to hang up */
-    TUNNEL_GONE,
-};
-static const char *const phase_text[] = {"open", "closing", "ending", "gone"};
-
-enum { UP = 0, DOWN = 1 }; /* direction: from the client, from the server */
-
-struct tunnel_set {
-    uint32_t magic;
-    struct loop *loop;
-    struct stats_block *block;
-    struct list live;
-    struct list dead; /* freed at the end of the pass */
-    struct later reap;
-    uint32_t live_count;
-    tunnel_set_empty_fn *on_empty;
-    void *arg;
-};
-
-/* Why the gateway ends a tunnel. */
-struct ending {
-    int64_t at_ms; /* not before this time; 0: no ending is planned */
-    const char *reason;
-    uint16_t code;
-    uint8_t by; /* enum closed_by */
-};
-
-struct tunnel {
-    uint32_t magic;
-    int route_slot;
-    struct list link; /* in set->live or set->dead */
-    struct list server_link;
-    struct tunnel_set *set;
-    struct conn *side[2]; /* [UP] the client's, [DOWN] the server's: where that direction's bytes come from */
-    struct ws_walk walk[2];
-    bool is_mute[2]; /* a close frame went in that direction, or nothing can go any more */
-    bool is_cut[2];  /* the walker saw more than was sent on: what was sent ends with a frame */
-    struct server *server;
-    struct conf *conf;
-    const struct conf_route *route;
-    struct timer timer; /* the earliest of all its deadlines, moved lazily */
-    struct ending planned;
-    int64_t opened_ms;
-    int64_t active_ms;
-    int64_t phase_until_ms; /* TUNNEL_CLOSING, TUNNEL_ENDING */
-    uint64_t message_count[2];
-    uint64_t byte_count[2];
-    const char *end_reason;
-    uint16_t end_code;
-    uint8_t ended_by;
-    uint8_t ended_in; /* the phase in which the end began */
-    uint8_t phase;
-    bool has_end;
-    uint16_t attempt_count;
-    char *id;
-    char peer_ip[INET6_ADDRSTRLEN];
-};
+/* How far the closing handshake got: no close frame, one, both. */
+static const char *const phase_text[] = {"open", "closing", "closed"};
 
 static void on_timer(void *arg);
 
@@ -99,11 +37,11 @@ static void log_end(const struct tunnel *t, int64_t now_ms)
         return;
     LOG_INFO("websocket closed", KV_STR("id", t->id), KV_STR("client", t->peer_ip), KV_STR("route", t->route->name),
              KV_STR("server", t->server->server_conf->slot_name), KV_UINT("attempts", t->attempt_count),
-             KV_STR("by", closed_by_text((enum closed_by)t->ended_by)), KV_STR("phase", phase_text[t->ended_in]),
-             KV_UINT("code", t->end_code), KV_STR("reason", t->end_reason),
-             KV_INT("duration_ms", now_ms - t->opened_ms), KV_UINT("up_messages", t->message_count[UP]),
-             KV_UINT("up_bytes", t->byte_count[UP]), KV_UINT("down_messages", t->message_count[DOWN]),
-             KV_UINT("down_bytes", t->byte_count[DOWN]));
+             KV_STR("by", closed_by_text((enum closed_by)t->ended_by)),
+             KV_STR("phase", phase_text[t->is_mute[UP] + t->is_mute[DOWN]]), KV_UINT("code", t->end_code),
+             KV_STR("reason", t->end_reason), KV_INT("duration_ms", now_ms - t->opened_ms),
+             KV_UINT("up_messages", t->message_count[UP]), KV_UINT("up_bytes", t->byte_count[UP]),
+             KV_UINT("down_messages", t->message_count[DOWN]), KV_UINT("down_bytes", t->byte_count[DOWN]));
 }
 
 static void finish(struct tunnel *t)
@@ -122,20 +60,6 @@ static void finish(struct tunnel *t)
     s->live_count--;
 }
 
-static void reap(void *arg)
-{
-    struct tunnel_set *s = arg;
-    LIST_EACH (it, &s->dead) {
-        struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
-        list_unlink(it);
-        conf_unref(&t->conf);
-        mem_free(t->id);
-        OBJ_FREE(&t, TUNNEL_MAGIC);
-    }
-    if (s->live_count == 0 && s->on_empty != NULL)
-        s->on_empty(s->arg);
-}
-
 static void close_side(struct tunnel *t, int side, bool reset)
 {
     if (t->side[side] != NULL)
@@ -151,7 +75,6 @@ static void note_end(struct tunnel *t, enum closed_by by, uint16_t code, const c
     t->ended_by = (uint8_t)by;
     t->end_code = code;
     t->end_reason = reason;
-    t->ended_in = t->phase;
 }
 
 static void arm(struct tunnel *t)
@@ -200,10 +123,16 @@ static bool say_close(struct tunnel *t, int dir, uint16_t code, const char *reas
     return true;
 }
 
+static bool has_unsent(const struct tunnel *t)
+{
+    return (t->side[UP] != NULL && conn_buffered(t->side[UP]) > 0) ||
+           (t->side[DOWN] != NULL && conn_buffered(t->side[DOWN]) > 0);
+}
+
 /* All that is to be said was said: no byte passes any more, each side goes when its peer hangs up. */
 static void begin_ending(struct tunnel *t)
 {
-    enter_phase(t, TUNNEL_ENDING, LINGER_MS);
+    enter_phase(t, TUNNEL_ENDING, has_unsent(t) ? FLUSH_MS : LINGER_MS);
     for (int side = UP; side <= DOWN; side++) {
         if (t->side[side] == NULL)
             continue;
@@ -239,8 +168,7 @@ static bool is_end_due(const struct tunnel *t)
     return t->planned.at_ms != 0 && loop_now_ms(t->set->loop) >= t->planned.at_ms;
 }
 
-/* Ends the tunnel at `in_ms` from now, or later when a frame is under way then. The earliest plan stands. */
-static void plan_end(struct tunnel *t, int64_t in_ms, enum closed_by by, uint16_t code, const char *reason)
+void tunnel_plan_end(struct tunnel *t, int64_t in_ms, enum closed_by by, uint16_t code, const char *reason)
 {
     int64_t at_ms = loop_now_ms(t->set->loop) + in_ms;
     if (t->phase != TUNNEL_OPEN || (t->planned.at_ms != 0 && t->planned.at_ms <= at_ms))
@@ -265,15 +193,17 @@ static void on_timer(void *arg)
             end(t, t->end_code, t->end_code, ""); /* answers in place of the silent one */
             return;
         }
-        close_side(t, UP, true);
-        close_side(t, DOWN, true);
+        /* What the kernel has, it still delivers; a reset would take it back. */
+        bool reset = has_unsent(t);
+        close_side(t, UP, reset);
+        close_side(t, DOWN, reset);
         finish(t);
         return;
     }
-    if (t->planned.at_ms == 0 && r->idle_timeout_ms > 0 && now_ms - t->active_ms >= r->idle_timeout_ms)
-        plan_end(t, 0, CLOSED_BY_TIMEOUT, WS_CLOSE_GOING_AWAY, "idle timeout");
-    if (t->planned.at_ms == 0 && r->max_lifetime_ms > 0 && now_ms - t->opened_ms >= r->max_lifetime_ms)
-        plan_end(t, 0, CLOSED_BY_TIMEOUT, WS_CLOSE_GOING_AWAY, "maximum lifetime");
+    if (r->idle_timeout_ms > 0 && now_ms - t->active_ms >= r->idle_timeout_ms)
+        tunnel_plan_end(t, 0, CLOSED_BY_TIMEOUT, WS_CLOSE_GOING_AWAY, "idle timeout");
+    if (r->max_lifetime_ms > 0 && now_ms - t->opened_ms >= r->max_lifetime_ms)
+        tunnel_plan_end(t, 0, CLOSED_BY_TIMEOUT, WS_CLOSE_GOING_AWAY, "maximum lifetime");
     if (!is_end_due(t)) {
         arm(t);
         return;
@@ -301,9 +231,12 @@ static void close_passed(struct tunnel *t, int dir, const struct ws_seen *seen)
 static void violated(struct tunnel *t, int dir, const struct ws_seen *seen)
 {
     bool by_client = dir == UP;
-    note_end(t, by_client ? CLOSED_BY_CLIENT : CLOSED_BY_UPSTREAM, seen->code, seen->error);
-    if (seen->code == WS_CLOSE_TOO_BIG)
-        t->ended_by = CLOSED_BY_LIMIT;
+    bool is_limit = seen->code == WS_CLOSE_TOO_BIG;
+    note_end(t,
+             is_limit    ? CLOSED_BY_LIMIT
+             : by_client ? CLOSED_BY_CLIENT
+                         : CLOSED_BY_UPSTREAM,
+             seen->code, seen->error);
     /* The receiver of a frame that is half out cannot be spoken to any more. */
     if (seen->is_torn)
         close_side(t, by_client ? DOWN : UP, true);
@@ -325,7 +258,7 @@ static void relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
     t->active_ms = loop_now_ms(t->set->loop);
     enum ws_verdict verdict = ws_walk_feed(&t->walk[dir], data, len, &seen);
     bool ends_here =
-        t->planned.at_ms != 0 && dir == DOWN && seen.boundary >= 0 && verdict == WS_VERDICT_PASS && is_end_due(t);
+        t->phase == TUNNEL_OPEN && dir == DOWN && seen.boundary >= 0 && verdict == WS_VERDICT_PASS && is_end_due(t);
     size_t pass_bytes = ends_here ? (size_t)seen.boundary : seen.pass_bytes;
     conn_write(to, data, pass_bytes);
 
@@ -424,8 +357,19 @@ static void on_server_eof(void *arg)
 static void on_client_flushed(void *arg)
 {
     struct tunnel *t = arg;
-    if (t->phase == TUNNEL_ENDING && conn_eof_seen(t->side[UP]))
+    if (t->phase != TUNNEL_ENDING)
+        return;
+    if (conn_eof_seen(t->side[UP]))
         on_client_eof(t);
+    else if (!has_unsent(t))
+        enter_phase(t, TUNNEL_ENDING, LINGER_MS);
+}
+
+static void on_server_flushed(void *arg)
+{
+    struct tunnel *t = arg;
+    if (t->phase == TUNNEL_ENDING && !has_unsent(t))
+        enter_phase(t, TUNNEL_ENDING, LINGER_MS);
 }
 
 static void on_client_close(void *arg, enum err e)
@@ -461,6 +405,7 @@ static const struct conn_ops server_ops = {
     .on_data = on_server_data,
     .on_eof = on_server_eof,
     .on_drain = on_server_drain,
+    .on_flushed = on_server_flushed,
     .on_close = on_server_close,
 };
 
@@ -506,126 +451,41 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPENED], 1);
     adopt_sides(t, o);
     arm(t);
+    tunnel_catch_up(t, o->newest);
 
     if (o->upstream_early_bytes > 0)
         relay(t, DOWN, o->upstream_early, o->upstream_early_bytes);
     if (o->client_early_bytes > 0)
         relay(t, UP, o->client_early, o->client_early_bytes);
-    if (t->phase == TUNNEL_OPEN && !conn_is_full(t->side[DOWN]))
+    if (t->phase < TUNNEL_ENDING && !conn_is_full(t->side[DOWN]))
         conn_resume(t->side[UP]);
-    if (t->phase == TUNNEL_OPEN && !conn_is_full(t->side[UP]))
+    if (t->phase < TUNNEL_ENDING && !conn_is_full(t->side[UP]))
         conn_resume(t->side[DOWN]);
 }
 
-struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, tunnel_set_empty_fn *on_empty,
-                                     void *arg)
+void tunnel_rebind(struct tunnel *t, const struct conf *c, const struct conf_route *route)
 {
-    struct tunnel_set *s;
-    OBJ_NEW(s, TUNNEL_SET_MAGIC);
-    s->loop = l;
-    s->block = block;
-    s->on_empty = on_empty;
-    s->arg = arg;
-    list_init(&s->live);
-    list_init(&s->dead);
-    later_init(&s->reap, l, reap, s);
-    return s;
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    conf_unref(&t->conf);
+    t->conf = conf_ref(c);
+    t->route = route;
+    arm(t);
 }
 
-void tunnel_set_destroy(struct tunnel_set **sp)
+void tunnel_abort(struct tunnel *t, const char *reason)
 {
-    struct tunnel_set *s = *sp;
-    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
-    LIST_EACH (it, &s->live) {
-        struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
-        note_end(t, CLOSED_BY_GATEWAY, WS_CLOSE_GOING_AWAY, "gateway stopped");
-        close_side(t, UP, true);
-        close_side(t, DOWN, true);
-        finish(t);
-    }
-    s->on_empty = NULL;
-    reap(s);
-    later_cancel(&s->reap);
-    OBJ_FREE(sp, TUNNEL_SET_MAGIC);
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    note_end(t, CLOSED_BY_GATEWAY, WS_CLOSE_GOING_AWAY, reason);
+    close_side(t, UP, true);
+    close_side(t, DOWN, true);
+    finish(t);
 }
 
-uint32_t tunnel_set_count(const struct tunnel_set *s)
+void tunnel_free(struct tunnel *t)
 {
-    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
-    return s->live_count;
-}
-
-/* ---- many at once ---- */
-
-/* The i-th of n endings within time_ms: evenly spread, each somewhere in its own share of the time, so that the
- * clients come back one after the other and not in step. */
-static int64_t spread_ms(uint32_t i, uint32_t n, int64_t time_ms)
-{
-    double share = (double)time_ms / (double)(n > 0 ? n : 1);
-    return (int64_t)(share * ((double)i + (double)random() / ((double)RAND_MAX + 1.0)));
-}
-
-void tunnel_set_drain(struct tunnel_set *s, int64_t time_ms, enum closed_by by, uint16_t code, const char *reason)
-{
-    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
-    uint32_t i = 0;
-    LIST_EACH (it, &s->live) {
-        plan_end(LIST_ENTRY(it, struct tunnel, link), spread_ms(i, s->live_count, time_ms), by, code, reason);
-        i++;
-    }
-}
-
-void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t time_ms, enum closed_by by, uint16_t code,
-                         const char *reason)
-{
-    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
-    uint32_t i = 0;
-    LIST_EACH (it, &server->tunnels) {
-        plan_end(LIST_ENTRY(it, struct tunnel, server_link), spread_ms(i, server->tunnel_count, time_ms), by, code,
-                 reason);
-        i++;
-    }
-}
-
-static const struct conf_route *route_by_name(const struct conf *c, const char *name)
-{
-    for (size_t i = 0; i < c->route_count; i++)
-        if (strcmp(c->routes[i].name, name) == 0)
-            return &c->routes[i];
-    return NULL;
-}
-
-/* The last route looked up: neighbours mostly share theirs. */
-struct route_move {
-    const struct conf_route *from;
-    const struct conf_route *to; /* NULL: removed */
-};
-
-static const struct conf_route *moved_to(struct route_move *m, const struct conf *c, const struct conf_route *from)
-{
-    if (from != m->from)
-        *m = (struct route_move){.from = from, .to = route_by_name(c, from->name)};
-    return m->to;
-}
-
-void tunnel_set_rebind(struct tunnel_set *s, const struct conf *c, int64_t time_ms)
-{
-    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
-    struct route_move last = {.from = NULL};
-    uint32_t removed_count = 0, place = 0;
-    LIST_EACH (it, &s->live)
-        removed_count += moved_to(&last, c, LIST_ENTRY(it, struct tunnel, link)->route) == NULL;
-    LIST_EACH (it, &s->live) {
-        struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
-        const struct conf_route *to = moved_to(&last, c, t->route);
-        if (to == NULL) {
-            plan_end(t, spread_ms(place++, removed_count, time_ms), CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
-                     "route removed");
-            continue;
-        }
-        conf_unref(&t->conf);
-        t->conf = conf_ref(c);
-        t->route = to;
-        arm(t);
-    }
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    ASSERT(t->phase == TUNNEL_GONE);
+    conf_unref(&t->conf);
+    mem_free(t->id);
+    OBJ_FREE(&t, TUNNEL_MAGIC);
 }

@@ -38,6 +38,7 @@ struct tunnel_start {
     struct server *server;          /* a reference is taken */
     const struct conf *conf;        /* a reference is taken */
     const struct conf_route *route; /* in conf */
+    const struct conf *newest;      /* the tunnel moves there at once */
     int route_slot;
     const char *id;              /* request id; copied */
     uint32_t attempt_count;      /* for the access log */

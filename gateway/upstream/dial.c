@@ -14,7 +14,9 @@ struct dial {
     enum dial_phase phase;
     struct net *net;
     struct server *server;
+    struct tls_ctx *tls; /* own reference: a reload may take the server's while addresses are left */
     struct conn *conn;
+    bool is_cut_short;   /* the timer runs to the caller's deadline */
     struct timer timer;  /* of the current phase, or of the caller */
     struct later failed; /* failures found inside dial_start() are told from the loop */
     enum err early_error;
@@ -44,6 +46,8 @@ static void dial_free(struct dial *d)
         conn_close(&d->conn, true);
     slice_release(&d->request);
     strbuf_fini(&d->head);
+    if (d->tls != NULL)
+        tls_ctx_unref(&d->tls);
     server_unref(&d->server);
     OBJ_FREE(&d, DIAL_MAGIC);
 }
@@ -65,7 +69,8 @@ static void fail(struct dial *d, enum err e, const char *detail)
 static void set_deadline(struct dial *d, int64_t limit_ms)
 {
     int64_t left_ms = d->deadline_ms - loop_now_ms(d->net->loop);
-    if (limit_ms < left_ms)
+    d->is_cut_short = left_ms < limit_ms;
+    if (!d->is_cut_short)
         left_ms = limit_ms;
     timer_start(&d->timer, left_ms > 0 ? left_ms : 0);
 }
@@ -85,7 +90,7 @@ static bool connect_next(struct dial *d, enum err *e)
         const struct conf_server *sc = s->server_conf;
         d->addr_left--;
         d->addr_index++;
-        d->conn = conn_connect(d->net, to, s->tls, *sc->tls.server_name != '\0' ? sc->tls.server_name : sc->url.host,
+        d->conn = conn_connect(d->net, to, d->tls, *sc->tls.server_name != '\0' ? sc->tls.server_name : sc->url.host,
                                &dial_ops, d, e);
         if (d->conn != NULL)
             return true;
@@ -178,7 +183,8 @@ static void on_deadline(void *arg)
 {
     struct dial *d = arg;
     CHECK_OBJ(d, DIAL_MAGIC);
-    fail(d, ERR_TIMEOUT, "");
+    struct dial_result r = {.error = ERR_TIMEOUT, .phase = d->phase, .is_cut_short = d->is_cut_short, .detail = ""};
+    done(d, &r);
 }
 
 struct dial *dial_start(struct net *n, struct server *s, const void *request, size_t request_bytes, int64_t deadline_ms,
@@ -188,6 +194,7 @@ struct dial *dial_start(struct net *n, struct server *s, const void *request, si
     OBJ_NEW(d, DIAL_MAGIC);
     d->net = n;
     d->server = server_ref(s);
+    d->tls = s->tls != NULL ? tls_ctx_ref(s->tls) : NULL;
     d->deadline_ms = deadline_ms;
     d->fn = fn;
     d->arg = arg;

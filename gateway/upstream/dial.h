@@ -21,6 +21,7 @@ const char *dial_phase_text(enum dial_phase p);
 struct dial_result {
     enum err error;             /* ERR_NONE: an answer came */
     enum dial_phase phase;      /* of the failure */
+    bool is_cut_short;          /* the caller's deadline came before the attempt's own */
     const char *detail;         /* of the failure, "" when there is nothing to add; borrowed for the call */
     struct conn *conn;          /* of a success: now the callee's, paused */
     const struct h1_head *head; /* borrowed for the call, as the bytes are */

@@ -119,7 +119,7 @@ static void keep_socket(struct worker *w, const struct msg_listener *m, int fd)
 
 static void follow_server(struct worker *w, struct server *s)
 {
-    bool is_down = verdict_read(w->verdicts, s->slot).state == VERDICT_DOWN;
+    bool is_down = server_verdict(s).state == VERDICT_DOWN;
     bool went_down = is_down && !w->was_down[s->slot];
     w->was_down[s->slot] = is_down;
     if (!went_down || s->tunnel_count == 0)

@@ -246,6 +246,7 @@ static void a_server_marked_down_gives_its_clients_away(void **state)
     int slot = slots_find(r.slots, SLOT_SERVER, "rt/a");
     struct verdict v = {.state = VERDICT_DOWN};
     struct verdict_detail d = {0};
+    verdict_adopt(r.verdicts, slot, atomic_load(&r.slots->server[slot].era));
     verdict_write(r.verdicts, slot, &v, &d);
     rig_advance(&r, 2000);
     rig_expect_close(&r, client, WS_CLOSE_SERVICE_RESTART);

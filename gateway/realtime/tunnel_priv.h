@@ -1,0 +1,88 @@
+/* What tunnel.c (one of them) and tunnel_set.c (all of them) share; nobody else includes this. */
+#ifndef GATEWAY_REALTIME_TUNNEL_PRIV_H
+#define GATEWAY_REALTIME_TUNNEL_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gateway/realtime/tunnel.h"
+#include "gateway/ws/frame.h"
+
+#define TUNNEL_SET_MAGIC 0x70e1a55eu
+#define TUNNEL_MAGIC     0x7be15c03u
+
+enum tunnel_phase {
+    TUNNEL_OPEN = 0,
+    TUNNEL_CLOSING, /* one side's close frame has passed */
+    TUNNEL_ENDING,  /* nothing more will pass; waiting for the peers to hang up */
+    TUNNEL_GONE,
+};
+enum { UP = 0, DOWN = 1 }; /* direction: from the client, from the server */
+
+/* Why the gateway ends a tunnel. */
+struct ending {
+    int64_t at_ms; /* not before this time; 0: no ending is planned */
+    const char *reason;
+    uint16_t code;
+    uint8_t by; /* enum closed_by */
+};
+
+struct tunnel_set {
+    uint32_t magic;
+    struct loop *loop;
+    struct stats_block *block;
+    struct list live;
+    struct list dead; /* freed at the end of the pass */
+    struct later reap;
+    uint32_t live_count;
+    uint64_t random;       /* for jitter */
+    struct ending leaving; /* of all, also of those that come yet; at_ms: when the last is gone */
+    tunnel_set_empty_fn *on_empty;
+    void *arg;
+};
+
+struct tunnel {
+    uint32_t magic;
+    int route_slot;
+    struct list link; /* in set->live or set->dead */
+    struct list server_link;
+    struct tunnel_set *set;
+    struct conn *side[2]; /* [UP] the client's, [DOWN] the server's: where that direction's bytes come from */
+    struct ws_walk walk[2];
+    bool is_mute[2]; /* a close frame went in that direction, or nothing can go any more */
+    bool is_cut[2];  /* the walker saw more than was sent on: what was sent ends with a frame */
+    struct server *server;
+    struct conf *conf;
+    const struct conf_route *route;
+    struct timer timer; /* the earliest of all its deadlines, moved lazily */
+    struct ending planned;
+    int64_t opened_ms;
+    int64_t active_ms;
+    int64_t phase_until_ms; /* TUNNEL_CLOSING, TUNNEL_ENDING */
+    uint64_t message_count[2];
+    uint64_t byte_count[2];
+    const char *end_reason;
+    uint16_t end_code;
+    uint8_t ended_by;
+    uint8_t phase;
+    bool has_end;
+    uint16_t attempt_count;
+    char *id;
+    char peer_ip[INET6_ADDRSTRLEN];
+};
+
+/* ---- tunnel.c ---- */
+/* Ends the tunnel at `in_ms` from now, or a little later when a frame is under way then. The earliest plan stands. */
+void tunnel_plan_end(struct tunnel *t, int64_t in_ms, enum closed_by by, uint16_t code, const char *reason);
+/* Resets both sides, at once. */
+void tunnel_abort(struct tunnel *t, const char *reason);
+/* Moves the tunnel to another configuration, in which `route` is its route. */
+void tunnel_rebind(struct tunnel *t, const struct conf *c, const struct conf_route *route);
+/* Frees it, at the end of the pass in which it ended. */
+void tunnel_free(struct tunnel *t);
+
+/* ---- tunnel_set.c ---- */
+/* What was decided about all tunnels while this one's handshake was under way holds for it as well. */
+void tunnel_catch_up(struct tunnel *t, const struct conf *newest);
+
+#endif
