@@ -89,7 +89,9 @@ class Scene {
   async mosquitto() {
     const port = await this.freePort();
     const file = path.join(this.temp(), 'mosquitto.conf');
-    fs.writeFileSync(file, `listener ${port} 127.0.0.1\nprotocol websockets\nallow_anonymous true\npersistence false\nlog_dest stderr\n`);
+    // Its plain listener is there because mosquitto 2.0.11 does not count WebSocket ones and stops when there are no others.
+    const listeners = `listener ${await this.freePort()} 127.0.0.1\nlistener ${port} 127.0.0.1\nprotocol websockets\n`;
+    fs.writeFileSync(file, `${listeners}allow_anonymous true\npersistence false\nlog_dest stderr\n`);
     const p = await this.start({ name: 'mosquitto', command: 'mosquitto', args: ['-c', file], ready: /mosquitto version .* running/ });
     return Object.assign(p, { port });
   }
