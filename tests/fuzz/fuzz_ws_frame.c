@@ -130,7 +130,7 @@ static struct outcome model_walk(struct model *m, const uint8_t *data, size_t le
                 if (opcode < 8 && is_final)
                     m->message_opcode = 0, m->message_bytes = 0;
                 if (opcode == 8) {
-                    o.code = payload >= 2 ? (uint16_t)(plain[0] << 8 | plain[1]) : WS_CLOSE_NO_STATUS;
+                    o.code = (uint16_t)(payload >= 2 ? plain[0] << 8 | plain[1] : WS_CLOSE_NO_STATUS);
                     o.verdict = WS_VERDICT_CLOSED;
                     return o;
                 }
