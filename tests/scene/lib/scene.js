@@ -35,7 +35,7 @@ class Scene {
     if (!this.folder) {
       this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tidegate-scene-'));
       fs.chmodSync(this.folder, 0o755); // processes that gave up root look in here, too
-      this.atEnd(() => fs.rmSync(this.folder, { recursive: true, force: true }));
+      this.atEnd(() => fs.rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 }));
     }
     return this.folder;
   }
