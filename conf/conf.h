@@ -72,7 +72,7 @@ struct conf_pool {
     const char *name;
     enum conf_balance balance;
     enum conf_hash_of hash_of;
-    const char *hash_name;      /* header or query parameter */
+    const char *hash_name;      /* header, in lower case, or query parameter */
     int64_t connect_timeout_ms; /* TCP and TLS of one attempt */
     int64_t upgrade_timeout_ms; /* from request sent to response head, one attempt */
     int64_t failover_timeout_ms;

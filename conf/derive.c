@@ -1,6 +1,7 @@
 /* Values nobody wrote: from the machine, from other values, and the order of the routes. A default that contradicts
  * what was written gives way silently (a shorter failover_timeout shortens the default timeouts of one attempt); two
  * written values that contradict each other are for conf/check.c. */
+#include <ctype.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +44,18 @@ static void derive_server(struct build *b, const struct conf_pool *p, struct con
         shorten(b, &s->check.timeout_ms, s->check.interval_ms);
 }
 
+static const char *lowered(struct arena *arena, const char *text)
+{
+    char *copy = arena_strdup(arena, text);
+    for (char *s = copy; *s != '\0'; s++)
+        *s = (char)tolower((unsigned char)*s);
+    return copy;
+}
+
 static void derive_pool(struct build *b, struct conf_pool *p)
 {
+    if (p->hash_of == HASH_OF_HEADER)
+        p->hash_name = lowered(b->kind.arena, p->hash_name);
     shorten(b, &p->connect_timeout_ms, p->failover_timeout_ms);
     shorten(b, &p->upgrade_timeout_ms, p->failover_timeout_ms);
     shorten(b, &p->check.timeout_ms, p->check.interval_ms);

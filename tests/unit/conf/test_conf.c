@@ -116,7 +116,7 @@ static void test_every_key_of_a_pool(void **state)
     assert_string_equal(p->name, "p");
     assert_int_equal(p->balance, BALANCE_HASH);
     assert_int_equal(p->hash_of, HASH_OF_HEADER);
-    assert_string_equal(p->hash_name, "X-User");
+    assert_string_equal(p->hash_name, "x-user"); /* as headers are looked up */
     assert_int_equal(p->connect_timeout_ms, 100);
     assert_int_equal(p->upgrade_timeout_ms, 200);
     assert_int_equal(p->failover_timeout_ms, 300);
