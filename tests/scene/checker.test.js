@@ -1,0 +1,187 @@
+// What the checker asks, how it comes to a verdict, and what is left of it after a restart.
+'use strict';
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const http = require('node:http');
+const { describe } = require('node:test');
+const { event, metric, onePool, scene, servers, standings, verdicts, waitFor, where } = require('./lib');
+
+const SOON = { interval: '100ms', timeout: '100ms', jitter: '0%' };
+
+// A backend whose answers to checks are a queue of statuses; the last one stays. It notes when it was asked, and what.
+async function backend(s, ...answers) {
+  const asked = [];
+  const server = http.createServer((request, response) => {
+    asked.push({ at: Date.now(), url: request.url, headers: request.headers });
+    response.writeHead(answers.length > 1 ? answers.shift() : answers[0]).end();
+  });
+  server.listen(0, '127.0.0.1');
+  await event(server, 'listening');
+  s.atEnd(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { name: 'backend', url: `ws://127.0.0.1:${server.address().port}`, asked, answer: (...next) => answers.splice(0, answers.length, ...next) };
+}
+
+describe('checks', { concurrency: true }, () => {
+  scene('tcp: somebody listens', async (s) => {
+    const region = await s.region();
+    const silent = { name: 'silent', url: `ws://127.0.0.1:${await s.server(() => {})}` };
+    const nobody = { name: 'nobody', url: `ws://127.0.0.1:${await s.freePort()}` };
+    const gateway = await s.gateway(onePool({ check: { ...SOON, type: 'tcp' }, servers: servers([region, silent, nobody]) }));
+    const now = await verdicts(gateway, { region: 'up', silent: 'up', nobody: 'down' });
+    assert.match(now.nobody.cause, /refused/);
+  });
+
+  scene('http: the status decides, of the path and host that were asked for', async (s) => {
+    const well = await backend(s, 204);
+    const check = { ...SOON, timeout: '100ms', type: 'http', path: '/health?deep=1', host: 'rt.example.test', expect: { status: '200-204' } };
+    const ill = Object.assign(await backend(s, 503), { name: 'ill' });
+    const odd = Object.assign(await backend(s, 418), { name: 'odd' });
+    const gateway = await s.gateway(onePool({ check, servers: servers([well, ill, odd], {}, {}, { check: { expect: { status: 418 } } }) }));
+    const now = await verdicts(gateway, { backend: 'up', ill: 'down', odd: 'up' });
+    assert.match(now.ill.cause, /status 503/);
+    assert.equal(well.asked[0].url, '/health?deep=1');
+    assert.equal(well.asked[0].headers.host, 'rt.example.test');
+    assert.match(well.asked[0].headers['user-agent'], /^tidegate/);
+  });
+
+  scene('http: a head that never comes is a timeout, and another port may be asked', async (s) => {
+    const region = await s.region({ knobs: { delay: '60s' } });
+    const side = await backend(s, 200);
+    const check = { ...SOON, type: 'http', path: '/health' };
+    const beside = { check: { port: Number(new URL(side.url).port) } };
+    const gateway = await s.gateway(
+      onePool({ check, servers: servers([region, { name: 'beside', url: region.url }], {}, beside) }),
+    );
+    const now = await verdicts(gateway, { region: 'down', beside: 'up' });
+    assert.match(now.region.cause, /timeout: waiting for response/);
+  });
+
+  scene('websocket: the upgrade, and a ping that is answered', async (s) => {
+    const check = { ...SOON, timeout: '100ms', type: 'websocket', path: '/socket/websocket?vsn=2.0.0' };
+    const regions = await Promise.all([
+      s.region({ name: 'well' }),
+      s.region({ name: 'refusing', knobs: { upgrade_status: 403 } }),
+      s.region({ name: 'mute', knobs: { hang: 'ping' } }),
+      s.region({ name: 'closing', knobs: { close: 1013 } }),
+    ]);
+    const all = servers(regions, {}, {}, {}, { check: { path: '/echo' } });
+    all.push({ name: 'unasked', url: regions[2].url, check: { speak: 'nothing' } });
+    const gateway = await s.gateway(onePool({ check, servers: all }));
+    const now = await verdicts(gateway, { well: 'up', refusing: 'down', mute: 'down', unasked: 'up' });
+    assert.match(now.refusing.cause, /status 403/);
+    assert.match(now.mute.cause, /timeout: waiting for pong/);
+    assert.ok(now.well.latency_us > 0);
+    assert.equal((await regions[0].lastRequest('/socket')).target, '/socket/websocket?vsn=2.0.0');
+  });
+});
+
+describe('verdicts', { concurrency: true }, () => {
+  scene('fall and rise: so many in a row, asked every interval, sooner while it is not settled', async (s) => {
+    const b = await backend(s, 200);
+    const check = { ...SOON, interval: '400ms', timeout: '400ms', type: 'http', fall: 3, rise: 4 };
+    const gateway = await s.gateway(onePool({ check, servers: servers([b]) }));
+    await verdicts(gateway, { backend: 'up' });
+    await waitFor('calm checks', () => b.asked.length >= 3);
+    const gap = b.asked[2].at - b.asked[1].at;
+    assert.ok(gap >= 350, `${gap} ms between two calm checks`);
+
+    const asked = (state) => gateway.process.line(new RegExp(`server changed.*server=p/backend.*new=${state}`), 8000, mark);
+    let mark = gateway.process.mark();
+    b.answer(500, 500, 200, 500); // two failures do not make it down
+    const before = b.asked.length;
+    await asked('down');
+    assert.equal(b.asked.length - before, 6);
+    assert.ok(b.asked[before + 1].at - b.asked[before].at < 300, 'in doubt it asks sooner');
+    assert.equal((await standings(gateway)).backend.failures_in_row >= 3, true);
+
+    mark = gateway.process.mark();
+    b.answer(200, 200, 200, 500, 200); // three successes do not make it up
+    const then = b.asked.length;
+    await asked('up');
+    assert.equal(b.asked.length - then, 8);
+  });
+
+  scene('unknown is not down: a server nobody has judged gets clients, and no alarm', async (s) => {
+    const region = await s.region();
+    const hanging = { name: 'hanging', url: `ws://127.0.0.1:${await s.server(() => {})}` };
+    const check = { type: 'http', interval: '1h', timeout: '1h' };
+    const gateway = await s.gateway(
+      onePool({ check, upgrade_timeout: '200ms', servers: servers([hanging, region], {}, { tier: 'backup', check: { type: 'none' } }) }),
+    );
+    const now = await standings(gateway);
+    assert.deepEqual([now.hanging.state, now.region.state], ['unknown', 'unknown']);
+    assert.equal((await gateway.health()).json.status, 'ok');
+    assert.equal(await where(s, gateway), 'region');
+    assert.equal((await standings(gateway)).hanging.attempts, 1);
+    assert.equal(await metric(gateway, 'server_up', { server: 'hanging' }), 1);
+    assert.equal(await metric(gateway, 'server_state', { server: 'hanging', state: 'unknown' }), 1);
+  });
+
+  scene('what is known survives a restart of the gateway: down stays down, and since when', async (s) => {
+    const region = await s.region();
+    const dead = { name: 'dead', url: `ws://127.0.0.1:${await s.freePort()}` };
+    const stateDir = fs.mkdtempSync(`${s.temp()}/state-`);
+    const pool = (check) => onePool({ check, servers: servers([dead, region]) }, { state_dir: stateDir });
+    const first = await s.gateway(pool({ ...SOON, type: 'tcp' }));
+    const before = await verdicts(first, { dead: 'down', region: 'up' });
+    await first.stop();
+    assert.match(fs.readFileSync(`${stateDir}/verdicts`, 'utf8'), /down \d+ p\/dead/);
+
+    const second = await s.gateway(pool({ type: 'tcp', interval: '1h', timeout: '1s', fall: 5 }), { name: 'second' }); // one probe settles nothing
+    const after = await standings(second);
+    assert.deepEqual([after.dead.state, after.region.state], ['down', 'up']);
+    assert.equal(after.dead.since, before.dead.since);
+    for (let i = 0; i < 3; i++) assert.equal(await where(s, second), 'region');
+    assert.equal((await standings(second)).dead.attempts, 0);
+    await second.stop();
+
+    fs.writeFileSync(`${stateDir}/verdicts`, 'tidegate verdicts 1\nno\0nsense\n'.repeat(50));
+    const third = await s.gateway(pool({ ...SOON, type: 'tcp' }), { name: 'third' });
+    await verdicts(third, { dead: 'down', region: 'up' });
+  });
+
+  scene('it survives the checker as well, which comes back by itself', async (s) => {
+    const region = await s.region();
+    const dead = { name: 'dead', url: `ws://127.0.0.1:${await s.freePort()}` };
+    const gateway = await s.gateway(onePool({ check: { ...SOON, type: 'tcp' }, servers: servers([dead, region]) }));
+    await verdicts(gateway, { dead: 'down', region: 'up' });
+    const checker = async () => (await gateway.status()).processes.find((each) => each.role === 'checker');
+    const { pid } = await checker();
+    process.kill(pid, 'SIGKILL');
+    await waitFor('the end of the checker', async () => (await checker())?.state !== 'ready');
+    const now = await standings(gateway);
+    assert.deepEqual([now.dead.state, now.region.state], ['down', 'up']);
+    assert.equal(await where(s, gateway), 'region');
+    await waitFor('another checker', async () => {
+      const other = await checker();
+      return other?.state === 'ready' && other.pid !== pid;
+    });
+    await region.kill();
+    await verdicts(gateway, { dead: 'down', region: 'down' });
+  });
+
+  scene('metrics tell the verdicts', async (s) => {
+    const region = await s.region();
+    const dead = { name: 'dead', url: `ws://127.0.0.1:${await s.freePort()}` };
+    const gateway = await s.gateway(
+      onePool({ check: { ...SOON, type: 'tcp' }, servers: servers([dead, region], { region: 'us' }, { tier: 'backup' }) }),
+    );
+    await verdicts(gateway, { dead: 'down', region: 'up' });
+    const value = (family, labels) => metric(gateway, family, labels);
+    assert.equal(await value('server_up', { pool: 'p', server: 'dead', region: 'us', tier: 'primary' }), 0);
+    assert.equal(await value('server_up', { server: 'region' }), 1);
+    assert.equal(await value('server_state', { server: 'dead', state: 'down' }), 1);
+    assert.equal(await value('server_state', { server: 'dead', state: 'up' }), 0);
+    assert.equal(await value('pool_tier', { pool: 'p', tier: 'backup' }), 1);
+    assert.equal(await value('route_up', { route: 'all' }), 1);
+    assert.equal(await value('health', { status: 'degraded' }), 1);
+    assert.ok((await value('probes_total')) >= (await value('probe_failures_total')));
+    assert.ok((await value('probe_failures_total')) >= 2);
+    assert.ok((await value('server_probe_duration_seconds', { server: 'region' })) > 0);
+    assert.ok((await value('checker_heartbeat_age_seconds')) < 5);
+  });
+});
