@@ -15,8 +15,12 @@
 
 #include "base/assert.h"
 
-#define UNIX_PREFIX      "unix:"
-#define ACCEPT_TRIES_MAX 16 /* clients that went away before they were taken, per call */
+#define UNIX_PREFIX          "unix:"
+#define KEEPALIVE_IDLE_S     60
+#define KEEPALIVE_INTERVAL_S 15
+#define KEEPALIVE_COUNT      4
+#define USER_TIMEOUT_MS      120000
+#define ACCEPT_TRIES_MAX     16 /* clients that went away before they were taken, per call */
 
 static bool port_parse(const char *text, uint16_t *port)
 {
@@ -221,6 +225,19 @@ static bool unix_is_abandoned(const struct addr *a)
     return is_refused;
 }
 
+/* No waiting for more bytes to send along; and a peer that vanished without a word is noticed, whether the connection
+ * is silent (keepalive) or bytes for it are under way (user timeout, RFC 5482), in about two minutes. Accepted sockets
+ * inherit all of it from the listening one, which saves the calls per client. */
+static void tune(int fd)
+{
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
+    set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+}
+
 enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd)
 {
     ASSERT(a->len != 0);
@@ -232,6 +249,7 @@ enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd
         set_int(s, SOL_SOCKET, SO_REUSEADDR, 1);
         if (share_port)
             set_int(s, SOL_SOCKET, SO_REUSEPORT, 1);
+        tune(s);
         /* "[::]:80" beside "0.0.0.0:80" must not clash. */
         if (a->sa.sa_family == AF_INET6)
             set_int(s, IPPROTO_IPV6, IPV6_V6ONLY, 1);
@@ -256,7 +274,7 @@ enum err sock_connect(const struct addr *a, int *fd)
     if (s < 0)
         return errno == EMFILE || errno == ENFILE ? ERR_LIMIT : err_from_errno(errno);
     if (a->sa.sa_family != AF_UNIX)
-        set_int(s, IPPROTO_TCP, TCP_NODELAY, 1);
+        tune(s);
     if (connect(s, &a->sa, a->len) != 0 && errno != EINPROGRESS) {
         /* EAGAIN: a unix socket with a full backlog, or no free local port; waiting would not be told of either. */
         if (errno == EAGAIN)
@@ -283,8 +301,6 @@ enum err sock_accept(int listen_fd, int *fd, struct addr *peer)
         peer->len = sizeof(struct sockaddr_un);
         int s = accept4(listen_fd, &peer->sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (s >= 0) {
-            if (peer->sa.sa_family == AF_INET || peer->sa.sa_family == AF_INET6)
-                set_int(s, IPPROTO_TCP, TCP_NODELAY, 1);
             *fd = s;
             return ERR_NONE;
         }
@@ -313,12 +329,4 @@ void sock_reset_on_close(int fd)
 {
     struct linger l = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
-}
-
-void sock_keepalive(int fd, int idle_s, int interval_s, int count)
-{
-    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_s);
-    set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s);
-    set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, count);
 }

@@ -50,6 +50,5 @@ enum err sock_accept(int listen_fd, int *fd, struct addr *peer) MUST_CHECK;
 enum err sock_local_addr(int fd, struct addr *a) MUST_CHECK;
 /* Makes the coming close(2) send RST instead of FIN. */
 void sock_reset_on_close(int fd);
-void sock_keepalive(int fd, int idle_s, int interval_s, int count);
 
 #endif

@@ -191,3 +191,12 @@ const char *conf_balance_text(enum conf_balance b)
 {
     return schema_word_text(schema_balance_words, b);
 }
+
+bool conf_is_trusted(const struct conf *c, const struct addr *peer)
+{
+    CHECK_OBJ(c, CONF_MAGIC);
+    for (size_t i = 0; i < c->trusted_proxy_count; i++)
+        if (cidr_contains(&c->trusted_proxies[i], peer))
+            return true;
+    return false;
+}

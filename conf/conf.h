@@ -98,7 +98,7 @@ struct conf_route {
     uint64_t max_message_bytes;
     bool check_utf8;
     uint64_t buffer_bytes;    /* high watermark of each direction */
-    uint32_t max_connections; /* per worker share is computed; 0 = no limit */
+    uint32_t max_connections; /* open WebSockets, over all workers; 0 = no limit */
     uint32_t max_per_client;  /* per client address; 0 = no limit */
 };
 
@@ -183,6 +183,9 @@ char *conf_reference(void);
 
 /* Lookups by name; NULL when there is none. */
 const struct conf_pool *conf_find_pool(const struct conf *c, const char *name);
+
+/* Whether `peer` is one of trusted_proxies: what it says about its clients is believed, and it may be many of them. */
+bool conf_is_trusted(const struct conf *c, const struct addr *peer);
 
 /* Text of the enums, as written in the file. */
 const char *conf_tier_text(enum conf_tier t);

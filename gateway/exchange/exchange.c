@@ -214,7 +214,7 @@ static enum step step_admit(struct exchange *x)
     conn_peer(x->client, &peer);
     if (r->max_connections > 0 && stats_sum_route(stats, x->route_slot, STAT_ROUTE_WS_OPEN) >= r->max_connections)
         return limited(x, 503, "too many connections");
-    if (r->max_per_client > 0 && seat_count_of(x->env->net, &peer) > r->max_per_client)
+    if (r->max_per_client > 0 && !x->is_trusted && seat_count_of(x->env->net, &peer) > r->max_per_client)
         return limited(x, 429, "too many connections from this address");
     if (x->pool->pool_conf == NULL)
         return answer(x, 503, "pool removed");
@@ -388,14 +388,6 @@ static void run(struct exchange *x, enum step step)
         step = steps[step](x);
 }
 
-static bool is_trusted_proxy(const struct conf *c, const struct addr *peer)
-{
-    for (size_t i = 0; i < c->trusted_proxy_count; i++)
-        if (cidr_contains(&c->trusted_proxies[i], peer))
-            return true;
-    return false;
-}
-
 static void set_id(struct exchange *x)
 {
     char fresh[FORWARD_ID_BYTES + 1];
@@ -423,7 +415,7 @@ void exchange_start(struct exchange_env *env, struct conn *client, const uint8_t
     ASSERT(parsed == H1_DONE);
     conn_peer(client, &peer);
     (void)addr_ip_text(&peer, x->client_ip, sizeof x->client_ip);
-    x->is_trusted = is_trusted_proxy(x->conf, &peer);
+    x->is_trusted = conf_is_trusted(x->conf, &peer);
     x->start_ms = loop_now_ms(env->net->loop);
     x->last_status = 502;
     pick_init(&x->pick);

@@ -42,7 +42,8 @@ static const char *find_limit(struct front *f, const struct addr *peer)
     }
     if (c->limits.connections > 0 && f->total_count >= c->limits.connections)
         return "connections";
-    if (c->limits.per_client > 0 && seat_count_of(n, peer) >= c->limits.per_client)
+    /* Behind a trusted proxy sits everybody. */
+    if (c->limits.per_client > 0 && !conf_is_trusted(c, peer) && seat_count_of(n, peer) >= c->limits.per_client)
         return "per_client";
     return NULL;
 }

@@ -18,10 +18,6 @@
 
 /* Unsent bytes are kept in blocks of at least this size, so that many small frames share one. */
 #define CONN_BLOCK_BYTES (16u * 1024u)
-/* A peer that vanished without a word is noticed after idle + count x interval. */
-#define KEEPALIVE_IDLE_S     60
-#define KEEPALIVE_INTERVAL_S 15
-#define KEEPALIVE_COUNT      4
 /* Full reads in one callback before the others get a turn. */
 #define CONN_READ_ROUNDS 4
 
@@ -435,8 +431,6 @@ static struct conn *conn_create(struct net *n, int fd, const struct addr *peer, 
     c->high_bytes = CONN_HIGH_BYTES_DEFAULT;
     c->state = (uint8_t)state;
     remember_peer(c, peer);
-    if (peer->sa.sa_family != AF_UNIX)
-        sock_keepalive(fd, KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT);
     list_init(&c->dead_link);
     io_init(&c->io, n->loop, fd, on_io, c);
     n->open_count++;

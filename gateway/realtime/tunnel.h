@@ -18,8 +18,6 @@
 #include "gateway/net/conn.h"
 #include "gateway/upstream/server.h"
 
-#define TUNNEL_ID_BYTES 68u /* a request id (FORWARD_ID_BYTES) and NUL, rounded up */
-
 struct tunnel_set;
 
 /* Called each time the last tunnel is gone. */
@@ -49,7 +47,8 @@ struct tunnel_start {
 };
 void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o);
 
-/* Moves every tunnel to configuration `c`. Those whose route it no longer names are closed over `time_ms` with 1012. */
+/* Moves every tunnel to configuration `c`: its route's timeouts hold from now on; limits on messages and buffers stay
+ * as they were when it opened. Those whose route it no longer names are closed over `time_ms` with 1012. */
 void tunnel_set_rebind(struct tunnel_set *s, const struct conf *c, int64_t time_ms);
 /* Closes all tunnels with `code`, spread evenly over `time_ms` with jitter, at frame boundaries. */
 void tunnel_set_drain(struct tunnel_set *s, int64_t time_ms, enum closed_by by, uint16_t code, const char *reason);

@@ -5,8 +5,9 @@
 #include "base/mem.h"
 #include "base/tls.h"
 
-#define NAMES_MAGIC  0x4a3e5b17u
-#define LOOKUP_MAGIC 0x100c2b9du
+#define NAMES_MAGIC   0x4a3e5b17u
+#define LOOKUP_MAGIC  0x100c2b9du
+#define CONTEXT_MAGIC 0xc07e8731u
 
 #define LOOKUP_TIMEOUT_MS 2000
 /* A TTL below this would make us a nuisance; one above, late to notice a move. */
@@ -21,8 +22,18 @@ struct names {
     struct resolver *resolver;
     uint32_t unsettled_count; /* servers whose first lookup is under way */
     bool is_learning;         /* on_settled is owed */
+    struct list contexts;     /* one per set of TLS settings that servers share; making one reads the trust store, and
+                                 takes tens of milliseconds */
     names_settled_fn *on_settled;
     void *arg;
+};
+
+struct context {
+    uint32_t magic;
+    struct list link;
+    struct tls_client_opts opts; /* owns its texts */
+    struct tls_ctx *tls;
+    bool is_used; /* by the configuration last learned */
 };
 
 struct lookup { /* hangs on server->dial */
@@ -103,22 +114,86 @@ static void lookup_start(struct names *n, struct server *s)
     on_refresh(k);
 }
 
-static struct tls_ctx *context_for(const struct conf_server *sc, char *error)
+/* ---- TLS contexts ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_opts(const struct tls_client_opts *a, const struct tls_client_opts *b)
+{
+    return a->insecure == b->insecure && same_text(a->ca_pem, b->ca_pem) && same_text(a->cert_pem, b->cert_pem) &&
+           same_text(a->key_pem, b->key_pem);
+}
+
+static char *copy_text(const char *s)
+{
+    return s != NULL ? mem_strdup(s) : NULL;
+}
+
+static void context_free(struct context *c)
+{
+    list_unlink(&c->link);
+    if (c->opts.key_pem != NULL)
+        mem_wipe((void *)(uintptr_t)c->opts.key_pem, strlen(c->opts.key_pem));
+    mem_free((void *)(uintptr_t)c->opts.ca_pem);
+    mem_free((void *)(uintptr_t)c->opts.cert_pem);
+    mem_free((void *)(uintptr_t)c->opts.key_pem);
+    tls_ctx_unref(&c->tls);
+    OBJ_FREE(&c, CONTEXT_MAGIC);
+}
+
+/* The context for a server's settings, made when there is none yet; NULL with a sentence in `error`. */
+static struct context *context_for(struct names *n, const struct conf_server *sc, char *error)
 {
     struct tls_client_opts o = {.ca_pem = sc->tls.ca.text,
                                 .cert_pem = sc->tls.cert.text,
                                 .key_pem = sc->tls.key.text,
                                 .insecure = !sc->tls.verify};
-    return tls_ctx_create_client(&o, error);
+    LIST_EACH (it, &n->contexts) {
+        struct context *c = LIST_ENTRY(it, struct context, link);
+        if (same_opts(&c->opts, &o))
+            return c;
+    }
+    struct tls_ctx *tls = tls_ctx_create_client(&o, error);
+    if (tls == NULL)
+        return NULL;
+    struct context *c;
+    OBJ_NEW(c, CONTEXT_MAGIC);
+    c->opts = (struct tls_client_opts){.ca_pem = copy_text(o.ca_pem),
+                                       .cert_pem = copy_text(o.cert_pem),
+                                       .key_pem = copy_text(o.key_pem),
+                                       .insecure = o.insecure};
+    c->tls = tls;
+    list_init(&c->link);
+    list_append(&n->contexts, &c->link);
+    return c;
 }
+
+static void drop_unused_contexts(struct names *n)
+{
+    LIST_EACH (it, &n->contexts) {
+        struct context *c = LIST_ENTRY(it, struct context, link);
+        if (!c->is_used)
+            context_free(c);
+        else
+            c->is_used = false;
+    }
+}
+
+/* ---- servers ---- */
 
 static void learn_server(struct names *n, struct server *s)
 {
     const struct conf_server *sc = s->server_conf;
-    char error[TLS_ERROR_TEXT_BYTES];
-    if (sc->url.is_tls && s->tls == NULL) {
-        s->tls = context_for(sc, error);
-        ASSERT(s->tls != NULL); /* names_check() made the same one a moment ago */
+    if (sc->url.is_tls) {
+        char error[TLS_ERROR_TEXT_BYTES];
+        struct context *c = context_for(n, sc, error);
+        ASSERT(c != NULL); /* names_check() made it, and it is kept until drop_unused_contexts() */
+        c->is_used = true;
+        if (s->tls == NULL)
+            s->tls = tls_ctx_ref(c->tls);
     }
     if (s->addr_count == 0 && s->dial == NULL) {
         if (addr_from_ip(&s->addrs[0], sc->url.host, sc->url.port))
@@ -134,6 +209,7 @@ struct names *names_create(struct loop *l, names_settled_fn *on_settled, void *a
     OBJ_NEW(n, NAMES_MAGIC);
     n->loop = l;
     n->resolver = resolver_create(l);
+    list_init(&n->contexts);
     n->on_settled = on_settled;
     n->arg = arg;
     return n;
@@ -143,20 +219,20 @@ void names_destroy(struct names **np)
 {
     CHECK_OBJ(*np, NAMES_MAGIC);
     resolver_destroy(&(*np)->resolver);
+    LIST_EACH (it, &(*np)->contexts) {
+        context_free(LIST_ENTRY(it, struct context, link));
+    }
     OBJ_FREE(np, NAMES_MAGIC);
 }
 
-bool names_check(const struct conf *c, char *error)
+bool names_check(struct names *n, const struct conf *c, char *error)
 {
+    CHECK_OBJ(n, NAMES_MAGIC);
     for (size_t i = 0; i < c->pool_count; i++)
         for (size_t j = 0; j < c->pools[i].server_count; j++) {
             const struct conf_server *sc = &c->pools[i].servers[j];
-            if (!sc->url.is_tls)
-                continue;
-            struct tls_ctx *ctx = context_for(sc, error);
-            if (ctx == NULL)
+            if (sc->url.is_tls && context_for(n, sc, error) == NULL)
                 return false;
-            tls_ctx_unref(&ctx);
         }
     return true;
 }
@@ -170,6 +246,7 @@ void names_learn(struct names *n, const struct pool_set *ps, const struct conf *
         for (size_t j = 0; j < p->server_count; j++)
             learn_server(n, p->servers[j]);
     }
+    drop_unused_contexts(n);
     tell_settled(n);
 }
 

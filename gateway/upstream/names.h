@@ -19,7 +19,7 @@ void names_destroy(struct names **np); /* all servers must be released */
 
 /* Whether every certificate and key of a configuration can be used; a sentence goes to `error` (TLS_ERROR_TEXT_BYTES).
  */
-bool names_check(const struct conf *c, char *error) MUST_CHECK;
+bool names_check(struct names *n, const struct conf *c, char *error) MUST_CHECK;
 /* Makes every server of the set known: numeric addresses at once, names by lookup. Call after each pool_set_update()
  * with a configuration that passed names_check(); on_settled follows, exactly once per call. */
 void names_learn(struct names *n, const struct pool_set *ps, const struct conf *c);

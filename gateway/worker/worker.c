@@ -58,7 +58,7 @@ bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, cha
 {
     CHECK_OBJ(w, WORKER_MAGIC);
     char tls_error[TLS_ERROR_TEXT_BYTES];
-    if (!names_check(c, tls_error)) {
+    if (!names_check(w->names, c, tls_error)) {
         (void)snprintf(error, IPC_TEXT_BYTES, "%.*s", (int)IPC_TEXT_BYTES - 1, tls_error);
         return false;
     }
@@ -122,10 +122,12 @@ static void follow_server(struct worker *w, struct server *s)
     bool is_down = server_verdict(s).state == VERDICT_DOWN;
     bool went_down = is_down && !w->was_down[s->slot];
     w->was_down[s->slot] = is_down;
-    if (!went_down || s->tunnel_count == 0)
+    /* Also those whose handshake was under way; but with fail_open clients are there although it is down. */
+    if (!is_down || s->tunnel_count == 0 || (!went_down && s->pool_conf->fail_open))
         return;
-    LOG_WARN("server down, moving its clients", KV_STR("server", s->server_conf->slot_name),
-             KV_UINT("websockets", s->tunnel_count), KV_INT("within_ms", DOWN_SPREAD_MS));
+    if (went_down)
+        LOG_WARN("server down, moving its clients", KV_STR("server", s->server_conf->slot_name),
+                 KV_UINT("websockets", s->tunnel_count), KV_INT("within_ms", DOWN_SPREAD_MS));
     tunnel_drain_server(w->tunnels, s, DOWN_SPREAD_MS, CLOSED_BY_UPSTREAM, WS_CLOSE_SERVICE_RESTART, "upstream down");
 }
 

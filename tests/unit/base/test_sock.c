@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,8 +150,17 @@ static void test_connect_and_accept(void **state)
     assert_int_equal(sock_local_addr(c, &client_own), ERR_NONE);
     assert_true(addr_equal(&client_seen, &client_own));
 
+    /* Both ends notice a peer that vanished; the accepted one inherited that. */
+    for (int i = 0; i < 2; i++) {
+        int keeps = 0, timeout_ms = 0;
+        socklen_t len = sizeof keeps;
+        assert_int_equal(getsockopt(i == 0 ? c : s, SOL_SOCKET, SO_KEEPALIVE, &keeps, &len), 0);
+        assert_int_equal(getsockopt(i == 0 ? c : s, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &len), 0);
+        assert_int_equal(keeps, 1);
+        assert_true(timeout_ms > 0);
+    }
+
     /* A reset is seen as one, not as an orderly end. */
-    sock_keepalive(c, 60, 10, 3);
     sock_reset_on_close(c);
     close(c);
     wait_for(s, POLLIN);
