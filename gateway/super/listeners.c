@@ -179,6 +179,23 @@ static void settle(struct listeners *l)
     }
 }
 
+/* What the operator has to know about it. */
+static const char *cause_text(enum err e)
+{
+    static const struct {
+        enum err err;
+        const char *text;
+    } causes[] = {
+        {ERR_BUSY, "somebody else listens there"},
+        {ERR_DENIED, "not allowed to this user"},
+        {ERR_UNREACHABLE, "not an address of this machine"},
+    };
+    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
+        if (causes[i].err == e)
+            return causes[i].text;
+    return err_text(e);
+}
+
 bool listeners_bind(struct listeners *l, const struct conf *c, char error[LISTENERS_ERROR_BYTES])
 {
     CHECK_OBJ(l, LISTENERS_MAGIC);
@@ -194,7 +211,7 @@ bool listeners_bind(struct listeners *l, const struct conf *c, char error[LISTEN
         err = bind_one(l, text, &c->listen[i].addr, false, c->workers, c->listen[i].backlog);
     }
     if (err != ERR_NONE) {
-        snprintf(error, LISTENERS_ERROR_BYTES, "cannot listen on %s: %s", text, err_text(err));
+        snprintf(error, LISTENERS_ERROR_BYTES, "cannot listen on %s: %s", text, cause_text(err));
         undo(l);
         return false;
     }
