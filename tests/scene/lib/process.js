@@ -5,7 +5,7 @@ const { execFile, spawn } = require('node:child_process');
 const path = require('node:path');
 const { within } = require('./wait');
 
-const LINES_KEPT = 5000;
+const LINES_KEPT = 20000;
 const STOP_MS = 10000;
 
 // Whoever ends this test process early (a failed import, a timeout of the runner) must not leave children behind.

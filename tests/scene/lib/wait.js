@@ -1,24 +1,33 @@
 // Waiting with a deadline: a scene waits for an event or for a fact to become true, and says what it waited for when it gives up.
 'use strict';
 
+const fs = require('node:fs');
+const path = require('node:path');
+const timers = require('node:timers');
+
 const LOOK_MS = 20;
+
+// Sanitized programs are several times slower and never give memory back, and both builds share their machine with others.
+const isSanitized = fs.readFileSync(path.join(process.env.TIDEGATE_BUILD, 'region')).includes('__asan_init');
+const PATIENCE = Number(process.env.TIDEGATE_PATIENCE) || (isSanitized ? 4 : 1);
 
 function later(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-// Resolves with the promise, or rejects after `ms` with a sentence that names what was waited for.
+// Resolves with the promise, or rejects after `ms` with a sentence that names what was waited for. Deadlines are for what never
+// comes, so they all grow with PATIENCE.
 function within(ms, what, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms);
+    timer = timers.setTimeout(() => reject(new Error(`${what}: not within ${ms * PATIENCE} ms`)), ms * PATIENCE);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 // Looks at `fact` (may be async) until it is truthy and returns what it returned. A throw counts as "not yet" and is told at the end.
 async function waitFor(what, fact, ms = 5000) {
-  const end = Date.now() + ms;
+  const end = Date.now() + ms * PATIENCE;
   let last;
   for (;;) {
     try {
@@ -28,7 +37,7 @@ async function waitFor(what, fact, ms = 5000) {
     } catch (error) {
       last = `last error: ${error.message}`;
     }
-    if (Date.now() >= end) throw new Error(`${what}: not within ${ms} ms (${last})`);
+    if (Date.now() >= end) throw new Error(`${what}: not within ${ms * PATIENCE} ms (${last})`);
     await later(LOOK_MS);
   }
 }
@@ -38,4 +47,4 @@ function event(emitter, name, ms = 5000) {
   return within(ms, `event ${name}`, new Promise((resolve) => emitter.once(name, (...args) => resolve(args))));
 }
 
-module.exports = { later, within, waitFor, event };
+module.exports = { isSanitized, later, within, waitFor, event };
