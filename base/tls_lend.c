@@ -6,6 +6,7 @@
  * his; and where nothing is to be verified, a callback replaces the verification, since he may ask for one. */
 #include "base/tls_lend.h"
 
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 
@@ -19,15 +20,18 @@ struct tls_lend {
     uint32_t magic;
     struct tls_ctx *ctx;
     char *sni; /* NULL: a numeric address, which is never sent (RFC 6066 section 3) */
+    int alert; /* the fatal one the newest connection was sent; 0: none */
 };
 
 static void on_info(const SSL *ssl, int where, int value)
 {
-    (void)value;
-    if ((where & SSL_CB_HANDSHAKE_START) == 0)
-        return;
-    const struct tls_lend *l = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    struct tls_lend *l = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     CHECK_OBJ(l, TLS_LEND_MAGIC);
+    if (where == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
+        l->alert = value & 0xff;
+    if ((where & SSL_CB_HANDSHAKE_START) == 0 || SSL_is_init_finished(ssl))
+        return;
+    l->alert = 0;
     /* The callback's SSL is const because callbacks are meant to watch; the connection itself is not. */
     (void)SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, l->sni);
 }
@@ -91,6 +95,16 @@ enum err tls_lend_failure(const struct tls_lend *l, const void *ssl, const char 
     CHECK_OBJ(l, TLS_LEND_MAGIC);
     long result = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
     bool is_refused = result != X509_V_OK && !l->ctx->is_insecure;
-    *text = is_refused ? X509_verify_cert_error_string(result) : "handshake failed";
+    const char *alert = tls_lend_alert(l);
+    *text = is_refused ? X509_verify_cert_error_string(result) : alert != NULL ? alert : "handshake failed";
     return is_refused ? ERR_TLS_VERIFY : ERR_TLS;
+}
+
+const char *tls_lend_alert(const struct tls_lend *l)
+{
+    CHECK_OBJ(l, TLS_LEND_MAGIC);
+    if (l->alert == 0)
+        return NULL;
+    const char *text = ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, SSL_AD_REASON_OFFSET + l->alert));
+    return text != NULL ? text : "unknown alert";
 }

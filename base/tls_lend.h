@@ -20,5 +20,8 @@ void *tls_lend_native(const struct tls_lend *l);
 /* Why the handshake of `ssl` (an SSL made from the context; NULL: none yet) failed: ERR_TLS_VERIFY with the reason
  * when the certificate was refused, else ERR_TLS; the text is constant. */
 enum err tls_lend_failure(const struct tls_lend *l, const void *ssl, const char **text);
+/* The alert by which the server ended the connection that was begun last, as constant text; NULL: none. With TLS 1.3 a
+ * server refuses our certificate, or the lack of one, after the handshake is over for us. */
+const char *tls_lend_alert(const struct tls_lend *l);
 
 #endif

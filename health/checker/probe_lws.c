@@ -145,10 +145,11 @@ static void fail_tls(struct probe_lws *q)
 static int on_failed(struct probe_lws *q, const char *says, size_t len)
 {
     char detail[DETAIL_BYTES];
+    bool is_alerted = q->host->tls != NULL && tls_lend_alert(q->host->tls) != NULL;
 
     if (q->phase == PHASE_CONNECT) {
         finish(q, ERR_UNREACHABLE, "no connection");
-    } else if (q->phase == PHASE_TLS) {
+    } else if (q->phase == PHASE_TLS || is_alerted) {
         fail_tls(q);
     } else {
         snprintf(detail, sizeof detail, "%.*s", (int)(len < DETAIL_BYTES ? len : DETAIL_BYTES),
