@@ -7,7 +7,7 @@ const http = require('node:http');
 const { describe } = require('node:test');
 const { event, metric, onePool, scene, servers, standings, verdicts, waitFor, where } = require('./lib');
 
-const SOON = { interval: '100ms', timeout: '100ms', jitter: '0%' };
+const SOON = { interval: '200ms', timeout: '200ms', jitter: '0%' };
 
 // A backend whose answers to checks are a queue of statuses; the last one stays. It notes when it was asked, and what.
 async function backend(s, ...answers) {
@@ -37,7 +37,7 @@ describe('checks', { concurrency: true }, () => {
 
   scene('http: the status decides, of the path and host that were asked for', async (s) => {
     const well = await backend(s, 204);
-    const check = { ...SOON, timeout: '100ms', type: 'http', path: '/health?deep=1', host: 'rt.example.test', expect: { status: '200-204' } };
+    const check = { ...SOON, type: 'http', path: '/health?deep=1', host: 'rt.example.test', expect: { status: '200-204' } };
     const ill = Object.assign(await backend(s, 503), { name: 'ill' });
     const odd = Object.assign(await backend(s, 418), { name: 'odd' });
     const gateway = await s.gateway(onePool({ check, servers: servers([well, ill, odd], {}, {}, { check: { expect: { status: 418 } } }) }));
@@ -61,7 +61,7 @@ describe('checks', { concurrency: true }, () => {
   });
 
   scene('websocket: the upgrade, and a ping that is answered', async (s) => {
-    const check = { ...SOON, timeout: '100ms', type: 'websocket', path: '/socket/websocket?vsn=2.0.0' };
+    const check = { ...SOON, type: 'websocket', path: '/socket/websocket?vsn=2.0.0' };
     const regions = await Promise.all([
       s.region({ name: 'well' }),
       s.region({ name: 'refusing', knobs: { upgrade_status: 403 } }),
