@@ -2,6 +2,7 @@
 'use strict';
 
 const crypto = require('node:crypto');
+const dgram = require('node:dgram');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -16,9 +17,19 @@ const { within } = require('./wait');
 const END_MS = 20000;
 const PORT_MIN = 10240;
 const PORT_COUNT = 32768 - PORT_MIN; // below the ephemeral range of Linux
-const handedOut = new Set();
+// Test files run side by side, and time passes until a port is listened on. Meanwhile it is claimed by a UDP socket of its number on an
+// address nothing else uses: other test processes see that, and the kernel drops it with this one.
+const CLAIM_ADDRESS = '127.255.116.116';
 // What no process may ever log: a sanitizer's finding, or the last words of a failed assertion.
 const FAULT = /(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:|assertion failed/i;
+
+// Whether `bind(done)` works on that socket.
+function binds(socket, bind) {
+  return new Promise((resolve) => {
+    socket.once('error', () => resolve(false));
+    bind(() => resolve(true));
+  });
+}
 
 class Scene {
   constructor() {
@@ -44,16 +55,12 @@ class Scene {
   async freePort() {
     for (;;) {
       const port = PORT_MIN + crypto.randomInt(PORT_COUNT);
+      const claim = dgram.createSocket('udp4').unref();
+      if (!(await binds(claim, (done) => claim.bind({ port, address: CLAIM_ADDRESS, exclusive: true }, done)))) continue;
       const server = net.createServer();
-      const isFree = await new Promise((resolve) => {
-        server.once('error', () => resolve(false));
-        server.listen(port, '127.0.0.1', () => resolve(true));
-      });
+      const isFree = await binds(server, (done) => server.listen(port, '127.0.0.1', done));
       await new Promise((resolve) => server.close(resolve));
-      if (isFree && !handedOut.has(port)) {
-        handedOut.add(port);
-        return port;
-      }
+      if (isFree) return port;
     }
   }
 
