@@ -15,12 +15,10 @@
 
 #include "base/assert.h"
 
-#define UNIX_PREFIX          "unix:"
-#define KEEPALIVE_IDLE_S     60
-#define KEEPALIVE_INTERVAL_S 15
-#define KEEPALIVE_COUNT      4
-#define USER_TIMEOUT_MS      120000
-#define ACCEPT_TRIES_MAX     16 /* clients that went away before they were taken, per call */
+#define UNIX_PREFIX      "unix:"
+#define KEEPALIVE_IDLE_S 60
+#define USER_TIMEOUT_MS  120000 /* also ends the probing; see tcp(7) */
+#define ACCEPT_TRIES_MAX 16     /* clients that went away before they were taken, per call */
 
 static bool port_parse(const char *text, uint16_t *port)
 {
@@ -233,8 +231,6 @@ static void tune(int fd)
     set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
-    set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
-    set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
     set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 }
 

@@ -136,7 +136,9 @@ static void begin_ending(struct tunnel *t)
     for (int side = UP; side <= DOWN; side++) {
         if (t->side[side] == NULL)
             continue;
-        conn_shutdown_write(t->side[side]);
+        /* A server that was told good-bye hangs up first (RFC 6455 section 7.1.1), and keeps the TIME-WAIT. */
+        if (side == UP || !t->is_mute[UP])
+            conn_shutdown_write(t->side[side]);
         if (conn_eof_seen(t->side[side]) && conn_buffered(t->side[side]) == 0)
             close_side(t, side, false);
         else
