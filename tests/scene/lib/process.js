@@ -7,6 +7,7 @@ const { within } = require('./wait');
 
 const LINES_KEPT = 20000;
 const STOP_MS = 10000;
+const LAST_WORDS_MS = 500;
 
 // Whoever ends this test process early (a failed import, a timeout of the runner) must not leave children behind.
 const running = new Set();
@@ -49,7 +50,11 @@ class Process {
       child.once('exit', (code, signal) => {
         this.code = code;
         this.signal = signal;
-        end(signal ?? `exit ${code}`);
+        this.isRunning = false;
+        // Its last words may still be in the pipe, which 'close' is the end of; but children of its own can keep that open.
+        const how = signal ?? `exit ${code}`;
+        child.once('close', () => end(how));
+        setTimeout(() => end(how), LAST_WORDS_MS).unref();
       });
     });
   }
