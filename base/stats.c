@@ -80,10 +80,11 @@ void stats_clear_gauges(struct stats_block *b)
         clear_gauges(b->route[i], stat_route_info, STAT_ROUTE_COUNT);
     for (uint32_t i = 0; i < SLOTS_SERVERS; i++)
         clear_gauges(b->server[i], stat_server_info, STAT_SERVER_COUNT);
-    for (uint32_t i = 0; i < STATS_CLIENT_CELLS; i++) {
-        atomic_store_explicit(&b->client[0][i], 0, memory_order_relaxed);
-        atomic_store_explicit(&b->client[1][i], 0, memory_order_relaxed);
-    }
+    for (uint32_t i = 0; i < STATS_CLIENT_COUNT; i++)
+        for (uint32_t cell = 0; cell < STATS_CLIENT_CELLS; cell++) {
+            atomic_store_explicit(&b->client[i][0][cell], 0, memory_order_relaxed);
+            atomic_store_explicit(&b->client[i][1][cell], 0, memory_order_relaxed);
+        }
 }
 
 void stats_clear_server(struct stats *s, int slot)

@@ -85,6 +85,7 @@ const char *closed_by_text(enum closed_by by);
 #define STATS_CODE_COUNT   24u /* 0: none (no close frame), 1000..1015 one each, then one per thousand */
 #define STATS_STATUS_COUNT 600u
 #define STATS_CLIENT_CELLS 16384u
+enum stats_client { STATS_CLIENT_ANYWHERE = 0, STATS_CLIENT_ON_ROUTE, STATS_CLIENT_COUNT };
 
 /* Row of a close code: exact for 0 and 1000-1015, else "1xxx".."4xxx", else "other". */
 uint32_t stats_code_row(uint16_t code);
@@ -98,8 +99,9 @@ struct stats_block {
     stat_cell route[SLOTS_ROUTES][STAT_ROUTE_COUNT];
     stat_cell server[SLOTS_SERVERS][STAT_SERVER_COUNT];
     stat_cell closes[CLOSED_BY_COUNT][STATS_CODE_COUNT];
-    stat_cell responses[STATS_STATUS_COUNT];        /* answers the gateway itself gave, by HTTP status */
-    _Atomic uint16_t client[2][STATS_CLIENT_CELLS]; /* gauges: clients by address, see gateway/net/seats.h */
+    stat_cell responses[STATS_STATUS_COUNT]; /* answers the gateway itself gave, by HTTP status */
+    /* gauges: clients by address, and by address and route; see gateway/net/seats.h */
+    _Atomic uint16_t client[STATS_CLIENT_COUNT][2][STATS_CLIENT_CELLS];
 };
 struct stats {
     uint32_t magic;

@@ -21,7 +21,6 @@
 #include "gateway/http/forward.h"
 #include "gateway/http/target.h"
 #include "gateway/http/upgrade.h"
-#include "gateway/net/seats.h"
 #include "gateway/upstream/dial.h"
 
 #define EXCHANGE_MAGIC 0xe8c4a06bu
@@ -106,6 +105,7 @@ static enum step finish(struct exchange *x, bool keep_alive)
 {
     const struct exchange_ops *ops = x->ops;
     void *arg = x->arg;
+    conn_leave_route(x->client);
     exchange_free(x);
     ops->on_answered(arg, keep_alive);
     return STEP_DONE;
@@ -214,7 +214,8 @@ static enum step step_admit(struct exchange *x)
     conn_peer(x->client, &peer);
     if (r->max_connections > 0 && stats_sum_route(stats, x->route_slot, STAT_ROUTE_WS_OPEN) >= r->max_connections)
         return limited(x, 503, "too many connections");
-    if (r->max_per_client > 0 && !x->is_trusted && seat_count_of(x->env->net, &peer) > r->max_per_client)
+    uint32_t seat_count = conn_join_route(x->client, x->route_slot);
+    if (r->max_per_client > 0 && !x->is_trusted && seat_count > r->max_per_client)
         return limited(x, 429, "too many connections from this address");
     if (x->pool->pool_conf == NULL)
         return answer(x, 503, "pool removed");

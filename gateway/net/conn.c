@@ -50,10 +50,12 @@ struct conn {
     bool is_dead : 1;          /* closed, waits to be freed */
     bool tls_read_blocked : 1; /* reading waits for writability, or the other way round */
     bool tls_write_blocked : 1;
-    bool is_client : 1; /* holds a seat */
+    bool is_client : 1;   /* holds a seat */
+    bool is_on_route : 1; /* holds a seat there as well */
     uint16_t peer_port;
     uint8_t peer_ip[16]; /* IPv4 as ::ffff:a.b.c.d; all zero for a local socket */
     struct seat seat;
+    struct seat route_seat;
     struct list dead_link;
 };
 
@@ -184,6 +186,7 @@ static void bury(struct conn *c, bool reset)
     queue_clear(c);
     if (c->is_client)
         seat_leave(n, &c->seat);
+    conn_leave_route(c);
     n->open_count--;
     list_append(&n->dead, &c->dead_link);
     later_post(&n->reap);
@@ -444,6 +447,25 @@ struct conn *conn_accept(struct net *n, int fd, const struct addr *peer, const s
     seat_take(n, &c->seat, peer);
     update_interest(c);
     return c;
+}
+
+uint32_t conn_join_route(struct conn *c, int route_slot)
+{
+    struct addr peer;
+    CHECK_OBJ(c, CONN_MAGIC);
+    ASSERT(c->is_client && !c->is_on_route);
+    conn_peer(c, &peer);
+    seat_take_on_route(c->net, &c->route_seat, &peer, route_slot);
+    c->is_on_route = true;
+    return seat_count_on_route(c->net, &c->route_seat);
+}
+
+void conn_leave_route(struct conn *c)
+{
+    CHECK_OBJ(c, CONN_MAGIC);
+    if (c->is_on_route)
+        seat_leave_on_route(c->net, &c->route_seat);
+    c->is_on_route = false;
 }
 
 struct conn *conn_connect(struct net *n, const struct addr *to, struct tls_ctx *tls, const char *server_name,

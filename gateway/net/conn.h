@@ -57,6 +57,10 @@ struct conn_ops {
 /* Takes an accepted socket; reads from the next pass on. It counts as a client (gateway/net/seats.h) until it is
  * closed. */
 struct conn *conn_accept(struct net *n, int fd, const struct addr *peer, const struct conn_ops *ops, void *arg);
+/* Counts an accepted client among those of its address on a route as well, until it leaves the route or is closed.
+ * Returns how many they are now over all workers, itself included. */
+uint32_t conn_join_route(struct conn *c, int route_slot);
+void conn_leave_route(struct conn *c); /* does nothing for one that has not joined */
 /* Who is at the other end: the address of conn_accept() or conn_connect(). */
 void conn_peer(const struct conn *c, struct addr *out);
 /* Starts connecting; the result comes as on_open or on_close, never before this returns. `tls` NULL for plain TCP, else

@@ -1,4 +1,5 @@
-/* Who is in: how many client connections there are, over all workers, in all and from one address.
+/* Who is in: how many client connections there are, over all workers, in all, from one address, and from one address
+ * on one route.
  *
  * Each worker counts its own clients in its block of the shared counters; a limit looks at the sum. Addresses are
  * counted in a small table of cells indexed by two keyed hashes (a count-min sketch): exact while few addresses share a
@@ -22,5 +23,10 @@ void seat_leave(struct net *n, const struct seat *s);
 uint32_t seat_count(const struct net *n, const struct seat *s);
 /* The same for an address not seated yet. */
 uint32_t seat_count_of(const struct net *n, const struct addr *peer);
+
+/* The same beside it for WebSockets on a route (slot of kind SLOT_ROUTE). */
+void seat_take_on_route(struct net *n, struct seat *s, const struct addr *peer, int route_slot);
+void seat_leave_on_route(struct net *n, const struct seat *s);
+uint32_t seat_count_on_route(const struct net *n, const struct seat *s);
 
 #endif

@@ -27,7 +27,9 @@ static const char yaml[] = "listen: [ { address: '127.0.0.1:1' } ]\n"
                            "      - { name: b, url: 'ws://127.0.0.1:@b', tier: backup }\n"
                            "      - { name: c, url: 'ws://127.0.0.1:@c', tier: emergency }\n"
                            "routes:\n"
-                           "  - { path: /ws, pool: rt, limits: { connections: 2 } }\n";
+                           "  - { path: /ws, pool: rt, limits: { connections: 2 } }\n"
+                           "  - { path: /each, pool: rt, limits: { per_client: 1 } }\n"
+                           "  - { path: /busy, pool: rt }\n";
 
 static void expect_status(struct rig *r, int client, int status)
 {
@@ -287,6 +289,31 @@ static void a_route_takes_no_more_than_its_limit(void **state)
     rig_close(&r);
 }
 
+static void one_clients_limit_on_a_route_counts_only_what_it_has_there(void **state)
+{
+    struct rig r;
+    int client[5], server[5];
+    (void)state;
+    rig_open(&r, yaml);
+    for (int i = 0; i < 2; i++)
+        client[i] = rig_websocket(&r, "/busy", 0, &server[i]);
+    client[2] = rig_websocket(&r, "/each", 0, &server[2]);
+    client[3] = rig_handshake(&r, "/each");
+    expect_status(&r, client[3], 429);
+    /* The place is free once the other is gone; one that was refused does not hold any. */
+    close(client[2]);
+    close(server[2]);
+    sim_settle(r.loop);
+    client[4] = rig_websocket(&r, "/each", 0, &server[4]);
+    for (int i = 0; i < 5; i++) {
+        if (i != 2)
+            close(client[i]);
+        if (i != 2 && i != 3)
+            close(server[i]);
+    }
+    rig_close(&r);
+}
+
 static void frames_sent_early_on_both_sides_are_not_lost(void **state)
 {
     struct rig r;
@@ -366,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_servers_503_is_worth_another_server),
         cmocka_unit_test(a_forged_accept_is_not_believed),
         cmocka_unit_test(a_route_takes_no_more_than_its_limit),
+        cmocka_unit_test(one_clients_limit_on_a_route_counts_only_what_it_has_there),
         cmocka_unit_test(frames_sent_early_on_both_sides_are_not_lost),
         cmocka_unit_test(a_client_that_gives_up_ends_the_search),
         cmocka_unit_test(what_a_client_says_before_its_answer_is_kept),

@@ -534,5 +534,6 @@ describe('handshake: limits', { concurrency: true }, () => {
     assert.equal((await open('/each', '127.0.0.41')).status, 429);
     assert.equal((await open('/each', '127.0.0.42')).status, 101);
     assert.equal((await open('/', '127.0.0.41')).status, 101);
+    for (const path of ['/', '/', '/each']) assert.equal((await open(path, '127.0.0.43')).status, 101); // elsewhere does not count
   });
 });

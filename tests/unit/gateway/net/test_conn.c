@@ -234,6 +234,27 @@ static void clients_hold_a_seat_under_their_address(void **state)
     assert_int_equal(stat_get(&f->birth.block->process[STAT_CLIENTS_OPEN]), 0);
 }
 
+static void a_client_on_a_route_is_counted_there_until_it_leaves(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(conn_join_route(f->conn, 3), 1);
+    conn_leave_route(f->conn);
+    conn_leave_route(f->conn);
+    assert_int_equal(conn_join_route(f->conn, 3), 1);
+    conn_leave_route(f->conn);
+    assert_int_equal(conn_join_route(f->conn, 4), 1);
+    /* What a second client of the same address would find there, before and after this one is gone. */
+    struct addr same;
+    struct seat seat;
+    assert_true(addr_parse(&same, "192.0.2.1:98"));
+    seat_take_on_route(f->net, &seat, &same, 4);
+    assert_int_equal(seat_count_on_route(f->net, &seat), 2);
+    conn_close(&f->conn, false);
+    assert_int_equal(seat_count_on_route(f->net, &seat), 1);
+    seat_leave_on_route(f->net, &seat);
+    assert_int_equal(seat_count_on_route(f->net, &seat), 0);
+}
+
 static void the_peers_address_is_remembered(void **state)
 {
     struct fixture *f = *state;
@@ -255,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_shutdown_waits_for_what_is_queued, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broken_peer_is_reported_once, setup, teardown),
         cmocka_unit_test_setup_teardown(clients_hold_a_seat_under_their_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_on_a_route_is_counted_there_until_it_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(the_peers_address_is_remembered, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
