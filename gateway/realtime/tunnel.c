@@ -24,7 +24,7 @@
 #define LINGER_MS        2000  /* all is said: how long a peer may take to hang up */
 #define BOUNDARY_WAIT_MS 5000  /* how long a frame under way may delay the gateway's own close */
 
-/* How far the closing handshake got: no close frame, one, both. */
+/* How far the peers got with their closing handshake: no close frame had passed, one, both. */
 static const char *const phase_text[] = {"open", "closing", "closed"};
 
 static void on_timer(void *arg);
@@ -37,11 +37,11 @@ static void log_end(const struct tunnel *t, int64_t now_ms)
         return;
     LOG_INFO("websocket closed", KV_STR("id", t->id), KV_STR("client", t->peer_ip), KV_STR("route", t->route->name),
              KV_STR("server", t->server->server_conf->slot_name), KV_UINT("attempts", t->attempt_count),
-             KV_STR("by", closed_by_text((enum closed_by)t->ended_by)),
-             KV_STR("phase", phase_text[t->is_mute[UP] + t->is_mute[DOWN]]), KV_UINT("code", t->end_code),
-             KV_STR("reason", t->end_reason), KV_INT("duration_ms", now_ms - t->opened_ms),
-             KV_UINT("up_messages", t->message_count[UP]), KV_UINT("up_bytes", t->byte_count[UP]),
-             KV_UINT("down_messages", t->message_count[DOWN]), KV_UINT("down_bytes", t->byte_count[DOWN]));
+             KV_STR("by", closed_by_text((enum closed_by)t->ended_by)), KV_STR("phase", phase_text[t->close_count]),
+             KV_UINT("code", t->end_code), KV_STR("reason", t->end_reason),
+             KV_INT("duration_ms", now_ms - t->opened_ms), KV_UINT("up_messages", t->message_count[UP]),
+             KV_UINT("up_bytes", t->byte_count[UP]), KV_UINT("down_messages", t->message_count[DOWN]),
+             KV_UINT("down_bytes", t->byte_count[DOWN]));
 }
 
 static void finish(struct tunnel *t)
@@ -223,6 +223,7 @@ static void on_timer(void *arg)
 static void close_passed(struct tunnel *t, int dir, const struct ws_seen *seen)
 {
     t->is_mute[dir] = true;
+    t->close_count++;
     note_end(t, dir == UP ? CLOSED_BY_CLIENT : CLOSED_BY_UPSTREAM, seen->code, "");
     if (t->phase == TUNNEL_CLOSING || t->side[dir == UP ? DOWN : UP] == NULL)
         begin_ending(t);

@@ -63,6 +63,7 @@ struct tunnel {
     uint64_t byte_count[2];
     const char *end_reason;
     uint16_t end_code;
+    uint8_t close_count; /* close frames of the peers that were sent on */
     uint8_t ended_by;
     uint8_t phase;
     bool has_end;
