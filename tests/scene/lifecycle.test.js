@@ -140,7 +140,7 @@ describe('signals', { concurrency: 3 }, () => {
     assert.ok(firstHalf > clients.length / 6 && firstHalf < (clients.length * 5) / 6, `${firstHalf} of ${clients.length} in the first half`);
     assert.equal(await within(8000, 'the gateway to end', gateway.process.exited), 'exit 0');
     await allGone(children);
-    await gateway.process.line(/websocket closed .*by=drain phase=clos(ed|ing) code=1001/);
+    await gateway.process.line(/websocket closed .*by=drain phase=open code=1001/);
   });
 
   scene('QUIT and then TERM: out of patience', async (s) => {
