@@ -11,6 +11,9 @@
 #include "base/mem.h"
 #include "gateway/upstream/balance.h"
 
+/* More than all workers together can begin while a sum of loads ages. */
+#define FULL_MARGIN 256u
+
 static const char *const none_text[PICK_NONE_COUNT] = {[PICK_FOUND] = "found",
 #define X(name, text) [name] = (text),
                                                        PICK_NONE_TABLE(X)
@@ -84,7 +87,12 @@ static void look(struct server *s, const struct verdict *v, int64_t now_ms, int6
 static bool is_full(struct server *s, int64_t now_ms)
 {
     const uint32_t max = s->server_conf->max_connections;
-    return max != 0 && server_load(s, now_ms) >= max;
+    if (max == 0)
+        return false;
+    /* Far below the limit a sum a few milliseconds old is good enough; near it only the present one is. */
+    if (server_load(s, now_ms) + FULL_MARGIN < max)
+        return false;
+    return server_load_now(s, now_ms) >= max;
 }
 
 /* By an operator's word or the configuration's: no new tunnels. */

@@ -208,15 +208,21 @@ struct verdict server_verdict(const struct server *s)
     return verdict_read(s->env->verdicts, s->slot);
 }
 
-uint64_t server_load(struct server *s, int64_t now_ms)
+uint64_t server_load_now(struct server *s, int64_t now_ms)
 {
     CHECK_OBJ(s, SERVER_MAGIC);
     const uint64_t own = stat_get(&s->env->block->server[s->slot][STAT_SERVER_OPEN]);
-    if (now_ms - s->others_at_ms >= SERVER_LOAD_AGE_MS) {
-        s->others_open = stats_sum_server(s->env->stats, s->slot, STAT_SERVER_OPEN) - own;
-        s->others_at_ms = now_ms;
-    }
+    s->others_open = stats_sum_server(s->env->stats, s->slot, STAT_SERVER_OPEN) - own;
+    s->others_at_ms = now_ms;
     return s->others_open + own;
+}
+
+uint64_t server_load(struct server *s, int64_t now_ms)
+{
+    CHECK_OBJ(s, SERVER_MAGIC);
+    if (now_ms - s->others_at_ms >= SERVER_LOAD_AGE_MS)
+        return server_load_now(s, now_ms);
+    return s->others_open + stat_get(&s->env->block->server[s->slot][STAT_SERVER_OPEN]);
 }
 
 void server_nudge(struct server *s, int64_t now_ms)

@@ -103,10 +103,11 @@ void server_tunnel_failed(struct server *s, int64_t now_ms);
 struct verdict server_verdict(const struct server *s);
 
 /* Load of the server over all processes: tunnels open plus attempts under way. Of this process it is exact; the sum
- * over the others, which touches a cache line of each of them, is up to SERVER_LOAD_AGE_MS old. So max_connections may
- * be exceeded by what several workers begin within that time. */
+ * over the others, which touches a cache line of each of them, is up to SERVER_LOAD_AGE_MS old. */
 #define SERVER_LOAD_AGE_MS 5
 uint64_t server_load(struct server *s, int64_t now_ms);
+/* The same, summed now; max_connections can only be exceeded by what several workers begin in the same instant. */
+uint64_t server_load_now(struct server *s, int64_t now_ms);
 
 /* Wakes the checker by a write to the eventfd, at most once per SERVER_NUDGE_INTERVAL_MS and server. */
 #define SERVER_NUDGE_INTERVAL_MS 100
