@@ -75,6 +75,18 @@ uint32_t children_alive_count(const struct super *s, enum role role)
     return count;
 }
 
+uint64_t children_away(const struct super *s)
+{
+    uint64_t away = 0;
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+        const struct child *c = &s->child[i];
+        bool is_away = c->state == ROSTER_DRAINING || (c->state == ROSTER_WAITING && c->wait_ms > KEEP_SOCKETS_MS);
+        if (c->role == ROLE_WORKER && c->index < 64 && is_away)
+            away |= UINT64_C(1) << c->index;
+    }
+    return away;
+}
+
 bool children_are_ready(const struct super *s)
 {
     for (uint32_t i = 0; i < CHILDREN_MAX; i++)
@@ -294,8 +306,9 @@ static enum err try_spawn(struct child *c, int *control_fd)
     if (e != ERR_NONE)
         return e;
     memset(c->last_words.base, 0, LAST_WORDS_BYTES);
-    /* The sockets of a worker that was away for long were closed. */
-    if (c->role == ROLE_WORKER && !listeners_bind(s->listeners, s->current.conf, error))
+    /* The sockets of a worker that was away for long were closed; those of others who are away stay so. */
+    uint64_t others = ~(UINT64_C(1) << (c->index % 64));
+    if (c->role == ROLE_WORKER && !listeners_bind(s->listeners, s->current.conf, others, error))
         LOG_ERR("listening socket missing", KV_STR("child", c->name), KV_STR("cause", error));
     struct birth_gift gift = gift_for(c);
     char *exe = mem_printf("%s/%s", s->program_dir, role_executable(c->role));
@@ -308,6 +321,7 @@ static void wait_for_restart(struct child *c)
 {
     int64_t delay_ms = backoff_exited(&c->backoff, loop_now_ms(c->super->loop));
     timer_start(&c->restart, delay_ms);
+    c->wait_ms = delay_ms;
     if (c->role == ROLE_WORKER && delay_ms > KEEP_SOCKETS_MS)
         listeners_close_worker(c->super->listeners, c->index);
     if (c->backoff.failure_count >= QUIET_FAILURES_MAX)

@@ -32,6 +32,7 @@ struct child {
     char name[24];
     enum roster_state state;
     struct backoff backoff;
+    int64_t wait_ms;       /* while WAITING: all of it */
     struct timer restart;  /* while WAITING */
     struct timer deadline; /* to be ready, or to be gone; then it is killed */
     bool is_killed;
@@ -63,6 +64,9 @@ void children_reap(struct super *s);
 void children_reopen_log(struct super *s);
 /* Children of this role (ROLE_COUNT: of any) that have a process. */
 uint32_t children_alive_count(const struct super *s, enum role role);
+/* Workers, as bits 1 << index, that will not accept for longer than clients are willing to wait: those that drain, and
+ * those that are started again late. */
+uint64_t children_away(const struct super *s);
 bool children_are_ready(const struct super *s); /* all that should run */
 
 #endif

@@ -121,24 +121,24 @@ static enum err open_place(struct entry *e, uint32_t i, int backlog)
     return e->fd[i] < 0 ? err_from_errno(errno) : ERR_NONE;
 }
 
-static enum err fill(struct entry *e, uint32_t count, int backlog)
+static enum err fill(struct entry *e, uint32_t count, uint64_t away, int backlog)
 {
+    for (; e->count < count; e->count++)
+        e->fd[e->count] = -1;
     for (uint32_t i = 0; i < count; i++) {
-        if (i < e->count && e->fd[i] >= 0)
+        if (e->fd[i] >= 0 || (away >> i & 1u) != 0)
             continue;
         enum err err = open_place(e, i, backlog);
         if (err != ERR_NONE) {
             e->fd[i] = -1;
             return err;
         }
-        if (i >= e->count)
-            e->count = i + 1;
     }
     return ERR_NONE;
 }
 
 static enum err bind_one(struct listeners *l, const char *text, const struct addr *addr, bool is_admin, uint32_t count,
-                         int backlog)
+                         uint64_t away, int backlog)
 {
     struct entry *e = find(l, text, is_admin);
     if (e == NULL) {
@@ -153,7 +153,7 @@ static enum err bind_one(struct listeners *l, const char *text, const struct add
         if (err != ERR_NONE)
             return err;
     }
-    return fill(e, count, backlog);
+    return fill(e, count, away, backlog);
 }
 
 static void undo(struct listeners *l)
@@ -196,7 +196,7 @@ static const char *cause_text(enum err e)
     return err_text(e);
 }
 
-bool listeners_bind(struct listeners *l, const struct conf *c, char error[LISTENERS_ERROR_BYTES])
+bool listeners_bind(struct listeners *l, const struct conf *c, uint64_t away, char error[LISTENERS_ERROR_BYTES])
 {
     CHECK_OBJ(l, LISTENERS_MAGIC);
     ASSERT(c->workers <= WORKERS_MAX);
@@ -205,10 +205,10 @@ bool listeners_bind(struct listeners *l, const struct conf *c, char error[LISTEN
         e->kept_count = e->count;
     }
     const char *text = c->admin.text;
-    enum err err = text[0] != '\0' ? bind_one(l, text, &c->admin.addr, true, 1, ADMIN_BACKLOG) : ERR_NONE;
+    enum err err = text[0] != '\0' ? bind_one(l, text, &c->admin.addr, true, 1, 0, ADMIN_BACKLOG) : ERR_NONE;
     for (size_t i = 0; i < c->listen_count && err == ERR_NONE; i++) {
         text = c->listen[i].text;
-        err = bind_one(l, text, &c->listen[i].addr, false, c->workers, c->listen[i].backlog);
+        err = bind_one(l, text, &c->listen[i].addr, false, c->workers, away, c->listen[i].backlog);
     }
     if (err != ERR_NONE) {
         snprintf(error, LISTENERS_ERROR_BYTES, "cannot listen on %s: %s", text, cause_text(err));

@@ -16,8 +16,10 @@ struct listeners;
 struct listeners *listeners_create(void);
 void listeners_destroy(struct listeners **lp); /* closes all */
 
-/* Binds whatever `c` needs and is not bound yet. On failure nothing has changed and `error` says which address. */
-bool listeners_bind(struct listeners *l, const struct conf *c, char error[LISTENERS_ERROR_BYTES]);
+/* Binds whatever `c` needs and is not bound yet. Workers whose bit (1 << index) is set in `away` get nothing: clients
+ * who queue on a socket nobody accepts on wait in vain. On failure `error` says which address, and nothing has changed
+ * but that workers who had lost their sockets may have them again. */
+bool listeners_bind(struct listeners *l, const struct conf *c, uint64_t away, char error[LISTENERS_ERROR_BYTES]);
 /* Closes whatever `c` does not need: addresses it does not name, sockets of workers beyond its count. */
 void listeners_retain(struct listeners *l, const struct conf *c);
 /* Closes the sockets of one worker, whose share of the clients then goes to the others. */

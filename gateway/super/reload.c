@@ -22,6 +22,7 @@
 #define COMPLAINTS_BYTES_MAX (1u << 20)
 
 static const char not_everywhere[] = "the new configuration is in use, but not everywhere";
+static const char leaving[] = "the gateway is stopping";
 
 static void begin(struct super *s);
 
@@ -59,7 +60,7 @@ int edition_make(struct super *s, struct edition *e, struct strbuf *complaints)
     if (!tables_claim(&s->tables, c, claim_error)) {
         strbuf_printf(complaints, "%s: %s\n", s->conf_path, claim_error);
         code = EX_CONFIG;
-    } else if (!listeners_bind(s->listeners, c, bind_error)) {
+    } else if (!listeners_bind(s->listeners, c, children_away(s), bind_error)) {
         strbuf_printf(complaints, "%s: %s\n", s->conf_path, bind_error);
         code = EX_OSERR;
     } else if (seal(c, &fd) != ERR_NONE) {
@@ -285,7 +286,7 @@ void reload_start(struct super *s, struct control_request *request)
     struct reload *r = &s->reload;
     if (super_is_leaving(s)) {
         if (request != NULL)
-            control_answer(&request, "the gateway is stopping");
+            control_answer(&request, leaving);
         return;
     }
     bool is_busy = r->phase != RELOAD_IDLE;
@@ -295,6 +296,18 @@ void reload_start(struct super *s, struct control_request *request)
         r->is_wanted_again = true;
     else
         begin(s);
+}
+
+void reload_abandon(struct super *s)
+{
+    struct reload *r = &s->reload;
+    timer_cancel(&r->deadline);
+    r->phase = RELOAD_IDLE;
+    r->is_wanted_again = false;
+    edition_drop(&r->offer);
+    strbuf_clear(&r->complaints);
+    list_splice(&r->waiting, &r->next);
+    answer_all(s, leaving);
 }
 
 void reload_init(struct super *s)

@@ -32,6 +32,8 @@ void reload_init(struct super *s);
 void reload_fini(struct super *s);
 /* Reloads, now or after the one under way. `r` (NULL: a signal asked) is answered when all is done. */
 void reload_start(struct super *s, struct control_request *r);
+/* The gateway leaves: what is under way ends here, since its end would start children again; who waits is told. */
+void reload_abandon(struct super *s);
 /* A child cannot work under a generation. True when that is the one on offer, so that its refusal decides the reload.
  */
 bool reload_refused(struct super *s, const struct child *c, uint64_t generation, const char *error);

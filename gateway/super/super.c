@@ -92,6 +92,7 @@ void super_stop(struct super *s, int exit_code)
     s->state = SUPER_STOPPING;
     s->exit_code = exit_code;
     notify_stopping(s->notify);
+    reload_abandon(s);
     dismiss_role(s, ROLE_COUNT, 0);
     listeners_close_all(s->listeners);
     end_if_empty(s);
@@ -106,6 +107,7 @@ static void drain(struct super *s)
     s->state = SUPER_DRAINING;
     notify_stopping(s->notify);
     notify_status(s->notify, "draining");
+    reload_abandon(s);
     dismiss_role(s, ROLE_WORKER, time_ms);
     listeners_close_all(s->listeners);
     end_if_empty(s);

@@ -64,7 +64,7 @@ static void test_each_worker_has_a_socket_on_each_address(void **state)
     struct fixture *f = *state;
     name_address(f, FIRST);
     name_address(f, SECOND);
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
     int a = listeners_worker_fd(f->l, FIRST, 0), b = listeners_worker_fd(f->l, FIRST, 1);
     assert_true(a >= 0 && b >= 0 && a != b);
     assert_int_equal(port_of(a), port_of(b));
@@ -81,11 +81,11 @@ static void test_what_stays_in_the_configuration_stays_bound(void **state)
     name_address(f, SECOND);
     f->conf.admin.text = ADMIN;
     assert_true(addr_parse(&f->conf.admin.addr, ADMIN));
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
     int kept = listeners_worker_fd(f->l, FIRST, 1), admin = listeners_admin_fd(f->l, ADMIN);
 
     f->conf.listen_count = 1; /* the second address leaves */
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
     assert_true(listeners_worker_fd(f->l, SECOND, 0) >= 0); /* not before the change is certain */
     listeners_retain(f->l, &f->conf);
     assert_int_equal(listeners_worker_fd(f->l, FIRST, 1), kept);
@@ -100,10 +100,10 @@ static void test_workers_come_and_go(void **state)
 {
     struct fixture *f = *state;
     name_address(f, FIRST);
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
     int first = listeners_worker_fd(f->l, FIRST, 0);
     f->conf.workers = 4;
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
     assert_int_equal(port_of(listeners_worker_fd(f->l, FIRST, 3)), port_of(first));
     f->conf.workers = 1;
     listeners_retain(f->l, &f->conf);
@@ -115,13 +115,29 @@ static void test_sockets_of_one_worker_are_closed_and_bound_again(void **state)
 {
     struct fixture *f = *state;
     name_address(f, FIRST);
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
     uint16_t port = port_of(listeners_worker_fd(f->l, FIRST, 0));
     listeners_close_worker(f->l, 0);
     assert_int_equal(listeners_worker_fd(f->l, FIRST, 0), -1);
     assert_true(listeners_worker_fd(f->l, FIRST, 1) >= 0);
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
     assert_int_equal(port_of(listeners_worker_fd(f->l, FIRST, 0)), port);
+}
+
+static void test_a_worker_that_is_away_gets_no_sockets(void **state)
+{
+    struct fixture *f = *state;
+    name_address(f, FIRST);
+    f->conf.workers = 3;
+    assert_true(listeners_bind(f->l, &f->conf, 1u << 1, f->error));
+    assert_int_equal(listeners_worker_fd(f->l, FIRST, 1), -1);
+    assert_true(listeners_worker_fd(f->l, FIRST, 2) >= 0);
+    name_address(f, SECOND);
+    listeners_close_worker(f->l, 0);
+    assert_true(listeners_bind(f->l, &f->conf, ~(UINT64_C(1) << 1), f->error));
+    assert_true(listeners_worker_fd(f->l, FIRST, 1) >= 0 && listeners_worker_fd(f->l, SECOND, 1) >= 0);
+    assert_int_equal(listeners_worker_fd(f->l, FIRST, 0), -1);
+    assert_int_equal(listeners_worker_fd(f->l, SECOND, 0), -1);
 }
 
 static void test_an_address_somebody_has_changes_nothing(void **state)
@@ -131,7 +147,7 @@ static void test_an_address_somebody_has_changes_nothing(void **state)
     char text[ADDR_TEXT_BYTES];
     int other = -1;
     name_address(f, FIRST);
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
     int kept = listeners_worker_fd(f->l, FIRST, 1);
 
     /* Somebody of the same user, who would share the port. */
@@ -142,14 +158,14 @@ static void test_an_address_somebody_has_changes_nothing(void **state)
     name_address(f, "127.0.0.4:0");
     name_address(f, text);
     f->conf.workers = 3;
-    assert_false(listeners_bind(f->l, &f->conf, f->error));
+    assert_false(listeners_bind(f->l, &f->conf, 0, f->error));
     assert_non_null(strstr(f->error, text));
     assert_non_null(strstr(f->error, "somebody else listens there"));
     assert_int_equal(listeners_worker_fd(f->l, FIRST, 1), kept);
     assert_int_equal(listeners_worker_fd(f->l, FIRST, 2), -1);
     assert_int_equal(listeners_worker_fd(f->l, "127.0.0.4:0", 0), -1);
     close(other);
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
 }
 
 static void test_workers_share_one_unix_socket(void **state)
@@ -160,7 +176,7 @@ static void test_workers_share_one_unix_socket(void **state)
     assert_non_null(mkdtemp(dir));
     snprintf(text, sizeof text, "unix:%s/s", dir);
     name_address(f, text);
-    assert_true(listeners_bind(f->l, &f->conf, f->error));
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
     int a = listeners_worker_fd(f->l, text, 0), b = listeners_worker_fd(f->l, text, 1);
     assert_true(a >= 0 && b >= 0 && a != b);
     assert_int_equal(stat(text + strlen("unix:"), &st), 0);
@@ -175,6 +191,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_stays_in_the_configuration_stays_bound, setup, teardown),
         cmocka_unit_test_setup_teardown(test_workers_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sockets_of_one_worker_are_closed_and_bound_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_worker_that_is_away_gets_no_sockets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_address_somebody_has_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_workers_share_one_unix_socket, setup, teardown),
     };

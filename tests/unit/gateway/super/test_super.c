@@ -2,7 +2,8 @@
  *
  * This program is its own worker: the supervisor looks for `tidegate-worker` beside its own executable, and there a
  * link leads back here. What the worker does with a configuration stands in the node's name: "refuse-N" and "crash-N"
- * mean worker N. What it holds is told in its counters: the listeners as a gauge, each drain as a count. */
+ * mean worker N; under "silent-N" worker N does not answer, and under "lingering-N" it does not leave when told to
+ * drain. What it holds is told in its counters: the listeners as a gauge, each drain as a count. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,6 +42,7 @@ struct stub {
         bool is_new;
     } listener[LISTENERS_MAX];
     unsigned count;
+    bool is_lingering;
 };
 
 static bool stub_is_meant(const struct stub *w, const struct conf *c, const char *what)
@@ -90,8 +92,9 @@ static void stub_take(struct stub *w, uint64_t generation, int fd)
     if (stub_is_meant(w, c, "crash"))
         _exit(92);
     ack.ok = !stub_is_meant(w, c, "refuse");
+    w->is_lingering = stub_is_meant(w, c, "lingering");
     stub_settle(w, c, ack.ok);
-    if (ipc_send(w->ipc, MSG_CONF_ACK, &ack, -1) != ERR_NONE)
+    if (!stub_is_meant(w, c, "silent") && ipc_send(w->ipc, MSG_CONF_ACK, &ack, -1) != ERR_NONE)
         _exit(93);
     conf_unref(&c);
     mem_free(text);
@@ -108,7 +111,8 @@ static void stub_on_message(void *arg, enum ipc_type type, const void *payload, 
         stub_take(w, ((const struct msg_conf *)payload)->generation, fd);
     } else if (type == MSG_DRAIN || type == MSG_STOP) {
         stat_add(&w->birth.block->process[STAT_CLIENTS_TOTAL], type == MSG_DRAIN);
-        loop_stop(w->loop);
+        if (type == MSG_STOP || !w->is_lingering)
+            loop_stop(w->loop);
     } else if (fd >= 0) {
         close(fd);
     }
@@ -394,6 +398,51 @@ static void test_quit_drains_the_workers(void **state)
     assert_int_equal(f->super->state, SUPER_STOPPING);
 }
 
+/* The end of a reload starts who should run under its configuration: nobody, by then. */
+static void quit_during_reload(void *arg)
+{
+    struct fixture *f = arg;
+    assert_int_equal(f->super->reload.phase, RELOAD_OFFERED);
+    kill(getpid(), SIGQUIT);
+}
+
+static void test_leaving_ends_a_reload_under_way(void **state)
+{
+    struct fixture *f = *state;
+    struct timer soon;
+    start(f);
+    write_conf(f, "silent-1", 2, FIRST, SECOND);
+    reload_start(f->super, NULL);
+    timer_init(&soon, f->loop, quit_during_reload, f);
+    timer_start(&soon, 50);
+    assert_reload(f, "error: the gateway is stopping\n");
+    assert_int_equal(f->super->reload.phase, RELOAD_IDLE);
+    assert_false(timer_is_active(&f->super->reload.deadline));
+    run_until(f, is_empty);
+    assert_string_equal(f->super->current.conf->node.name, "plain");
+}
+
+static bool has_second_worker(struct fixture *f)
+{
+    return is_running(f) && worker(f, 1)->state == ROSTER_READY;
+}
+
+static void test_nobody_queues_for_a_worker_that_still_drains(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    write_conf(f, "lingering-1", 1, FIRST, NULL);
+    assert_reload(f, "ok\n");
+    write_conf(f, "plain", 2, FIRST, NULL);
+    assert_reload(f, "ok\n");
+    assert_int_equal(worker(f, 1)->state, ROSTER_DRAINING);
+    assert_int_equal(listeners_worker_fd(f->super->listeners, FIRST, 1), -1);
+    kill(worker(f, 1)->pid, SIGKILL);
+    run_until(f, has_second_worker);
+    assert_true(listeners_worker_fd(f->super->listeners, FIRST, 1) >= 0);
+    assert_int_equal(listeners_of(f, 1), 1);
+}
+
 static bool is_leaving(struct fixture *f)
 {
     return super_is_leaving(f->super) && is_empty(f);
@@ -447,6 +496,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_worker_that_dies_over_a_configuration_refuses_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_crash_hurts_only_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quit_drains_the_workers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_leaving_ends_a_reload_under_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_queues_for_a_worker_that_still_drains, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_first_configuration_nobody_can_work_under_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_cannot_start_says_why_by_its_code, setup, teardown),
     };
