@@ -134,7 +134,10 @@ void birth_attach(struct birth *b, enum role expected, size_t verdicts_size_byte
 
 void birth_drop_privileges(const struct birth *b)
 {
-    if (b->note.gid != 0 && (setgroups(0, NULL) != 0 || setresgid(b->note.gid, b->note.gid, b->note.gid) != 0))
+    bool is_changing = b->note.uid != 0 || b->note.gid != 0;
+    if (is_changing && setgroups(0, NULL) != 0)
+        stillborn("the groups could not be given up");
+    if (b->note.gid != 0 && setresgid(b->note.gid, b->note.gid, b->note.gid) != 0)
         stillborn("the group could not be changed");
     if (b->note.uid != 0 && setresuid(b->note.uid, b->note.uid, b->note.uid) != 0)
         stillborn("the user could not be changed");

@@ -57,7 +57,6 @@ const char *stats_code_text(uint32_t row)
 void stats_init(struct stats *s)
 {
     s->magic = STATS_MAGIC;
-    s->block_count = ROSTER_ROWS;
     ASSERT(getrandom(s->client_key, sizeof s->client_key, 0) == (ssize_t)sizeof s->client_key);
 }
 
@@ -91,7 +90,7 @@ void stats_clear_server(struct stats *s, int slot)
 {
     CHECK_OBJ(s, STATS_MAGIC);
     ASSERT(slot >= 0 && (unsigned)slot < SLOTS_SERVERS);
-    for (uint32_t b = 0; b < s->block_count; b++)
+    for (uint32_t b = 0; b < ROSTER_ROWS; b++)
         for (uint32_t i = 0; i < STAT_SERVER_COUNT; i++)
             set_zero(&s->block[b].server[slot][i]);
 }
@@ -100,7 +99,7 @@ void stats_clear_route(struct stats *s, int slot)
 {
     CHECK_OBJ(s, STATS_MAGIC);
     ASSERT(slot >= 0 && (unsigned)slot < SLOTS_ROUTES);
-    for (uint32_t b = 0; b < s->block_count; b++)
+    for (uint32_t b = 0; b < ROSTER_ROWS; b++)
         for (uint32_t i = 0; i < STAT_ROUTE_COUNT; i++)
             set_zero(&s->block[b].route[slot][i]);
 }

@@ -105,7 +105,6 @@ struct stats_block {
 };
 struct stats {
     uint32_t magic;
-    uint32_t block_count;
     uint8_t client_key[16]; /* secret of the hash that finds a client's cells; the same for all workers */
     struct stats_block block[ROSTER_ROWS];
 };

@@ -13,7 +13,7 @@ bool ramp_observe(struct ramp *r, const struct verdict *v)
     const bool has_before = r->has_seen;
 
     r->seen = *v;
-    r->has_seen = true;
+    r->has_seen = v->generation != 0; /* 0: nobody has written about this server yet, so there was nothing to see */
     if (!has_before || before.generation == v->generation)
         return false;
     if (v->state != VERDICT_UP || v->is_draining)

@@ -59,6 +59,16 @@ static void test_what_is_a_come_back(void **state)
     }
 }
 
+/* As at the start of the gateway, or of a server in a row that was another one's. */
+static void test_a_row_nobody_has_written_yet_is_not_a_look(void **state)
+{
+    (void)state;
+    struct ramp r = {0};
+    assert_false(ramp_observe(&r, &(struct verdict){.state = VERDICT_UNKNOWN, .generation = 0}));
+    assert_false(ramp_observe(&r, &(struct verdict){.state = VERDICT_UP, .generation = 9}));
+    assert_true(ramp_observe(&r, &(struct verdict){.state = VERDICT_UP, .generation = 11}));
+}
+
 static void test_share_grows_in_a_line(void **state)
 {
     (void)state;
@@ -97,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_a_come_back),
+        cmocka_unit_test(test_a_row_nobody_has_written_yet_is_not_a_look),
         cmocka_unit_test(test_share_grows_in_a_line),
         cmocka_unit_test(test_full_without_a_come_back_or_when_off),
         cmocka_unit_test(test_once_full_it_stays_full),
