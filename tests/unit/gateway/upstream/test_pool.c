@@ -236,7 +236,7 @@ static void test_max_connections_counts_all_workers(void **state)
     assert_int_equal(world_open(w, p, &t[0]), 'a');
     assert_int_equal(world_open(w, p, &t[1]), 'a');
     assert_int_equal(world_open(w, p, &t[2]), 'b'); /* one there, two here */
-    stat_add(other, -1); /* seen at once: near a limit the sum is made anew */
+    stat_add(other, -1);                            /* seen at once: near a limit the sum is made anew */
     assert_int_equal(world_open(w, p, &t[3]), 'a');
     for (size_t i = 0; i < 4; i++)
         world_close(&t[i]);
