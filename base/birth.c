@@ -28,6 +28,11 @@
 
 #define HANDED_COUNT (BIRTH_FD_END - BIRTH_FD_CONTROL)
 
+/* No process of ours uses the signal for anything else. */
+#define PARENT_DEATH_SIGNAL SIGUSR2
+/* How long a process may live on without its supervisor; SIGALRM ends it then. */
+#define PARENT_LOST_S 4
+
 /* ---- child ---- */
 
 _Noreturn static void stillborn(const char *what)
@@ -85,11 +90,20 @@ static void set_limits(const struct birth_note *note)
     umask(S_IWGRP | S_IRWXO);
 }
 
-/* PDEATHSIG is SIGKILL: a worker that outlived its supervisor would keep taking connections from the next one. */
+/* Only what a signal handler may do, and it works in a process whose loop hangs. */
+static void on_parent_death(int signo)
+{
+    (void)signo;
+    alarm(PARENT_LOST_S);
+}
+
+/* A worker that outlived its supervisor would keep taking connections from the next one. The closed control socket
+ * tells it to say good-bye to its clients and leave; the death signal sets the term for that. */
 static void tie_to_parent(int control_fd)
 {
     struct pollfd p = {.fd = control_fd, .events = POLLIN};
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+    struct sigaction on_death = {.sa_handler = on_parent_death, .sa_flags = SA_RESTART};
+    if (sigaction(PARENT_DEATH_SIGNAL, &on_death, NULL) != 0 || prctl(PR_SET_PDEATHSIG, PARENT_DEATH_SIGNAL) != 0)
         stillborn("prctl(PR_SET_PDEATHSIG) failed");
     if (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
         stillborn("the supervisor is gone");

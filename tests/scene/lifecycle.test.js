@@ -91,14 +91,14 @@ describe('crashes', { concurrency: 3 }, () => {
     await assertEchoes(clients);
   });
 
-  scene('without its supervisor nothing of the gateway stays', async (s) => {
+  scene('without its supervisor nothing of the gateway stays; clients are told 1001', async (s) => {
     const { region, gateway } = await stage(s, process.getuid() === 0 ? { user: 'nobody' } : {}); // the harder case
     const clients = await open(s, gateway, 20);
     const children = childrenOf(gateway.pid);
     assert.equal(children.length, 4);
     await gateway.process.kill();
+    for (const c of clients) assert.equal((await c.closing()).code, 1001);
     await allGone(children);
-    for (const c of clients) await c.closing();
     await waitFor('the server to be left', async () => (await region.stats()).open === 0);
   });
 });

@@ -115,7 +115,7 @@ static int child_check(const struct birth *b)
     bool limits_ok = files.rlim_cur == 512 && core.rlim_cur == 0 && umask(0) == (S_IWGRP | S_IRWXO);
     bool note_ok = b->note.index == 3 && b->note.worker_count == 8 && b->block == &b->stats->block[5];
     bool signals_ok = sigismember(&blocked, SIGTERM) == 0 && signal(SIGUSR1, SIG_DFL) == SIG_DFL &&
-                      signal(SIGPIPE, SIG_IGN) == SIG_IGN && death_signal == SIGKILL;
+                      signal(SIGPIPE, SIG_IGN) == SIG_IGN && death_signal == SIGUSR2;
     /* 0-2, control, nudge, log; the tables are mapped and closed, only the verdicts keep their descriptor */
     bool fds_ok = open_descriptors() == 7 && b->control_fd == BIRTH_FD_CONTROL && b->nudge_fd == BIRTH_FD_NUDGE;
     bool cloexec_ok = true;
@@ -139,7 +139,7 @@ static int child_main(const char *task)
         birth_drop_privileges(&b);
         int death_signal = 0;
         prctl(PR_GET_PDEATHSIG, &death_signal);
-        return getuid() == 65534 && getgid() == 65534 && setuid(0) != 0 && death_signal == SIGKILL &&
+        return getuid() == 65534 && getgid() == 65534 && setuid(0) != 0 && death_signal == SIGUSR2 &&
                        prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1
                    ? 0
                    : 1;
