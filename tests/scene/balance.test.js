@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { metric, onePool, scene, servers, standings, visit, waitFor, where } = require('./lib');
+const { metric, onePool, scene, servers, standings, verdicts, visit, waitFor, where } = require('./lib');
 
 const UNCHECKED = { type: 'none' };
 
@@ -59,6 +59,25 @@ describe('round-robin', { concurrency: true }, () => {
     const regions = await regionsOf(s, 'a', 'b', 'spare');
     const gateway = await s.gateway(onePool({ check: UNCHECKED, servers: servers(regions, {}, {}, { tier: 'backup', weight: 100 }) }));
     assert.deepEqual(tally(await sessions(s, gateway, 6)), { a: 3, b: 3 });
+  });
+});
+
+describe('slow start', { concurrency: true }, () => {
+  scene('a server that comes back is given a tenth of its share, and more with time', async (s) => {
+    const [a, b] = await regionsOf(s, 'a', 'b');
+    const check = { type: 'tcp', interval: '200ms', timeout: '200ms', rise: 1, fall: 1 };
+    const config = (slowStart) => onePool({ check, slow_start: slowStart, servers: servers([a, b]) });
+    const gateway = await s.gateway(config('1h'));
+    await verdicts(gateway, { a: 'up', b: 'up' });
+    assert.deepEqual(tally(await sessions(s, gateway, 4)), { a: 2, b: 2 }, 'the first verdict is no come-back');
+    await a.kill();
+    await verdicts(gateway, { a: 'down' });
+    assert.equal(await where(s, gateway), 'b');
+    await s.region({ name: 'a', port: a.port });
+    await verdicts(gateway, { a: 'up' });
+    assert.deepEqual(tally(await sessions(s, gateway, 22)), { a: 2, b: 20 });
+    await gateway.reload(config('1ms'));
+    assert.deepEqual(tally(await sessions(s, gateway, 10)), { a: 5, b: 5 });
   });
 });
 

@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const http = require('node:http');
 const { describe } = require('node:test');
-const { event, metric, onePool, scene, servers, standings, verdicts, waitFor, where } = require('./lib');
+const { blackhole, event, metric, onePool, scene, servers, standings, verdicts, waitFor, where } = require('./lib');
 
 const SOON = { interval: '200ms', timeout: '200ms', jitter: '0%' };
 
@@ -30,9 +30,11 @@ describe('checks', { concurrency: true }, () => {
     const region = await s.region();
     const silent = { name: 'silent', url: `ws://127.0.0.1:${await s.server(() => {})}` };
     const nobody = { name: 'nobody', url: `ws://127.0.0.1:${await s.freePort()}` };
-    const gateway = await s.gateway(onePool({ check: { ...SOON, type: 'tcp' }, servers: servers([region, silent, nobody]) }));
-    const now = await verdicts(gateway, { region: 'up', silent: 'up', nobody: 'down' });
+    const hole = { name: 'hole', url: `ws://127.0.0.1:${await blackhole(s)}` };
+    const gateway = await s.gateway(onePool({ check: { ...SOON, type: 'tcp' }, servers: servers([region, silent, nobody, hole]) }));
+    const now = await verdicts(gateway, { region: 'up', silent: 'up', nobody: 'down', hole: 'down' });
     assert.match(now.nobody.cause, /refused/);
+    assert.match(now.hole.cause, /timeout: waiting for connection/);
   });
 
   scene('http: the status decides, of the path and host that were asked for', async (s) => {

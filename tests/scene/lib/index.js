@@ -11,5 +11,6 @@ module.exports = {
   ...require('./gateway'),
   ...require('./clients'),
   ...require('./pools'),
+  ...require('./blackhole'),
   ...require('./scene'),
 };
