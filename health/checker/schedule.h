@@ -3,7 +3,8 @@
  * Probes of one target start an interval apart, moved by jitter so that many checkers and targets do not fall into
  * step. While the results contradict the state shown, the interval is a quarter, so that a verdict is reached soon and
  * calm targets cost little. A failure seen by the traffic asks at once, and until the probes have confirmed or denied
- * it they follow each other quickly, however long the interval is: clients are running into it. */
+ * it they follow each other quickly, however long the interval is: clients are running into it. One success does not
+ * deny it: a process that dies hangs up on its clients a moment before it stops to listen. */
 #ifndef HEALTH_CHECKER_SCHEDULE_H
 #define HEALTH_CHECKER_SCHEDULE_H
 
@@ -16,8 +17,9 @@
  */
 #define SCHEDULE_FIRST_MS          200
 #define SCHEDULE_UNDECIDED_DIVISOR 4
-/* The longest interval while undecided about a failure that the traffic met. */
-#define SCHEDULE_DOUBT_MS 250
+/* The longest interval while in doubt, and the successes it takes to be rid of it. */
+#define SCHEDULE_DOUBT_MS        250
+#define SCHEDULE_DOUBT_SUCCESSES 2u
 
 struct schedule {
     int64_t interval_ms;
@@ -30,7 +32,7 @@ int64_t schedule_first_ms(const struct schedule *s, int64_t now_ms, uint32_t ran
 enum schedule_mood {
     SCHEDULE_CALM = 0,
     SCHEDULE_UNDECIDED, /* they contradict the state shown */
-    SCHEDULE_IN_DOUBT,  /* and the traffic met a failure */
+    SCHEDULE_IN_DOUBT,  /* the traffic met a failure, which they have not settled yet */
 };
 /* After a probe that started at `started_ms` and is over now; may lie in the past, then it is due at once. */
 int64_t schedule_next_ms(const struct schedule *s, int64_t started_ms, enum schedule_mood mood, uint32_t random);

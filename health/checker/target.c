@@ -35,7 +35,7 @@ struct target {
     int64_t due_ms;
     int64_t started_ms; /* of the last probe */
     bool is_nudged;     /* while a probe was under way */
-    bool is_in_doubt;   /* the traffic met a failure that probes have not confirmed or denied yet */
+    uint32_t doubts;    /* the traffic met a failure: successes still needed to forget it */
 
     struct addresses addresses;
     size_t tried_count;
@@ -121,23 +121,29 @@ static void plan_first(struct target *t)
         plan_at(t, schedule_first_ms(&s, loop_now_ms(t->env.loop), random_bits()));
 }
 
-static enum schedule_mood mood_of(const struct target *t)
+/* After a result. What a flip has settled is no longer in doubt. */
+static enum schedule_mood mood_after(struct target *t, bool is_flip)
 {
-    if (!hysteresis_is_undecided(&t->hysteresis))
-        return SCHEDULE_CALM;
-    return t->is_in_doubt ? SCHEDULE_IN_DOUBT : SCHEDULE_UNDECIDED;
+    bool is_undecided = hysteresis_is_undecided(&t->hysteresis);
+
+    if (is_flip)
+        t->doubts = 0;
+    else if (!is_undecided && t->doubts > 0)
+        t->doubts--;
+    if (t->doubts > 0)
+        return SCHEDULE_IN_DOUBT;
+    return is_undecided ? SCHEDULE_UNDECIDED : SCHEDULE_CALM;
 }
 
-static void plan_next(struct target *t)
+static void plan_next(struct target *t, bool is_flip)
 {
     struct schedule s = schedule_of(t);
-    enum schedule_mood mood = mood_of(t);
-    int64_t due_ms = schedule_next_ms(&s, t->started_ms, mood, random_bits());
+    int64_t due_ms = schedule_next_ms(&s, t->started_ms, mood_after(t, is_flip), random_bits());
 
-    if (mood == SCHEDULE_CALM && !t->is_nudged)
-        t->is_in_doubt = false;
-    if (t->is_nudged)
+    if (t->is_nudged) {
+        t->doubts = SCHEDULE_DOUBT_SUCCESSES;
         due_ms = schedule_nudged_ms(t->started_ms, due_ms, loop_now_ms(t->env.loop));
+    }
     t->is_nudged = false;
     plan_at(t, due_ms);
 }
@@ -177,7 +183,7 @@ static void conclude(struct target *t, const struct probe_result *r)
         t->detail.latency_us = r->latency_us;
     snprintf(t->detail.cause, sizeof t->detail.cause, "%s", r->cause);
     publish(t);
-    plan_next(t);
+    plan_next(t, is_flip);
     if (is_flip)
         report_flip(t, before, is_success ? "answered" : t->detail.cause);
     else if (!is_success)
@@ -320,11 +326,12 @@ void target_nudge(struct target *t)
     CHECK_OBJ(t, TARGET_MAGIC);
     if (t->server->check.type == CHECK_NONE)
         return;
-    t->is_in_doubt = true;
-    if (t->phase != PHASE_IDLE)
+    if (t->phase != PHASE_IDLE) {
         t->is_nudged = true;
-    else
+    } else {
+        t->doubts = SCHEDULE_DOUBT_SUCCESSES;
         plan_at(t, schedule_nudged_ms(t->started_ms, t->due_ms, loop_now_ms(t->env.loop)));
+    }
 }
 
 /* ---- life ---- */
