@@ -8,22 +8,24 @@
 #include "gateway/ctl/call.h"
 #include "gateway/ctl/render.h"
 
-#define SOCKET_DEFAULT     "/run/tidegate/control.sock"
-#define TIMEOUT_DEFAULT_MS 5000
-#define PAGE_BYTES_MAX     (16u << 20)
-#define EXIT_REFUSED       1
+#define SOCKET_DEFAULT    "/run/tidegate/control.sock"
+#define TIMEOUT_MS        5000
+#define TIMEOUT_RELOAD_MS 30000 /* processes have 10 s to take a configuration; another reload may come first */
+#define PAGE_BYTES_MAX    (16u << 20)
+#define EXIT_REFUSED      1
 
 struct verb {
     const char *name;
     const char *command; /* what the gateway is sent */
+    int64_t timeout_ms;
     const char *about;
     bool (*render)(const char *json, size_t len, struct strbuf *out); /* NULL: the body is for people already */
 };
 
 static const struct verb verbs[] = {
-    {"status", "status", "show processes, pools, servers and routes", render_status},
-    {"reload", "reload", "read the configuration again; says why when it is refused", NULL},
-    {"reopen-logs", "reopen-logs", "open the log file again, after rotation", NULL},
+    {"status", "status", TIMEOUT_MS, "show processes, pools, servers and routes", render_status},
+    {"reload", "reload", TIMEOUT_RELOAD_MS, "read the configuration again; says why when it is refused", NULL},
+    {"reopen-logs", "reopen-logs", TIMEOUT_MS, "open the log file again, after rotation", NULL},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 
@@ -37,7 +39,7 @@ static void print_usage(FILE *to)
             "options:\n"
             "  -s, --socket SOCKET  control socket of the gateway (%s)\n"
             "  -j, --json           print the answer as the gateway sent it\n"
-            "  -t, --timeout TIME   give up after this long, e.g. 800ms or 30s (5s)\n"
+            "  -t, --timeout TIME   give up after this long, e.g. 800ms or 30s (5s; reload 30s)\n"
             "  -V, --version        print the version\n\n"
             "exit codes: 0 done, 1 refused, %d wrong usage, %d no gateway answers there\n",
             "help", SOCKET_DEFAULT, EX_USAGE, EX_UNAVAILABLE);
@@ -109,6 +111,10 @@ static int run(const struct verb *verb, const char *socket_path, int64_t timeout
         fprintf(stderr, "tidegatectl: %s: what answers there is no gateway\n", socket_path);
         return EX_PROTOCOL;
     }
+    if (e == ERR_TIMEOUT) {
+        fprintf(stderr, "tidegatectl: %s: no answer to %s in time\n", socket_path, verb->name);
+        return EX_UNAVAILABLE;
+    }
     if (e != ERR_NONE) {
         fprintf(stderr, "tidegatectl: %s: no gateway answers there: %s\n", socket_path, err_text(e));
         return EX_UNAVAILABLE;
@@ -126,7 +132,7 @@ int main(int argc, char **argv)
         {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
     };
     const char *socket_path = SOCKET_DEFAULT;
-    int64_t timeout_ms = TIMEOUT_DEFAULT_MS;
+    int64_t timeout_ms = 0; /* the verb's own */
     const struct verb *verb;
     bool as_json = false;
     int c;
@@ -161,5 +167,5 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return EX_USAGE;
     }
-    return run(verb, socket_path, timeout_ms, as_json);
+    return run(verb, socket_path, timeout_ms > 0 ? timeout_ms : verb->timeout_ms, as_json);
 }

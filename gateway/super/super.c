@@ -219,9 +219,11 @@ static int open_control(struct super *s)
     enum err e = ERR_NONE;
     if (path[0] == '\0')
         return EX_OK;
-    char *copy = mem_strdup(path);
-    (void)mkdir(cut_to_dir(copy), S_IRWXU | S_IRGRP | S_IXGRP | S_IROTH | S_IXOTH);
-    mem_free(copy);
+    if (strchr(path, '/') != NULL) {
+        char *copy = mem_strdup(path);
+        (void)mkdir(cut_to_dir(copy), S_IRWXU | S_IRGRP | S_IXGRP | S_IROTH | S_IXOTH);
+        mem_free(copy);
+    }
     s->control = control_create(s->loop, path, commands, s, &e);
     if (e == ERR_BUSY)
         return complain("another gateway answers on the control socket", path, err_text(e), EX_OSERR);

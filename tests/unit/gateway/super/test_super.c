@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -140,7 +141,7 @@ static int stub_main(void)
 struct fixture {
     struct loop *loop;
     struct super *super;
-    char dir[64], conf_path[96];
+    char dir[64], conf_path[96], control[96];
     char worker_link[PATH_MAX];
 };
 
@@ -152,8 +153,8 @@ static void write_conf(struct fixture *f, const char *node, unsigned workers, co
 {
     FILE *out = fopen(f->conf_path, "w");
     assert_non_null(out);
-    fprintf(out, "node: { name: %s }\nworkers: %u\ncontrol: { path: %s/control }\nlog: { level: error }\n", node,
-            workers, f->dir);
+    fprintf(out, "node: { name: %s }\nworkers: %u\ncontrol: { path: %s }\nlog: { level: error }\n", node, workers,
+            f->control);
     fprintf(out, "drain: { time: 1s }\nlisten:\n");
     if (first != NULL)
         fprintf(out, "  - { address: \"%s\" }\n", first);
@@ -171,6 +172,7 @@ static int setup(void **state)
     strcpy(f->dir, "/tmp/tidegate-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->conf_path, sizeof f->conf_path, "%s/conf.yaml", f->dir);
+    snprintf(f->control, sizeof f->control, "%s/control", f->dir);
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     assert_true(len > 0);
     self[len] = '\0';
@@ -250,7 +252,7 @@ static char *ask(struct fixture *f, const char *request)
     char *text = calloc(1, 1u << 20);
     size_t len = 0;
     int fd = -1;
-    snprintf(path, sizeof path, "unix:%s/control", f->dir);
+    snprintf(path, sizeof path, "unix:%s", f->control);
     assert_true(addr_parse(&a, path));
     assert_int_equal(sock_connect(&a, &fd), ERR_NONE);
     assert_int_equal(send(fd, request, strlen(request), 0), (ssize_t)strlen(request));
@@ -291,6 +293,20 @@ static void test_it_starts_says_so_and_stops(void **state)
     assert_int_equal(f->super->exit_code, EX_OK);
     assert_int_equal(worker(f, 1)->state, ROSTER_GONE);
     assert_int_equal(listeners_worker_fd(f->super->listeners, FIRST, 0), -1);
+}
+
+static void test_the_control_socket_may_stand_where_it_was_started(void **state)
+{
+    struct fixture *f = *state;
+    int back = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(chdir(f->dir), 0);
+    strcpy(f->control, "control");
+    write_conf(f, "plain", 1, FIRST, NULL);
+    start(f);
+    assert_reload(f, "ok\n");
+    super_destroy(&f->super);
+    assert_int_equal(fchdir(back), 0);
+    close(back);
 }
 
 static void test_a_reload_changes_addresses_and_workers_and_keeps_the_processes(void **state)
@@ -489,6 +505,7 @@ int main(void)
         return stub_main();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_it_starts_says_so_and_stops, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_control_socket_may_stand_where_it_was_started, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reload_changes_addresses_and_workers_and_keeps_the_processes, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_mistakes_in_the_file_change_nothing, setup, teardown),
