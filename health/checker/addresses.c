@@ -61,7 +61,7 @@ static void on_resolved(void *arg, enum err e, const struct addr *addrs, size_t 
         a->fn(a->arg, e);
 }
 
-bool addresses_want(struct addresses *a, const char *host, uint16_t port, int64_t timeout_ms)
+bool addresses_want(struct addresses *a, const char *host, uint16_t port)
 {
     bool is_stale = a->count == 0 || loop_now_ms(a->loop) >= a->fresh_until_ms;
 
@@ -71,7 +71,7 @@ bool addresses_want(struct addresses *a, const char *host, uint16_t port, int64_
         return true;
     }
     if (is_stale && a->job == NULL)
-        a->job = resolve_start(a->resolver, host, port, timeout_ms, on_resolved, a);
+        a->job = resolve_start(a->resolver, host, port, ADDRESSES_LOOKUP_MS, on_resolved, a);
     a->is_waited_for = a->count == 0;
     return a->count > 0;
 }

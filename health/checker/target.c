@@ -317,7 +317,7 @@ static void on_due(void *arg)
     t->tried_count = 0;
     t->phase = PHASE_RESOLVING;
     timer_start(&t->deadline, check->timeout_ms);
-    if (addresses_want(&t->addresses, t->server->url.host, question_port(t->server), check->timeout_ms))
+    if (addresses_want(&t->addresses, t->server->url.host, question_port(t->server)))
         probe_address(t);
 }
 
