@@ -159,7 +159,8 @@ SOURCES := $(wildcard base/*.[ch] conf/*.[ch] cache/*.[ch] health/*.[ch] health/
 fmt:
 	@clang-format -i $(SOURCES)
 tidy:
-	@clang-tidy --quiet $(filter %.c,$(SOURCES)) -- -std=c17 $(CPPFLAGS_ALL)
+	@printf '%s\n' $(filter %.c,$(SOURCES)) | \
+	  xargs -P $$(nproc) -I{} clang-tidy --quiet {} -- -std=c17 $(CPPFLAGS_ALL) 2>&1 | grep -v 'warnings\? generated' || true
 reference: $(BUILD)/tidegate
 	@$(BUILD)/tidegate --reference > conf/reference.md
 

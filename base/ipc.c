@@ -194,6 +194,15 @@ static void closed(struct ipc *i, enum err why)
     i->on_closed(i->arg);
 }
 
+/* An answer that does not fit need not be sent: those that wait say the same. */
+static void answer_ping(struct ipc *i, int fd)
+{
+    static const struct msg_empty pong = {0};
+    if (fd >= 0)
+        close(fd);
+    (void)!ipc_send(i, MSG_PONG, &pong, -1);
+}
+
 static void receive(struct ipc *i)
 {
     for (int n = 0; n < PASS_MAX && !i->is_destroyed; n++) {
@@ -206,7 +215,10 @@ static void receive(struct ipc *i)
             closed(i, e);
             return;
         }
-        i->on_message(i->arg, (enum ipc_type)f.type, &f.payload, fd);
+        if (f.type == MSG_PING)
+            answer_ping(i, fd);
+        else
+            i->on_message(i->arg, (enum ipc_type)f.type, &f.payload, fd);
     }
 }
 

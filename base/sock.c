@@ -207,6 +207,13 @@ static enum err fail_close(int fd)
     return e;
 }
 
+/* Who finds the name of a unix socket taken by something else is told EINVAL. */
+static bool unix_is_other_file(const struct addr *a)
+{
+    struct stat st;
+    return lstat(a->un.sun_path, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
 /* A unix socket file whose owner died refuses connections; it may be replaced. */
 static bool unix_is_abandoned(const struct addr *a)
 {
@@ -255,6 +262,8 @@ enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd
         unlink(a->un.sun_path);
         rc = bind(s, &a->sa, a->len);
     }
+    if (rc != 0 && errno == EADDRINUSE && is_unix && unix_is_other_file(a))
+        errno = EINVAL;
     if (rc != 0)
         return fail_close(s);
     if (listen(s, backlog) != 0)

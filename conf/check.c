@@ -223,18 +223,20 @@ static bool is_sound(const struct build *b, const struct conf_route *r)
     return !build_is_broken(b, &r->host) && !build_is_broken(b, &r->path) && !build_is_broken(b, &r->name);
 }
 
-static void check_route_pair(struct build *b, const struct conf_route *r, const struct conf_route *before)
+/* False after a complaint. */
+static bool check_route_pair(struct build *b, const struct conf_route *r, const struct conf_route *before)
 {
     bool is_same_place = strcmp(r->host, before->host) == 0 && strcmp(r->path, before->path) == 0;
     bool is_same_name = strcmp(r->name, before->name) == 0;
     if ((!is_same_place && !is_same_name) || !is_sound(b, r) || !is_sound(b, before))
-        return;
+        return true;
     if (is_same_place)
         build_complain(b, r, &r->path, "path", "\"%s%s\" is also the route on line %u, expected another host or path",
                        r->host, r->path, build_line(b, before));
     else
         build_complain(b, r, &r->name, "name", "\"%s\" is also the name of the route on line %u, expected another name",
                        r->name, build_line(b, before));
+    return false;
 }
 
 static void check_routes(struct build *b)
@@ -242,8 +244,8 @@ static void check_routes(struct build *b)
     const struct conf *c = b->conf;
     for (size_t i = 0; i < c->route_count; i++) {
         const struct conf_route *r = &c->routes[i];
-        for (size_t j = 0; j < i; j++)
-            check_route_pair(b, r, &c->routes[j]);
+        for (size_t j = 0; j < i && check_route_pair(b, r, &c->routes[j]); j++)
+            ;
         if (value_label(r->name) != NULL)
             build_complain(b, r, &r->path, "name", "host and path are too long for a name, expected one to be given");
         if (c->health.path[0] != '\0' && strcmp(c->health.path, r->path) == 0 && !build_is_broken(b, &r->path))

@@ -103,7 +103,7 @@ const struct schema_row schema_rows[] = {
 
     /* ---- listen[] ---- */
     {SECTION_LISTEN, "address", KIND_ADDRESS, IN(conf_listen, text), .is_required = true, .applies = APPLIES_SUPERVISOR,
-     .doc = "What to listen on. 0.0.0.0 and [::] stand for all addresses of the machine."},
+     .doc = "What to listen on. 0.0.0.0 stands for all IPv4 addresses of the machine, [::] for all IPv6 ones."},
     {SECTION_LISTEN, "backlog", KIND_UINT, IN(conf_listen, backlog), RANGE(1, 65535), .standard = "1024",
      .applies = APPLIES_SUPERVISOR, .doc = "Connections of one worker that may wait to be accepted."},
 

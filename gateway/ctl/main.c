@@ -164,6 +164,8 @@ int main(int argc, char **argv)
     }
     verb = optind + 1 == argc ? find_verb(argv[optind]) : NULL;
     if (verb == NULL) {
+        if (optind < argc)
+            fprintf(stderr, "tidegatectl: what is \"%s\"?\n", argv[optind + 1 == argc ? optind : optind + 1]);
         print_usage(stderr);
         return EX_USAGE;
     }

@@ -43,3 +43,16 @@ int64_t backoff_exited(struct backoff *b, int64_t now_ms)
     b->failure_count++;
     return delay_ms < BACKOFF_MAX_MS ? delay_ms : BACKOFF_MAX_MS;
 }
+
+void pulse_heard(struct pulse *p, int64_t now_ms)
+{
+    p->heard_at_ms = now_ms;
+}
+
+bool pulse_is_lost(struct pulse *p, int64_t now_ms)
+{
+    if (now_ms - p->asked_at_ms >= 3 * PULSE_EVERY_MS)
+        p->heard_at_ms = now_ms;
+    p->asked_at_ms = now_ms;
+    return now_ms - p->heard_at_ms >= PULSE_PATIENCE_MS;
+}

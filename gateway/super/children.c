@@ -201,6 +201,8 @@ static void took_conf(struct child *c, uint64_t generation)
     atomic_store(&row_of(c)->conf_generation, generation);
     apply(c, CHILD_CONFIRMED);
     if (was_starting) {
+        c->pulse =
+            (struct pulse){.heard_at_ms = loop_now_ms(c->super->loop), .asked_at_ms = loop_now_ms(c->super->loop)};
         timer_cancel(&c->deadline);
         backoff_ready(&c->backoff, loop_now_ms(c->super->loop));
         LOG_INFO("child ready", KV_STR("child", c->name), KV_INT("pid", c->pid));
@@ -249,9 +251,10 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
     struct child *c = arg;
     if (fd >= 0)
         close(fd); /* no message of a child brings one */
+    pulse_heard(&c->pulse, loop_now_ms(c->super->loop));
     if (type == MSG_CONF_ACK)
         on_ack(c, payload);
-    else if (type != MSG_VERDICT_FLIP) /* the checker logs its verdicts itself */
+    else if (type != MSG_PONG && type != MSG_VERDICT_FLIP) /* the checker logs its verdicts itself */
         LOG_WARN("message not understood", KV_STR("child", c->name), KV_STR("message", ipc_type_text(type)));
 }
 
@@ -487,6 +490,23 @@ void children_adjust(struct super *s)
         else if (!wanted && (child_is_running(c) || c->state == ROSTER_WAITING))
             child_dismiss(c, c->role == ROLE_WORKER ? s->current.conf->drain.time_ms : 0);
     }
+}
+
+static void feel_pulse(struct child *c)
+{
+    static const struct msg_empty ping = {0};
+    if (c->state != ROSTER_READY || c->ipc == NULL || c->is_killed)
+        return;
+    if (pulse_is_lost(&c->pulse, loop_now_ms(c->super->loop)))
+        kill_child(c, "does not answer");
+    else
+        (void)!ipc_send(c->ipc, MSG_PING, &ping, -1); /* its silence will tell */
+}
+
+void children_feel_pulse(struct super *s)
+{
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++)
+        feel_pulse(&s->child[i]);
 }
 
 void children_reopen_log(struct super *s)

@@ -32,6 +32,7 @@ struct child {
     char name[24];
     enum roster_state state;
     struct backoff backoff;
+    struct pulse pulse;
     int64_t wait_ms;       /* while WAITING: all of it */
     struct timer restart;  /* while WAITING */
     struct timer deadline; /* to be ready, or to be gone; then it is killed */
@@ -59,6 +60,9 @@ bool child_owes_answer(const struct child *c, uint64_t generation);
 bool child_is_running(const struct child *c); /* STARTING or READY */
 /* Tells it to leave: within `drain_ms`, or at once when that is 0. Killed when it stays. */
 void child_dismiss(struct child *c, int64_t drain_ms);
+/* Asks every READY child whether it lives, and kills those that have not answered for too long; every PULSE_EVERY_MS.
+ */
+void children_feel_pulse(struct super *s);
 /* Takes the exit status of every child that ended. */
 void children_reap(struct super *s);
 void children_reopen_log(struct super *s);

@@ -188,6 +188,7 @@ static const char *cause_text(enum err e)
     } causes[] = {
         {ERR_BUSY, "somebody else listens there"},
         {ERR_DENIED, "not allowed to this user"},
+        {ERR_INVALID, "the file there is not a socket"},
         {ERR_UNREACHABLE, "not an address of this machine"},
     };
     for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)

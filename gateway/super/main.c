@@ -1,8 +1,10 @@
 /* tidegate: the program the operator starts. Reads the command line; all modes but one print something and end. */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -97,9 +99,21 @@ static int print_build(void)
     return EX_OK;
 }
 
+/* Started without standard descriptors, ours would take their numbers, and children get something else there. */
+static bool fill_standard_fds(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    return fd >= 0 && close(fd) == 0;
+}
+
 static int run(const char *path)
 {
     int exit_code = EX_OK;
+    if (!fill_standard_fds())
+        return EX_OSERR;
     struct loop *l = loop_create();
     log_open(role_name(ROLE_SUPERVISOR), LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
     struct super *s = super_create(l, path, &exit_code);

@@ -50,6 +50,11 @@ static enum err seal(const struct conf *c, int *fd)
     return e;
 }
 
+static void open_log(const struct conf *c)
+{
+    log_open(role_name(ROLE_SUPERVISOR), c->log.level, c->log.format, c->log.file[0] != '\0' ? c->log.file : NULL);
+}
+
 int edition_make(struct super *s, struct edition *e, struct strbuf *complaints)
 {
     char bind_error[LISTENERS_ERROR_BYTES], claim_error[TABLES_ERROR_BYTES];
@@ -57,6 +62,8 @@ int edition_make(struct super *s, struct edition *e, struct strbuf *complaints)
     struct conf *c = load(s->conf_path, complaints);
     if (c == NULL)
         return EX_CONFIG;
+    if (s->current.conf == NULL)
+        open_log(c);
     if (!tables_claim(&s->tables, c, claim_error)) {
         strbuf_printf(complaints, "%s: %s\n", s->conf_path, claim_error);
         code = EX_CONFIG;

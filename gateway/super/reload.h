@@ -40,8 +40,9 @@ bool reload_refused(struct super *s, const struct child *c, uint64_t generation,
 /* Some child answered, became ready or went away; maybe everything is done now. */
 void reload_check(struct super *s);
 
-/* Loads and validates the file and binds what it needs; *e becomes an edition with the next generation. EX_OK, or
- * EX_CONFIG or EX_OSERR with one line per complaint; what was bound and claimed by then is up to the caller. */
+/* Loads and validates the file (the first one says where the log goes) and binds what it needs; *e becomes an edition
+ * with the next generation. EX_OK, or EX_CONFIG or EX_OSERR with one line per complaint; what was bound and claimed by
+ * then is up to the caller. */
 int edition_make(struct super *s, struct edition *e, struct strbuf *complaints);
 void edition_drop(struct edition *e);
 void edition_publish(struct super *s); /* tells the readers of the roster which one is current */

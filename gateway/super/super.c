@@ -164,6 +164,13 @@ static void on_signal(void *arg, int signo)
             signals[i].run(arg);
 }
 
+static void on_pulse(void *arg)
+{
+    struct super *s = arg;
+    timer_start(&s->pulse, PULSE_EVERY_MS);
+    children_feel_pulse(s);
+}
+
 /* ---- getting ready ---- */
 
 static int complain(const char *what, const char *object, const char *cause, int exit_code)
@@ -228,7 +235,8 @@ static int open_control(struct super *s)
     if (e == ERR_BUSY)
         return complain("another gateway answers on the control socket", path, err_text(e), EX_OSERR);
     if (e != ERR_NONE)
-        LOG_WARN("no control socket, tidegatectl will not work", KV_STR("path", path), KV_STR("cause", err_text(e)));
+        LOG_WARN("no control socket, tidegatectl will not work", KV_STR("path", path),
+                 KV_STR("cause", e == ERR_INVALID ? "the file there is not a socket" : err_text(e)));
     return EX_OK;
 }
 
@@ -258,13 +266,6 @@ static int load(struct super *s)
         fputs(complaints.data, stderr);
     strbuf_fini(&complaints);
     return code;
-}
-
-static int open_log(struct super *s)
-{
-    const struct conf *c = s->current.conf;
-    log_open(role_name(ROLE_SUPERVISOR), c->log.level, c->log.format, c->log.file[0] != '\0' ? c->log.file : NULL);
-    return EX_OK;
 }
 
 static int create_tables(struct super *s)
@@ -297,8 +298,8 @@ static int raise_limit(struct super *s)
 
 struct super *super_create(struct loop *l, const char *conf_path, int *exit_code)
 {
-    static int (*const steps[])(struct super *) = {create_tables, raise_limit,   load,           open_log,
-                                                   find_user,     find_programs, make_state_dir, open_control};
+    static int (*const steps[])(struct super *) = {create_tables, raise_limit,    load,        find_user,
+                                                   find_programs, make_state_dir, open_control};
     struct super *s;
     OBJ_NEW(s, SUPER_MAGIC);
     s->loop = l;
@@ -308,6 +309,7 @@ struct super *super_create(struct loop *l, const char *conf_path, int *exit_code
     s->notify = notify_create_from_environment(l);
     children_init(s);
     reload_init(s);
+    timer_init(&s->pulse, l, on_pulse, s);
     for (size_t i = 0; i < SUPER_SIG_COUNT; i++)
         sig_init(&s->sigs[i], l, signals[i].signo, on_signal, s);
     *exit_code = EX_OK;
@@ -323,6 +325,7 @@ int super_run(struct super *s)
     CHECK_OBJ(s, SUPER_MAGIC);
     LOG_INFO("starting", KV_STR("version", TIDEGATE_VERSION), KV_STR("config", s->conf_path), KV_INT("pid", getpid()));
     children_adjust(s);
+    on_pulse(s);
     loop_run(s->loop);
     LOG_INFO("stopped", KV_INT("exit", s->exit_code));
     return s->exit_code;
@@ -336,6 +339,7 @@ void super_destroy(struct super **sp)
         sig_fini(&s->sigs[i]);
     if (s->control != NULL)
         control_destroy(&s->control);
+    timer_cancel(&s->pulse);
     reload_fini(s);
     children_fini(s);
     notify_destroy(&s->notify);

@@ -44,6 +44,7 @@ struct super {
     uint64_t last_generation;
     struct edition current;
     struct reload reload;
+    struct timer pulse;
     struct child child[CHILDREN_MAX];
 };
 

@@ -63,6 +63,21 @@ describe('crashes', { concurrency: 3 }, () => {
     assert.equal((await gateway.processes())['worker-0'].pid, workers['worker-0'].pid);
   });
 
+  scene('who hangs is killed and started again, and no one else', async (s) => {
+    const { gateway } = await stage(s);
+    const before = await gateway.processes();
+    const hung = ['worker-1', 'checker', 'admin'];
+    for (const name of hung) process.kill(before[name].pid, 'SIGSTOP');
+    for (const name of hung) await gateway.process.line(new RegExp(`child killed child=${name} pid=${before[name].pid} cause="does not answer"`), 20000);
+    await gateway.ready();
+    const after = await waitFor('all to be back', async () => {
+      const now = await gateway.processes();
+      return hung.every((name) => now[name]?.state === 'ready' && now[name].pid !== before[name].pid) && now;
+    });
+    assert.equal(after['worker-0'].pid, before['worker-0'].pid);
+    await assertEchoes(await open(s, gateway, 20)); // some of them at the new worker
+  });
+
   scene('checker and admin die and come back; no client notices, and what was known is still known', async (s) => {
     const region = await s.region({ name: 'us-a' });
     const dead = await s.freePort();
@@ -237,6 +252,19 @@ describe('the system around it', { concurrency: 3 }, () => {
     assert.match(controlLog, /another gateway answers on the control socket/);
     await assertEchoes([c, ...(await open(s, gateway, 10))]);
     assert.equal((await gateway.ctl('status')).code, 0);
+  });
+
+  scene('started without standard descriptors it works all the same', async (s) => {
+    const { gateway } = await stage(s, {}, { shell: 'exec "$0" "$@" <&- >&- 2>&-' });
+    await assertEchoes(await open(s, gateway, 5));
+  });
+
+  scene('a log in JSON is that from its first line to its last', async (s) => {
+    const { gateway } = await stage(s, { log: { format: 'json' } });
+    await gateway.stop();
+    const messages = gateway.process.lines.map((line) => JSON.parse(line).msg);
+    assert.equal(messages[0], 'listening');
+    assert.equal(messages.at(-1), 'stopped');
   });
 
   scene('the command line: what it prints, and exit codes for scripts', async (s) => {

@@ -12,17 +12,13 @@ const READY_MS = 15000;
 
 class Gateway {
   // `config`: an object (YAML has JSON inside), text, or a function of {port, adminPort, folder} that returns either. What an object leaves
-  // out (listen, admin, control, log) is filled in.
-  static async start(scene, config, { name = 'gateway', args = [], env = {}, isReady = true } = {}) {
+  // out (listen, admin, control, log) is filled in. `shell`: a command line that starts "$0" "$@" in its own place.
+  static async start(scene, config, { name = 'gateway', args = [], env = {}, isReady = true, shell } = {}) {
     const folder = fs.mkdtempSync(path.join(scene.temp(), `${name}-`));
     const g = new Gateway({ port: await scene.freePort(), adminPort: await scene.freePort(), folder });
     g.write(config);
-    g.process = await scene.start({
-      name,
-      command: path.join(process.env.TIDEGATE_BUILD, 'tidegate'),
-      args: ['-c', g.file, ...args],
-      env,
-    });
+    const line = [...(shell ? ['/bin/sh', '-c', shell] : []), path.join(process.env.TIDEGATE_BUILD, 'tidegate'), '-c', g.file, ...args];
+    g.process = await scene.start({ name, command: line[0], args: line.slice(1), env });
     g.pid = g.process.pid;
     if (isReady) await g.ready();
     return g;

@@ -149,6 +149,16 @@ static void test_a_slow_peer_gets_everything_in_order_up_to_the_bound(void **sta
     run_until(f, &f->b.count, sent + 1);
 }
 
+static void test_a_ping_is_answered_by_whoever_runs(void **state)
+{
+    struct fixture *f = *state;
+    const struct msg_empty ping = {0};
+    assert_int_equal(ipc_send(f->a.ipc, MSG_PING, &ping, -1), ERR_NONE);
+    run_until(f, &f->a.count, 1);
+    assert_int_equal(f->a.last_type, MSG_PONG);
+    assert_int_equal(f->b.count, 0); /* the asked one's owner is not bothered */
+}
+
 static void test_a_vanished_peer_is_told_once(void **state)
 {
     struct fixture *f = *state;
@@ -222,6 +232,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_message_brings_its_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both_ends_speak, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_slow_peer_gets_everything_in_order_up_to_the_bound, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_ping_is_answered_by_whoever_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_vanished_peer_is_told_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_destroyed_from_its_own_callbacks, setup, teardown),
         cmocka_unit_test(test_what_is_not_in_the_table_ends_the_connection),

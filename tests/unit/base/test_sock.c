@@ -238,7 +238,7 @@ static void test_an_abandoned_unix_socket_is_replaced_and_nothing_else_is(void *
     FILE *f = fopen(a.un.sun_path, "w");
     assert_non_null(f);
     fclose(f);
-    assert_int_equal(sock_listen(&a, false, 8, &again), ERR_BUSY);
+    assert_int_equal(sock_listen(&a, false, 8, &again), ERR_INVALID);
     struct stat st;
     assert_int_equal(stat(a.un.sun_path, &st), 0);
     unlink(a.un.sun_path);

@@ -363,6 +363,9 @@ static const struct mistake mistakes[] = {
      "t.yaml:6:64: pools.p.servers[0].tls.cert: cannot read the file /nonexistent: No such file or directory, expected a readable text file\n"},
     {ROUTE("path: /a\n  - { pool: p, path: /a }"),
      "t.yaml:6:22: routes[1].path: \"/a\" is also the route on line 4, expected another host or path\n"},
+    {ROUTE("path: /a\n  - { pool: p, path: /a }\n  - { pool: p, path: /a }"), /* each once, not once for each other */
+     "t.yaml:6:22: routes[1].path: \"/a\" is also the route on line 4, expected another host or path\n"
+     "t.yaml:7:22: routes[2].path: \"/a\" is also the route on line 4, expected another host or path\n"},
     {ROUTE("host: A.example\n  - { pool: p, host: a.example }"),
      "t.yaml:6:5: routes[1].path: \"a.example/\" is also the route on line 4, expected another host or path\n"},
     {ROUTE("name: x\n  - { pool: p, path: /a, name: x }"),

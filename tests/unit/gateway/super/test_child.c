@@ -95,6 +95,43 @@ static void test_years_of_failing_do_not_overflow(void **state)
     assert_int_equal(backoff_exited(&b, 0), BACKOFF_MAX_MS);
 }
 
+/* Asks a process that says nothing every second; the time of the verdict, in milliseconds after it was last heard. */
+static int64_t lost_after_ms(struct pulse *p, int64_t now_ms)
+{
+    int64_t start_ms = now_ms;
+    do
+        now_ms += PULSE_EVERY_MS;
+    while (!pulse_is_lost(p, now_ms) && now_ms - start_ms < 100 * PULSE_PATIENCE_MS);
+    return now_ms - start_ms;
+}
+
+static void test_who_is_silent_for_long_is_lost(void **state)
+{
+    (void)state;
+    struct pulse p = {.heard_at_ms = 5000, .asked_at_ms = 5000};
+    assert_int_equal(lost_after_ms(&p, 5000), PULSE_PATIENCE_MS);
+}
+
+static void test_one_answer_is_enough(void **state)
+{
+    (void)state;
+    struct pulse p = {.heard_at_ms = 5000, .asked_at_ms = 5000};
+    int64_t now_ms = 5000;
+    for (; now_ms < 5000 + PULSE_PATIENCE_MS - PULSE_EVERY_MS; now_ms += PULSE_EVERY_MS)
+        assert_false(pulse_is_lost(&p, now_ms));
+    pulse_heard(&p, now_ms);
+    assert_int_equal(lost_after_ms(&p, now_ms), PULSE_PATIENCE_MS);
+}
+
+static void test_who_did_not_ask_blames_nobody(void **state)
+{
+    (void)state;
+    struct pulse p = {.heard_at_ms = 5000, .asked_at_ms = 5000};
+    int64_t awake_ms = 5000 + 3600000; /* the supervisor itself was stopped */
+    assert_false(pulse_is_lost(&p, awake_ms));
+    assert_int_equal(lost_after_ms(&p, awake_ms), PULSE_PATIENCE_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +142,9 @@ int main(void)
         cmocka_unit_test(test_waiting_doubles_up_to_half_a_minute),
         cmocka_unit_test(test_a_minute_of_health_wipes_the_slate),
         cmocka_unit_test(test_years_of_failing_do_not_overflow),
+        cmocka_unit_test(test_who_is_silent_for_long_is_lost),
+        cmocka_unit_test(test_one_answer_is_enough),
+        cmocka_unit_test(test_who_did_not_ask_blames_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
