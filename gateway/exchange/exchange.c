@@ -52,7 +52,7 @@ struct exchange {
     const struct conf_route *route; /* NULL before a route was found */
     struct pool *pool;
     struct slice head_copy;
-    struct h1_head head;
+    struct http_head head;
     bool is_trusted;
     char client_ip[INET6_ADDRSTRLEN];
     char id[FORWARD_ID_BYTES + 1];
@@ -121,8 +121,8 @@ static enum step answer_with(struct exchange *x, struct answer *a, const char *r
 {
     struct strbuf out;
     a->keep_alive = may_keep_alive(x);
-    a->request_id = (struct h1_view){x->id, strlen(x->id)};
-    a->is_head = h1_view_is(x->head.method, "HEAD");
+    a->request_id = (struct http_view){x->id, strlen(x->id)};
+    a->is_head = http_view_is(x->head.method, "HEAD");
     strbuf_init(&out, ANSWER_BYTES_MAX);
     answer_build(&out, a);
     ASSERT(!out.failed);
@@ -156,10 +156,10 @@ static enum step answer_health(struct exchange *x)
 
 static enum step step_route(struct exchange *x)
 {
-    const struct h1_head *h = &x->head;
+    const struct http_head *h = &x->head;
     const struct conf *c = x->conf;
-    if (*c->health.path != '\0' && h1_view_is(h->path, c->health.path)) {
-        bool is_read = h1_view_is(h->method, "GET") || h1_view_is(h->method, "HEAD");
+    if (*c->health.path != '\0' && http_view_is(h->path, c->health.path)) {
+        bool is_read = http_view_is(h->method, "GET") || http_view_is(h->method, "HEAD");
         return is_read ? answer_health(x) : answer(x, 405, "method not allowed");
     }
     if (!target_path_is_safe(h->path))
@@ -194,7 +194,7 @@ static void set_hash_key(struct exchange *x, const struct addr *peer)
     if (p->hash_of == HASH_OF_IP) {
         pick_set_key_addr(&x->pick, peer);
     } else if (p->hash_of == HASH_OF_HEADER) {
-        struct h1_view v = h1_value(&x->head, p->hash_name);
+        struct http_view v = http_value(&x->head, p->hash_name);
         pick_set_key(&x->pick, v.data, v.len);
     } else {
         ptrdiff_t len = target_query_value(x->head.query, p->hash_name, value, sizeof value);
@@ -318,11 +318,11 @@ static enum step step_dial(struct exchange *x)
 
 /* ---- BRIDGE, REFUSE ---- */
 
-static void write_head(struct exchange *x, const struct h1_head *h, bool keep_alive)
+static void write_head(struct exchange *x, const struct http_head *h, bool keep_alive)
 {
     struct strbuf out;
     strbuf_init(&out, ANSWER_BYTES_MAX);
-    forward_response(&out, h, keep_alive, (struct h1_view){x->id, strlen(x->id)});
+    forward_response(&out, h, keep_alive, (struct http_view){x->id, strlen(x->id)});
     ASSERT(!out.failed);
     conn_write(x->client, out.data, out.len);
     strbuf_fini(&out);
@@ -393,7 +393,7 @@ static void set_id(struct exchange *x)
 {
     char fresh[FORWARD_ID_BYTES + 1];
     (void)snprintf(fresh, sizeof fresh, "%016" PRIx64 "%08" PRIx64, x->env->id_seed, ++x->env->id_count);
-    struct h1_view id = forward_request_id(&x->head, x->is_trusted, fresh);
+    struct http_view id = forward_request_id(&x->head, x->is_trusted, fresh);
     memcpy(x->id, id.data, id.len);
     x->id[id.len] = '\0';
 }

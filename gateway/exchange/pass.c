@@ -38,7 +38,7 @@ static bool feed(struct pass *p, const uint8_t *data, size_t len)
     size_t passed = 0;
     while (result == H1_MORE && passed < len) {
         size_t used = 0;
-        struct h1_view content;
+        struct http_view content;
         result = h1_body_feed(&p->body, data + passed, len - passed, &used, &content);
         passed += used;
     }

@@ -136,7 +136,7 @@ static bool serve(struct client *c, const uint8_t *data, size_t len)
 {
     const struct conf *conf = c->home->env->conf;
     struct h1_limits limits = H1_LIMITS_DEFAULT;
-    struct h1_head head;
+    struct http_head head;
     limits.head_bytes = conf->limits.header_bytes;
     if (limits.target_bytes > limits.head_bytes)
         limits.target_bytes = limits.head_bytes;

@@ -106,12 +106,12 @@ void answer_build(struct strbuf *out, const struct answer *a)
 {
     struct strbuf error;
     const char *content_type = a->content_type != NULL ? a->content_type : "text/plain; charset=utf-8";
-    struct h1_view body = {.data = a->body, .len = a->body_len};
+    struct http_view body = {.data = a->body, .len = a->body_len};
 
     strbuf_init(&error, ERROR_BODY_BYTES);
     if (a->body == NULL) {
         add_error_body(&error, a);
-        body = (struct h1_view){.data = error.data, .len = error.len};
+        body = (struct http_view){.data = error.data, .len = error.len};
         content_type = "application/json";
     }
     add_head(out, a, content_type, body.len);

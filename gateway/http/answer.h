@@ -7,11 +7,11 @@
 
 struct answer {
     uint16_t status;
-    const char *error;         /* words for the JSON body; NULL: the reason phrase */
-    struct h1_view request_id; /* data NULL: none */
-    uint32_t retry_after_s;    /* 0: none, but a 503 always says something */
-    const char *content_type;  /* with `body` */
-    const void *body;          /* NULL: {"error":..., "status":..., "request_id":...} */
+    const char *error;           /* words for the JSON body; NULL: the reason phrase */
+    struct http_view request_id; /* data NULL: none */
+    uint32_t retry_after_s;      /* 0: none, but a 503 always says something */
+    const char *content_type;    /* with `body` */
+    const void *body;            /* NULL: {"error":..., "status":..., "request_id":...} */
     size_t body_len;
     const char *extra_fields; /* NULL, or whole lines with CRLF */
     bool keep_alive;

@@ -36,30 +36,30 @@ static const char *const rewritten[] = {
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
-static bool is_in(struct h1_view name, const char *const *table, size_t count)
+static bool is_in(struct http_view name, const char *const *table, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (h1_view_is_nocase(name, table[i]))
+        if (http_view_is_nocase(name, table[i]))
             return true;
     }
     return false;
 }
 
-static bool is_named_by_connection(const struct h1_head *h, struct h1_view name)
+static bool is_named_by_connection(const struct http_head *h, struct http_view name)
 {
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (!h1_view_is_nocase(h->fields[i].name, "connection"))
+        if (!http_view_is_nocase(h->fields[i].name, "connection"))
             continue;
-        struct h1_view list = h->fields[i].value, option;
-        while (h1_list_next(&list, &option)) {
-            if (h1_view_equal_nocase(option, name))
+        struct http_view list = h->fields[i].value, option;
+        while (http_list_next(&list, &option)) {
+            if (http_view_equal_nocase(option, name))
                 return true;
         }
     }
     return false;
 }
 
-static bool ends_here(const struct h1_head *h, struct h1_view name)
+static bool ends_here(const struct http_head *h, struct http_view name)
 {
     if (is_in(name, hop_by_hop, COUNT(hop_by_hop)))
         return true;
@@ -67,7 +67,7 @@ static bool ends_here(const struct h1_head *h, struct h1_view name)
 }
 
 /* Whether the name begins with `prefix` ("-" in it stands for "_" as well) and, with `whole`, ends with it. */
-static bool resembles(struct h1_view name, const char *prefix, bool whole)
+static bool resembles(struct http_view name, const char *prefix, bool whole)
 {
     const size_t len = strlen(prefix);
     if (name.len < len || (whole && name.len > len))
@@ -82,19 +82,19 @@ static bool resembles(struct h1_view name, const char *prefix, bool whole)
 }
 
 /* A claim about the client that only a proxy may make. */
-static bool is_claim(struct h1_view name)
+static bool is_claim(struct http_view name)
 {
     return resembles(name, "x-forwarded-", false) || resembles(name, "forwarded", true) ||
            resembles(name, "x-real-ip", true) || resembles(name, "x-request-id", true);
 }
 
-static void add_view(struct strbuf *out, struct h1_view v)
+static void add_view(struct strbuf *out, struct http_view v)
 {
     if (v.len > 0)
         strbuf_add(out, v.data, v.len);
 }
 
-static void add_field(struct strbuf *out, struct h1_view name, struct h1_view value)
+static void add_field(struct strbuf *out, struct http_view name, struct http_view value)
 {
     add_view(out, name);
     strbuf_puts(out, ": ");
@@ -102,26 +102,26 @@ static void add_field(struct strbuf *out, struct h1_view name, struct h1_view va
     strbuf_puts(out, "\r\n");
 }
 
-static void add_line(struct strbuf *out, const char *name, struct h1_view value)
+static void add_line(struct strbuf *out, const char *name, struct http_view value)
 {
-    add_field(out, (struct h1_view){.data = name, .len = strlen(name)}, value);
+    add_field(out, (struct http_view){.data = name, .len = strlen(name)}, value);
 }
 
 /* All values of a list field, each followed by ", ". */
-static void add_values(struct strbuf *out, const struct h1_head *h, const char *name)
+static void add_values(struct strbuf *out, const struct http_head *h, const char *name)
 {
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (h->fields[i].value.len > 0 && h1_view_is_nocase(h->fields[i].name, name)) {
+        if (h->fields[i].value.len > 0 && http_view_is_nocase(h->fields[i].name, name)) {
             add_view(out, h->fields[i].value);
             strbuf_puts(out, ", ");
         }
     }
 }
 
-struct h1_view forward_request_id(const struct h1_head *request, bool is_trusted, const char *fresh)
+struct http_view forward_request_id(const struct http_head *request, bool is_trusted, const char *fresh)
 {
-    const struct h1_view own = {.data = fresh, .len = strlen(fresh)};
-    const struct h1_view given = h1_value(request, "x-request-id");
+    const struct http_view own = {.data = fresh, .len = strlen(fresh)};
+    const struct http_view given = http_value(request, "x-request-id");
     if (!is_trusted || given.len == 0 || given.len > FORWARD_ID_BYTES)
         return own;
     for (size_t i = 0; i < given.len; i++) {
@@ -133,11 +133,11 @@ struct h1_view forward_request_id(const struct h1_head *request, bool is_trusted
     return given;
 }
 
-static void add_request_line(struct strbuf *out, const struct h1_head *r, const char *prefix)
+static void add_request_line(struct strbuf *out, const struct http_head *r, const char *prefix)
 {
     add_view(out, r->method);
     strbuf_puts(out, " ");
-    if (!h1_view_is(r->path, "*"))
+    if (!http_view_is(r->path, "*"))
         strbuf_puts(out, prefix);
     add_view(out, r->path);
     if (r->query.data != NULL) {
@@ -148,10 +148,10 @@ static void add_request_line(struct strbuf *out, const struct h1_head *r, const 
 }
 
 /* X-Forwarded-*: the first hop's word on scheme and host stands, addresses are a list. */
-static void add_x_forwarded(struct strbuf *out, const struct h1_head *r, const struct forward *f, bool has_ip)
+static void add_x_forwarded(struct strbuf *out, const struct http_head *r, const struct forward *f, bool has_ip)
 {
-    struct h1_view proto = h1_value(r, "x-forwarded-proto");
-    struct h1_view host = h1_value(r, "x-forwarded-host");
+    struct http_view proto = http_value(r, "x-forwarded-proto");
+    struct http_view host = http_value(r, "x-forwarded-host");
 
     if (has_ip) {
         strbuf_puts(out, "X-Forwarded-For: ");
@@ -159,11 +159,11 @@ static void add_x_forwarded(struct strbuf *out, const struct h1_head *r, const s
             add_values(out, r, "x-forwarded-for");
         strbuf_puts(out, f->client_ip);
         strbuf_puts(out, "\r\n");
-    } else if (f->is_trusted && h1_value(r, "x-forwarded-for").len > 0) {
-        add_line(out, "X-Forwarded-For", h1_value(r, "x-forwarded-for"));
+    } else if (f->is_trusted && http_value(r, "x-forwarded-for").len > 0) {
+        add_line(out, "X-Forwarded-For", http_value(r, "x-forwarded-for"));
     }
     if (!f->is_trusted || proto.len == 0)
-        proto = f->is_tls ? (struct h1_view){"https", 5} : (struct h1_view){"http", 4};
+        proto = f->is_tls ? (struct http_view){"https", 5} : (struct http_view){"http", 4};
     add_line(out, "X-Forwarded-Proto", proto);
     if (!f->is_trusted || host.len == 0)
         host = r->authority;
@@ -172,7 +172,7 @@ static void add_x_forwarded(struct strbuf *out, const struct h1_head *r, const s
 }
 
 /* RFC 7239: an element of our own behind those of trusted proxies. */
-static void add_forwarded(struct strbuf *out, const struct h1_head *r, const struct forward *f, bool has_ip)
+static void add_forwarded(struct strbuf *out, const struct http_head *r, const struct forward *f, bool has_ip)
 {
     strbuf_puts(out, "Forwarded: ");
     if (f->is_trusted)
@@ -191,17 +191,17 @@ static void add_forwarded(struct strbuf *out, const struct h1_head *r, const str
     strbuf_printf(out, ";proto=%s\r\n", f->is_tls ? "https" : "http");
 }
 
-void forward_request(struct strbuf *out, const struct h1_head *request, const struct forward *f)
+void forward_request(struct strbuf *out, const struct http_head *request, const struct forward *f)
 {
-    const struct h1_head *r = request;
+    const struct http_head *r = request;
     const bool use_client_host = f->host_policy == FORWARD_HOST_CLIENT && r->authority.data != NULL;
     const bool has_ip = strcmp(f->client_ip, "unix") != 0;
 
     add_request_line(out, r, f->prefix);
     add_line(out, "Host",
-             use_client_host ? r->authority : (struct h1_view){f->upstream_host, strlen(f->upstream_host)});
+             use_client_host ? r->authority : (struct http_view){f->upstream_host, strlen(f->upstream_host)});
     for (uint32_t i = 0; i < r->field_count; i++) {
-        const struct h1_view name = r->fields[i].name;
+        const struct http_view name = r->fields[i].name;
         if (is_in(name, rewritten, COUNT(rewritten)) || ends_here(r, name) || (!f->is_trusted && is_claim(name)))
             continue;
         add_field(out, name, r->fields[i].value);
@@ -211,14 +211,15 @@ void forward_request(struct strbuf *out, const struct h1_head *request, const st
     add_line(out, "X-Request-Id", f->request_id);
     if (r->is_chunked)
         strbuf_puts(out, "Transfer-Encoding: chunked\r\n");
-    if (r->wants_upgrade && h1_has_token(r, "upgrade", "websocket"))
+    if (r->wants_upgrade && http_has_token(r, "upgrade", "websocket"))
         strbuf_puts(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
     strbuf_puts(out, "\r\n");
 }
 
-void forward_response(struct strbuf *out, const struct h1_head *response, bool keep_alive, struct h1_view request_id)
+void forward_response(struct strbuf *out, const struct http_head *response, bool keep_alive,
+                      struct http_view request_id)
 {
-    const struct h1_head *r = response;
+    const struct http_head *r = response;
 
     strbuf_printf(out, "HTTP/1.1 %u ", (unsigned)r->status);
     add_view(out, r->reason);
@@ -233,7 +234,7 @@ void forward_response(struct strbuf *out, const struct h1_head *response, bool k
         strbuf_puts(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
     else if (!keep_alive && r->status >= 200)
         strbuf_puts(out, "Connection: close\r\n");
-    if (request_id.data != NULL && h1_find(r, "x-request-id") == NULL)
+    if (request_id.data != NULL && http_find(r, "x-request-id") == NULL)
         add_line(out, "X-Request-Id", request_id);
     strbuf_puts(out, "\r\n");
 }

@@ -24,23 +24,24 @@ struct forward {
     bool is_tls;           /* the client's connection */
     const char *prefix;    /* "" or "/prefix": goes before the path */
     enum forward_host host_policy;
-    const char *upstream_host; /* host[:port] as it stands in a Host field; used by FORWARD_HOST_UPSTREAM and when
-                                  the request names no host */
-    struct h1_view request_id; /* see forward_request_id */
+    const char *upstream_host;   /* host[:port] as it stands in a Host field; used by FORWARD_HOST_UPSTREAM and when
+                                    the request names no host */
+    struct http_view request_id; /* see forward_request_id */
 };
 
 /* The id of this request: a trusted peer's own X-Request-Id when it is sane (1 to FORWARD_ID_BYTES letters, digits,
  * "-_.:"), else `fresh`. A view into one of the two. */
-struct h1_view forward_request_id(const struct h1_head *request, bool is_trusted, const char *fresh);
+struct http_view forward_request_id(const struct http_head *request, bool is_trusted, const char *fresh);
 
 /* Adds the head for the server to `out`. An upgrade stays one; any other request goes with Connection: keep-alive left
  * to HTTP/1.1's default, its framing fields kept. Look at out->failed afterwards. */
-void forward_request(struct strbuf *out, const struct h1_head *request, const struct forward *f);
+void forward_request(struct strbuf *out, const struct http_head *request, const struct forward *f);
 
 /* Adds the server's head for the client to `out`. A 101 keeps its upgrade. Framing fields stay as they are: the body
  * follows byte for byte, so `keep_alive` must be false for a body that ends with the connection. False adds Connection:
  * close to final answers. `request_id` (data NULL: none) is added unless the server sent one. Look at out->failed
  * afterwards. */
-void forward_response(struct strbuf *out, const struct h1_head *response, bool keep_alive, struct h1_view request_id);
+void forward_response(struct strbuf *out, const struct http_head *response, bool keep_alive,
+                      struct http_view request_id);
 
 #endif

@@ -10,145 +10,16 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "gateway/http/text.h"
 
 /* Room in the first line for the method and the version, when its length is judged before it is whole. */
 #define LINE_EXTRA_BYTES 64u
 /* Decimal digits of a Content-Length that cannot overflow an int64_t. */
 #define LENGTH_DIGITS 18u
 
-/* ---- characters and views ------------------------------------------------------------------------------------ */
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_alnum(char c)
-{
-    return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z');
-}
-
-static bool is_tchar(char c)
-{
-    return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct h1_view trim(struct h1_view v)
-{
-    while (v.len > 0 && is_space(v.data[0])) {
-        v.data++;
-        v.len--;
-    }
-    while (v.len > 0 && is_space(v.data[v.len - 1]))
-        v.len--;
-    return v;
-}
-
-bool h1_view_is(struct h1_view v, const char *text)
-{
-    return v.data != NULL && strlen(text) == v.len && memcmp(v.data, text, v.len) == 0;
-}
-
-bool h1_view_is_nocase(struct h1_view v, const char *lowered)
-{
-    if (v.data == NULL)
-        return false;
-    for (size_t i = 0; i < v.len; i++) {
-        if (lowered[i] == '\0' || lower(v.data[i]) != lowered[i])
-            return false;
-    }
-    return lowered[v.len] == '\0';
-}
-
-bool h1_view_equal_nocase(struct h1_view a, struct h1_view b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++) {
-        if (lower(a.data[i]) != lower(b.data[i]))
-            return false;
-    }
-    return true;
-}
-
-bool h1_is_token(struct h1_view v)
-{
-    for (size_t i = 0; i < v.len; i++) {
-        if (!is_tchar(v.data[i]))
-            return false;
-    }
-    return v.len > 0;
-}
-
-bool h1_list_next(struct h1_view *list, struct h1_view *element)
-{
-    while (list->len > 0) {
-        const char *comma = memchr(list->data, ',', list->len);
-        const size_t len = comma != NULL ? (size_t)(comma - list->data) : list->len;
-        const size_t skip = comma != NULL ? len + 1 : len;
-        *element = trim((struct h1_view){.data = list->data, .len = len});
-        list->data += skip;
-        list->len -= skip;
-        if (element->len > 0)
-            return true;
-    }
-    return false;
-}
-
-/* ---- lookups ------------------------------------------------------------------------------------------------- */
-
-const struct h1_field *h1_find(const struct h1_head *h, const char *name)
-{
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        if (h1_view_is_nocase(h->fields[i].name, name))
-            return &h->fields[i];
-    }
-    return NULL;
-}
-
-struct h1_view h1_value(const struct h1_head *h, const char *name)
-{
-    const struct h1_field *f = h1_find(h, name);
-    return f != NULL ? f->value : (struct h1_view){.data = NULL, .len = 0};
-}
-
-uint32_t h1_count(const struct h1_head *h, const char *name)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        if (h1_view_is_nocase(h->fields[i].name, name))
-            count++;
-    }
-    return count;
-}
-
-bool h1_has_token(const struct h1_head *h, const char *name, const char *token)
-{
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        if (!h1_view_is_nocase(h->fields[i].name, name))
-            continue;
-        struct h1_view list = h->fields[i].value, element;
-        while (h1_list_next(&list, &element)) {
-            if (h1_view_is_nocase(element, token))
-                return true;
-        }
-    }
-    return false;
-}
-
 /* ---- the scan ------------------------------------------------------------------------------------------------ */
 
-static enum h1_result refuse(struct h1_head *h, uint16_t status, const char *reason)
+static enum h1_result refuse(struct http_head *h, uint16_t status, const char *reason)
 {
     h->error_status = status;
     h->error_reason = reason;
@@ -156,7 +27,7 @@ static enum h1_result refuse(struct h1_head *h, uint16_t status, const char *rea
 }
 
 /* A line feed behind a carriage return: the end of the head, or of one line. */
-static enum h1_result scan_line_end(struct h1_head *h, struct h1_scan *s, bool is_request)
+static enum h1_result scan_line_end(struct http_head *h, struct h1_scan *s, bool is_request)
 {
     s->has_cr = false;
     if (s->line_bytes == 0) {
@@ -171,7 +42,7 @@ static enum h1_result scan_line_end(struct h1_head *h, struct h1_scan *s, bool i
     return H1_MORE;
 }
 
-static enum h1_result scan_byte(struct h1_head *h, struct h1_scan *s, uint8_t c, bool is_request)
+static enum h1_result scan_byte(struct http_head *h, struct h1_scan *s, uint8_t c, bool is_request)
 {
     s->seen_bytes++;
     if (s->has_cr)
@@ -189,7 +60,7 @@ static enum h1_result scan_byte(struct h1_head *h, struct h1_scan *s, uint8_t c,
 }
 
 /* H1_DONE when the bytes up to seen_bytes are a whole head. */
-static enum h1_result scan(struct h1_head *h, struct h1_scan *s, const uint8_t *data, size_t len,
+static enum h1_result scan(struct http_head *h, struct h1_scan *s, const uint8_t *data, size_t len,
                            const struct h1_limits *l, bool is_request)
 {
     ASSERT(s->seen_bytes <= len);
@@ -210,33 +81,33 @@ static enum h1_result scan(struct h1_head *h, struct h1_scan *s, const uint8_t *
 /* ---- the parse ----------------------------------------------------------------------------------------------- */
 
 /* Cuts the next line, which is there by the scan's word, off `rest`. */
-static struct h1_view next_line(struct h1_view *rest)
+static struct http_view next_line(struct http_view *rest)
 {
     const char *cr = memchr(rest->data, '\r', rest->len);
     ASSERT(cr != NULL);
-    struct h1_view line = {.data = rest->data, .len = (size_t)(cr - rest->data)};
+    struct http_view line = {.data = rest->data, .len = (size_t)(cr - rest->data)};
     rest->data += line.len + 2;
     rest->len -= line.len + 2;
     return line;
 }
 
 /* Cuts up to (not including) the first `border` off `v`; false when there is none. */
-static bool cut(struct h1_view *v, char border, struct h1_view *part)
+static bool cut(struct http_view *v, char border, struct http_view *part)
 {
     const char *at = v->len > 0 ? memchr(v->data, border, v->len) : NULL;
     if (at == NULL)
         return false;
-    *part = (struct h1_view){.data = v->data, .len = (size_t)(at - v->data)};
+    *part = (struct http_view){.data = v->data, .len = (size_t)(at - v->data)};
     v->data += part->len + 1;
     v->len -= part->len + 1;
     return true;
 }
 
 /* "HTTP/1.<minor>"; 400 for what is no version at all, 505 for another major one. */
-static uint16_t parse_version(struct h1_view v, uint8_t *minor)
+static uint16_t parse_version(struct http_view v, uint8_t *minor)
 {
-    if (v.len != 8 || memcmp(v.data, "HTTP/", 5) != 0 || !is_digit(v.data[5]) || v.data[6] != '.' ||
-        !is_digit(v.data[7]))
+    if (v.len != 8 || memcmp(v.data, "HTTP/", 5) != 0 || !text_is_digit(v.data[5]) || v.data[6] != '.' ||
+        !text_is_digit(v.data[7]))
         return 400;
     if (v.data[5] != '1')
         return 505;
@@ -244,62 +115,32 @@ static uint16_t parse_version(struct h1_view v, uint8_t *minor)
     return 0;
 }
 
-/* host[:port] as RFC 9110 section 4.2 has it for http, without what no host name or address contains. */
-static bool is_authority(struct h1_view v)
-{
-    size_t i = 0;
-    if (v.len > 0 && v.data[0] == '[') {
-        for (i = 1; i < v.len && v.data[i] != ']'; i++) {
-            if (!is_digit(v.data[i]) && !(lower(v.data[i]) >= 'a' && lower(v.data[i]) <= 'f') && v.data[i] != ':' &&
-                v.data[i] != '.')
-                return false;
-        }
-        if (i < 3 || i == v.len)
-            return false;
-        i++;
-    } else {
-        while (i < v.len && (is_alnum(v.data[i]) || strchr("-._~", v.data[i]) != NULL))
-            i++;
-        if (i == 0)
-            return false;
-    }
-    if (i == v.len)
-        return true;
-    if (v.data[i] != ':' || v.len - i > 6)
-        return false;
-    for (i++; i < v.len; i++) {
-        if (!is_digit(v.data[i]))
-            return false;
-    }
-    return true;
-}
-
 /* What goes before the path of an absolute target: 0 when it is none. */
-static size_t scheme_len(struct h1_view target)
+static size_t scheme_len(struct http_view target)
 {
     static const char *const schemes[] = {"http://", "https://"};
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         const size_t len = strlen(schemes[i]);
-        if (target.len >= len && h1_view_is_nocase((struct h1_view){target.data, len}, schemes[i]))
+        if (target.len >= len && http_view_is_nocase((struct http_view){target.data, len}, schemes[i]))
             return len;
     }
     return 0;
 }
 
-static void split_query(struct h1_head *h, struct h1_view rest)
+static void split_query(struct http_head *h, struct http_view rest)
 {
     h->path = rest;
-    h->query = (struct h1_view){NULL, 0};
-    struct h1_view path;
+    h->query = (struct http_view){NULL, 0};
+    struct http_view path;
     if (cut(&rest, '?', &path)) {
         h->path = path;
         h->query = rest;
     }
 }
 
-static enum h1_result parse_target(struct h1_head *h)
+static enum h1_result parse_target(struct http_head *h)
 {
-    struct h1_view rest = h->target;
+    struct http_view rest = h->target;
     for (size_t i = 0; i < rest.len; i++) {
         if (rest.data[i] == '#' || rest.data[i] == ' ' || rest.data[i] == '\t' || (uint8_t)rest.data[i] >= 0x7f)
             return refuse(h, 400, "character not allowed in the target");
@@ -308,8 +149,8 @@ static enum h1_result parse_target(struct h1_head *h)
         split_query(h, rest);
         return H1_DONE;
     }
-    const bool is_options = h1_view_is(h->method, "OPTIONS");
-    if (h1_view_is(rest, "*") && is_options) {
+    const bool is_options = http_view_is(h->method, "OPTIONS");
+    if (http_view_is(rest, "*") && is_options) {
         h->path = rest;
         return H1_DONE;
     }
@@ -318,24 +159,24 @@ static enum h1_result parse_target(struct h1_head *h)
         return refuse(h, 400, "target of no known form");
     rest.data += scheme;
     rest.len -= scheme;
-    h->authority = (struct h1_view){.data = rest.data, .len = 0};
+    h->authority = (struct http_view){.data = rest.data, .len = 0};
     while (h->authority.len < rest.len && strchr("/?", rest.data[h->authority.len]) == NULL)
         h->authority.len++;
-    if (!is_authority(h->authority))
+    if (!http_is_authority(h->authority))
         return refuse(h, 400, "target with a bad authority");
     rest.data += h->authority.len;
     rest.len -= h->authority.len;
     split_query(h, rest);
     if (h->path.len == 0) { /* RFC 9112 section 3.2.4 for OPTIONS, RFC 9110 section 4.2.3 for the others */
         const char *path = is_options && h->query.data == NULL ? "*" : "/";
-        h->path = (struct h1_view){.data = path, .len = 1};
+        h->path = (struct http_view){.data = path, .len = 1};
     }
     return H1_DONE;
 }
 
-static enum h1_result parse_request_line(struct h1_head *h, struct h1_view line, const struct h1_limits *l)
+static enum h1_result parse_request_line(struct http_head *h, struct http_view line, const struct h1_limits *l)
 {
-    if (!cut(&line, ' ', &h->method) || !h1_is_token(h->method))
+    if (!cut(&line, ' ', &h->method) || !http_is_token(h->method))
         return refuse(h, 400, "bad method");
     if (!cut(&line, ' ', &h->target))
         return refuse(h, 400, "request line without version");
@@ -344,14 +185,14 @@ static enum h1_result parse_request_line(struct h1_head *h, struct h1_view line,
         return refuse(h, status, "unknown protocol version");
     if (h->target.len > l->target_bytes)
         return refuse(h, 414, "target too long");
-    if (h1_view_is(h->method, "CONNECT"))
+    if (http_view_is(h->method, "CONNECT"))
         return refuse(h, 501, "CONNECT is not served");
     return parse_target(h);
 }
 
-static enum h1_result parse_status_line(struct h1_head *h, struct h1_view line)
+static enum h1_result parse_status_line(struct http_head *h, struct http_view line)
 {
-    struct h1_view version, code;
+    struct http_view version, code;
     if (!cut(&line, ' ', &version) || parse_version(version, &h->minor_version) != 0)
         return refuse(h, 502, "unknown protocol version");
     /* The space behind the code is often left out together with the phrase. */
@@ -360,7 +201,8 @@ static enum h1_result parse_status_line(struct h1_head *h, struct h1_view line)
         line.data += line.len;
         line.len = 0;
     }
-    if (code.len != 3 || code.data[0] < '1' || code.data[0] > '5' || !is_digit(code.data[1]) || !is_digit(code.data[2]))
+    if (code.len != 3 || code.data[0] < '1' || code.data[0] > '5' || !text_is_digit(code.data[1]) ||
+        !text_is_digit(code.data[2]))
         return refuse(h, 502, "bad status code");
     h->status = (uint16_t)((code.data[0] - '0') * 100 + (code.data[1] - '0') * 10 + (code.data[2] - '0'));
     h->reason = line;
@@ -368,37 +210,37 @@ static enum h1_result parse_status_line(struct h1_head *h, struct h1_view line)
 }
 
 /* The scan has counted the lines, so they fit. */
-static enum h1_result parse_fields(struct h1_head *h, struct h1_view rest)
+static enum h1_result parse_fields(struct http_head *h, struct http_view rest)
 {
     for (;;) {
-        struct h1_view value = next_line(&rest);
+        struct http_view value = next_line(&rest);
         if (value.len == 0)
             return H1_DONE;
-        if (is_space(value.data[0]))
+        if (text_is_space(value.data[0]))
             return refuse(h, 400, "folded line");
-        struct h1_view name;
+        struct http_view name;
         if (!cut(&value, ':', &name))
             return refuse(h, 400, "line without a colon");
-        if (!h1_is_token(name)) /* a space before the colon ends here as well */
+        if (!http_is_token(name)) /* a space before the colon ends here as well */
             return refuse(h, 400, "bad field name");
-        ASSERT(h->field_count < H1_MAX_FIELDS);
-        h->fields[h->field_count++] = (struct h1_field){.name = name, .value = trim(value)};
+        ASSERT(h->field_count < HTTP_MAX_FIELDS);
+        h->fields[h->field_count++] = (struct http_field){.name = name, .value = text_trim(value)};
     }
 }
 
-static enum h1_result read_content_length(struct h1_head *h)
+static enum h1_result read_content_length(struct http_head *h)
 {
-    const uint32_t count = h1_count(h, "content-length");
+    const uint32_t count = http_count(h, "content-length");
     if (count == 0)
         return H1_DONE;
-    const struct h1_view v = h1_value(h, "content-length");
+    const struct http_view v = http_value(h, "content-length");
     if (count > 1)
         return refuse(h, 400, "several content lengths");
     if (v.len == 0 || v.len > LENGTH_DIGITS)
         return refuse(h, 400, "bad content length");
     int64_t length = 0;
     for (size_t i = 0; i < v.len; i++) {
-        if (!is_digit(v.data[i]))
+        if (!text_is_digit(v.data[i]))
             return refuse(h, 400, "bad content length");
         length = length * 10 + (v.data[i] - '0');
     }
@@ -407,21 +249,21 @@ static enum h1_result read_content_length(struct h1_head *h)
 }
 
 /* Only "chunked", once: no other coding is undone here, and what is not understood cannot be framed. */
-static enum h1_result read_transfer_encoding(struct h1_head *h)
+static enum h1_result read_transfer_encoding(struct http_head *h)
 {
     uint32_t coding_count = 0;
-    if (h1_find(h, "transfer-encoding") == NULL)
+    if (http_find(h, "transfer-encoding") == NULL)
         return H1_DONE;
     if (h->minor_version == 0)
         return refuse(h, 400, "transfer encoding in HTTP/1.0");
-    if (h1_find(h, "content-length") != NULL)
+    if (http_find(h, "content-length") != NULL)
         return refuse(h, 400, "both content length and transfer encoding");
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (!h1_view_is_nocase(h->fields[i].name, "transfer-encoding"))
+        if (!http_view_is_nocase(h->fields[i].name, "transfer-encoding"))
             continue;
-        struct h1_view list = h->fields[i].value, coding;
-        for (; h1_list_next(&list, &coding); coding_count++) {
-            if (!h1_view_is_nocase(coding, "chunked"))
+        struct http_view list = h->fields[i].value, coding;
+        for (; http_list_next(&list, &coding); coding_count++) {
+            if (!http_view_is_nocase(coding, "chunked"))
                 return refuse(h, 501, "unknown transfer encoding");
         }
     }
@@ -431,56 +273,50 @@ static enum h1_result read_transfer_encoding(struct h1_head *h)
     return H1_DONE;
 }
 
-static uint32_t option_count(const struct h1_head *h)
+static uint32_t option_count(const struct http_head *h)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (!h1_view_is_nocase(h->fields[i].name, "connection"))
+        if (!http_view_is_nocase(h->fields[i].name, "connection"))
             continue;
-        struct h1_view list = h->fields[i].value, option;
-        while (h1_list_next(&list, &option))
+        struct http_view list = h->fields[i].value, option;
+        while (http_list_next(&list, &option))
             count++;
     }
     return count;
 }
 
-static enum h1_result read_connection(struct h1_head *h)
+static enum h1_result read_connection(struct http_head *h)
 {
-    if (option_count(h) > H1_MAX_OPTIONS)
+    if (option_count(h) > HTTP_MAX_OPTIONS)
         return refuse(h, 400, "too many connection options");
-    const bool is_close = h1_has_token(h, "connection", "close");
+    const bool is_close = http_has_token(h, "connection", "close");
     if (h->minor_version == 0) { /* which has neither Upgrade nor Expect */
-        h->is_persistent = !is_close && h1_has_token(h, "connection", "keep-alive");
+        h->is_persistent = !is_close && http_has_token(h, "connection", "keep-alive");
         return H1_DONE;
     }
     h->is_persistent = !is_close;
-    h->wants_upgrade = h1_has_token(h, "connection", "upgrade") && h1_find(h, "upgrade") != NULL;
-    h->expects_continue = h1_view_is_nocase(h1_value(h, "expect"), "100-continue");
+    h->wants_upgrade = http_has_token(h, "connection", "upgrade") && http_find(h, "upgrade") != NULL;
+    h->expects_continue = http_view_is_nocase(http_value(h, "expect"), "100-continue");
     return H1_DONE;
 }
 
-static enum h1_result read_host(struct h1_head *h)
+static enum h1_result read_host(struct http_head *h)
 {
-    const uint32_t count = h1_count(h, "host");
+    const uint32_t count = http_count(h, "host");
     if (count > 1)
         return refuse(h, 400, "several hosts");
     if (count == 0)
         return h->minor_version == 0 ? H1_DONE : refuse(h, 400, "no host");
-    const struct h1_view host = h1_value(h, "host");
-    if (!is_authority(host))
+    const struct http_view host = http_value(h, "host");
+    if (!http_is_authority(host))
         return refuse(h, 400, "bad host");
     if (h->authority.data == NULL)
         h->authority = host;
     return H1_DONE;
 }
 
-static void head_clear(struct h1_head *h)
-{
-    memset(h, 0, offsetof(struct h1_head, fields));
-    h->content_length = -1;
-}
-
-static enum h1_result read_framing(struct h1_head *h)
+static enum h1_result read_framing(struct http_head *h)
 {
     enum h1_result r = read_transfer_encoding(h);
     if (r == H1_DONE)
@@ -490,16 +326,17 @@ static enum h1_result read_framing(struct h1_head *h)
     return r;
 }
 
-enum h1_result h1_parse_request(struct h1_head *h, struct h1_scan *s, const uint8_t *data, size_t len,
+enum h1_result h1_parse_request(struct http_head *h, struct h1_scan *s, const uint8_t *data, size_t len,
                                 const struct h1_limits *l)
 {
-    ASSERT(l->field_count <= H1_MAX_FIELDS);
-    head_clear(h);
+    ASSERT(l->field_count <= HTTP_MAX_FIELDS);
+    http_head_clear(h);
+    h->major_version = 1;
     enum h1_result r = scan(h, s, data, len, l, true);
     if (r != H1_DONE)
         return r;
 
-    struct h1_view rest = {.data = (const char *)data, .len = s->seen_bytes};
+    struct http_view rest = {.data = (const char *)data, .len = s->seen_bytes};
     if (rest.data[0] == '\r')
         next_line(&rest);
     h->head_bytes = s->seen_bytes;
@@ -513,14 +350,15 @@ enum h1_result h1_parse_request(struct h1_head *h, struct h1_scan *s, const uint
     return r;
 }
 
-enum h1_result h1_parse_response(struct h1_head *h, struct h1_scan *s, const uint8_t *data, size_t len,
+enum h1_result h1_parse_response(struct http_head *h, struct h1_scan *s, const uint8_t *data, size_t len,
                                  const struct h1_limits *l)
 {
-    ASSERT(l->field_count <= H1_MAX_FIELDS);
-    head_clear(h);
+    ASSERT(l->field_count <= HTTP_MAX_FIELDS);
+    http_head_clear(h);
+    h->major_version = 1;
     enum h1_result r = scan(h, s, data, len, l, false);
     if (r == H1_DONE) {
-        struct h1_view rest = {.data = (const char *)data, .len = s->seen_bytes};
+        struct http_view rest = {.data = (const char *)data, .len = s->seen_bytes};
         h->head_bytes = s->seen_bytes;
         r = parse_status_line(h, next_line(&rest));
         if (r == H1_DONE)

@@ -27,7 +27,7 @@ static enum h1_result refuse(struct h1_body *b, const char *reason)
     return H1_BAD;
 }
 
-void h1_body_init_request(struct h1_body *b, const struct h1_head *h)
+void h1_body_init_request(struct h1_body *b, const struct http_head *h)
 {
     *b = (struct h1_body){.kind = H1_BODY_NONE};
     if (h->is_chunked) {
@@ -39,7 +39,7 @@ void h1_body_init_request(struct h1_body *b, const struct h1_head *h)
 }
 
 /* RFC 9112 section 6.3. */
-void h1_body_init_response(struct h1_body *b, const struct h1_head *h, bool is_answer_to_head)
+void h1_body_init_response(struct h1_body *b, const struct http_head *h, bool is_answer_to_head)
 {
     const bool never = is_answer_to_head || h->status < 200 || h->status == 204 || h->status == 304;
 
@@ -161,16 +161,16 @@ static enum h1_result take_byte(struct h1_body *b, uint8_t c)
 }
 
 /* Takes the next run of content; left_bytes counts what is still to come. */
-static void take_run(struct h1_body *b, const uint8_t *data, size_t len, size_t *used, struct h1_view *content)
+static void take_run(struct h1_body *b, const uint8_t *data, size_t len, size_t *used, struct http_view *content)
 {
     const size_t run = len < b->left_bytes ? len : (size_t)b->left_bytes;
-    *content = (struct h1_view){.data = (const char *)data, .len = run};
+    *content = (struct http_view){.data = (const char *)data, .len = run};
     b->left_bytes -= run;
     *used += run;
 }
 
 static enum h1_result feed_chunked(struct h1_body *b, const uint8_t *data, size_t len, size_t *used,
-                                   struct h1_view *content)
+                                   struct http_view *content)
 {
     while (*used < len) {
         if (b->step == STEP_DATA) {
@@ -188,10 +188,10 @@ static enum h1_result feed_chunked(struct h1_body *b, const uint8_t *data, size_
     return H1_MORE;
 }
 
-enum h1_result h1_body_feed(struct h1_body *b, const uint8_t *data, size_t len, size_t *used, struct h1_view *content)
+enum h1_result h1_body_feed(struct h1_body *b, const uint8_t *data, size_t len, size_t *used, struct http_view *content)
 {
     *used = 0;
-    *content = (struct h1_view){.data = (const char *)data, .len = 0};
+    *content = (struct http_view){.data = (const char *)data, .len = 0};
     switch (b->kind) {
     case H1_BODY_NONE:
         return H1_DONE;
@@ -203,7 +203,7 @@ enum h1_result h1_body_feed(struct h1_body *b, const uint8_t *data, size_t len, 
     case H1_BODY_CHUNKED:
         return feed_chunked(b, data, len, used, content);
     case H1_BODY_UNTIL_CLOSE:
-        *content = (struct h1_view){.data = (const char *)data, .len = len};
+        *content = (struct http_view){.data = (const char *)data, .len = len};
         *used = len;
         return H1_MORE;
     }

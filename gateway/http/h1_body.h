@@ -27,14 +27,15 @@ struct h1_body {
     const char *error_reason; /* after H1_BAD, static */
 };
 
-void h1_body_init_request(struct h1_body *b, const struct h1_head *h);
+void h1_body_init_request(struct h1_body *b, const struct http_head *h);
 /* `is_answer_to_head`: the request was HEAD, so there is no body whatever the fields say. */
-void h1_body_init_response(struct h1_body *b, const struct h1_head *h, bool is_answer_to_head);
+void h1_body_init_response(struct h1_body *b, const struct http_head *h, bool is_answer_to_head);
 
 /* Looks at up to `len` bytes. *used: how many belong to the body; *content: the first run of content among them (may
  * be empty). H1_MORE: go on with the bytes after *used (when *used < len) or with new ones. H1_DONE: the body
  * ends after *used. A body until close never gets there: it is done at end of stream, see h1_body_may_end. */
-enum h1_result h1_body_feed(struct h1_body *b, const uint8_t *data, size_t len, size_t *used, struct h1_view *content);
+enum h1_result h1_body_feed(struct h1_body *b, const uint8_t *data, size_t len, size_t *used,
+                            struct http_view *content);
 /* Whether the end of the stream, now, is a proper end of this body. */
 bool h1_body_may_end(const struct h1_body *b);
 

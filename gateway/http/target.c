@@ -18,7 +18,7 @@ static int hex_value(char c)
 }
 
 /* Takes one character, escaped or not, off `v` (not empty): 0-255, or one of the two above. */
-static int unit_next(struct h1_view *v)
+static int unit_next(struct http_view *v)
 {
     const char c = v->data[0];
     size_t taken = 1;
@@ -40,7 +40,7 @@ static int unit_next(struct h1_view *v)
     return unit;
 }
 
-bool target_path_is_safe(struct h1_view path)
+bool target_path_is_safe(struct http_view path)
 {
     size_t dot_count = 0;      /* of the current segment's name */
     bool has_other = false;    /* the name has something else than dots */
@@ -66,9 +66,9 @@ bool target_path_is_safe(struct h1_view path)
     return is_name_over || has_other || (dot_count != 1 && dot_count != 2);
 }
 
-bool target_matches_prefix(struct h1_view path, const char *prefix)
+bool target_matches_prefix(struct http_view path, const char *prefix)
 {
-    struct h1_view rest = {.data = prefix, .len = strlen(prefix)};
+    struct http_view rest = {.data = prefix, .len = strlen(prefix)};
     const bool is_open = rest.len == 0 || rest.data[rest.len - 1] == '/';
 
     while (rest.len > 0) {
@@ -79,7 +79,7 @@ bool target_matches_prefix(struct h1_view path, const char *prefix)
 }
 
 /* The host of host[:port], without a dot at its end. */
-static struct h1_view host_of(struct h1_view authority)
+static struct http_view host_of(struct http_view authority)
 {
     const bool is_literal = authority.len > 0 && authority.data[0] == '[';
     const char *end = authority.len > 0 ? memchr(authority.data, is_literal ? ']' : ':', authority.len) : NULL;
@@ -90,9 +90,9 @@ static struct h1_view host_of(struct h1_view authority)
     return authority;
 }
 
-bool target_matches_host(struct h1_view authority, const char *pattern)
+bool target_matches_host(struct http_view authority, const char *pattern)
 {
-    struct h1_view host = host_of(authority);
+    struct http_view host = host_of(authority);
     if (pattern[0] == '\0')
         return true;
     if (strncmp(pattern, "*.", 2) == 0) {
@@ -103,11 +103,11 @@ bool target_matches_host(struct h1_view authority, const char *pattern)
         host.data += host.len - len;
         host.len = len;
     }
-    return host.len > 0 && h1_view_equal_nocase(host, (struct h1_view){.data = pattern, .len = strlen(pattern)});
+    return host.len > 0 && http_view_equal_nocase(host, (struct http_view){.data = pattern, .len = strlen(pattern)});
 }
 
 /* The same for a query: "+" is a space, and what is escaped is only a character. */
-static int query_unit_next(struct h1_view *v)
+static int query_unit_next(struct http_view *v)
 {
     const bool is_plus = v->data[0] == '+';
     const int unit = unit_next(v);
@@ -117,7 +117,7 @@ static int query_unit_next(struct h1_view *v)
 }
 
 /* Takes the next "name=value" off the query. */
-static bool pair_next(struct h1_view *query, struct h1_view *name, struct h1_view *value)
+static bool pair_next(struct http_view *query, struct http_view *name, struct http_view *value)
 {
     if (query->len == 0)
         return false;
@@ -126,16 +126,16 @@ static bool pair_next(struct h1_view *query, struct h1_view *name, struct h1_vie
     const char *equals = len > 0 ? memchr(query->data, '=', len) : NULL;
     const size_t name_len = equals != NULL ? (size_t)(equals - query->data) : len;
 
-    *name = (struct h1_view){.data = query->data, .len = name_len};
-    *value = (struct h1_view){.data = query->data + len, .len = 0};
+    *name = (struct http_view){.data = query->data, .len = name_len};
+    *value = (struct http_view){.data = query->data + len, .len = 0};
     if (equals != NULL)
-        *value = (struct h1_view){.data = equals + 1, .len = len - name_len - 1};
+        *value = (struct http_view){.data = equals + 1, .len = len - name_len - 1};
     query->data += border != NULL ? len + 1 : len;
     query->len -= border != NULL ? len + 1 : len;
     return true;
 }
 
-static bool is_name(struct h1_view encoded, const char *name)
+static bool is_name(struct http_view encoded, const char *name)
 {
     size_t at = 0;
     for (; encoded.len > 0 && name[at] != '\0'; at++) {
@@ -145,9 +145,9 @@ static bool is_name(struct h1_view encoded, const char *name)
     return encoded.len == 0 && name[at] == '\0';
 }
 
-ptrdiff_t target_query_value(struct h1_view query, const char *name, char *out, size_t cap_bytes)
+ptrdiff_t target_query_value(struct http_view query, const char *name, char *out, size_t cap_bytes)
 {
-    struct h1_view key, value;
+    struct http_view key, value;
     while (pair_next(&query, &key, &value)) {
         if (!is_name(key, name))
             continue;

@@ -7,19 +7,19 @@
 /* False for a path that could mean something else to a server behind the gateway than to the routes: a segment that is
  * "." or ".." once decoded (encoded slashes, backslashes and ";parameters" do not hide it), a broken percent escape, an
  * encoded control character. Such a request is answered with 400. */
-bool target_path_is_safe(struct h1_view path);
+bool target_path_is_safe(struct http_view path);
 
 /* Whether `path` (still encoded) lies under the route `prefix`. A prefix without a trailing slash matches whole
  * segments: "/a" has "/a" and "/a/b", not "/ab". "/a/" has all that begins with it. Escaped characters equal the plain
  * ones, except that "%2F" is not a segment border. */
-bool target_matches_prefix(struct h1_view path, const char *prefix);
+bool target_matches_prefix(struct http_view path, const char *prefix);
 
 /* Whether `authority` (host[:port], may be absent) is meant by the route's host `pattern`: "" any host, "*.example.com"
  * one or more labels before it, else the very name. Without case, port and the dot at the end. */
-bool target_matches_host(struct h1_view authority, const char *pattern);
+bool target_matches_host(struct http_view authority, const char *pattern);
 
 /* The first value of a query parameter, decoded ("+" is a space). Returns its whole length and writes at most
  * `cap_bytes` of it, without NUL; -1 when the parameter is not there. A broken escape stays as it is written. */
-ptrdiff_t target_query_value(struct h1_view query, const char *name, char *out, size_t cap_bytes);
+ptrdiff_t target_query_value(struct http_view query, const char *name, char *out, size_t cap_bytes);
 
 #endif

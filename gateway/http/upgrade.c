@@ -33,7 +33,7 @@ static void base64(const uint8_t *in, size_t len, char *out)
 }
 
 /* 22 digits and "==": 16 bytes. The four bits the last digit has too many are not looked at: some clients fill them. */
-static bool is_key(struct h1_view key)
+static bool is_key(struct http_view key)
 {
     if (key.len != UPGRADE_KEY_BYTES - 1 || memcmp(key.data + 22, "==", 2) != 0)
         return false;
@@ -44,30 +44,30 @@ static bool is_key(struct h1_view key)
     return true;
 }
 
-bool upgrade_is_wanted(const struct h1_head *request)
+bool upgrade_is_wanted(const struct http_head *request)
 {
-    return h1_has_token(request, "upgrade", "websocket") || h1_find(request, "sec-websocket-key") != NULL;
+    return http_has_token(request, "upgrade", "websocket") || http_find(request, "sec-websocket-key") != NULL;
 }
 
-uint16_t upgrade_check_request(const struct h1_head *request, const char **reason)
+uint16_t upgrade_check_request(const struct http_head *request, const char **reason)
 {
-    const struct h1_head *r = request;
-    const bool has_one_version = h1_count(r, "sec-websocket-version") == 1;
+    const struct http_head *r = request;
+    const bool has_one_version = http_count(r, "sec-websocket-version") == 1;
     const struct {
         bool is_broken;
         uint16_t status;
         const char *reason;
     } rules[] = {
-        {!h1_view_is(r->method, "GET"), 405, "handshake with another method than GET"},
+        {!http_view_is(r->method, "GET"), 405, "handshake with another method than GET"},
         {r->minor_version == 0, 400, "handshake over HTTP/1.0"},
         {r->authority.data == NULL, 400, "handshake without host"},
-        {!h1_has_token(r, "upgrade", "websocket"), 426, "no upgrade to websocket"},
+        {!http_has_token(r, "upgrade", "websocket"), 426, "no upgrade to websocket"},
         {!r->wants_upgrade, 426, "connection does not name upgrade"},
         {r->content_length > 0 || r->is_chunked, 400, "handshake with a body"},
-        {!has_one_version || !h1_view_is(h1_value(r, "sec-websocket-version"), WEBSOCKET_VERSION), 426,
+        {!has_one_version || !http_view_is(http_value(r, "sec-websocket-version"), WEBSOCKET_VERSION), 426,
          "unknown websocket version"},
-        {h1_count(r, "sec-websocket-key") != 1, 400, "not exactly one websocket key"},
-        {!is_key(h1_value(r, "sec-websocket-key")), 400, "bad websocket key"},
+        {http_count(r, "sec-websocket-key") != 1, 400, "not exactly one websocket key"},
+        {!is_key(http_value(r, "sec-websocket-key")), 400, "bad websocket key"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (rules[i].is_broken) {
@@ -78,7 +78,7 @@ uint16_t upgrade_check_request(const struct h1_head *request, const char **reaso
     return 0;
 }
 
-void upgrade_accept_key(struct h1_view key, char accept[UPGRADE_ACCEPT_BYTES])
+void upgrade_accept_key(struct http_view key, char accept[UPGRADE_ACCEPT_BYTES])
 {
     char text[UPGRADE_KEY_BYTES - 1 + sizeof ACCEPT_GUID];
     uint8_t digest[DIGEST_SHA1_BYTES];
@@ -96,13 +96,13 @@ void upgrade_make_key(const uint8_t random[16], char key[UPGRADE_KEY_BYTES])
 }
 
 /* The request's Sec-WebSocket-Protocol fields are one list; names are compared with case (RFC 6455 section 11.3.4). */
-static bool was_offered(const struct h1_head *request, struct h1_view protocol)
+static bool was_offered(const struct http_head *request, struct http_view protocol)
 {
     for (uint32_t i = 0; i < request->field_count; i++) {
-        if (!h1_view_is_nocase(request->fields[i].name, "sec-websocket-protocol"))
+        if (!http_view_is_nocase(request->fields[i].name, "sec-websocket-protocol"))
             continue;
-        struct h1_view list = request->fields[i].value, offer;
-        while (h1_list_next(&list, &offer)) {
+        struct http_view list = request->fields[i].value, offer;
+        while (http_list_next(&list, &offer)) {
             if (offer.len == protocol.len && memcmp(offer.data, protocol.data, offer.len) == 0)
                 return true;
         }
@@ -110,10 +110,10 @@ static bool was_offered(const struct h1_head *request, struct h1_view protocol)
     return false;
 }
 
-const char *upgrade_check_response(const struct h1_head *response, const struct h1_head *request)
+const char *upgrade_check_response(const struct http_head *response, const struct http_head *request)
 {
-    const struct h1_view key = h1_value(request, "sec-websocket-key");
-    const struct h1_view protocol = h1_value(response, "sec-websocket-protocol");
+    const struct http_view key = http_value(request, "sec-websocket-key");
+    const struct http_view protocol = http_value(response, "sec-websocket-protocol");
     char accept[UPGRADE_ACCEPT_BYTES];
 
     ASSERT(is_key(key));
@@ -123,13 +123,13 @@ const char *upgrade_check_response(const struct h1_head *response, const struct 
         const char *reason;
     } rules[] = {
         {response->status != 101, "status is not 101"},
-        {!h1_has_token(response, "upgrade", "websocket"), "no upgrade to websocket"},
+        {!http_has_token(response, "upgrade", "websocket"), "no upgrade to websocket"},
         {!response->wants_upgrade, "connection does not name upgrade"},
-        {h1_count(response, "sec-websocket-accept") != 1, "not exactly one accept key"},
-        {!h1_view_is(h1_value(response, "sec-websocket-accept"), accept), "wrong accept key"},
-        {h1_count(response, "sec-websocket-protocol") > 1, "several subprotocols"},
+        {http_count(response, "sec-websocket-accept") != 1, "not exactly one accept key"},
+        {!http_view_is(http_value(response, "sec-websocket-accept"), accept), "wrong accept key"},
+        {http_count(response, "sec-websocket-protocol") > 1, "several subprotocols"},
         {protocol.data != NULL && !was_offered(request, protocol), "subprotocol was not offered"},
-        {h1_value(response, "sec-websocket-extensions").len > 0, "extension was not offered"},
+        {http_value(response, "sec-websocket-extensions").len > 0, "extension was not offered"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (rules[i].is_broken)

@@ -9,20 +9,20 @@
 
 /* Whether the request asks for a WebSocket at all (Upgrade names websocket, or a Sec-WebSocket-Key is there); the
  * others are plain HTTP. */
-bool upgrade_is_wanted(const struct h1_head *request);
+bool upgrade_is_wanted(const struct http_head *request);
 
 /* Checks method, version, Host, Upgrade, Connection, Sec-WebSocket-Key and -Version. 0 when the handshake may go on,
  * else the status to answer with: 400, 405, 426. *reason (a few static words) is set in that case. */
-uint16_t upgrade_check_request(const struct h1_head *request, const char **reason);
+uint16_t upgrade_check_request(const struct http_head *request, const char **reason);
 
 /* The Sec-WebSocket-Accept that belongs to `key` (the field's value), NUL-terminated. */
-void upgrade_accept_key(struct h1_view key, char accept[UPGRADE_ACCEPT_BYTES]);
+void upgrade_accept_key(struct http_view key, char accept[UPGRADE_ACCEPT_BYTES]);
 /* A Sec-WebSocket-Key from 16 random bytes, NUL-terminated; for clients. */
 void upgrade_make_key(const uint8_t random[16], char key[UPGRADE_KEY_BYTES]);
 
 /* Judges a server's 101 against the request it answers, as it was forwarded or as the client sent it: Upgrade,
  * Connection, Accept, a subprotocol that was offered, no extension (the gateway offers none upstream). NULL when
  * it is acceptable, else a few static words. */
-const char *upgrade_check_response(const struct h1_head *response, const struct h1_head *request);
+const char *upgrade_check_response(const struct http_head *response, const struct http_head *request);
 
 #endif

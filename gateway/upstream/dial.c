@@ -122,7 +122,7 @@ static void on_data(void *arg, const uint8_t *data, size_t len)
         bytes = (const uint8_t *)d->head.data;
         have = d->head.len;
     }
-    struct h1_head head;
+    struct http_head head;
     enum h1_result result = h1_parse_response(&head, &d->scan, bytes, have, &answer_limits);
     while (result == H1_DONE && head.status >= 100 && head.status < 200 && head.status != 101) {
         bytes += head.head_bytes; /* an interim response: the answer comes behind it */

@@ -19,13 +19,13 @@ enum dial_phase { DIAL_RESOLVE = 0, DIAL_CONNECT, DIAL_ANSWER };
 const char *dial_phase_text(enum dial_phase p);
 
 struct dial_result {
-    enum err error;             /* ERR_NONE: an answer came */
-    enum dial_phase phase;      /* of the failure */
-    bool is_cut_short;          /* the caller's deadline came before the attempt's own */
-    const char *detail;         /* of the failure, "" when there is nothing to add; borrowed for the call */
-    struct conn *conn;          /* of a success: now the callee's, paused */
-    const struct h1_head *head; /* borrowed for the call, as the bytes are */
-    const uint8_t *rest;        /* what came behind the head */
+    enum err error;               /* ERR_NONE: an answer came */
+    enum dial_phase phase;        /* of the failure */
+    bool is_cut_short;            /* the caller's deadline came before the attempt's own */
+    const char *detail;           /* of the failure, "" when there is nothing to add; borrowed for the call */
+    struct conn *conn;            /* of a success: now the callee's, paused */
+    const struct http_head *head; /* borrowed for the call, as the bytes are */
+    const uint8_t *rest;          /* what came behind the head */
     size_t rest_bytes;
 };
 /* Exactly one call per dial, never before dial_start() returns; the dial is gone when it returns. */

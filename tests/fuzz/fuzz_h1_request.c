@@ -13,13 +13,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static void check_inside(struct h1_view v, const uint8_t *data, size_t len)
+static void check_inside(struct http_view v, const uint8_t *data, size_t len)
 {
     const uint8_t *at = (const uint8_t *)v.data;
     ASSERT(v.len == 0 || (at >= data && at + v.len <= data + len));
 }
 
-static enum h1_result parse_in_pieces(struct h1_head *h, const uint8_t *data, size_t len, size_t piece,
+static enum h1_result parse_in_pieces(struct http_head *h, const uint8_t *data, size_t len, size_t piece,
                                       const struct h1_limits *l)
 {
     struct h1_scan scan = {0};
@@ -31,21 +31,21 @@ static enum h1_result parse_in_pieces(struct h1_head *h, const uint8_t *data, si
     return r;
 }
 
-static bool is_same(struct h1_view a, struct h1_view b)
+static bool is_same(struct http_view a, struct http_view b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-static void check_forwarded(const struct h1_head *h)
+static void check_forwarded(const struct http_head *h)
 {
-    static const struct h1_limits wide = {.head_bytes = 65536, .target_bytes = 65536, .field_count = H1_MAX_FIELDS};
+    static const struct h1_limits wide = {.head_bytes = 65536, .target_bytes = 65536, .field_count = HTTP_MAX_FIELDS};
     const struct forward f = {.client_ip = "2001:db8::1",
                               .is_trusted = (h->head_bytes & 1) != 0,
                               .prefix = "",
                               .upstream_host = "upstream:80",
                               .request_id = forward_request_id(h, (h->head_bytes & 1) != 0, "fresh")};
     struct strbuf out;
-    struct h1_head again;
+    struct http_head again;
     struct h1_scan scan = {0};
 
     strbuf_init(&out, 65536);
@@ -58,39 +58,39 @@ static void check_forwarded(const struct h1_head *h)
         ASSERT(r == H1_DONE && again.head_bytes == out.len);
         ASSERT(is_same(again.method, h->method) && is_same(again.path, h->path) && is_same(again.query, h->query));
         ASSERT(again.is_chunked == h->is_chunked && again.content_length == h->content_length);
-        ASSERT(h1_count(&again, "x-request-id") == 1 && h1_count(&again, "forwarded") == 1);
+        ASSERT(http_count(&again, "x-request-id") == 1 && http_count(&again, "forwarded") == 1);
     }
     strbuf_fini(&out);
 }
 
-static void use_head(const struct h1_head *h, const uint8_t *data, size_t len)
+static void use_head(const struct http_head *h, const uint8_t *data, size_t len)
 {
     const char *reason = NULL;
     char value[8], accept[UPGRADE_ACCEPT_BYTES];
 
-    ASSERT(h->head_bytes <= len && h->field_count <= H1_MAX_FIELDS);
-    ASSERT(h1_count(h, "host") <= 1 && h1_count(h, "content-length") + h->is_chunked <= 1);
+    ASSERT(h->head_bytes <= len && h->field_count <= HTTP_MAX_FIELDS);
+    ASSERT(http_count(h, "host") <= 1 && http_count(h, "content-length") + h->is_chunked <= 1);
     check_inside(h->method, data, len);
     check_inside(h->target, data, len);
     check_inside(h->authority, data, len);
     for (uint32_t i = 0; i < h->field_count; i++) {
         check_inside(h->fields[i].name, data, len);
         check_inside(h->fields[i].value, data, len);
-        ASSERT(h1_is_token(h->fields[i].name));
+        ASSERT(http_is_token(h->fields[i].name));
     }
     (void)target_path_is_safe(h->path);
     (void)target_matches_prefix(h->path, "/a%20b/");
     (void)target_matches_host(h->authority, "*.example.com");
     (void)target_query_value(h->query, "vsn", value, sizeof value);
     if (upgrade_check_request(h, &reason) == 0)
-        upgrade_accept_key(h1_value(h, "sec-websocket-key"), accept);
+        upgrade_accept_key(http_value(h, "sec-websocket-key"), accept);
     else
         ASSERT(reason != NULL);
     check_forwarded(h);
 }
 
 /* The body of `h`, read in pieces; returns how many bytes belong to it, or `len` when it does not end or is bad. */
-static size_t read_body(const struct h1_head *h, const uint8_t *data, size_t len, size_t piece)
+static size_t read_body(const struct http_head *h, const uint8_t *data, size_t len, size_t piece)
 {
     struct h1_body b;
     enum h1_result r = H1_MORE;
@@ -99,7 +99,7 @@ static size_t read_body(const struct h1_head *h, const uint8_t *data, size_t len
     if (b.kind == H1_BODY_NONE)
         return 0;
     while (r == H1_MORE && at < len) {
-        struct h1_view content;
+        struct http_view content;
         size_t used;
         r = h1_body_feed(&b, data + at, len - at < piece ? len - at : piece, &used, &content);
         ASSERT(used <= len - at && (r != H1_MORE || used > 0));
@@ -115,13 +115,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     const struct h1_limits l = {.head_bytes = 16u + data[0] * 32u,
                                 .target_bytes = 4u + data[0] * 8u,
-                                .field_count = data[0] % H1_MAX_FIELDS + 1};
+                                .field_count = data[0] % HTTP_MAX_FIELDS + 1};
     const size_t piece = data[1] % 32u + 1;
     data += 2;
     len -= 2;
 
     while (len > 0) {
-        struct h1_head whole, cut;
+        struct http_head whole, cut;
         const enum h1_result r = parse_in_pieces(&whole, data, len, len, &l);
         ASSERT(parse_in_pieces(&cut, data, len, piece, &l) == r);
         ASSERT(whole.error_status == cut.error_status && whole.head_bytes == cut.head_bytes);

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static const struct h1_limits limits = H1_LIMITS_DEFAULT;
 
-static enum h1_result parse_in_pieces(struct h1_head *h, const uint8_t *data, size_t len, size_t piece)
+static enum h1_result parse_in_pieces(struct http_head *h, const uint8_t *data, size_t len, size_t piece)
 {
     struct h1_scan scan = {0};
     enum h1_result r = H1_MORE;
@@ -24,30 +24,30 @@ static enum h1_result parse_in_pieces(struct h1_head *h, const uint8_t *data, si
     return r;
 }
 
-static void judge(const struct h1_head *h)
+static void judge(const struct http_head *h)
 {
     static const char handshake[] = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                                     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
                                     "Sec-WebSocket-Protocol: chat, soap\r\n\r\n";
-    struct h1_head request;
+    struct http_head request;
     struct h1_scan scan = {0};
     ASSERT(h1_parse_request(&request, &scan, (const uint8_t *)handshake, sizeof handshake - 1, &limits) == H1_DONE);
     if (upgrade_check_response(h, &request) == NULL)
         ASSERT(h->status == 101);
 }
 
-static void check_forwarded(const struct h1_head *h, bool keep_alive)
+static void check_forwarded(const struct http_head *h, bool keep_alive)
 {
-    static const struct h1_limits wide = {.head_bytes = 65536, .target_bytes = 65536, .field_count = H1_MAX_FIELDS};
+    static const struct h1_limits wide = {.head_bytes = 65536, .target_bytes = 65536, .field_count = HTTP_MAX_FIELDS};
     struct strbuf out;
-    struct h1_head again;
+    struct http_head again;
     struct h1_scan scan = {0};
 
     strbuf_init(&out, 65536);
-    forward_response(&out, h, keep_alive, (struct h1_view){"fresh", 5});
+    forward_response(&out, h, keep_alive, (struct http_view){"fresh", 5});
     ASSERT(!out.failed);
     const enum h1_result r = h1_parse_response(&again, &scan, (const uint8_t *)out.data, out.len, &wide);
-    if (h->field_count + 3 <= H1_MAX_FIELDS) {
+    if (h->field_count + 3 <= HTTP_MAX_FIELDS) {
         ASSERT(r == H1_DONE && again.head_bytes == out.len && again.status == h->status);
         ASSERT(again.is_chunked == h->is_chunked && again.content_length == h->content_length);
         ASSERT(keep_alive || h->status < 200 || !again.is_persistent);
@@ -55,14 +55,14 @@ static void check_forwarded(const struct h1_head *h, bool keep_alive)
     strbuf_fini(&out);
 }
 
-static size_t read_body(const struct h1_head *h, const uint8_t *data, size_t len, size_t piece)
+static size_t read_body(const struct http_head *h, const uint8_t *data, size_t len, size_t piece)
 {
     struct h1_body b;
     enum h1_result r = H1_MORE;
     size_t at = 0;
     h1_body_init_response(&b, h, false);
     while (r == H1_MORE && at < len) {
-        struct h1_view content;
+        struct http_view content;
         size_t used;
         r = h1_body_feed(&b, data + at, len - at < piece ? len - at : piece, &used, &content);
         ASSERT(used <= len - at && content.len <= used && (r != H1_MORE || used > 0));
@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 1)
         return 0;
     const size_t piece = data[0] % 32u + 1;
-    struct h1_head whole, cut;
+    struct http_head whole, cut;
     data++;
     len--;
     if (len == 0)

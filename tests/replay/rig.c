@@ -190,7 +190,7 @@ void rig_upgrade(struct rig *r, int fd)
     char answer[256];
     assert_true(rig_read(r, fd, request, sizeof request) > 0);
     assert_non_null(strstr(request, "\r\n\r\n"));
-    upgrade_accept_key((struct h1_view){"dGhlIHNhbXBsZSBub25jZQ==", 24}, accept);
+    upgrade_accept_key((struct http_view){"dGhlIHNhbXBsZSBub25jZQ==", 24}, accept);
     int len = snprintf(answer, sizeof answer,
                        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                        "Sec-WebSocket-Accept: %s\r\n\r\n",

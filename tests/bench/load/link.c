@@ -106,7 +106,7 @@ static void keep_head(struct load *l, struct link *k, const uint8_t *data, size_
     k->head_len += (uint32_t)len;
 }
 
-static void on_head(struct load *l, struct link *k, const struct h1_head *head)
+static void on_head(struct load *l, struct link *k, const struct http_head *head)
 {
     char detail[64];
     char accept[UPGRADE_ACCEPT_BYTES];
@@ -115,8 +115,8 @@ static void on_head(struct load *l, struct link *k, const struct h1_head *head)
         gone(l, k, "upgrade", detail);
         return;
     }
-    upgrade_accept_key((struct h1_view){"dGlkZWdhdGUtYmVuY2gtMQ==", 24}, accept);
-    if (!h1_view_is(h1_value(head, "sec-websocket-accept"), accept)) {
+    upgrade_accept_key((struct http_view){"dGlkZWdhdGUtYmVuY2gtMQ==", 24}, accept);
+    if (!http_view_is(http_value(head, "sec-websocket-accept"), accept)) {
         gone(l, k, "upgrade", "wrong accept key");
         return;
     }
@@ -137,7 +137,7 @@ static void on_upgrade_bytes(struct load *l, struct link *k, const uint8_t *data
         data = (const uint8_t *)k->head;
         len = k->head_len;
     }
-    struct h1_head head;
+    struct http_head head;
     struct h1_scan scan = {0};
     switch (h1_parse_response(&head, &scan, data, len, &limits)) {
     case H1_BAD:

@@ -90,7 +90,7 @@ static bool on_writable(struct server *v, struct peer *p)
 static ssize_t take_request(struct peer *p, const uint8_t *data, size_t len, char *reply, size_t cap)
 {
     static const struct h1_limits limits = H1_LIMITS_DEFAULT;
-    struct h1_head head;
+    struct http_head head;
     struct h1_scan scan = {0};
     const enum h1_result r = h1_parse_request(&head, &scan, data, len, &limits);
     if (r != H1_DONE)
@@ -104,7 +104,7 @@ static ssize_t take_request(struct peer *p, const uint8_t *data, size_t len, cha
     if (upgrade_check_request(&head, &why) != 0)
         return -1;
     char accept[UPGRADE_ACCEPT_BYTES];
-    upgrade_accept_key(h1_value(&head, "sec-websocket-key"), accept);
+    upgrade_accept_key(http_value(&head, "sec-websocket-key"), accept);
     (void)snprintf(reply, cap,
                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                    "Sec-WebSocket-Accept: %s\r\n\r\n",

@@ -7,7 +7,7 @@
 #include "gateway/http/h1.h"
 
 /* `text` must be a good head and stay where it is. */
-static inline void head_of_request(struct h1_head *h, const char *text)
+static inline void head_of_request(struct http_head *h, const char *text)
 {
     static const struct h1_limits limits = H1_LIMITS_DEFAULT;
     struct h1_scan scan = {0};
@@ -15,7 +15,7 @@ static inline void head_of_request(struct h1_head *h, const char *text)
         fail_msg("not a good request: %s", text);
 }
 
-static inline void head_of_response(struct h1_head *h, const char *text)
+static inline void head_of_response(struct http_head *h, const char *text)
 {
     static const struct h1_limits limits = H1_LIMITS_DEFAULT;
     struct h1_scan scan = {0};

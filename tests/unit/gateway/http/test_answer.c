@@ -36,7 +36,7 @@ static void an_error_says_what_is_wrong(void **state)
 static void the_length_is_that_of_the_body(void **state)
 {
     struct strbuf out;
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     strbuf_init(&out, 4096);
@@ -49,15 +49,15 @@ static void the_length_is_that_of_the_body(void **state)
 static void an_upgrade_required_says_how(void **state)
 {
     struct strbuf out;
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     strbuf_init(&out, 4096);
     answer_build(&out, &(struct answer){.status = 426, .keep_alive = true});
     head_of_response(&h, out.data);
-    assert_true(h1_view_is(h1_value(&h, "sec-websocket-version"), "13"));
-    assert_true(h1_view_is(h1_value(&h, "upgrade"), "websocket"));
-    assert_true(h1_has_token(&h, "connection", "upgrade"));
+    assert_true(http_view_is(http_value(&h, "sec-websocket-version"), "13"));
+    assert_true(http_view_is(http_value(&h, "upgrade"), "websocket"));
+    assert_true(http_has_token(&h, "connection", "upgrade"));
     assert_true(h.is_persistent);
     strbuf_clear(&out);
     answer_build(&out, &(struct answer){.status = 426});
@@ -70,17 +70,17 @@ static void an_upgrade_required_says_how(void **state)
 static void a_busy_gateway_says_when_to_come_back(void **state)
 {
     struct strbuf out;
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     strbuf_init(&out, 4096);
     answer_build(&out, &(struct answer){.status = 503});
     head_of_response(&h, out.data);
-    assert_true(h1_view_is(h1_value(&h, "retry-after"), "1"));
+    assert_true(http_view_is(http_value(&h, "retry-after"), "1"));
     strbuf_clear(&out);
     answer_build(&out, &(struct answer){.status = 503, .retry_after_s = 30});
     head_of_response(&h, out.data);
-    assert_true(h1_view_is(h1_value(&h, "retry-after"), "30"));
+    assert_true(http_view_is(http_value(&h, "retry-after"), "30"));
     strbuf_fini(&out);
 }
 

@@ -20,7 +20,7 @@ static const struct forward plain = {
 
 static void check_request(const char *in, const struct forward *f, const char *expected)
 {
-    struct h1_head h;
+    struct http_head h;
     struct strbuf out;
     head_of_request(&h, in);
     strbuf_init(&out, 16384);
@@ -32,11 +32,11 @@ static void check_request(const char *in, const struct forward *f, const char *e
 
 static void check_response(const char *in, bool keep_alive, const char *expected)
 {
-    struct h1_head h;
+    struct http_head h;
     struct strbuf out;
     head_of_response(&h, in);
     strbuf_init(&out, 16384);
-    forward_response(&out, &h, keep_alive, (struct h1_view){"id-1", 4});
+    forward_response(&out, &h, keep_alive, (struct http_view){"id-1", 4});
     assert_false(out.failed);
     assert_string_equal(out.data, expected);
     strbuf_fini(&out);
@@ -200,7 +200,7 @@ static void the_host_of_the_server_when_asked_for_or_none_is_there(void **state)
 
 static void what_does_not_fit_is_noticed(void **state)
 {
-    struct h1_head h;
+    struct http_head h;
     struct strbuf out;
 
     (void)state;
@@ -230,11 +230,11 @@ static void a_request_id_is_taken_from_trusted_peers_when_sane(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[256];
-        struct h1_head h;
+        struct http_head h;
         snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: %s\r\n\r\n", rows[i].value);
         head_of_request(&h, text);
-        const struct h1_view id = forward_request_id(&h, rows[i].is_trusted, "fresh");
-        assert_true(h1_view_is(id, rows[i].is_taken ? rows[i].value : "fresh"));
+        const struct http_view id = forward_request_id(&h, rows[i].is_trusted, "fresh");
+        assert_true(http_view_is(id, rows[i].is_taken ? rows[i].value : "fresh"));
     }
 }
 

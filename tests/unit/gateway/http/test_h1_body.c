@@ -14,7 +14,7 @@ static const struct h1_limits limits = H1_LIMITS_DEFAULT;
 
 static struct h1_body body_of_response(const char *head, bool is_answer_to_head)
 {
-    struct h1_head h;
+    struct http_head h;
     struct h1_scan scan = {0};
     struct h1_body b;
     assert_int_equal(h1_parse_response(&h, &scan, (const uint8_t *)head, strlen(head), &limits), H1_DONE);
@@ -35,7 +35,7 @@ static enum h1_result feed(struct h1_body *b, const char *data, size_t len, size
     *total = 0;
     while (*total < len && r == H1_MORE) {
         const size_t have = len - *total < piece ? len - *total : piece;
-        struct h1_view run;
+        struct http_view run;
         size_t used;
         r = h1_body_feed(b, (const uint8_t *)data + *total, have, &used, &run);
         assert_true(used <= have && run.len <= used);
@@ -73,7 +73,7 @@ static void the_kind_follows_the_head(void **state)
 static void a_request_without_framing_has_no_body(void **state)
 {
     static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\n\r\n";
-    struct h1_head h;
+    struct http_head h;
     struct h1_scan scan = {0};
     struct h1_body b;
 
@@ -182,7 +182,7 @@ static void a_chunked_body_may_not_end_early(void **state)
 static bool is_refused(const char *begin, size_t len)
 {
     struct h1_body b = chunked_body();
-    struct h1_view content;
+    struct http_view content;
     size_t used;
     enum h1_result r = h1_body_feed(&b, (const uint8_t *)begin, strlen(begin), &used, &content);
     for (size_t i = 0; i < len && r == H1_MORE; i++)

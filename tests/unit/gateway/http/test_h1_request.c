@@ -19,14 +19,14 @@ static const struct h1_limits limits = H1_LIMITS_DEFAULT;
         assert_memory_equal((view).data, text, (view).len);                                                            \
     } while (0)
 
-static enum h1_result parse(struct h1_head *h, const void *data, size_t len)
+static enum h1_result parse(struct http_head *h, const void *data, size_t len)
 {
     struct h1_scan scan = {0};
     return h1_parse_request(h, &scan, data, len, &limits);
 }
 
 /* Byte by byte, with the whole of what is there each time, as a reader would. *used: bytes until the verdict. */
-static enum h1_result parse_slowly(struct h1_head *h, const char *data, size_t len, size_t *used)
+static enum h1_result parse_slowly(struct http_head *h, const char *data, size_t len, size_t *used)
 {
     struct h1_scan scan = {0};
     enum h1_result r = H1_MORE;
@@ -163,7 +163,7 @@ static void each_head_is_accepted_or_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const size_t len = rows[i].len != 0 ? rows[i].len : strlen(rows[i].head);
-        struct h1_head h;
+        struct http_head h;
         size_t used;
         const enum h1_result whole = parse(&h, rows[i].head, len);
         const uint16_t status = whole == H1_BAD ? h.error_status : 0;
@@ -178,7 +178,7 @@ static void each_head_is_accepted_or_refused(void **state)
 static void what_can_never_be_a_head_is_refused_at_once(void **state)
 {
     static const char *const beginnings[] = {"\x16", "GET / HTTP/1.1\n", "\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\rb"};
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
@@ -199,7 +199,7 @@ static void the_log_learns_which_trick_it_was(void **state)
         {GET "X : a\r\n\r\n", "bad field name"},
         {POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "both content length and transfer encoding"},
     };
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     for (size_t i = 0; i < sizeof tricks / sizeof tricks[0]; i++) {
@@ -216,7 +216,7 @@ static void a_head_is_views_into_the_bytes(void **state)
                                "Cookie: a=b\r\n"
                                "cookie: c=d\r\n"
                                "\r\n";
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     assert_int_equal(parse(&h, text, sizeof text - 1), H1_DONE);
@@ -229,12 +229,12 @@ static void a_head_is_views_into_the_bytes(void **state)
     assert_int_equal(h.minor_version, 1);
     assert_int_equal(h.field_count, 4);
     VIEW_EQUAL(h.fields[1].name, "ORIGIN");
-    VIEW_EQUAL(h1_value(&h, "origin"), "https://example.com");
+    VIEW_EQUAL(http_value(&h, "origin"), "https://example.com");
     assert_ptr_equal(h.fields[0].name.data, text + 38);
-    assert_int_equal(h1_count(&h, "cookie"), 2);
-    VIEW_EQUAL(h1_value(&h, "cookie"), "a=b");
-    assert_null(h1_find(&h, "cook"));
-    assert_null(h1_value(&h, "x-none").data);
+    assert_int_equal(http_count(&h, "cookie"), 2);
+    VIEW_EQUAL(http_value(&h, "cookie"), "a=b");
+    assert_null(http_find(&h, "cook"));
+    assert_null(http_value(&h, "x-none").data);
     assert_int_equal(h.content_length, -1);
     assert_false(h.is_chunked);
 }
@@ -254,7 +254,7 @@ static void an_absolute_target_overrides_host(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
         char text[256];
-        struct h1_head h;
+        struct http_head h;
         const int len = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", targets[i].target);
         assert_int_equal(parse(&h, text, (size_t)len), H1_DONE);
         VIEW_EQUAL(h.authority, targets[i].authority);
@@ -268,7 +268,7 @@ static void an_absolute_target_overrides_host(void **state)
 
 static void options_for_the_whole_server(void **state)
 {
-    struct h1_head h;
+    struct http_head h;
     static const char star[] = "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
     static const char absolute[] = "OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -301,7 +301,7 @@ static void what_the_fields_say_about_the_connection(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
-        struct h1_head h;
+        struct http_head h;
         assert_int_equal(parse(&h, heads[i].head, strlen(heads[i].head)), H1_DONE);
         if (h.is_persistent != heads[i].is_persistent || h.wants_upgrade != heads[i].wants_upgrade ||
             h.expects_continue != heads[i].expects_continue)
@@ -313,7 +313,7 @@ static void a_second_request_behind_it_is_left_alone(void **state)
 {
     static const char two[] = POST "Content-Length: 2\r\n\r\nhiGET /second HTTP/1.1\r\nHost: b\r\n\r\n";
     const size_t first = strlen(POST "Content-Length: 2\r\n\r\n");
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     assert_int_equal(parse(&h, two, sizeof two - 1), H1_DONE);
@@ -353,7 +353,7 @@ static void limits_are_exact(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         char text[8192];
-        struct h1_head h;
+        struct http_head h;
         const size_t len = build(text, heads[i].target, heads[i].fields, heads[i].value);
         for (size_t piece = 1; piece <= len; piece += len - 1) {
             struct h1_scan scan = {0};
@@ -372,7 +372,7 @@ static void an_endless_request_line_is_refused_early(void **state)
 {
     static const struct h1_limits narrow = {.head_bytes = 16384, .target_bytes = 100, .field_count = 10};
     struct h1_scan scan = {0};
-    struct h1_head h;
+    struct http_head h;
     char text[200];
 
     (void)state;
@@ -388,7 +388,7 @@ static void a_full_buffer_is_never_asked_for_more(void **state)
     char text[600];
     static const struct h1_limits small = {.head_bytes = sizeof text, .target_bytes = 1000, .field_count = 10};
     struct h1_scan scan = {0};
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     memset(text, 'a', sizeof text);
@@ -401,7 +401,7 @@ static void the_bytes_may_move_between_calls(void **state)
 {
     static const char text[] = GET "X: y\r\n\r\n";
     struct h1_scan scan = {0};
-    struct h1_head h;
+    struct http_head h;
     char first[sizeof text], second[sizeof text];
 
     (void)state;
@@ -410,31 +410,31 @@ static void the_bytes_may_move_between_calls(void **state)
     assert_int_equal(h1_parse_request(&h, &scan, (uint8_t *)first, 20, &limits), H1_MORE);
     memset(first, 0, sizeof first);
     assert_int_equal(h1_parse_request(&h, &scan, (uint8_t *)second, sizeof text - 1, &limits), H1_DONE);
-    VIEW_EQUAL(h1_value(&h, "x"), "y");
+    VIEW_EQUAL(http_value(&h, "x"), "y");
 }
 
 static void lists_are_taken_apart(void **state)
 {
     static const char text[] = " a ,,\tb c\t, ,d";
-    struct h1_view list = {text, sizeof text - 1}, element;
+    struct http_view list = {text, sizeof text - 1}, element;
 
     (void)state;
-    assert_true(h1_list_next(&list, &element));
+    assert_true(http_list_next(&list, &element));
     VIEW_EQUAL(element, "a");
-    assert_true(h1_list_next(&list, &element));
+    assert_true(http_list_next(&list, &element));
     VIEW_EQUAL(element, "b c");
-    assert_true(h1_list_next(&list, &element));
+    assert_true(http_list_next(&list, &element));
     VIEW_EQUAL(element, "d");
-    assert_false(h1_list_next(&list, &element));
+    assert_false(http_list_next(&list, &element));
 }
 
 static void many_connection_options_are_refused(void **state)
 {
     char text[1024] = GET "Connection: a";
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
-    for (unsigned i = 1; i < H1_MAX_OPTIONS; i++)
+    for (unsigned i = 1; i < HTTP_MAX_OPTIONS; i++)
         strcat(text, ",a");
     const size_t len = strlen(text);
     strcpy(text + len, "\r\n\r\n");

@@ -11,7 +11,7 @@
 
 static const struct h1_limits limits = H1_LIMITS_DEFAULT;
 
-static enum h1_result parse(struct h1_head *h, const char *text)
+static enum h1_result parse(struct http_head *h, const char *text)
 {
     struct h1_scan scan = {0};
     return h1_parse_response(h, &scan, (const uint8_t *)text, strlen(text), &limits);
@@ -52,7 +52,7 @@ static void each_head_is_accepted_or_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct h1_head h;
+        struct http_head h;
         const enum h1_result r = parse(&h, rows[i].head);
         if (r != (rows[i].status != 0 ? H1_DONE : H1_BAD))
             fail_msg("%s: result %d", rows[i].what, r);
@@ -73,12 +73,12 @@ static void each_head_is_accepted_or_refused(void **state)
 static void the_parts_of_a_head(void **state)
 {
     static const char text[] = "HTTP/1.1 403 Not For You\r\nContent-Length: 12\r\nConnection: close\r\n\r\nbody";
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     assert_int_equal(parse(&h, text), H1_DONE);
     assert_int_equal(h.head_bytes, sizeof text - 1 - 4);
-    assert_true(h1_view_is(h.reason, "Not For You"));
+    assert_true(http_view_is(h.reason, "Not For You"));
     assert_int_equal(h.content_length, 12);
     assert_false(h.is_persistent);
 }

@@ -9,9 +9,9 @@
 
 #include "gateway/http/target.h"
 
-static struct h1_view view(const char *text)
+static struct http_view view(const char *text)
 {
-    return (struct h1_view){.data = text, .len = text != NULL ? strlen(text) : 0};
+    return (struct http_view){.data = text, .len = text != NULL ? strlen(text) : 0};
 }
 
 static void paths_that_mean_one_thing_only(void **state)

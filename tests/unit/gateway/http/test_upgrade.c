@@ -51,7 +51,7 @@ static void each_request_gets_its_status(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
-        struct h1_head h;
+        struct http_head h;
         const char *reason = NULL;
         head_of_request(&h, requests[i].head);
         const uint16_t status = upgrade_check_request(&h, &reason);
@@ -62,7 +62,7 @@ static void each_request_gets_its_status(void **state)
 
 static void plain_requests_are_told_from_handshakes(void **state)
 {
-    struct h1_head h;
+    struct http_head h;
 
     (void)state;
     head_of_request(&h, LINE "\r\n");
@@ -80,7 +80,7 @@ static void the_accept_key_of_the_rfc(void **state)
     char accept[UPGRADE_ACCEPT_BYTES];
 
     (void)state;
-    upgrade_accept_key((struct h1_view){"dGhlIHNhbXBsZSBub25jZQ==", 24}, accept);
+    upgrade_accept_key((struct http_view){"dGhlIHNhbXBsZSBub25jZQ==", 24}, accept);
     assert_string_equal(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
@@ -130,13 +130,13 @@ static const struct {
 
 static void each_response_is_acceptable_or_not(void **state)
 {
-    struct h1_head request;
+    struct http_head request;
 
     (void)state;
     head_of_request(&request, LINE UPGRADE KEY VERSION
                     "Sec-WebSocket-Protocol: chat, soap\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n");
     for (size_t i = 0; i < sizeof responses / sizeof responses[0]; i++) {
-        struct h1_head h;
+        struct http_head h;
         head_of_response(&h, responses[i].head);
         const char *fault = upgrade_check_response(&h, &request);
         const char *expected = responses[i].fault;

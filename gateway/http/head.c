@@ -1,0 +1,186 @@
+/* Message heads, as text in views: looking up, comparing, copying. */
+#include "gateway/http/head.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "gateway/http/text.h"
+
+struct http_view http_view_of(const char *text)
+{
+    return (struct http_view){.data = text, .len = text != NULL ? strlen(text) : 0};
+}
+
+bool http_view_is(struct http_view v, const char *text)
+{
+    return v.data != NULL && strlen(text) == v.len && memcmp(v.data, text, v.len) == 0;
+}
+
+bool http_view_is_nocase(struct http_view v, const char *lower)
+{
+    if (v.data == NULL)
+        return false;
+    for (size_t i = 0; i < v.len; i++) {
+        if (lower[i] == '\0' || text_lower(v.data[i]) != lower[i])
+            return false;
+    }
+    return lower[v.len] == '\0';
+}
+
+bool http_view_equal_nocase(struct http_view a, struct http_view b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        if (text_lower(a.data[i]) != text_lower(b.data[i]))
+            return false;
+    }
+    return true;
+}
+
+bool http_is_token(struct http_view v)
+{
+    for (size_t i = 0; i < v.len; i++) {
+        if (!text_is_tchar(v.data[i]))
+            return false;
+    }
+    return v.len > 0;
+}
+
+bool http_list_next(struct http_view *list, struct http_view *element)
+{
+    while (list->len > 0) {
+        const char *comma = memchr(list->data, ',', list->len);
+        const size_t len = comma != NULL ? (size_t)(comma - list->data) : list->len;
+        const size_t skip = comma != NULL ? len + 1 : len;
+        *element = text_trim((struct http_view){.data = list->data, .len = len});
+        list->data += skip;
+        list->len -= skip;
+        if (element->len > 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- lookups ---- */
+
+const struct http_field *http_find(const struct http_head *h, const char *name)
+{
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        if (http_view_is_nocase(h->fields[i].name, name))
+            return &h->fields[i];
+    }
+    return NULL;
+}
+
+struct http_view http_value(const struct http_head *h, const char *name)
+{
+    const struct http_field *f = http_find(h, name);
+    return f != NULL ? f->value : (struct http_view){.data = NULL, .len = 0};
+}
+
+uint32_t http_count(const struct http_head *h, const char *name)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        if (http_view_is_nocase(h->fields[i].name, name))
+            count++;
+    }
+    return count;
+}
+
+bool http_has_token(const struct http_head *h, const char *name, const char *token)
+{
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        if (!http_view_is_nocase(h->fields[i].name, name))
+            continue;
+        struct http_view list = h->fields[i].value, element;
+        while (http_list_next(&list, &element)) {
+            if (http_view_is_nocase(element, token))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* host[:port] as RFC 9110 section 4.2 has it for http, without what no host name or address contains. */
+bool http_is_authority(struct http_view v)
+{
+    size_t i = 0;
+    if (v.len > 0 && v.data[0] == '[') {
+        for (i = 1; i < v.len && v.data[i] != ']'; i++) {
+            if (!text_is_digit(v.data[i]) && !(text_lower(v.data[i]) >= 'a' && text_lower(v.data[i]) <= 'f') &&
+                v.data[i] != ':' && v.data[i] != '.')
+                return false;
+        }
+        if (i < 3 || i == v.len)
+            return false;
+        i++;
+    } else {
+        while (i < v.len && (text_is_alnum(v.data[i]) || strchr("-._~", v.data[i]) != NULL))
+            i++;
+        if (i == 0)
+            return false;
+    }
+    if (i == v.len)
+        return true;
+    if (v.data[i] != ':' || v.len - i > 6)
+        return false;
+    for (i++; i < v.len; i++) {
+        if (!text_is_digit(v.data[i]))
+            return false;
+    }
+    return true;
+}
+
+/* ---- making one ---- */
+
+void http_head_clear(struct http_head *h)
+{
+    memset(h, 0, offsetof(struct http_head, fields));
+    h->content_length = -1;
+}
+
+bool http_head_add(struct http_head *h, struct http_view name, struct http_view value)
+{
+    if (h->field_count == HTTP_MAX_FIELDS)
+        return false;
+    h->fields[h->field_count++] = (struct http_field){.name = name, .value = value};
+    return true;
+}
+
+static struct http_view copy_view(struct slice *room, struct http_view v)
+{
+    if (v.data == NULL)
+        return v;
+    uint8_t *to = room->owner->data + room->len;
+    memcpy(to, v.data, v.len);
+    room->len += v.len;
+    return (struct http_view){.data = (const char *)to, .len = v.len};
+}
+
+struct slice http_head_copy(struct http_head *to, const struct http_head *from)
+{
+    static const size_t views[] = {offsetof(struct http_head, method),    offsetof(struct http_head, target),
+                                   offsetof(struct http_head, path),      offsetof(struct http_head, query),
+                                   offsetof(struct http_head, authority), offsetof(struct http_head, protocol),
+                                   offsetof(struct http_head, reason)};
+    size_t bytes = 0;
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
+        bytes += ((const struct http_view *)(const void *)((const char *)from + views[i]))->len;
+    for (uint32_t i = 0; i < from->field_count; i++)
+        bytes += from->fields[i].name.len + from->fields[i].value.len;
+
+    struct slice room = {.owner = block_create(bytes)};
+    room.data = room.owner->data;
+    memcpy(to, from, offsetof(struct http_head, fields));
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
+        struct http_view *v = (struct http_view *)(void *)((char *)to + views[i]);
+        *v = copy_view(&room, *v);
+    }
+    for (uint32_t i = 0; i < from->field_count; i++) {
+        to->fields[i].name = copy_view(&room, from->fields[i].name);
+        to->fields[i].value = copy_view(&room, from->fields[i].value);
+    }
+    return room;
+}

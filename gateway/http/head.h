@@ -1,0 +1,87 @@
+/* The head of a message, whatever version of HTTP it came in: a request line or a status, and fields.
+ *
+ * HTTP/1.1 (h1.h) and HTTP/2 (h2.h) both parse into it and are written from it, so that what decides about a message
+ * never asks how it travelled. All text is views into bytes that somebody else holds. */
+#ifndef GATEWAY_HTTP_HEAD_H
+#define GATEWAY_HTTP_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+/* Text somewhere else; not NUL-terminated. `data` NULL: not there at all, which is not the same as empty. */
+struct http_view {
+    const char *data;
+    size_t len;
+};
+
+struct http_field {
+    struct http_view name;  /* as written (HTTP/2: lower case); compare without case */
+    struct http_view value; /* without the white space around it */
+};
+
+#define HTTP_MAX_FIELDS  100u
+#define HTTP_MAX_OPTIONS 32u /* names in Connection; each may cost a pass over the fields */
+
+struct http_head {
+    /* A request. `target` is what was written (HTTP/2: path and query); the others are its parts, made the same for all
+     * of its forms. */
+    struct http_view method;
+    struct http_view target;
+    struct http_view path;      /* begins with "/", still percent-encoded; "*" for OPTIONS * */
+    struct http_view query;     /* without "?"; data NULL when there is none */
+    struct http_view authority; /* host[:port]: of an absolute target or :authority, else of Host; data NULL in HTTP/1.0
+                                   without Host */
+    struct http_view protocol;  /* :protocol of an extended CONNECT (RFC 8441); data NULL: none */
+
+    /* A response. */
+    uint16_t status;
+    struct http_view reason; /* HTTP/2 has none */
+
+    uint8_t major_version; /* 1 or 2 */
+    uint8_t minor_version; /* HTTP/1.<this>: 0 or 1 (a greater one is told as 1); 0 in HTTP/2 */
+    uint32_t field_count;
+    size_t head_bytes; /* HTTP/1: with the empty line: the body begins here */
+
+    /* What the fields say about framing and the connection. */
+    int64_t content_length; /* -1: none */
+    bool is_chunked;
+    bool is_persistent;    /* the sender means to keep the connection after this message */
+    bool wants_upgrade;    /* Connection names upgrade and there is an Upgrade field */
+    bool expects_continue; /* Expect: 100-continue */
+
+    /* After H1_BAD. A response's error_status is always 502. */
+    uint16_t error_status;    /* 400, 414, 431, 501, 505 */
+    const char *error_reason; /* a few words for the log, static */
+
+    struct http_field fields[HTTP_MAX_FIELDS]; /* last, so that what is asked for often lies together */
+};
+
+/* Empties it: no fields, content_length -1. */
+void http_head_clear(struct http_head *h);
+/* Copies all text of `from` into one block, whose slice is returned (slice_release it), and makes `to` look there. */
+struct slice http_head_copy(struct http_head *to, const struct http_head *from);
+/* Adds a field that looks at the given text. False when there is no room for another. */
+bool http_head_add(struct http_head *h, struct http_view name, struct http_view value);
+
+/* The first field of that name (lower case), or NULL. */
+const struct http_field *http_find(const struct http_head *h, const char *name);
+/* Its value; data NULL when there is no such field. */
+struct http_view http_value(const struct http_head *h, const char *name);
+uint32_t http_count(const struct http_head *h, const char *name);
+/* Whether a comma-separated list, over all fields of that name, has the token (lower case; compared without case). */
+bool http_has_token(const struct http_head *h, const char *name, const char *token);
+
+/* Takes the next element off a comma-separated list, white space and empty elements removed. False at its end. */
+bool http_list_next(struct http_view *list, struct http_view *element);
+
+struct http_view http_view_of(const char *text);                 /* of a C string; NULL gives no text */
+bool http_view_is(struct http_view v, const char *text);         /* same bytes */
+bool http_view_is_nocase(struct http_view v, const char *lower); /* `lower` in lower case */
+bool http_view_equal_nocase(struct http_view a, struct http_view b);
+bool http_is_token(struct http_view v);     /* RFC 9110 section 5.6.2: one or more tchar */
+bool http_is_authority(struct http_view v); /* host[:port] of RFC 9110 section 4.2, nothing odd in it */
+
+#endif
