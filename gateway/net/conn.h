@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/birth.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/loop.h"
@@ -57,12 +58,20 @@ struct conn_ops {
 /* Takes an accepted socket; reads from the next pass on. It counts as a client (gateway/net/seats.h) until it is
  * closed. */
 struct conn *conn_accept(struct net *n, int fd, const struct addr *peer, const struct conn_ops *ops, void *arg);
-/* Counts an accepted client among those of its address on a route as well, until it leaves the route or is closed.
- * Returns how many they are now over all workers, itself included. */
-uint32_t conn_join_route(struct conn *c, int route_slot);
-void conn_leave_route(struct conn *c); /* does nothing for one that has not joined */
-/* Who is at the other end: the address of conn_accept() or conn_connect(). */
+/* Who is at the other end: the address of conn_accept(), conn_connect() or conn_set_peer(). */
 void conn_peer(const struct conn *c, struct addr *out);
+/* Who an accepted client really is, as a trusted proxy in front of it says; its seat moves to that address. */
+void conn_set_peer(struct conn *c, const struct addr *peer);
+/* Begins a server's TLS handshake on an accepted socket of which nothing else was read; on_open (or on_close) follows.
+ * The owner keeps its own deadline. */
+void conn_start_tls(struct conn *c, struct tls_ctx *tls);
+/* TLS of the connection, for asking what was agreed; NULL for a plain one. A carried one has its carrier's. */
+const struct tls *conn_tls(const struct conn *c);
+/* From now on on_data shows everything that waits in the (plain) socket without taking it, again and again as more
+ * arrives, until conn_skip() takes the first `len` bytes of it and normal reading goes on with the next pass. For what
+ * comes before TLS. */
+void conn_peek(struct conn *c);
+void conn_skip(struct conn *c, size_t len);
 /* Starts connecting; the result comes as on_open or on_close, never before this returns. `tls` NULL for plain TCP, else
  * `server_name` is verified and sent as SNI. The owner keeps its own deadline. NULL with *e set when no socket could be
  * had. */
@@ -74,6 +83,9 @@ void conn_set_high(struct conn *c, size_t high_bytes);
 
 /* Sends all of it, now or later. Ignored once the write side is shut. */
 void conn_write(struct conn *c, const void *data, size_t len);
+/* The same for several pieces, in one system call (plain) or as few TLS records as possible. At most CONN_PIECES. */
+#define CONN_PIECES 4
+void conn_write_pieces(struct conn *c, const struct slice *pieces, size_t count);
 size_t conn_buffered(const struct conn *c);
 bool conn_is_full(const struct conn *c);
 /* Stops and restarts reading; nestable by nobody: the last call counts. */
