@@ -1,6 +1,6 @@
 /* An exchange: one request from its head to its end, as a walk through a table of steps (exchange.c). It ends in
  * exactly one of two ways: the client was answered, or its connection became one side of a tunnel. One access-log line
- * either way (a tunnel's is written when it closes). */
+ * either way (a tunnel's is written when it closes). Whether the client speaks HTTP/1.1 or HTTP/2 is not known here. */
 #ifndef GATEWAY_EXCHANGE_EXCHANGE_H
 #define GATEWAY_EXCHANGE_EXCHANGE_H
 
@@ -30,27 +30,47 @@ struct exchange_env {
     struct log_limit failure_log; /* failed attempts are the peers' doing */
 };
 
-/* Back to the owner of the client's connection. */
-struct exchange_ops {
-    /* The answer is written. Unless `keep_alive`, no other request may follow on the connection. */
-    void (*on_answered)(void *arg, bool keep_alive);
-    /* The connection is about to belong to a tunnel. *early: bytes behind the request's head that were read already;
-     * borrowed until this pass ends. The owner forgets the connection. */
-    void (*on_taken)(void *arg, struct slice *early);
+/* The client's side of an exchange, implemented by the front: a request on an HTTP/1.1 connection, or a stream of
+ * HTTP/2. Every exchange ends with exactly one of finish, break_off and take, unless it was cancelled; after it the
+ * exchange is gone. */
+struct requester_ops {
+    /* The head of the answer, without framing fields; content_length says how long the body is, -1: not known. Without
+     * a body (HEAD, 204, 304, nothing to say) finish follows at once; content_length is then still what the head is to
+     * say, -1: nothing. */
+    void (*send_head)(void *arg, const struct http_head *answer, bool has_body);
+    void (*send_body)(void *arg, const uint8_t *data, size_t len);
+    bool (*is_full)(void *arg);   /* then wait for exchange_client_drained() */
+    void (*finish)(void *arg);    /* all was said */
+    void (*break_off)(void *arg); /* the answer, begun or not, cannot be completed: the client must notice */
+    /* Let the body of the request come (exchange_body), after 100 (Continue) if that is waited for; or make it wait. */
+    void (*want_body)(void *arg, bool is_wanted);
+    /* The WebSocket is accepted with this head (status 101 and its fields; over HTTP/2 sent as 200): hands over the
+     * connection, paused. *early: bytes behind the request that were read already; borrowed until this pass ends. */
+    struct conn *(*take)(void *arg, const struct http_head *answer, struct slice *early);
+};
+
+struct exchange_start {
+    const struct requester_ops *ops;
+    void *arg;
+    struct conn *wire; /* the connection: who the client is, and its TLS; borrowed while the exchange lasts */
+    const struct http_head *head; /* parsed well; copied. An extended CONNECT to websocket comes as it is */
+    bool has_body;
+    int64_t begun_ms; /* loop time at which the first byte of the head came */
 };
 
 struct exchange;
 
-/* Begins with a request whose head (head_bytes long, at `head_data`) has parsed well; it is copied. The connection
- * stays the owner's and is not to be read until on_answered. Callbacks may come before this returns: *ep is set first,
- * and NULL once the exchange is over. */
-void exchange_start(struct exchange_env *env, struct conn *client, const uint8_t *head_data, size_t head_bytes,
-                    const struct h1_limits *limits, const struct exchange_ops *ops, void *arg, struct exchange **ep);
-/* The client's connection has drained (conn_ops.on_drain). */
+/* Callbacks may come before this returns: *ep is set first, and NULL once the exchange is over. */
+void exchange_start(struct exchange_env *env, const struct exchange_start *o, struct exchange **ep);
+/* The body of the request; only while it is wanted. */
+void exchange_body(struct exchange *x, const uint8_t *data, size_t len);
+void exchange_body_end(struct exchange *x);
+/* The client has room again. */
 void exchange_client_drained(struct exchange *x);
-/* Whether a server's answer is on its way to the client: it may have finished sending and still want to read that. */
+/* Whether an answer is on its way: the client may have finished sending and still want to read that. */
 bool exchange_is_answering(const struct exchange *x);
-/* The client has gone: gives up whatever is under way; no callback after this. */
-void exchange_cancel(struct exchange **ep);
+/* The client has gone, or broke the rules (`status` for the log, 499: gone): gives up whatever is under way; no
+ * callback after this. */
+void exchange_cancel(struct exchange **ep, uint16_t status);
 
 #endif
