@@ -97,7 +97,14 @@ struct conf_route {
     int64_t max_lifetime_ms; /* 0 = none */
     uint64_t max_message_bytes;
     bool check_utf8;
-    uint64_t buffer_bytes;    /* high watermark of each direction */
+    uint64_t buffer_bytes; /* high watermark of each direction */
+    struct {
+        bool is_enabled;
+        bool keeps_context;
+        uint32_t window_bits;
+        uint32_t level;
+        uint32_t min_bytes; /* shorter messages are not compressed */
+    } compression;
     uint32_t max_connections; /* open WebSockets, over all workers; 0 = no limit */
     uint32_t max_per_client;  /* per client address; 0 = no limit */
 };

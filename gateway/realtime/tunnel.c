@@ -427,6 +427,17 @@ static void adopt_sides(struct tunnel *t, const struct tunnel_start *o)
     conn_set_high(o->upstream, r->buffer_bytes);
 }
 
+struct ws_deflate_policy tunnel_deflate_policy(const struct conf_route *r)
+{
+    return (struct ws_deflate_policy){
+        .is_enabled = r->compression.is_enabled,
+        .keeps_context = r->compression.keeps_context,
+        .window_bits = (uint8_t)r->compression.window_bits,
+        .level = (uint8_t)r->compression.level,
+        .min_bytes = r->compression.min_bytes,
+    };
+}
+
 void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
 {
     struct tunnel *t;

@@ -17,6 +17,7 @@
 #include "conf/conf.h"
 #include "gateway/net/conn.h"
 #include "gateway/upstream/server.h"
+#include "gateway/ws/extension.h"
 
 struct tunnel_set;
 
@@ -44,8 +45,12 @@ struct tunnel_start {
     size_t client_early_bytes;
     const uint8_t *upstream_early; /* bytes that came behind the server's 101 */
     size_t upstream_early_bytes;
+    const struct ws_deflate_params *deflate; /* agreed with the client; borrowed for the call; NULL: no compression */
 };
 void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o);
+
+/* What a route has to say about compression, for ws_offer_judge(). */
+struct ws_deflate_policy tunnel_deflate_policy(const struct conf_route *r);
 
 /* Moves every tunnel to configuration `c`: its route's timeouts hold from now on; limits on messages and buffers stay
  * as they were when it opened. Those whose route it no longer names are closed over `time_ms` with 1012. */
