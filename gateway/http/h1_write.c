@@ -1,0 +1,133 @@
+/* Heads as text. Nothing that came from a peer or a file may break out of its line here, whoever looked at it before:
+ * a field is checked when it is written, and one bad byte spoils the whole head. */
+#include "gateway/http/h1_write.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "gateway/http/answer.h"
+#include "gateway/http/text.h"
+
+/* Fields that belong to this connection: the writer's own business. */
+static const char *const own_fields[] = {"connection", "content-length", "transfer-encoding", "keep-alive",
+                                         "proxy-connection"};
+
+static bool is_own(struct http_view name)
+{
+    for (size_t i = 0; i < sizeof own_fields / sizeof own_fields[0]; i++) {
+        if (http_view_is_nocase(name, own_fields[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Text that stays within its line. */
+static bool is_inline(struct http_view v)
+{
+    for (size_t i = 0; i < v.len; i++) {
+        if (v.data[i] == '\r' || v.data[i] == '\n' || v.data[i] == '\0')
+            return false;
+    }
+    return true;
+}
+
+/* A word of the request line. */
+static bool is_word(struct http_view v)
+{
+    for (size_t i = 0; i < v.len; i++) {
+        if ((unsigned char)v.data[i] <= ' ' || v.data[i] == 0x7f)
+            return false;
+    }
+    return v.len > 0;
+}
+
+static void add_view(struct strbuf *out, struct http_view v)
+{
+    strbuf_add(out, v.data, v.len);
+}
+
+static void add_field(struct strbuf *out, struct http_view name, struct http_view value)
+{
+    if (!http_is_token(name) || !is_inline(value)) {
+        out->failed = true;
+        return;
+    }
+    add_view(out, name);
+    strbuf_add(out, ": ", 2);
+    add_view(out, value);
+    strbuf_add(out, "\r\n", 2);
+}
+
+/* The fields, without those named in own_fields and the one called `but` (NULL: none). */
+static void add_fields(struct strbuf *out, const struct http_head *h, const char *but)
+{
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (!is_own(f->name) && !(but != NULL && http_view_is_nocase(f->name, but)))
+            add_field(out, f->name, f->value);
+    }
+}
+
+static void add_connection(struct strbuf *out, const struct http_head *h, const struct h1_write *w)
+{
+    static const char *const words[] = {
+        [H1_CONNECTION_DEFAULT] = NULL, [H1_CONNECTION_CLOSE] = "close", [H1_CONNECTION_KEEP_ALIVE] = "keep-alive"};
+    const char *word = words[w->connection];
+    const bool has_upgrade = http_find(h, "upgrade") != NULL;
+    if (has_upgrade || word != NULL)
+        strbuf_printf(out, "Connection: %s%s%s\r\n", has_upgrade ? "Upgrade" : "",
+                      has_upgrade && word != NULL ? ", " : "", word != NULL ? word : "");
+}
+
+static bool add_end(struct strbuf *out, const struct http_head *h, const struct h1_write *w)
+{
+    if (w->framing == H1_FRAMING_LENGTH)
+        strbuf_printf(out, "Content-Length: %" PRIu64 "\r\n", w->content_length);
+    else if (w->framing == H1_FRAMING_CHUNKED)
+        strbuf_puts(out, "Transfer-Encoding: chunked\r\n");
+    add_connection(out, h, w);
+    strbuf_add(out, "\r\n", 2);
+    return !out->failed;
+}
+
+bool h1_write_response(struct strbuf *out, const struct http_head *h, const struct h1_write *w)
+{
+    ASSERT(h->status >= 100 && h->status <= 999);
+    const struct http_view reason = h->reason.data != NULL ? h->reason : http_view_of(answer_reason(h->status));
+    if (!is_inline(reason))
+        out->failed = true;
+    strbuf_printf(out, "HTTP/1.1 %u ", (unsigned)h->status);
+    add_view(out, reason);
+    strbuf_add(out, "\r\n", 2);
+    add_fields(out, h, NULL);
+    return add_end(out, h, w);
+}
+
+bool h1_write_request(struct strbuf *out, const struct http_head *h, const struct h1_write *w)
+{
+    const struct http_view path = h->path.data != NULL ? h->path : h->target;
+    ASSERT(w->framing != H1_FRAMING_CLOSE);
+    if (!http_is_token(h->method) || !is_word(path))
+        out->failed = true;
+    add_view(out, h->method);
+    strbuf_add(out, " ", 1);
+    add_view(out, path);
+    if (h->path.data != NULL && h->query.data != NULL) {
+        if (h->query.len > 0 && !is_word(h->query))
+            out->failed = true;
+        strbuf_add(out, "?", 1);
+        add_view(out, h->query);
+    }
+    strbuf_puts(out, " HTTP/1.1\r\n");
+    const struct http_view host = h->authority.data != NULL ? h->authority : http_value(h, "host");
+    if (host.data != NULL)
+        add_field(out, http_view_of("Host"), host);
+    add_fields(out, h, "host");
+    return add_end(out, h, w);
+}
+
+size_t h1_write_chunk_head(char out[H1_CHUNK_HEAD_BYTES], size_t len)
+{
+    ASSERT(len > 0);
+    return (size_t)snprintf(out, H1_CHUNK_HEAD_BYTES, "%zx\r\n", len);
+}
