@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "gateway/http/answer.h"
 #include "gateway/http/text.h"
 
