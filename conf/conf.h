@@ -20,6 +20,13 @@ enum conf_hash_of { HASH_OF_IP = 0, HASH_OF_HEADER, HASH_OF_QUERY };
 enum conf_check_type { CHECK_NONE = 0, CHECK_TCP, CHECK_HTTP, CHECK_WEBSOCKET };
 enum conf_speak { SPEAK_NOTHING = 0, SPEAK_PING };
 enum conf_ws_protocol { WS_PROTOCOL_OPAQUE = 0 };
+enum conf_access_format { ACCESS_FORMAT_EVENT = 0, ACCESS_FORMAT_JSON, ACCESS_FORMAT_COMBINED };
+enum conf_access_query { ACCESS_QUERY_MASKED = 0, ACCESS_QUERY_WHOLE, ACCESS_QUERY_NONE };
+/* off: the fields pass like any other; continue: a trace that is there goes on; start: and one begins where there is
+ * none. */
+enum conf_trace_mode { TRACE_OFF = 0, TRACE_CONTINUE, TRACE_START };
+enum conf_trace_from { TRACE_FROM_ANYONE = 0, TRACE_FROM_TRUSTED };
+enum conf_host_header { HOST_HEADER_CLIENT = 0, HOST_HEADER_UPSTREAM, HOST_HEADER_LITERAL };
 
 /* A file named in the configuration: its path (for messages and -T) and its content (what is used). */
 struct conf_file {
@@ -87,6 +94,33 @@ struct conf_pool {
     size_t server_count;
 };
 
+/* name: value, in the order of the file. A name with several values stands there once for each, in a row. */
+struct conf_pair {
+    const char *name;
+    const char *value;
+};
+
+/* Edits to the fields of a head. */
+struct conf_edits {
+    struct conf_pair *set;
+    size_t set_count;
+    struct conf_pair *add;
+    size_t add_count;
+    const char **remove;
+    size_t remove_count;
+};
+
+/* What a route answers while it is taken out of service. */
+struct conf_maintenance {
+    bool enabled;
+    uint32_t status;
+    int64_t retry_after_ms;   /* 0 = none */
+    const char *body;         /* "" = made for the client: JSON, HTML or text */
+    const char *content_type; /* of body */
+    struct cidr *allow;       /* clients that pass nevertheless */
+    size_t allow_count;
+};
+
 struct conf_route {
     const char *name; /* given, or host + path */
     const char *host; /* "" = any; "*.example.com" = one or more labels */
@@ -107,6 +141,14 @@ struct conf_route {
     } compression;
     uint32_t max_connections; /* open WebSockets, over all workers; 0 = no limit */
     uint32_t max_per_client;  /* per client address; 0 = no limit */
+
+    const char *strip_prefix;          /* comes off the path; "" = nothing */
+    const char *add_prefix;            /* goes before it; "" = nothing */
+    const char *host_header;           /* client, upstream, or the host itself */
+    enum conf_host_header host_policy; /* from host_header */
+    struct conf_edits request_edits;
+    struct conf_edits answer_edits;
+    struct conf_maintenance maintenance;
 };
 
 struct conf_listen {
@@ -131,7 +173,21 @@ struct conf {
         enum log_format format;
         const char *file;
         bool access;
+        enum conf_access_format access_format;
+        enum conf_access_query access_query;
+        const char *access_file; /* "" = where the log goes */
     } log;
+    struct {
+        const char *via;    /* this gateway's name in Via fields; "" = none */
+        bool via_answers;   /* in answers as well as in requests */
+        const char *server; /* NULL = the server's own passes; "" = none; else this one; from server_text */
+        const char *server_text;
+    } headers;
+    struct {
+        enum conf_trace_mode mode;
+        enum conf_trace_from from;
+        uint32_t sample_percent; /* of the traces begun here */
+    } trace;
     struct {
         const char *path;
     } control; /* unix socket of tidegatectl; "" = none */
