@@ -38,11 +38,13 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE };
     X(STAT_ROUTE_NO_SERVER,     "route_no_server_total",            STAT_COUNTER, "Requests for which no server was to be had")
 
 #define STATS_SERVER_TABLE(X)                                                                                \
-    X(STAT_SERVER_OPEN,         "server_connections",               STAT_GAUGE,   "Tunnels open to the server now") \
+    X(STAT_SERVER_OPEN,         "server_connections",               STAT_GAUGE,   "WebSockets and requests under way to the server now") \
     X(STAT_SERVER_ATTEMPTS,     "server_attempts_total",            STAT_COUNTER, "Attempts to reach the server") \
     X(STAT_SERVER_FAILURES,     "server_failures_total",            STAT_COUNTER, "Attempts and tunnels that failed by the server's fault") \
     X(STAT_SERVER_REFUSALS,     "server_refusals_total",            STAT_COUNTER, "Upgrades the server itself refused") \
     X(STAT_SERVER_RETRIES,      "server_retries_total",             STAT_COUNTER, "Attempts made after another one failed") \
+    X(STAT_SERVER_CONNECTS,     "server_connections_opened_total",  STAT_COUNTER, "Connections opened to the server") \
+    X(STAT_SERVER_REUSES,       "server_connections_reused_total",  STAT_COUNTER, "Requests that went over a connection that was there") \
     X(STAT_SERVER_CIRCUIT_OPENS, "circuit_opens_total",             STAT_COUNTER, "Times the server's circuit opened") \
     X(STAT_SERVER_CIRCUIT,      "circuit_state",                    STAT_GAUGE,   "Workers whose circuit for the server is not closed")
 

@@ -20,6 +20,7 @@ enum conf_hash_of { HASH_OF_IP = 0, HASH_OF_HEADER, HASH_OF_QUERY };
 enum conf_check_type { CHECK_NONE = 0, CHECK_TCP, CHECK_HTTP, CHECK_WEBSOCKET };
 enum conf_speak { SPEAK_NOTHING = 0, SPEAK_PING };
 enum conf_ws_protocol { WS_PROTOCOL_OPAQUE = 0 };
+enum conf_over { OVER_AUTO = 0, OVER_H1, OVER_H2 }; /* which HTTP is spoken to a server */
 enum conf_access_format { ACCESS_FORMAT_EVENT = 0, ACCESS_FORMAT_JSON, ACCESS_FORMAT_COMBINED };
 enum conf_access_query { ACCESS_QUERY_MASKED = 0, ACCESS_QUERY_WHOLE, ACCESS_QUERY_NONE };
 /* off: the fields pass like any other; continue: a trace that is there goes on; start: and one begins where there is
@@ -83,8 +84,17 @@ struct conf_pool {
     int64_t connect_timeout_ms; /* TCP and TLS of one attempt */
     int64_t upgrade_timeout_ms; /* from request sent to response head, one attempt */
     int64_t failover_timeout_ms;
+    int64_t first_byte_timeout_ms;    /* from request sent to response head, one attempt; not for WebSockets */
+    int64_t between_bytes_timeout_ms; /* no byte moved where one could */
+    int64_t request_timeout_ms;       /* the whole request; 0 = none */
     uint32_t max_retries;
-    uint32_t circuit_failures; /* 0 = no circuit */
+    uint32_t retry_budget_percent; /* retries as a share of requests ... */
+    uint32_t retry_floor_per_s;    /* ... and this many whatever the share */
+    enum conf_over http;
+    uint32_t keepalive_count; /* idle connections kept per server and worker; 0 = none */
+    int64_t keepalive_ms;
+    uint32_t keepalive_request_count; /* after so many a connection is closed; 0 = no limit */
+    uint32_t circuit_failures;        /* 0 = no circuit */
     int64_t circuit_open_ms;
     uint32_t circuit_half_open_count;
     int64_t slow_start_ms;   /* 0 = off */
@@ -127,8 +137,9 @@ struct conf_route {
     const char *path; /* prefix on segment borders unless it ends in "/" */
     size_t pool;      /* index */
     enum conf_ws_protocol protocol;
-    int64_t idle_timeout_ms; /* 0 = none; nothing in either direction */
-    int64_t max_lifetime_ms; /* 0 = none */
+    enum conf_over ws_upstream; /* how WebSockets travel to the server */
+    int64_t idle_timeout_ms;    /* 0 = none; nothing in either direction */
+    int64_t max_lifetime_ms;    /* 0 = none */
     uint64_t max_message_bytes;
     bool check_utf8;
     uint64_t buffer_bytes; /* high watermark of each direction */

@@ -20,6 +20,7 @@ const struct schema_word schema_tier_words[] = {
 static const struct schema_word check_type_words[] = {
     {"none", CHECK_NONE}, {"tcp", CHECK_TCP}, {"http", CHECK_HTTP}, {"websocket", CHECK_WEBSOCKET}, {NULL, 0}};
 static const struct schema_word speak_words[] = {{"nothing", SPEAK_NOTHING}, {"ping", SPEAK_PING}, {NULL, 0}};
+static const struct schema_word over_words[] = {{"auto", OVER_AUTO}, {"h1", OVER_H1}, {"h2", OVER_H2}, {NULL, 0}};
 static const struct schema_word ws_protocol_words[] = {{"opaque", WS_PROTOCOL_OPAQUE}, {NULL, 0}};
 
 const char *const schema_applies_texts[APPLIES_COUNT] = {
@@ -117,11 +118,31 @@ const struct schema_row schema_rows[] = {
     {SECTION_POOL, "connect_timeout", KIND_DURATION, IN(conf_pool, connect_timeout_ms), RANGE(1 * MS, 10 * MINUTE), .standard = "1s",
      .applies = APPLIES_WORKER, .doc = "TCP and TLS of one attempt."},
     {SECTION_POOL, "upgrade_timeout", KIND_DURATION, IN(conf_pool, upgrade_timeout_ms), RANGE(1 * MS, 10 * MINUTE), .standard = "3s",
-     .applies = APPLIES_WORKER, .doc = "From the request sent to the head of the response, one attempt."},
+     .applies = APPLIES_WORKER, .doc = "From a WebSocket's request sent to the head of the response, one attempt."},
+    {SECTION_POOL, "first_byte_timeout", KIND_DURATION, IN(conf_pool, first_byte_timeout_ms), RANGE(1 * MS, DAY), .standard = "30s",
+     .applies = APPLIES_WORKER, .doc = "From any other request sent to the head of the response, one attempt."},
+    {SECTION_POOL, "between_bytes_timeout", KIND_DURATION, IN(conf_pool, between_bytes_timeout_ms), RANGE(1 * MS, DAY), .standard = "60s",
+     .applies = APPLIES_WORKER, .doc = "How long a server may neither take a byte of a request's body nor send one of a response's."},
+    {SECTION_POOL, "request_timeout", KIND_DURATION, IN(conf_pool, request_timeout_ms), RANGE(0, DAY), .standard = "0",
+     .applies = APPLIES_WORKER, .doc = "A whole request with its response, all attempts together; not for WebSockets. 0: no limit."},
     {SECTION_POOL, "failover_timeout", KIND_DURATION, IN(conf_pool, failover_timeout_ms), RANGE(1 * MS, HOUR), .standard = "5s",
      .applies = APPLIES_WORKER, .doc = "All attempts together, before the client is told."},
     {SECTION_POOL, "max_retries", KIND_UINT, IN(conf_pool, max_retries), RANGE(0, 100), .standard = "3", .applies = APPLIES_WORKER,
      .doc = "Further attempts after the first, each on another server as long as there is one."},
+    {SECTION_POOL, "retry.budget", KIND_PERCENT, IN(conf_pool, retry_budget_percent), RANGE(0, 100), .standard = "20%",
+     .applies = APPLIES_WORKER, .doc = "Retries as a share of the requests of the last ten seconds; beyond it the first failure is the answer, so that a "
+                                       "pool in trouble is not asked for more."},
+    {SECTION_POOL, "retry.per_second", KIND_UINT, IN(conf_pool, retry_floor_per_s), RANGE(0, 10000), .standard = "10",
+     .applies = APPLIES_WORKER, .doc = "Retries a worker may make whatever the share."},
+    {SECTION_POOL, "http", KIND_WORD, IN(conf_pool, http), .words = over_words, .standard = "auto", .applies = APPLIES_WORKER,
+     .doc = "What is spoken to the servers. auto: over TLS what the server chooses (ALPN), without it HTTP/1.1. h2 without TLS is spoken "
+            "without asking first."},
+    {SECTION_POOL, "keepalive.connections", KIND_UINT, IN(conf_pool, keepalive_count), RANGE(0, 10000), .standard = "32",
+     .applies = APPLIES_WORKER, .doc = "Idle HTTP/1.1 connections one worker keeps to one server. 0: none."},
+    {SECTION_POOL, "keepalive.time", KIND_DURATION, IN(conf_pool, keepalive_ms), RANGE(1 * MS, HOUR), .standard = "60s",
+     .applies = APPLIES_WORKER, .doc = "How long a connection may be idle before it is closed; better less than the servers' own time."},
+    {SECTION_POOL, "keepalive.requests", KIND_UINT, IN(conf_pool, keepalive_request_count), RANGE(0, 100000000), .standard = "0",
+     .applies = APPLIES_WORKER, .doc = "Requests after which a connection is not used again. 0: no limit."},
     {SECTION_POOL, "circuit.failures", KIND_UINT, IN(conf_pool, circuit_failures), RANGE(0, 10000), .standard = "5",
      .applies = APPLIES_WORKER, .doc = "Failures in a row that open a server's circuit. 0: no circuit."},
     {SECTION_POOL, "circuit.open", KIND_DURATION, IN(conf_pool, circuit_open_ms), RANGE(1 * MS, DAY), .standard = "10s",
@@ -202,6 +223,9 @@ const struct schema_row schema_rows[] = {
      .doc = "The pool that serves the route."},
     {SECTION_ROUTE, "websocket.protocol", KIND_WORD, IN(conf_route, protocol), .words = ws_protocol_words, .standard = "opaque",
      .applies = APPLIES_WORKER, .doc = "What is spoken inside. opaque: frames are checked and passed on, not understood."},
+    {SECTION_ROUTE, "websocket.upstream", KIND_WORD, IN(conf_route, ws_upstream), .words = over_words, .standard = "auto",
+     .applies = APPLIES_WORKER, .doc = "How WebSockets travel to the server: h1, each on its own connection; h2, many on one (RFC 8441); auto, h2 where the "
+                                       "server announces it. A server that cannot do it over h2 gets them over h1."},
     {SECTION_ROUTE, "websocket.idle_timeout", KIND_DURATION, IN(conf_route, idle_timeout_ms), RANGE(0, 30 * DAY), .standard = "1h",
      .applies = APPLIES_WORKER, .doc = "Closes a WebSocket when neither side has sent anything, not even a ping, for so long. 0: never."},
     {SECTION_ROUTE, "websocket.max_lifetime", KIND_DURATION, IN(conf_route, max_lifetime_ms), RANGE(0, 365 * DAY), .standard = "0",

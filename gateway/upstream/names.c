@@ -36,7 +36,7 @@ struct context {
     bool is_used; /* by the configuration last learned */
 };
 
-struct lookup { /* hangs on server->dial */
+struct lookup { /* hangs on server->lookup */
     uint32_t magic;
     struct names *names;
     struct server *server; /* borrow: the lookup ends with it */
@@ -110,7 +110,7 @@ static void lookup_start(struct names *n, struct server *s)
     k->server = s;
     timer_init(&k->refresh, n->loop, on_refresh, k);
     n->unsettled_count++;
-    s->dial = k;
+    s->lookup = k;
     on_refresh(k);
 }
 
@@ -195,7 +195,7 @@ static void learn_server(struct names *n, struct server *s)
         if (s->tls == NULL)
             s->tls = tls_ctx_ref(c->tls);
     }
-    if (s->addr_count == 0 && s->dial == NULL) {
+    if (s->addr_count == 0 && s->lookup == NULL) {
         if (addr_from_ip(&s->addrs[0], sc->url.host, sc->url.port))
             s->addr_count = 1;
         else
@@ -252,14 +252,14 @@ void names_learn(struct names *n, const struct pool_set *ps, const struct conf *
 
 void names_forget(struct server *s)
 {
-    struct lookup *k = s->dial;
+    struct lookup *k = s->lookup;
     if (k != NULL) {
         CHECK_OBJ(k, LOOKUP_MAGIC);
         settle(k); /* not told here, in the middle of an update: names_learn() follows */
         if (k->job != NULL)
             resolve_cancel(&k->job);
         timer_cancel(&k->refresh);
-        s->dial = NULL;
+        s->lookup = NULL;
         OBJ_FREE(&k, LOOKUP_MAGIC);
     }
     if (s->tls != NULL)

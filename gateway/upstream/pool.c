@@ -197,6 +197,24 @@ struct server *pool_pick(struct pool *p, struct pick *k, int64_t now_ms, int64_t
     return s;
 }
 
+static struct budget_limits budget_of(const struct pool *p)
+{
+    return (struct budget_limits){p->pool_conf->retry_budget_percent, p->pool_conf->retry_floor_per_s};
+}
+
+void pool_request(struct pool *p, int64_t now_ms)
+{
+    CHECK_OBJ(p, POOL_MAGIC);
+    budget_request(&p->budget, now_ms);
+}
+
+bool pool_may_retry(struct pool *p, int64_t now_ms)
+{
+    CHECK_OBJ(p, POOL_MAGIC);
+    const struct budget_limits l = budget_of(p);
+    return budget_may_retry(&p->budget, &l, now_ms);
+}
+
 void pick_end(struct pick *k, enum outcome o, int64_t now_ms)
 {
     static const enum circuit_result result_of[OUTCOME_COUNT] = {

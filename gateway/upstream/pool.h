@@ -21,6 +21,7 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
+#include "gateway/upstream/budget.h"
 #include "gateway/upstream/server.h"
 
 /* Why a pick found nothing; the text is for the log. Of several reasons the last in this order is named: it stood in
@@ -85,6 +86,7 @@ struct pool {
     const struct conf_pool *pool_conf;
     struct server **servers; /* in the order of pool_conf->servers, each referenced */
     size_t server_count;
+    struct budget budget; /* of retries, of this worker */
 };
 
 struct pool *pool_ref(struct pool *p);
@@ -96,6 +98,11 @@ struct server *pool_pick(struct pool *p, struct pick *k, int64_t now_ms, int64_t
 /* Ends the attempt under way (k->server), exactly once per server found: tells the circuit, counts, nudges the checker
  * after a failure, drops the reference. */
 void pick_end(struct pick *k, enum outcome o, int64_t now_ms);
+
+/* Once per request that is given to the pool; its first attempt is free. */
+void pool_request(struct pool *p, int64_t now_ms);
+/* Whether another attempt may be made after a failed one: asked once before each, for a true answer spends it. */
+bool pool_may_retry(struct pool *p, int64_t now_ms);
 
 struct pool_set;
 

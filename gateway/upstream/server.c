@@ -110,7 +110,7 @@ void server_unref(struct server **sp)
     *sp = NULL;
     if (--s->refs > 0)
         return;
-    ASSERT(s->is_removed && list_is_empty(&s->tunnels) && s->attempt_count == 0);
+    ASSERT(s->is_removed && list_is_empty(&s->tunnels) && s->attempt_count == 0 && s->request_count == 0);
     if (s->env->ops != NULL && s->env->ops->on_free != NULL)
         s->env->ops->on_free(s->env->ops_arg, s);
     conf_unref(&s->conf);
@@ -190,6 +190,36 @@ void server_tunnel_closed(struct server **sp, struct list *link)
     s->tunnel_count--;
     count(s, STAT_SERVER_OPEN, -1);
     server_unref(sp);
+}
+
+void server_request_began(struct server *s)
+{
+    CHECK_OBJ(s, SERVER_MAGIC);
+    server_ref(s);
+    s->request_count++;
+    count(s, STAT_SERVER_OPEN, 1);
+}
+
+void server_request_ended(struct server **sp)
+{
+    struct server *s = *sp;
+    CHECK_OBJ(s, SERVER_MAGIC);
+    ASSERT(s->request_count > 0);
+    s->request_count--;
+    count(s, STAT_SERVER_OPEN, -1);
+    server_unref(sp);
+}
+
+void server_connected(struct server *s)
+{
+    CHECK_OBJ(s, SERVER_MAGIC);
+    count(s, STAT_SERVER_CONNECTS, 1);
+}
+
+void server_reused(struct server *s)
+{
+    CHECK_OBJ(s, SERVER_MAGIC);
+    count(s, STAT_SERVER_REUSES, 1);
 }
 
 void server_tunnel_failed(struct server *s, int64_t now_ms)

@@ -21,6 +21,7 @@
 #include "gateway/upstream/ramp.h"
 #include "health/verdict.h"
 
+struct links;
 struct server;
 struct tls_ctx;
 
@@ -29,8 +30,8 @@ struct server_ops {
     /* The configuration no longer names the server: its tunnels (s->tunnels) are to be drained. Called within
      * pool_set_update() or pool_set_destroy(). */
     void (*on_removed)(void *arg, struct server *s);
-    /* The last reference went: release what the dialer hung on the server (tls, dial). The memory goes away when this
-     * returns. */
+    /* The last reference went: release what hangs on the server (names_forget, call_forget_server). The memory goes
+     * away when this returns. */
     void (*on_free)(void *arg, struct server *s);
 };
 
@@ -69,18 +70,23 @@ struct server {
     int64_t others_at_ms;    /* ... as of this time */
     int64_t nudged_at_ms;
     uint32_t attempt_count; /* under way in this process */
+    uint32_t request_count; /* answers under way in this process */
 
     /* written by server_tunnel_opened() and _closed(); the worker walks the list */
     struct list tunnels;
     uint32_t tunnel_count; /* of this process */
 
-    /* written by the dialer (gateway/upstream/dial.c) alone; the pool sets them to zero at creation */
+    /* written by names.c (and dial.c: addr_next) */
     struct addr addrs[RESOLVE_ADDRS_MAX];
     uint32_t addr_count; /* 0: not resolved yet */
     uint32_t addr_next;  /* where the next attempt begins */
     int64_t addrs_expire_ms;
-    struct tls_ctx *tls; /* for wss and https; released in on_free */
-    void *dial;          /* whatever else it needs; released in on_free */
+    struct tls_ctx *tls; /* for wss and https */
+    void *lookup;
+
+    /* written by links.c */
+    struct links *links;      /* connections that are kept or shared; NULL: none */
+    uint32_t forgotten_count; /* a connection that was made before the last time is not kept */
 };
 
 struct server *server_ref(struct server *s);
@@ -99,10 +105,18 @@ void server_tunnel_closed(struct server **sp, struct list *link);
  * checker is nudged. The circuit is about attempts and does not hear of it. Call before server_tunnel_closed(). */
 void server_tunnel_failed(struct server *s, int64_t now_ms);
 
+/* The same for a plain request whose answer has begun (before that it counts as an attempt): takes a reference. */
+void server_request_began(struct server *s);
+void server_request_ended(struct server **sp);
+
+/* Counted for the operator: a connection was made to the server; a request found one that was there. */
+void server_connected(struct server *s);
+void server_reused(struct server *s);
+
 /* What the checker says; UNKNOWN while its row still speaks of a former owner of the slot. */
 struct verdict server_verdict(const struct server *s);
 
-/* Load of the server over all processes: tunnels open plus attempts under way. Of this process it is exact; the sum
+/* Load of the server over all processes: tunnels, requests and attempts under way. Of this process it is exact; the sum
  * over the others, which touches a cache line of each of them, is up to SERVER_LOAD_AGE_MS old. */
 #define SERVER_LOAD_AGE_MS 5
 uint64_t server_load(struct server *s, int64_t now_ms);

@@ -241,7 +241,7 @@ static void test_the_dump_has_every_default(void **state)
     assert_non_null(strstr(text, "\npools:\n  \"p\":\n    balance: round-robin\n    hash:\n      of: ip\n"));
     assert_non_null(strstr(text, "\n      expect:\n        status: 200-299\n"));
     assert_non_null(
-        strstr(text, "\n    pool: \"p\"\n    websocket:\n      protocol: opaque\n      idle_timeout: 1h\n"));
+        strstr(text, "\n    pool: \"p\"\n    websocket:\n      protocol: opaque\n      upstream: auto\n      idle_timeout: 1h\n"));
     mem_free(text);
     conf_unref(&c);
 }

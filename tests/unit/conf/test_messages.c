@@ -101,7 +101,7 @@ static const struct mistake mistakes[] = {
     {POOLS("p: {}"),
      "t.yaml:4:3: pools.p.servers: is missing, expected a list, 1 to 256 items\n"},
     {POOLS("p:"),
-     "t.yaml:4:5: pools.p: is not a section, expected one with balance, hash, connect_timeout, upgrade_timeout, failover_timeout, max_retries, circuit, slow_start, fail_open, check, servers\n"},
+     "t.yaml:4:5: pools.p: is not a section, expected one with balance, hash, connect_timeout, upgrade_timeout, first_byte_timeout, between_bytes_timeout, request_timeout, failover_timeout, max_retries, retry, http, keepalive, circuit, slow_start, fail_open, check, servers\n"},
     {POOLS("p: { servers: [] }"),
      "t.yaml:4:17: pools.p.servers: is empty, expected a list, 1 to 256 items\n"},
     {POOLS("p: { servers: }"),
