@@ -20,6 +20,11 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE };
     X(STAT_CLIENTS_OPEN,        "client_connections",               STAT_GAUGE,   "Client connections open now") \
     X(STAT_CLIENTS_TOTAL,       "client_connections_accepted_total", STAT_COUNTER, "Client connections accepted") \
     X(STAT_CLIENTS_OVER_LIMIT,  "client_connections_refused_total", STAT_COUNTER, "Client connections refused because a limit was reached") \
+    X(STAT_TLS_HANDSHAKES,      "tls_handshakes_total",             STAT_COUNTER, "TLS handshakes with clients that succeeded") \
+    X(STAT_TLS_RESUMED,         "tls_handshakes_resumed_total",     STAT_COUNTER, "Of these, those that resumed a session") \
+    X(STAT_TLS_FAILED,          "tls_handshakes_failed_total",      STAT_COUNTER, "TLS handshakes with clients that failed") \
+    X(STAT_REQUESTS_H1,         "http1_requests_total",             STAT_COUNTER, "Requests over HTTP/1") \
+    X(STAT_REQUESTS_H2,         "http2_requests_total",             STAT_COUNTER, "Requests over HTTP/2") \
     X(STAT_ACCEPT_PAUSES,       "accept_pauses_total",              STAT_COUNTER, "Times accepting paused because descriptors ran out") \
     X(STAT_BUFFERED_BYTES,      "buffered_bytes",                   STAT_GAUGE,   "Bytes waiting for slow peers") \
     X(STAT_LOG_DROPPED,         "log_lines_dropped_total",          STAT_COUNTER, "Log lines dropped because the sink was full") \

@@ -212,8 +212,13 @@ struct conf {
     struct {
         uint32_t connections;
         uint32_t per_client;
+        int64_t handshake_timeout_ms; /* PROXY header and TLS */
         int64_t header_timeout_ms;
         uint32_t header_bytes;
+        int64_t body_timeout_ms;      /* between two reads of a request's body */
+        int64_t keepalive_timeout_ms; /* between two requests */
+        int64_t send_timeout_ms;      /* without a byte leaving */
+        uint32_t streams;             /* of one HTTP/2 connection at a time */
     } limits;
     struct {
         int64_t time_ms;
