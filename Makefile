@@ -57,7 +57,7 @@ endif
 CPPFLAGS_ALL := -I. -D_GNU_SOURCE -DTIDEGATE_VERSION='"$(VERSION)"' $(CPPFLAGS)
 CFLAGS_ALL   := -std=c17 -fPIE $(WARN) $(OPT) $(CFLAGS)
 LDFLAGS_ALL  := $(LDHARD) $(LDFLAGS)
-LIBS         := -lyaml -lssl -lcrypto -lcares -lz -lev -lm
+LIBS         := -lyaml -lnghttp2 -lssl -lcrypto -lcares -lz -lev -lm
 
 .PHONY: all debug check check-debug lint unit replay fuzz fuzz-replay scene bench fmt tidy reference install clean
 all: $(PROGRAMS:%=$(BUILD)/%)
