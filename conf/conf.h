@@ -87,6 +87,15 @@ struct conf_pool {
     size_t server_count;
 };
 
+/* permessage-deflate between the clients of a route and the gateway. */
+struct conf_compression {
+    bool is_enabled;
+    bool keeps_context; /* from message to message */
+    uint32_t window_bits;
+    uint32_t level;
+    uint32_t min_bytes; /* shorter messages are not compressed */
+};
+
 struct conf_route {
     const char *name; /* given, or host + path */
     const char *host; /* "" = any; "*.example.com" = one or more labels */
@@ -98,13 +107,7 @@ struct conf_route {
     uint64_t max_message_bytes;
     bool check_utf8;
     uint64_t buffer_bytes; /* high watermark of each direction */
-    struct {
-        bool is_enabled;
-        bool keeps_context;
-        uint32_t window_bits;
-        uint32_t level;
-        uint32_t min_bytes; /* shorter messages are not compressed */
-    } compression;
+    struct conf_compression compression;
     uint32_t max_connections; /* open WebSockets, over all workers; 0 = no limit */
     uint32_t max_per_client;  /* per client address; 0 = no limit */
 };

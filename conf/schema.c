@@ -43,6 +43,8 @@ const struct schema_section_info schema_sections[SECTION_COUNT] = {
     [SECTION_ROUTE]  = {"routes[]", sizeof(struct conf_route), 0,
                         "Which requests go to which pool. The longest matching path wins; among equal paths an exact "
                         "host comes before a wildcard and a wildcard before any host. The order in the file does not matter."},
+    [SECTION_COMPRESSION] = {"routes[].websocket.compression", sizeof(struct conf_compression), 0,
+                        "permessage-deflate (RFC 7692) between the clients and the gateway. Servers see plain messages either way."},
 };
 
 #define IN(type, member) .offset = offsetof(struct type, member), .size_bytes = sizeof(((struct type *)0)->member)
@@ -212,25 +214,27 @@ const struct schema_row schema_rows[] = {
      .doc = "Ends a WebSocket with 1007 when a text message is not UTF-8. Off, that is left to the receiver."},
     {SECTION_ROUTE, "websocket.buffer", KIND_SIZE, IN(conf_route, buffer_bytes), RANGE(4 * KIB, 64 * MIB), .standard = "64KiB",
      .applies = APPLIES_WORKER, .doc = "Bytes that may wait for a slow receiver, per direction, before the sender is paused."},
-    {SECTION_ROUTE, "websocket.compression.enabled", KIND_BOOL, IN(conf_route, compression.is_enabled), .standard = "false",
-     .applies = APPLIES_WORKER,
-     .doc = "Compresses messages between the client and the gateway (permessage-deflate, RFC 7692) when the client offers it. "
-            "Servers see plain messages either way."},
-    {SECTION_ROUTE, "websocket.compression.min_message", KIND_SIZE, IN(conf_route, compression.min_bytes), RANGE(0, 1 * MIB),
-     .standard = "256B", .applies = APPLIES_WORKER, .doc = "Shorter messages are sent to the client as they are."},
-    {SECTION_ROUTE, "websocket.compression.level", KIND_UINT, IN(conf_route, compression.level), RANGE(1, 9), .standard = "4",
-     .applies = APPLIES_WORKER, .doc = "1 is the fastest, 9 the smallest."},
-    {SECTION_ROUTE, "websocket.compression.context_takeover", KIND_BOOL, IN(conf_route, compression.keeps_context),
-     .standard = "false", .applies = APPLIES_WORKER,
-     .doc = "Lets a message build on the ones before it, which makes small messages of one kind much smaller. Each WebSocket then "
-            "keeps its own memory, about 9 * 2^window_bits bytes and 14 KiB: 302 KiB with 15 bits, 50 KiB with 12. Without it an idle "
-            "WebSocket keeps none, and the windows of all messages under way are shared and bounded."},
-    {SECTION_ROUTE, "websocket.compression.window_bits", KIND_UINT, IN(conf_route, compression.window_bits), RANGE(9, 15),
-     .standard = "15", .applies = APPLIES_WORKER, .doc = "How far back a repetition is looked for: 2 to this power bytes."},
+    {SECTION_ROUTE, "websocket.compression", KIND_INLINE, IN(conf_route, compression), .of = SECTION_COMPRESSION,
+     .applies = APPLIES_WORKER, .doc = "Compressed messages."},
     {SECTION_ROUTE, "limits.connections", KIND_UINT, IN(conf_route, max_connections), RANGE(0, 10000000), .standard = "0",
      .applies = APPLIES_WORKER, .doc = "WebSockets of the route over all workers. 0: no limit."},
     {SECTION_ROUTE, "limits.per_client", KIND_UINT, IN(conf_route, max_per_client), RANGE(0, 10000000), .standard = "0",
      .applies = APPLIES_WORKER, .doc = "WebSockets of one client address on the route. 0: no limit."},
+
+    /* ---- routes[].websocket.compression ---- */
+    {SECTION_COMPRESSION, "enabled", KIND_BOOL, IN(conf_compression, is_enabled), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Whether permessage-deflate is agreed with clients that offer it."},
+    {SECTION_COMPRESSION, "min_message", KIND_SIZE, IN(conf_compression, min_bytes), RANGE(0, 1 * MIB), .standard = "256B",
+     .applies = APPLIES_WORKER, .doc = "Shorter messages are sent to the client as they are."},
+    {SECTION_COMPRESSION, "level", KIND_UINT, IN(conf_compression, level), RANGE(1, 9), .standard = "4", .applies = APPLIES_WORKER,
+     .doc = "1 is the fastest, 9 the smallest."},
+    {SECTION_COMPRESSION, "context_takeover", KIND_BOOL, IN(conf_compression, keeps_context), .standard = "false",
+     .applies = APPLIES_WORKER,
+     .doc = "Lets a message build on the ones before it, which makes small messages of one kind much smaller. Each WebSocket then "
+            "keeps its own memory, about 9 * 2^window_bits bytes and 14 KiB: 302 KiB with 15 bits, 50 KiB with 12. Without it an idle "
+            "WebSocket keeps none, and the windows of all messages under way are shared and bounded."},
+    {SECTION_COMPRESSION, "window_bits", KIND_UINT, IN(conf_compression, window_bits), RANGE(9, 15), .standard = "15",
+     .applies = APPLIES_WORKER, .doc = "How far back a repetition is looked for: 2 to this power bytes."},
 };
 /* clang-format on */
 

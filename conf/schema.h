@@ -16,6 +16,7 @@ enum schema_section {
     SECTION_CHECK,
     SECTION_SERVER,
     SECTION_ROUTE,
+    SECTION_COMPRESSION,
     SECTION_COUNT
 };
 
