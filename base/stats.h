@@ -100,6 +100,8 @@ const char *stats_code_text(uint32_t row); /* NULL for an unused row */
 
 typedef _Atomic uint64_t stat_cell;
 
+#define STATS_BUCKETS 65536u /* a power of two */
+
 #define STATS_MAGIC 0x57a75b10u
 struct stats_block {
     stat_cell process[STAT_PROCESS_COUNT];
@@ -113,6 +115,7 @@ struct stats_block {
 struct stats {
     uint32_t magic;
     uint8_t client_key[16]; /* secret of the hash that finds a client's cells; the same for all workers */
+    _Atomic uint64_t bucket[STATS_BUCKETS]; /* rate limits; all workers write: see gateway/rules/rate.c */
     struct stats_block block[ROSTER_ROWS];
 };
 

@@ -158,7 +158,7 @@ static void put_default(struct build *b, const struct scope *s, const struct sch
     if (!s->with_defaults)
         return;
     void *at = member_of(s, row);
-    if (row->kind == KIND_FILE) {
+    if (row->kind == KIND_FILE || row->kind == KIND_TEXT_FILE) {
         *(struct conf_file *)at = (struct conf_file){.path = ""};
     } else if (row->kind == KIND_URL) {
         *(struct conf_url *)at = (struct conf_url){.text = "", .host = "", .path = ""};
@@ -169,7 +169,8 @@ static void put_default(struct build *b, const struct scope *s, const struct sch
         k.expansion = &as_it_is;
         const char *why = kinds[row->kind].read(&k, row, &node, at);
         ASSERT(why == NULL);
-    } else if (row->size_bytes == sizeof(char *) && row->kind >= KIND_NAME && row->kind <= KIND_ADDRESS) {
+    } else if (row->size_bytes == sizeof(char *) &&
+               ((row->kind >= KIND_NAME && row->kind <= KIND_ADDRESS) || row->kind == KIND_TEXT)) {
         *(const char **)at = "";
     }
 }
@@ -190,7 +191,9 @@ static const char *show_value(struct build *b, const struct node *n)
 static void complain_value(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *n,
                            const char *why)
 {
-    const char *what = n->kind == NODE_SCALAR ? show_value(b, n) : "";
+    const char *what = n->kind != NODE_SCALAR                     ? ""
+                       : row->kind == KIND_TEXT && row->is_secret ? "the value"
+                                                                  : show_value(b, n);
     complain(b->complaints, n->at, join(b, s->path, row->key), "%s%s%s, expected %s", what, what[0] ? " " : "", why,
              expected(b, row));
 }
@@ -198,7 +201,8 @@ static void complain_value(struct build *b, const struct scope *s, const struct 
 static void build_scalar(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *n)
 {
     struct mark mark = {.at = n->at, .path = s->path, .key = row->key};
-    bool is_sealed_file = row->kind == KIND_FILE && n->kind == NODE_LIST && b->kind.expansion->is_off;
+    bool is_sealed_file =
+        (row->kind == KIND_FILE || row->kind == KIND_TEXT_FILE) && n->kind == NODE_LIST && b->kind.expansion->is_off;
     put_default(b, s, row);
     put_mark(b, member_of(s, row), false, mark);
     if (n->is_broken)
@@ -249,22 +253,92 @@ static size_t count_items(struct build *b, const struct scope *s, const struct s
     return (size_t)row->max;
 }
 
-static void build_cidrs(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *n,
-                        struct schema_array *array)
+static void mark_list(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *n,
+                      bool is_good)
 {
+    put_mark(b, member_of(s, row), false,
+             (struct mark){.at = n->at, .path = s->path, .key = row->key, .is_good = is_good});
+}
+
+/* A list of plain values. */
+static void build_values(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *n,
+                         struct schema_array *array)
+{
+    const struct kind *kind = &kinds[row->kind];
     size_t count = count_items(b, s, row, n);
-    struct cidr *items = arena_alloc(b->kind.arena, count, sizeof *items);
+    char *items = arena_alloc(b->kind.arena, count, kind->item_bytes);
     *array = (struct schema_array){.items = items};
     for (const struct node *item = n->first; item != NULL && array->count < count; item = item->next) {
         if (item->is_broken)
             continue;
-        if (item->kind == NODE_SCALAR && cidr_parse(&items[array->count], item->text)) {
+        const char *why = "is not a single value";
+        if (item->kind == NODE_SCALAR)
+            why = kind->read(&b->kind, row, item, items + array->count * kind->item_bytes);
+        if (why == NULL)
             array->count++;
+        else
+            complain(b->complaints, item->at, join(b, s->path, row->key), "%s %s, expected %s",
+                     item->kind == NODE_SCALAR ? show_value(b, item) : "this", why, kind->item_expected);
+    }
+    mark_list(b, s, row, n, array->count == n->child_count);
+}
+
+static void build_words(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *n,
+                        uint32_t *bits)
+{
+    *bits = 0;
+    mark_list(b, s, row, n, true);
+    if (n->kind != NODE_LIST) {
+        complain_value(b, s, row, n, "is not a list");
+        return;
+    }
+    for (const struct node *item = n->first; item != NULL; item = item->next) {
+        uint32_t value = 0;
+        if (item->kind == NODE_SCALAR && kinds[KIND_WORD].read(&b->kind, row, item, &value) == NULL)
+            *bits |= 1u << value;
+        else if (!item->is_broken)
+            complain(b->complaints, item->at, join(b, s->path, row->key), "%s is not known, expected %s",
+                     item->kind == NODE_SCALAR ? show_value(b, item) : "this", expected(b, row));
+    }
+}
+
+static void add_pair(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *name,
+                     const struct node *value, struct schema_array *array)
+{
+    const char *path = arena_printf(b->scratch, "%s.%s", row->key, complaint_show(b->complaints, name->key));
+    if (array->count == (size_t)row->max || value->is_broken)
+        return;
+    if (value->kind != NODE_SCALAR || value->text[0] == '\0' || name->key[0] == '\0') {
+        complain(b->complaints, value->at, join(b, s->path, path), "is not a name with a value, expected one");
+        return;
+    }
+    ((struct conf_pair *)array->items)[array->count++] = (struct conf_pair){
+        .name = arena_strdup(b->kind.arena, name->key), .value = arena_strdup(b->kind.arena, value->text)};
+}
+
+static void build_pairs(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *n,
+                        struct schema_array *array)
+{
+    size_t count = 0;
+    *array = (struct schema_array){0};
+    mark_list(b, s, row, n, true);
+    if (n->kind != NODE_MAP) {
+        if (n->kind != NODE_NONE)
+            complain_value(b, s, row, n, "does not give names");
+        return;
+    }
+    for (const struct node *item = n->first; item != NULL; item = item->next)
+        count += item->kind == NODE_LIST ? item->child_count : 1;
+    if (count > (size_t)row->max)
+        complain_value(b, s, row, n, arena_printf(b->scratch, "has %zu values", count));
+    array->items = arena_alloc(b->kind.arena, (size_t)row->max, sizeof(struct conf_pair));
+    for (const struct node *item = n->first; item != NULL; item = item->next) {
+        if (item->is_duplicate)
             continue;
-        }
-        const char *what = item->kind == NODE_SCALAR ? show_value(b, item) : "this";
-        complain(b->complaints, item->at, join(b, s->path, row->key),
-                 "%s is not an address block, expected one such as 10.0.0.0/8, 192.0.2.1 or fd00::/8", what);
+        if (item->kind != NODE_LIST)
+            add_pair(b, s, row, item, item, array);
+        for (const struct node *v = item->first; item->kind == NODE_LIST && v != NULL; v = v->next)
+            add_pair(b, s, row, item, v, array);
     }
 }
 
@@ -337,8 +411,12 @@ static void build_row(struct build *b, const struct scope *s, const struct schem
         complain(b->complaints, s->at, join(b, s->path, row->key), "is missing, expected %s", expected(b, row));
     if (n == NULL)
         put_default(b, s, row);
-    else if (row->kind == KIND_CIDRS)
-        build_cidrs(b, s, row, n, member_of(s, row));
+    else if (kinds[row->kind].item_bytes > 0)
+        build_values(b, s, row, n, member_of(s, row));
+    else if (row->kind == KIND_WORDS)
+        build_words(b, s, row, n, member_of(s, row));
+    else if (row->kind == KIND_PAIRS)
+        build_pairs(b, s, row, n, member_of(s, row));
     else if (row->kind == KIND_LIST || row->kind == KIND_MAP)
         build_items(b, s, row, n, member_of(s, row));
     else

@@ -51,6 +51,8 @@ uint32_t build_line(const struct build *b, const void *section);
 void derive_values(struct build *b);
 /* conf/check.c: what no single row can know. */
 void check_values(struct build *b);
+/* conf/check_rules.c: the same for what routes demand of requests. */
+void check_rules(struct build *b);
 /* conf/derive.c: routes in the order they are tried. Last, because marks go by address. */
 void derive_order(struct conf *conf);
 

@@ -182,6 +182,11 @@ const struct conf_pool *conf_find_pool(const struct conf *c, const char *name)
     return NULL;
 }
 
+bool conf_jwt_is_on(const struct conf_jwt *j)
+{
+    return j->secret[0] != '\0' || j->public_key.text != NULL || j->jwks_file.text != NULL || j->jwks_pool[0] != '\0';
+}
+
 const char *conf_tier_text(enum conf_tier t)
 {
     return schema_word_text(schema_tier_words, t);

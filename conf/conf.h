@@ -104,6 +104,39 @@ struct conf_pool {
     size_t server_count;
 };
 
+/* permessage-deflate between the clients of a route and the gateway. */
+struct conf_compression {
+    bool is_enabled;
+    bool keeps_context; /* from message to message */
+    uint32_t window_bits;
+    uint32_t level;
+    uint32_t min_bytes; /* shorter messages are not compressed */
+};
+
+/* Which pages of other origins may use a route (Fetch standard, "CORS protocol"). */
+struct conf_cors {
+    const char **origins; /* names, "*." before a host, or "*" alone; none: no CORS rules */
+    size_t origin_count;
+    const char **methods;
+    size_t method_count;
+    const char **headers; /* of requests; "*" alone: whatever is asked for */
+    size_t header_count;
+    const char **expose; /* of answers */
+    size_t expose_count;
+    bool credentials;
+    int64_t max_age_ms;
+    const char *methods_text, *headers_text, *expose_text; /* the lists as fields have them; "" when empty */
+};
+
+enum conf_rate_per { RATE_PER_IP = 0, RATE_PER_HEADER, RATE_PER_CLAIM };
+struct conf_rate {
+    enum conf_rate_per per;
+    const char *name;  /* header (lower case) or claim */
+    uint32_t requests; /* in `every`; 0: no limit */
+    int64_t every_ms;
+    uint32_t burst; /* resolved: never 0 with a limit */
+};
+
 /* name: value, in the order of the file. A name with several values stands there once for each, in a row. */
 struct conf_pair {
     const char *name;
@@ -131,6 +164,29 @@ struct conf_maintenance {
     size_t allow_count;
 };
 
+enum conf_jwt_algorithm { JWT_HS256 = 0, JWT_RS256, JWT_ES256 };
+struct conf_jwt { /* one of secret, public_key, jwks_file and jwks_pool: where the keys come from; none: no tokens */
+    const char *secret;
+    struct conf_file public_key; /* PEM */
+    struct conf_file jwks_file;  /* RFC 7517 */
+    const char *jwks_pool;
+    size_t jwks_pool_index;
+    const char *jwks_path;
+    int64_t jwks_refresh_ms;
+    uint32_t algorithms; /* bit 1 << enum conf_jwt_algorithm; resolved: never 0 with keys */
+    const char *header;  /* lower case; "" = none */
+    const char *query;   /* parameter; "" = none */
+    const char *cookie;  /* "" = none */
+    bool optional;       /* a request without token passes, without claims */
+    int64_t leeway_ms;
+    int64_t grace_ms;           /* of WebSockets, beyond exp */
+    struct conf_pair *required; /* claim: value; several values of one claim: any of them; "*": any at all */
+    size_t required_count;
+    struct conf_pair *forward; /* claim: header (lower case) */
+    size_t forward_count;
+    struct conf_file revoked; /* lines "jti:..." and "sub:..." */
+};
+
 struct conf_route {
     const char *name; /* given, or host + path */
     const char *host; /* "" = any; "*.example.com" = one or more labels */
@@ -143,13 +199,7 @@ struct conf_route {
     uint64_t max_message_bytes;
     bool check_utf8;
     uint64_t buffer_bytes; /* high watermark of each direction */
-    struct {
-        bool is_enabled;
-        bool keeps_context;
-        uint32_t window_bits;
-        uint32_t level;
-        uint32_t min_bytes; /* shorter messages are not compressed */
-    } compression;
+    struct conf_compression compression;
     uint32_t max_connections; /* open WebSockets, over all workers; 0 = no limit */
     uint32_t max_per_client;  /* per client address; 0 = no limit */
 
@@ -160,6 +210,18 @@ struct conf_route {
     struct conf_edits request_edits;
     struct conf_edits answer_edits;
     struct conf_maintenance maintenance;
+    const char **methods; /* none: all */
+    size_t method_count;
+    const char *methods_text; /* as the Allow field has it; "" */
+    struct cidr *allow;       /* none: everybody who is not in `deny` */
+    size_t allow_count;
+    struct cidr *deny;
+    size_t deny_count;
+    const char **ws_origins; /* whose pages may open WebSockets; none: all */
+    size_t ws_origin_count;
+    struct conf_cors cors;
+    struct conf_rate rate;
+    struct conf_jwt jwt;
 };
 
 struct conf_listen {
@@ -265,6 +327,9 @@ const struct conf_pool *conf_find_pool(const struct conf *c, const char *name);
 
 /* Whether `peer` is one of trusted_proxies: what it says about its clients is believed, and it may be many of them. */
 bool conf_is_trusted(const struct conf *c, const struct addr *peer);
+
+/* Whether there is any key a token could be checked with; without, the route wants no token. */
+bool conf_jwt_is_on(const struct conf_jwt *j);
 
 /* Text of the enums, as written in the file. */
 const char *conf_tier_text(enum conf_tier t);

@@ -63,6 +63,49 @@ static void derive_pool(struct build *b, struct conf_pool *p)
         derive_server(b, p, &p->servers[i]);
 }
 
+/* "GET, HEAD" */
+static const char *joined(struct arena *arena, const char *const *items, size_t count)
+{
+    const char *text = count > 0 ? items[0] : "";
+    for (size_t i = 1; i < count; i++)
+        text = arena_printf(arena, "%s, %s", text, items[i]);
+    return text;
+}
+
+static void derive_cors(struct arena *arena, struct conf_route *r)
+{
+    static const char *const usual_methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+    struct conf_cors *c = &r->cors;
+    if (c->origin_count > 0 && c->method_count == 0) {
+        bool has_own = r->method_count > 0;
+        c->method_count = has_own ? r->method_count : sizeof usual_methods / sizeof usual_methods[0];
+        c->methods = arena_alloc(arena, c->method_count, sizeof *c->methods);
+        memcpy(c->methods, has_own ? (const void *)r->methods : usual_methods, c->method_count * sizeof *c->methods);
+    }
+    c->methods_text = joined(arena, c->methods, c->method_count);
+    c->headers_text = joined(arena, c->headers, c->header_count);
+    c->expose_text = joined(arena, c->expose, c->expose_count);
+}
+
+static void derive_rules(struct arena *arena, struct conf *conf, struct conf_route *r)
+{
+    struct conf_jwt *j = &r->jwt;
+    r->methods_text = joined(arena, r->methods, r->method_count);
+    derive_cors(arena, r);
+    if (r->rate.per == RATE_PER_HEADER)
+        r->rate.name = lowered(arena, r->rate.name);
+    if (r->rate.burst == 0)
+        r->rate.burst = r->rate.requests;
+    if (j->algorithms == 0 && conf_jwt_is_on(j))
+        j->algorithms = j->secret[0] != '\0' ? 1u << JWT_HS256 : 1u << JWT_RS256 | 1u << JWT_ES256;
+    j->header = lowered(arena, j->header);
+    for (size_t i = 0; i < j->forward_count; i++)
+        j->forward[i].value = lowered(arena, j->forward[i].value);
+    for (size_t i = 0; i < conf->pool_count; i++)
+        if (strcmp(conf->pools[i].name, j->jwks_pool) == 0)
+            j->jwks_pool_index = i;
+}
+
 void derive_values(struct build *b)
 {
     CHECK_OBJ(b, BUILD_MAGIC);
@@ -77,6 +120,7 @@ void derive_values(struct build *b)
         struct conf_route *r = &c->routes[i];
         if (r->name[0] == '\0')
             r->name = arena_printf(b->kind.arena, "%s%s", r->host, r->path);
+        derive_rules(b->kind.arena, c, r);
     }
 }
 

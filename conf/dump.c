@@ -74,6 +74,11 @@ static void put_file(struct dump *d, const struct schema_row *row, const struct 
     }
 }
 
+static void put_text(struct dump *d, const struct schema_row *row, const char *text)
+{
+    put_quoted(d, row->is_secret && !d->is_sealed && text[0] != '\0' ? MASK : text);
+}
+
 static uint64_t number_at(const struct schema_row *row, const void *at)
 {
     if (row->size_bytes == sizeof(uint64_t))
@@ -116,13 +121,14 @@ static void put_scalar(struct dump *d, const struct schema_row *row, const void 
         put_quoted(d, ((const struct conf_url *)at)->text);
         break;
     case KIND_FILE:
+    case KIND_TEXT_FILE:
         put_file(d, row, at);
         break;
     case KIND_POOL:
         put_quoted(d, d->conf->pools[*(const size_t *)at].name);
         break;
     default:
-        put_quoted(d, *(const char *const *)at);
+        put_text(d, row, *(const char *const *)at);
         break;
     }
     strbuf_puts(&d->out, "\n");
@@ -138,6 +144,69 @@ static void dump_cidrs(struct dump *d, const struct schema_array *array)
         strbuf_puts(&d->out, "\"");
     }
     strbuf_puts(&d->out, "]\n");
+}
+
+static void dump_texts(struct dump *d, const struct schema_array *array)
+{
+    const char *const *items = array->items;
+    strbuf_puts(&d->out, "[");
+    for (size_t i = 0; i < array->count; i++) {
+        strbuf_puts(&d->out, i > 0 ? ", " : "");
+        put_quoted(d, items[i]);
+    }
+    strbuf_puts(&d->out, "]\n");
+}
+
+static void dump_words(struct dump *d, const struct schema_row *row, uint32_t bits)
+{
+    const char *before = "";
+    strbuf_puts(&d->out, "[");
+    for (const struct schema_word *w = row->words; w->text != NULL; w++)
+        if ((bits & (1u << w->value)) != 0) {
+            strbuf_printf(&d->out, "%s%s", before, w->text);
+            before = ", ";
+        }
+    strbuf_puts(&d->out, "]\n");
+}
+
+static void dump_pairs(struct dump *d, const struct schema_array *array)
+{
+    const struct conf_pair *p = array->items;
+    strbuf_puts(&d->out, "{");
+    for (size_t i = 0; i < array->count; i++) {
+        bool is_first = i == 0 || strcmp(p[i - 1].name, p[i].name) != 0;
+        bool is_last = i + 1 == array->count || strcmp(p[i + 1].name, p[i].name) != 0;
+        strbuf_puts(&d->out, i > 0 ? ", " : "");
+        if (is_first) {
+            put_quoted(d, p[i].name);
+            strbuf_puts(&d->out, ": [");
+        }
+        put_quoted(d, p[i].value);
+        strbuf_puts(&d->out, is_last ? "]" : "");
+    }
+    strbuf_puts(&d->out, "}\n");
+}
+
+static void dump_list(struct dump *d, const struct schema_row *row, const void *at)
+{
+    switch (row->kind) {
+    case KIND_CIDRS:
+        dump_cidrs(d, at);
+        break;
+    case KIND_TOKENS:
+    case KIND_ORIGINS:
+        dump_texts(d, at);
+        break;
+    case KIND_WORDS:
+        dump_words(d, row, *(const uint32_t *)at);
+        break;
+    case KIND_PAIRS:
+        dump_pairs(d, at);
+        break;
+    default:
+        put_scalar(d, row, at);
+        break;
+    }
 }
 
 static void dump_items(struct dump *d, const struct schema_row *row, const struct schema_array *array)
@@ -174,10 +243,7 @@ static void dump_row(struct dump *d, const struct schema_row *row, const char *k
         d->indent -= INDENT_STEP;
     } else {
         strbuf_puts(&d->out, " ");
-        if (row->kind == KIND_CIDRS)
-            dump_cidrs(d, at);
-        else
-            put_scalar(d, row, at);
+        dump_list(d, row, at);
     }
 }
 

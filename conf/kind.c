@@ -119,6 +119,9 @@ bool kind_range(struct strbuf *b, const struct schema_row *row)
     case KIND_LIST:
     case KIND_MAP:
     case KIND_CIDRS:
+    case KIND_TOKENS:
+    case KIND_ORIGINS:
+    case KIND_PAIRS:
         strbuf_printf(b, "%lld to %lld", (long long)row->min, (long long)row->max);
         return true;
     case KIND_PERCENT:
@@ -234,6 +237,16 @@ static const char *read_parameter(struct kind_context *k, const struct schema_ro
     return why;
 }
 
+static const char *read_text(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    if (n->text[0] == '\0')
+        return "is empty";
+    if (strlen(n->text) > (size_t)row->max)
+        return "is too long";
+    put_text(k, at, n->text);
+    return NULL;
+}
+
 static void expect_path(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
 {
     (void)conf;
@@ -309,6 +322,28 @@ static const char *read_file(struct kind_context *k, const struct schema_row *ro
     return why;
 }
 
+static const char *read_text_file(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    struct conf_file file = {.path = "", .text = NULL};
+    const char *why = NULL;
+    if (n->kind == NODE_LIST) {
+        why = read_sealed_file(k, n, &file);
+    } else if (n->file != NULL) {
+        file = (struct conf_file){arena_strdup(k->arena, n->file), arena_strdup(k->arena, n->text)};
+    } else {
+        const char *text = expand_file(k->expansion, n->text, &why);
+        k->is_sentence = text == NULL;
+        if (text == NULL)
+            return why;
+        file = (struct conf_file){arena_strdup(k->arena, expand_path(k->expansion, n->text)),
+                                  arena_strdup(k->arena, text)};
+    }
+    if (why == NULL)
+        MEMBER(struct conf_file, at) = file;
+    return why;
+}
+
 static const char *read_pool(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
     (void)row;
@@ -332,12 +367,48 @@ static void expect_pool(struct strbuf *b, const struct schema_row *row, const st
         strbuf_puts(b, ", ...");
 }
 
+/* ---- lists of plain values: one of them ---- */
+
+static const char *read_cidr(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)k;
+    (void)row;
+    return cidr_parse(at, n->text) ? NULL : "is not an address block";
+}
+
+static const char *read_token(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    const char *why = value_token(n->text);
+    if (why == NULL)
+        put_text(k, at, n->text);
+    return why;
+}
+
+static const char *read_origin(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    const char *why = value_origin(n->text);
+    if (why == NULL)
+        put_text(k, at, n->text);
+    return why;
+}
+
+static void expect_words(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    strbuf_puts(b, "a list of ");
+    expect_word(b, row, conf);
+}
+
 static void expect_items(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
 {
     (void)conf;
-    const char *what = row->kind == KIND_MAP    ? "sections by name"
-                       : row->kind == KIND_LIST ? "a list"
-                                                : "a list of address blocks such as 10.0.0.0/8";
+    const char *what = row->kind == KIND_MAP     ? "sections by name"
+                       : row->kind == KIND_LIST  ? "a list"
+                       : row->kind == KIND_CIDRS ? "a list of address blocks such as 10.0.0.0/8"
+                                                 : kinds[row->kind].title;
+    if (row->kind == KIND_TOKENS || row->kind == KIND_ORIGINS)
+        strbuf_puts(b, "a ");
     strbuf_puts(b, what);
     if (row->min > 0)
         strbuf_printf(b, ", %lld to %lld items", (long long)row->min, (long long)row->max);
@@ -365,6 +436,9 @@ EXPECT(expect_parameter, "the name of a header or query parameter")
 EXPECT(expect_address, "address:port such as 0.0.0.0:80 or \"[::1]:80\", or unix:/path")
 EXPECT(expect_url, "a URL such as wss://us-a.example.com or http://10.0.0.1:8080/prefix (ws, wss, http, https)")
 EXPECT(expect_file, "the path of a PEM file, or PEM text")
+EXPECT(expect_text, "a value")
+EXPECT(expect_text_file, "the path of a file")
+EXPECT(expect_pairs, "names with a value, or a list of values, each")
 EXPECT(expect_section, "a section with keys")
 
 /* clang-format off */
@@ -390,8 +464,16 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_ADDRESS]      = {"address",      read_address,   expect_address},
     [KIND_URL]          = {"URL",          read_url,       expect_url},
     [KIND_FILE]         = {"PEM file",     read_file,      expect_file},
+    [KIND_TEXT]         = {"text",         read_text,      expect_text},
+    [KIND_TEXT_FILE]    = {"file",         read_text_file, expect_text_file},
     [KIND_POOL]         = {"pool",         read_pool,      expect_pool},
-    [KIND_CIDRS]        = {"list of address blocks", NULL, expect_items},
+    [KIND_WORDS]        = {"list of words", NULL,          expect_words},
+    [KIND_PAIRS]        = {"names with values", NULL,      expect_pairs},
+    [KIND_CIDRS]        = {"list of address blocks", read_cidr, expect_items, sizeof(struct cidr),
+                           "one such as 10.0.0.0/8, 192.0.2.1 or fd00::/8"},
+    [KIND_TOKENS]       = {"list of names", read_token,    expect_items, sizeof(char *), "letters, digits and hyphens"},
+    [KIND_ORIGINS]      = {"list of origins", read_origin, expect_items, sizeof(char *),
+                           "one such as https://app.example.com, https://*.example.com or \"*\""},
     [KIND_LIST]         = {"list",         NULL,           expect_items},
     [KIND_MAP]          = {"named sections", NULL,         expect_items},
     [KIND_INLINE]       = {"section",      NULL,           expect_section},

@@ -21,9 +21,12 @@ struct kind {
     const char *(*read)(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at);
     /* "a duration from 1ms to 1h", to stand behind "expected". */
     void (*expect)(struct strbuf *b, const struct schema_row *row, const struct conf *conf);
+    /* Lists of plain values: `read` puts one of them, and this stands behind "expected". */
+    size_t item_bytes;
+    const char *item_expected;
 };
 
-/* Lists, maps and inline sections have no `read`: conf/build.c walks them. */
+/* Lists of sections, maps and inline sections have no `read`: conf/build.c walks them. */
 extern const struct kind kinds[KIND_COUNT];
 
 /* The bounds of a row in its own unit, "1ms to 1h"; false when it has none worth telling. */

@@ -21,6 +21,10 @@ static const struct schema_word check_type_words[] = {
     {"none", CHECK_NONE}, {"tcp", CHECK_TCP}, {"http", CHECK_HTTP}, {"websocket", CHECK_WEBSOCKET}, {NULL, 0}};
 static const struct schema_word speak_words[] = {{"nothing", SPEAK_NOTHING}, {"ping", SPEAK_PING}, {NULL, 0}};
 static const struct schema_word over_words[] = {{"auto", OVER_AUTO}, {"h1", OVER_H1}, {"h2", OVER_H2}, {NULL, 0}};
+static const struct schema_word rate_per_words[] = {
+    {"ip", RATE_PER_IP}, {"header", RATE_PER_HEADER}, {"claim", RATE_PER_CLAIM}, {NULL, 0}};
+static const struct schema_word jwt_algorithm_words[] = {
+    {"HS256", JWT_HS256}, {"RS256", JWT_RS256}, {"ES256", JWT_ES256}, {NULL, 0}};
 static const struct schema_word ws_protocol_words[] = {{"opaque", WS_PROTOCOL_OPAQUE}, {NULL, 0}};
 
 const char *const schema_applies_texts[APPLIES_COUNT] = {
@@ -44,6 +48,20 @@ const struct schema_section_info schema_sections[SECTION_COUNT] = {
     [SECTION_ROUTE]  = {"routes[]", sizeof(struct conf_route), 0,
                         "Which requests go to which pool. The longest matching path wins; among equal paths an exact "
                         "host comes before a wildcard and a wildcard before any host. The order in the file does not matter."},
+    [SECTION_COMPRESSION] = {"routes[].websocket.compression", sizeof(struct conf_compression), 0,
+                        "permessage-deflate (RFC 7692) between the clients and the gateway. Servers see plain messages either way."},
+    [SECTION_CORS]   = {"routes[].cors", sizeof(struct conf_cors), 0,
+                        "Which pages of other origins may use the route. Preflights are answered by the gateway, and the "
+                        "servers' own Access-Control fields give way to these."},
+    [SECTION_RATE]   = {"routes[].rate", sizeof(struct conf_rate), 0,
+                        "How often one client may ask: a bucket that fills steadily and from which each request takes one. "
+                        "All workers draw from the same bucket. Who finds it empty gets 429 with Retry-After. Preflights "
+                        "do not count; opening a WebSocket counts once."},
+    [SECTION_JWT]    = {"routes[].jwt", sizeof(struct conf_jwt), 0,
+                        "A signed token (RFC 7519) that requests must carry: one of secret, public_key, jwks.file and "
+                        "jwks.pool says where the keys come from. Who has none, or not a good one, gets 401. A WebSocket "
+                        "is closed with 1008 when its token expires. Tokens whose header has a typ other than JWT are "
+                        "refused."},
 };
 
 #define IN(type, member) .offset = offsetof(struct type, member), .size_bytes = sizeof(((struct type *)0)->member)
@@ -246,25 +264,106 @@ const struct schema_row schema_rows[] = {
      .doc = "Ends a WebSocket with 1007 when a text message is not UTF-8. Off, that is left to the receiver."},
     {SECTION_ROUTE, "websocket.buffer", KIND_SIZE, IN(conf_route, buffer_bytes), RANGE(4 * KIB, 64 * MIB), .standard = "64KiB",
      .applies = APPLIES_WORKER, .doc = "Bytes that may wait for a slow receiver, per direction, before the sender is paused."},
-    {SECTION_ROUTE, "websocket.compression.enabled", KIND_BOOL, IN(conf_route, compression.is_enabled), .standard = "false",
-     .applies = APPLIES_WORKER,
-     .doc = "Compresses messages between the client and the gateway (permessage-deflate, RFC 7692) when the client offers it. "
-            "Servers see plain messages either way."},
-    {SECTION_ROUTE, "websocket.compression.min_message", KIND_SIZE, IN(conf_route, compression.min_bytes), RANGE(0, 1 * MIB),
-     .standard = "256B", .applies = APPLIES_WORKER, .doc = "Shorter messages are sent to the client as they are."},
-    {SECTION_ROUTE, "websocket.compression.level", KIND_UINT, IN(conf_route, compression.level), RANGE(1, 9), .standard = "4",
-     .applies = APPLIES_WORKER, .doc = "1 is the fastest, 9 the smallest."},
-    {SECTION_ROUTE, "websocket.compression.context_takeover", KIND_BOOL, IN(conf_route, compression.keeps_context),
-     .standard = "false", .applies = APPLIES_WORKER,
-     .doc = "Lets a message build on the ones before it, which makes small messages of one kind much smaller. Each WebSocket then "
-            "keeps its own memory, about 9 * 2^window_bits bytes and 14 KiB: 302 KiB with 15 bits, 50 KiB with 12. Without it an idle "
-            "WebSocket keeps none, and the windows of all messages under way are shared and bounded."},
-    {SECTION_ROUTE, "websocket.compression.window_bits", KIND_UINT, IN(conf_route, compression.window_bits), RANGE(9, 15),
-     .standard = "15", .applies = APPLIES_WORKER, .doc = "How far back a repetition is looked for: 2 to this power bytes."},
+    {SECTION_ROUTE, "websocket.compression", KIND_INLINE, IN(conf_route, compression), .of = SECTION_COMPRESSION,
+     .applies = APPLIES_WORKER, .doc = "Compressed messages."},
+    {SECTION_ROUTE, "websocket.origins", KIND_ORIGINS, IN(conf_route, ws_origins), RANGE(0, 64), .applies = APPLIES_WORKER,
+     .doc = "Origins whose pages may open WebSockets; others get 403. Who sends no Origin is no browser and passes. None: all may."},
     {SECTION_ROUTE, "limits.connections", KIND_UINT, IN(conf_route, max_connections), RANGE(0, 10000000), .standard = "0",
      .applies = APPLIES_WORKER, .doc = "WebSockets of the route over all workers. 0: no limit."},
     {SECTION_ROUTE, "limits.per_client", KIND_UINT, IN(conf_route, max_per_client), RANGE(0, 10000000), .standard = "0",
      .applies = APPLIES_WORKER, .doc = "WebSockets of one client address on the route. 0: no limit."},
+    {SECTION_ROUTE, "methods", KIND_TOKENS, IN(conf_route, methods), RANGE(0, 32), .applies = APPLIES_WORKER,
+     .doc = "Methods that are allowed; others get 405. A WebSocket is a GET, over HTTP/2 too. None: all are."},
+    {SECTION_ROUTE, "allow", KIND_CIDRS, IN(conf_route, allow), RANGE(0, 1024), .applies = APPLIES_WORKER,
+     .doc = "Address blocks of clients that may use the route; others get 403. None: all may, but for those in deny."},
+    {SECTION_ROUTE, "deny", KIND_CIDRS, IN(conf_route, deny), RANGE(0, 1024), .applies = APPLIES_WORKER,
+     .doc = "Address blocks of clients that get 403, also when they are in allow."},
+    {SECTION_ROUTE, "cors", KIND_INLINE, IN(conf_route, cors), .of = SECTION_CORS, .applies = APPLIES_WORKER,
+     .doc = "Pages of other origins."},
+    {SECTION_ROUTE, "rate", KIND_INLINE, IN(conf_route, rate), .of = SECTION_RATE, .applies = APPLIES_WORKER,
+     .doc = "How often one client may ask."},
+    {SECTION_ROUTE, "jwt", KIND_INLINE, IN(conf_route, jwt), .of = SECTION_JWT, .applies = APPLIES_WORKER,
+     .doc = "The token that requests must carry."},
+
+    /* ---- routes[].websocket.compression ---- */
+    {SECTION_COMPRESSION, "enabled", KIND_BOOL, IN(conf_compression, is_enabled), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Whether permessage-deflate is agreed with clients that offer it."},
+    {SECTION_COMPRESSION, "min_message", KIND_SIZE, IN(conf_compression, min_bytes), RANGE(0, 1 * MIB), .standard = "256B",
+     .applies = APPLIES_WORKER, .doc = "Shorter messages are sent to the client as they are."},
+    {SECTION_COMPRESSION, "level", KIND_UINT, IN(conf_compression, level), RANGE(1, 9), .standard = "4", .applies = APPLIES_WORKER,
+     .doc = "1 is the fastest, 9 the smallest."},
+    {SECTION_COMPRESSION, "context_takeover", KIND_BOOL, IN(conf_compression, keeps_context), .standard = "false",
+     .applies = APPLIES_WORKER,
+     .doc = "Lets a message build on the ones before it, which makes small messages of one kind much smaller. Each WebSocket then "
+            "keeps its own memory, about 9 * 2^window_bits bytes and 14 KiB: 302 KiB with 15 bits, 50 KiB with 12. Without it an idle "
+            "WebSocket keeps none, and the windows of all messages under way are shared and bounded."},
+    {SECTION_COMPRESSION, "window_bits", KIND_UINT, IN(conf_compression, window_bits), RANGE(9, 15), .standard = "15",
+     .applies = APPLIES_WORKER, .doc = "How far back a repetition is looked for: 2 to this power bytes."},
+
+    /* ---- routes[].cors ---- */
+    {SECTION_CORS, "origins", KIND_ORIGINS, IN(conf_cors, origins), RANGE(0, 64), .applies = APPLIES_WORKER,
+     .doc = "Origins as browsers write them; https://*.example.com stands for all names below example.com, * for all "
+            "origins. None: the gateway leaves CORS to the servers."},
+    {SECTION_CORS, "methods", KIND_TOKENS, IN(conf_cors, methods), RANGE(0, 32), .standard_doc = "the route's, or else GET, HEAD, POST, PUT, PATCH, DELETE",
+     .applies = APPLIES_WORKER, .doc = "Methods a page may use."},
+    {SECTION_CORS, "headers", KIND_TOKENS, IN(conf_cors, headers), RANGE(0, 64), .applies = APPLIES_WORKER,
+     .doc = "Request headers a page may set beyond the harmless ones. [\"*\"]: whatever it asks for."},
+    {SECTION_CORS, "expose", KIND_TOKENS, IN(conf_cors, expose), RANGE(0, 64), .applies = APPLIES_WORKER,
+     .doc = "Response headers a page may read beyond the harmless ones."},
+    {SECTION_CORS, "credentials", KIND_BOOL, IN(conf_cors, credentials), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Whether a page may send cookies and the like, and read the answer. Not with the origin *."},
+    {SECTION_CORS, "max_age", KIND_DURATION, IN(conf_cors, max_age_ms), RANGE(0, DAY), .standard = "10m", .applies = APPLIES_WORKER,
+     .doc = "How long a browser may keep the answer to a preflight."},
+
+    /* ---- routes[].rate ---- */
+    {SECTION_RATE, "per", KIND_WORD, IN(conf_rate, per), .words = rate_per_words, .standard = "ip", .applies = APPLIES_WORKER,
+     .doc = "What makes one client: its address (IPv6: the /64), the value of a header, or of a claim of its token. Who "
+            "has no such header or claim is counted by address."},
+    {SECTION_RATE, "name", KIND_TEXT, IN(conf_rate, name), RANGE(0, 127), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "Which header or claim is meant."},
+    {SECTION_RATE, "requests", KIND_UINT, IN(conf_rate, requests), RANGE(0, 1000000), .standard = "0", .applies = APPLIES_WORKER,
+     .doc = "How many in the time of every. 0: no limit."},
+    {SECTION_RATE, "every", KIND_DURATION, IN(conf_rate, every_ms), RANGE(1 * MS, DAY), .standard = "1s", .applies = APPLIES_WORKER,
+     .doc = "The time in which the bucket fills with requests."},
+    {SECTION_RATE, "burst", KIND_UINT, IN(conf_rate, burst), RANGE(0, 1000000), .standard = "0", .standard_doc = "requests",
+     .applies = APPLIES_WORKER, .doc = "What the bucket holds: how many may come at once."},
+
+    /* ---- routes[].jwt ---- */
+    {SECTION_JWT, "secret", KIND_TEXT, IN(conf_jwt, secret), RANGE(1, 4096), .standard = "", .is_secret = true, .applies = APPLIES_WORKER,
+     .doc = "The shared secret of HS256, at least 32 bytes; best as ${NAME} or !file path."},
+    {SECTION_JWT, "public_key", KIND_FILE, IN(conf_jwt, public_key), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "PEM file with the public key, RSA or EC P-256."},
+    {SECTION_JWT, "jwks.file", KIND_TEXT_FILE, IN(conf_jwt, jwks_file), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "File with a JSON Web Key Set (RFC 7517); read again at a reload."},
+    {SECTION_JWT, "jwks.pool", KIND_NAME, IN(conf_jwt, jwks_pool), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "The pool whose servers hand out the key set."},
+    {SECTION_JWT, "jwks.path", KIND_HTTP_TARGET, IN(conf_jwt, jwks_path), .standard = "/.well-known/jwks.json", .applies = APPLIES_WORKER,
+     .doc = "Where they do."},
+    {SECTION_JWT, "jwks.refresh", KIND_DURATION, IN(conf_jwt, jwks_refresh_ms), RANGE(10 * SECOND, DAY), .standard = "10m",
+     .applies = APPLIES_WORKER, .doc = "How old a fetched key set may get. Keys stay in use while it cannot be fetched; a token with "
+            "an unknown kid makes the gateway look earlier, at most every 10s."},
+    {SECTION_JWT, "algorithms", KIND_WORDS, IN(conf_jwt, algorithms), .words = jwt_algorithm_words,
+     .standard_doc = "HS256 with secret, else RS256 and ES256", .applies = APPLIES_WORKER, .doc = "Which signatures count."},
+    {SECTION_JWT, "header", KIND_PARAMETER, IN(conf_jwt, header), .standard = "Authorization", .applies = APPLIES_WORKER,
+     .doc = "The request header that has the token, behind \"Bearer\" or alone. Empty: none."},
+    {SECTION_JWT, "query", KIND_PARAMETER, IN(conf_jwt, query), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "The query parameter that has it when the header does not: browsers cannot set headers on WebSockets. Empty: none."},
+    {SECTION_JWT, "cookie", KIND_PARAMETER, IN(conf_jwt, cookie), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "The cookie that has it when neither header nor query does. Empty: none."},
+    {SECTION_JWT, "optional", KIND_BOOL, IN(conf_jwt, optional), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Lets requests without any token pass, with no claims. A bad token is refused all the same."},
+    {SECTION_JWT, "leeway", KIND_DURATION, IN(conf_jwt, leeway_ms), RANGE(0, HOUR), .standard = "30s", .applies = APPLIES_WORKER,
+     .doc = "By how much clocks may differ when exp, nbf and iat are judged."},
+    {SECTION_JWT, "required", KIND_PAIRS, IN(conf_jwt, required), RANGE(0, 32), .applies = APPLIES_WORKER,
+     .doc = "Claims and what they must be: { iss: \"https://id.example.com\", aud: [ web, app ] }. One of several values is "
+            "enough; \"*\" is any value; dots lead into objects; in a list one element must fit."},
+    {SECTION_JWT, "forward", KIND_PAIRS, IN(conf_jwt, forward), RANGE(0, 16), .applies = APPLIES_WORKER,
+     .doc = "Claims passed to the server and in which header: { sub: X-User-Id }. Such headers from clients are dropped."},
+    {SECTION_JWT, "grace", KIND_DURATION, IN(conf_jwt, grace_ms), RANGE(0, DAY), .standard = "0", .applies = APPLIES_WORKER,
+     .doc = "How long a WebSocket may stay open after its token expired, for protocols that bring a new one in-band."},
+    {SECTION_JWT, "revoked", KIND_TEXT_FILE, IN(conf_jwt, revoked), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "File with tokens that no longer count, one jti:ID or sub:SUBJECT a line, # before remarks; read again at a "
+            "reload, which also closes the WebSockets opened with them (1008)."},
 };
 /* clang-format on */
 
@@ -278,6 +377,16 @@ ARRAY_FITS(conf, listen, listen_count);
 ARRAY_FITS(conf, pools, pool_count);
 ARRAY_FITS(conf, routes, route_count);
 ARRAY_FITS(conf_pool, servers, server_count);
+ARRAY_FITS(conf_route, methods, method_count);
+ARRAY_FITS(conf_route, allow, allow_count);
+ARRAY_FITS(conf_route, deny, deny_count);
+ARRAY_FITS(conf_route, ws_origins, ws_origin_count);
+ARRAY_FITS(conf_cors, origins, origin_count);
+ARRAY_FITS(conf_cors, methods, method_count);
+ARRAY_FITS(conf_cors, headers, header_count);
+ARRAY_FITS(conf_cors, expose, expose_count);
+ARRAY_FITS(conf_jwt, required, required_count);
+ARRAY_FITS(conf_jwt, forward, forward_count);
 _Static_assert(offsetof(struct conf_listen, addr) - offsetof(struct conf_listen, text) ==
                    offsetof(struct conf, admin.addr) - offsetof(struct conf, admin.text),
                "both address members have one shape");

@@ -16,6 +16,10 @@ enum schema_section {
     SECTION_CHECK,
     SECTION_SERVER,
     SECTION_ROUTE,
+    SECTION_COMPRESSION,
+    SECTION_CORS,
+    SECTION_RATE,
+    SECTION_JWT,
     SECTION_COUNT
 };
 
@@ -40,9 +44,15 @@ enum schema_kind {
     KIND_PARAMETER, /* header or query parameter */
     KIND_ADDRESS,   /* const char * with the text, then struct addr */
     KIND_URL,       /* struct conf_url */
+    KIND_TEXT,      /* const char *: any one value, a secret mostly */
     KIND_FILE,      /* struct conf_file: the path of a PEM file, or the PEM text itself */
+    KIND_TEXT_FILE, /* struct conf_file: the path of a file of any text */
     KIND_POOL,      /* size_t: index of a pool, by its name */
+    KIND_WORDS,     /* uint32_t: one bit for each word of the list */
+    KIND_PAIRS,     /* array of struct conf_pair and its count; in the file name: value, or name: [value, ...] */
     KIND_CIDRS,     /* array of struct cidr and its count */
+    KIND_TOKENS,    /* array of const char * and its count: names of methods or header fields */
+    KIND_ORIGINS,   /* the same with origins of web pages */
     KIND_LIST,      /* array of a section's struct and its count */
     KIND_MAP,       /* the same, in the file as name: section */
     KIND_INLINE,    /* a section's struct within this one */

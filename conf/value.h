@@ -27,6 +27,7 @@ const char *value_host_pattern(const char *text);
 const char *value_path(const char *text, bool with_query); /* of a request: begins with "/", printable ASCII */
 const char *value_token(const char *text);                 /* RFC 9110 section 5.6.2 */
 const char *value_parameter(const char *text);             /* name in a query string, as it stands on the wire */
+const char *value_origin(const char *text);                /* of pages: scheme://host[:port], "*." in the host, "*" */
 const char *value_file_path(const char *text);
 
 /* A server's URL in its parts (RFC 3986); they point into `text`. */

@@ -211,6 +211,33 @@ const char *value_parameter(const char *text)
     return all_of(text, "-._~%+!$'()*,;:@/?[]") ? NULL : "has a character that must be written as %XX";
 }
 
+/* As browsers write it (RFC 6454 section 6.2): lower case, without path, without the scheme's own port. */
+const char *value_origin(const char *text)
+{
+    if (strcmp(text, "*") == 0)
+        return NULL;
+    if (strlen(text) > URL_TEXT_MAX_BYTES)
+        return "is too long";
+    for (const char *s = text; *s != '\0'; s++)
+        if (*s >= 'A' && *s <= 'Z')
+            return "has an upper case letter";
+    const char *end = strstr(text, "://");
+    if (end == NULL || end == text)
+        return "has no scheme";
+    for (const char *s = text; s < end; s++)
+        if (!is_alnum(*s) && strchr("+-.", *s) == NULL)
+            return "has a scheme that cannot be";
+    const char *host = end + 3;
+    if (strchr(host, '/') != NULL)
+        return "has a path";
+    if (strncmp(host, "*.", 2) == 0)
+        host += 2;
+    const char *port = strrchr(host, ':');
+    bool is_usual = port != NULL && ((strcmp(port, ":80") == 0 && strncmp(text, "http:", 5) == 0) ||
+                                     (strcmp(port, ":443") == 0 && strncmp(text, "https:", 6) == 0));
+    return is_usual ? "has a port that browsers leave out" : value_authority(host);
+}
+
 const char *value_file_path(const char *text)
 {
     if (strlen(text) > FILE_PATH_MAX)

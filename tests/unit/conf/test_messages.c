@@ -69,7 +69,7 @@ static const struct mistake mistakes[] = {
     {SERVER("{ name: s, url: \"ws://h\", wieght: 2 }"),
      "t.yaml:6:35: pools.p.servers[0].wieght: unknown key, expected weight?\n"},
     {ROUTE("websocket: { heartbeat: 30s }"),
-     "t.yaml:5:18: routes[0].websocket.heartbeat: unknown key, expected one of protocol, idle_timeout, max_lifetime, max_message, check_utf8, buffer\n"},
+     "t.yaml:5:18: routes[0].websocket.heartbeat: unknown key, expected one of protocol, idle_timeout, max_lifetime, max_message, check_utf8, buffer, compression, origins\n"},
     {ROUTE("idle_timeout: 5s"),
      "t.yaml:5:5: routes[0].idle_timeout: unknown key, expected it as websocket.idle_timeout\n"},
     {ROOT("\"log.level\": info"),
@@ -229,7 +229,7 @@ static const struct mistake mistakes[] = {
     {ROOT("trusted_proxies: 10.0.0.0/8"),
      "t.yaml:1:18: trusted_proxies: \"10.0.0.0/8\" is a single value, expected a list of address blocks such as 10.0.0.0/8, at most 1024 items\n"},
     {ROOT("trusted_proxies: [ [] ]"),
-     "t.yaml:1:20: trusted_proxies: this is not an address block, expected one such as 10.0.0.0/8, 192.0.2.1 or fd00::/8\n"},
+     "t.yaml:1:20: trusted_proxies: this is not a single value, expected one such as 10.0.0.0/8, 192.0.2.1 or fd00::/8\n"},
 
     /* ---- urls, hosts and paths ---- */
     {SERVER("{ name: s, url: us-a.example.com }"),

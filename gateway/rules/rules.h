@@ -1,0 +1,72 @@
+/* What a route demands of a request before anything is done for it: where it comes from, how it asks, how often, and
+ * on whose behalf. One call judges a request; what it finds also says which fields the answer gets.
+ *
+ * The order is fixed: address blocks, WebSocket origins, the CORS preflight (answered here), methods, the rate, the
+ * token. What costs least comes first, and nobody makes the gateway check signatures faster than the rate allows.
+ * Pure but for memory: no I/O and no clock. Key sets that live behind a URL are fetched by the owner
+ * (token_jwks.h). */
+#ifndef GATEWAY_RULES_RULES_H
+#define GATEWAY_RULES_RULES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/sock.h"
+#include "base/stats.h"
+#include "conf/conf.h"
+#include "gateway/http/head.h"
+#include "gateway/rules/token_claims.h"
+
+struct rules; /* of a process: key sets, tokens known to be good; the buckets are shared by all processes */
+
+/* `shared` (borrowed for life) holds the buckets of all workers. */
+struct rules *rules_create(struct stats *shared);
+void rules_destroy(struct rules **rp);
+/* From now on routes are those of `c` (a reference is taken). Keys fetched for the one before are kept where the new
+ * one wants them from the same place. */
+void rules_take_conf(struct rules *r, const struct conf *c, int64_t now_ms);
+
+struct rules_request {
+    const struct http_head *head;
+    const struct conf_route *route; /* of the configuration taken last */
+    int route_slot;
+    const struct addr *peer; /* of the connection; a trusted proxy's word about its client is followed */
+    bool is_websocket;
+    int64_t now_ms;  /* monotonic */
+    int64_t wall_ms; /* Unix time */
+};
+
+#define RULES_MAX_FIELDS  8u  /* a rule set adds no more to an answer */
+#define RULES_MAX_FORWARD 16u /* claims passed on */
+
+/* Views look into the request's head, the configuration, `claims` and the verdict itself: it must not be moved. */
+struct rules_verdict {
+    uint16_t status;        /* 0: go on. Else the answer: 204 (preflight), 401, 403, 405, 429, 503; 204 has no body */
+    const char *reason;     /* of a refusal: a few words for the log and the body; static */
+    uint32_t retry_after_s; /* 429, 503; else 0. Not among the fields */
+
+    struct http_field add[RULES_MAX_FIELDS]; /* for the answer, whoever gives it: Allow, CORS, Vary, WWW-Authenticate */
+    uint32_t add_count;
+    bool replaces_cors; /* the route has its own CORS rules: see rules_drops_answer_field() */
+
+    /* For the server: fields made of claims. Fields of these names that the client sent are dropped, also when there is
+     * no value (data NULL) to put in their place. */
+    struct http_field forward[RULES_MAX_FORWARD];
+    uint32_t forward_count;
+
+    struct addr client;          /* whom the request counts for: the peer, or the client a trusted proxy named */
+    struct token_claims *claims; /* verified; a reference; NULL: the route wants no token, or does not insist */
+    int64_t expires_wall_ms;     /* when what the token allows ends, leeway and grace included; 0: never */
+    char retry_text[12];
+};
+
+/* Judges one request. Always fills *out; rules_verdict_fini() it. */
+void rules_check(struct rules *r, const struct rules_request *q, struct rules_verdict *out);
+void rules_verdict_fini(struct rules_verdict *v);
+
+/* Whether a field of the server's answer is left out because the verdict's stand in its place (Access-Control-*). */
+bool rules_drops_answer_field(const struct rules_verdict *v, struct http_view name);
+/* Whether a field of the client's request is left out on the way to the server. */
+bool rules_drops_request_field(const struct rules_verdict *v, struct http_view name);
+
+#endif
