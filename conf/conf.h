@@ -202,6 +202,9 @@ struct conf_route {
     struct conf_compression compression;
     uint32_t max_connections; /* open WebSockets, over all workers; 0 = no limit */
     uint32_t max_per_client;  /* per client address; 0 = no limit */
+    uint64_t max_body_bytes;  /* of a request; 0 = no limit */
+    uint64_t replay_bytes;    /* of a request's body, kept to send them again */
+    bool retry_with_key;      /* a request with an Idempotency-Key is repeatable, whatever its method */
 
     const char *strip_prefix;          /* comes off the path; "" = nothing */
     const char *add_prefix;            /* goes before it; "" = nothing */

@@ -272,6 +272,14 @@ const struct schema_row schema_rows[] = {
      .applies = APPLIES_WORKER, .doc = "WebSockets of the route over all workers. 0: no limit."},
     {SECTION_ROUTE, "limits.per_client", KIND_UINT, IN(conf_route, max_per_client), RANGE(0, 10000000), .standard = "0",
      .applies = APPLIES_WORKER, .doc = "WebSockets of one client address on the route. 0: no limit."},
+    {SECTION_ROUTE, "limits.body", KIND_SIZE, IN(conf_route, max_body_bytes), RANGE(0, 1024 * GIB), .standard = "0",
+     .applies = APPLIES_WORKER, .doc = "The body of a request; a longer one is refused with 413. It streams through, whatever its size. 0: no limit."},
+    {SECTION_ROUTE, "retry.body", KIND_SIZE, IN(conf_route, replay_bytes), RANGE(0, 16 * MIB), .standard = "64KiB",
+     .applies = APPLIES_WORKER, .doc = "How much of a request's body is kept while it streams, to send it to another server when the first fails. "
+                                       "Of a longer one nothing is kept, and it is sent once."},
+    {SECTION_ROUTE, "retry.idempotency_key", KIND_BOOL, IN(conf_route, retry_with_key), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Whether a POST or PATCH with an Idempotency-Key field may be sent to a second server although the first may have executed it. "
+            "GET, HEAD, OPTIONS, PUT and DELETE always may."},
     {SECTION_ROUTE, "methods", KIND_TOKENS, IN(conf_route, methods), RANGE(0, 32), .applies = APPLIES_WORKER,
      .doc = "Methods that are allowed; others get 405. A WebSocket is a GET, over HTTP/2 too. None: all are."},
     {SECTION_ROUTE, "allow", KIND_CIDRS, IN(conf_route, allow), RANGE(0, 1024), .applies = APPLIES_WORKER,

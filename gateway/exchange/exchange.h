@@ -10,9 +10,11 @@
 #include "base/buf.h"
 #include "base/slots.h"
 #include "conf/conf.h"
-#include "gateway/http/h1.h"
+#include "gateway/http/access_log.h"
+#include "gateway/http/head.h"
 #include "gateway/net/conn.h"
 #include "gateway/realtime/tunnel.h"
+#include "gateway/rules/rules.h"
 #include "gateway/upstream/pool.h"
 
 /* What all exchanges of a process share; set at birth, but for `conf`. */
@@ -21,6 +23,8 @@ struct exchange_env {
     struct pool_set *pools;
     struct tunnel_set *tunnels;
     const struct slots *slots;
+    struct rules *rules;
+    struct access_log *access;
     const struct conf *conf; /* the newest; an exchange keeps a reference to the one it began with */
     uint64_t id_seed;        /* random: makes the request ids of this process its own */
     uint64_t id_count;

@@ -215,6 +215,15 @@ bool pool_may_retry(struct pool *p, int64_t now_ms)
     return budget_may_retry(&p->budget, &l, now_ms);
 }
 
+bool pool_has_another(struct pool *p, const struct pick *k, int64_t now_ms)
+{
+    CHECK_OBJ(p, POOL_MAGIC);
+    for (size_t i = 0; i < p->server_count; i++)
+        if (standing(p->servers[i], k, k->is_fail_open, now_ms) == PICK_FOUND)
+            return true;
+    return false;
+}
+
 void pick_end(struct pick *k, enum outcome o, int64_t now_ms)
 {
     static const enum circuit_result result_of[OUTCOME_COUNT] = {

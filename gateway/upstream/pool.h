@@ -95,6 +95,8 @@ void pool_unref(struct pool **pp);
 /* Begins an attempt on the best server not tried yet in this search; the server counts as loaded until pick_end().
  * NULL when there is none: k->none says why. The attempt before must have been ended. */
 struct server *pool_pick(struct pool *p, struct pick *k, int64_t now_ms, int64_t wall_ms);
+/* Whether a further pool_pick() of this search would find a server, the one under way not counted. */
+bool pool_has_another(struct pool *p, const struct pick *k, int64_t now_ms);
 /* Ends the attempt under way (k->server), exactly once per server found: tells the circuit, counts, nudges the checker
  * after a failure, drops the reference. */
 void pick_end(struct pick *k, enum outcome o, int64_t now_ms);

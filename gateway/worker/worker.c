@@ -71,6 +71,7 @@ bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, cha
     w->conf = conf_ref(c);
     w->env.conf = w->conf;
     w->generation = generation;
+    rules_take_conf(w->rules, w->conf, loop_now_ms(w->loop));
     tunnel_set_rebind(w->tunnels, w->conf, w->conf->drain.time_ms);
     front_retain(w->front, w->conf);
     w->is_ack_owed = true;
@@ -239,6 +240,8 @@ static void env_init(struct worker *w)
                                    .pools = w->pools,
                                    .tunnels = w->tunnels,
                                    .slots = w->birth->slots,
+                                   .rules = w->rules,
+                                   .access = w->access,
                                    .health = health_text,
                                    .health_arg = w};
     ssize_t got = getrandom(&w->env.id_seed, sizeof w->env.id_seed, 0);
@@ -263,6 +266,8 @@ struct worker *worker_create(struct birth *b, struct loop *l)
                                         .nudge_fd = b->nudge_fd,
                                         .ops = &server_ops,
                                         .ops_arg = w};
+    w->rules = rules_create(b->stats);
+    w->access = access_log_create();
     w->pools = pool_set_create(&w->server_env, b->note.index);
     env_init(w);
     w->front = front_create(&w->env, on_maybe_empty, w);
@@ -283,6 +288,8 @@ void worker_destroy(struct worker **wp)
     front_destroy(&w->front);
     tunnel_set_destroy(&w->tunnels);
     pool_set_destroy(&w->pools);
+    rules_destroy(&w->rules);
+    access_log_destroy(&w->access);
     names_destroy(&w->names);
     net_destroy(&w->net);
     ipc_destroy(&w->ipc);

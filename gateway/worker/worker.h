@@ -27,6 +27,8 @@ struct worker {
 
     struct net *net;
     struct names *names;
+    struct rules *rules;
+    struct access_log *access;
     struct pool_set *pools;
     struct tunnel_set *tunnels;
     struct front *front;

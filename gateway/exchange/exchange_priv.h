@@ -1,0 +1,122 @@
+/* What the files of one exchange share; nobody else includes this.
+ *
+ *   exchange.c   life, the walk, the body of the request        attempt.c   picking and calling servers, retries
+ *   admit.c      route, rules, limits                           deliver.c   every way an answer leaves */
+#ifndef GATEWAY_EXCHANGE_EXCHANGE_PRIV_H
+#define GATEWAY_EXCHANGE_EXCHANGE_PRIV_H
+
+#include <netinet/in.h>
+
+#include "gateway/exchange/exchange.h"
+#include "gateway/exchange/replay.h"
+#include "gateway/http/answer.h"
+#include "gateway/http/forward.h"
+#include "gateway/http/trace.h"
+#include "gateway/net/seats.h"
+#include "gateway/rules/rules.h"
+#include "gateway/upstream/call.h"
+#include "gateway/ws/extension.h"
+
+#define EXCHANGE_MAGIC 0xe8c4a06bu
+
+/* All text an exchange makes for one head. The client's own head was bounded; what is added to it is small. */
+#define EXCHANGE_TEXTS_BYTES (64u * 1024u)
+
+enum step {
+    STEP_ROUTE = 0,
+    STEP_RULES,
+    STEP_ADMIT,
+    STEP_PICK,
+    STEP_CALL,
+    STEP_COUNT,
+    STEP_WAIT, /* a callback goes on */
+    STEP_DONE  /* the exchange is gone */
+};
+
+struct exchange {
+    uint32_t magic;
+    int route_slot;
+    struct exchange_env *env;
+    struct exchange **self; /* the owner's pointer to us, nulled at the end */
+    const struct requester_ops *ops;
+    void *arg;
+    struct conn *wire;
+    struct conf *conf;
+    const struct conf_route *route; /* NULL before a route was found */
+    struct pool *pool;
+
+    /* the request */
+    struct slice head_copy;
+    struct http_head head;
+    bool has_body;
+    bool is_body_over;
+    bool is_websocket;
+    bool is_repeatable; /* doing it twice does no harm (RFC 9110 section 9.2.2), or its sender says so */
+    bool is_trusted;    /* the peer is a trusted proxy */
+    uint64_t body_bytes;
+    struct replay replay;
+    char client_ip[INET6_ADDRSTRLEN];
+    char id[FORWARD_ID_BYTES + 1];
+    struct trace trace;
+    struct ws_deflate_params deflate;           /* agreed with the client, ... */
+    char deflate_answer[WS_OFFER_ANSWER_BYTES]; /* ... and what tells it so; "": nothing was agreed */
+    struct rules_verdict verdict;
+
+    /* its place on the route */
+    struct seat seat;
+    bool has_seat;
+    bool has_place; /* counted as open, so that a burst cannot pass the limit */
+
+    /* the search */
+    int64_t start_ms;
+    int64_t deadline_ms; /* no attempt begins after it; a WebSocket's must have ended by then */
+    struct pick pick;
+    struct call *call;
+    int64_t call_ms;      /* when it began */
+    uint16_t last_status; /* the answer owed when no server is left: 502, 503 or 504 */
+
+    /* the answer */
+    struct server *server; /* whose answer is on its way; NULL: none is */
+    uint16_t status;       /* 0: not begun */
+    int64_t answer_ms;     /* when it began */
+    uint64_t sent_bytes;   /* of its body */
+};
+
+/* ---- exchange.c ---- */
+void exchange_run(struct exchange *x, enum step step);
+/* Gives everything back. The requester's last callback comes after it, with what was read from `x` before. */
+void exchange_free(struct exchange *x);
+/* Whether `x` is still there, and waiting for `c`: asked after a call was given something, which may have ended both.
+ * `self` is what x->self was before. */
+bool exchange_is_calling(struct exchange *const *self, const struct exchange *x, const struct call *c);
+struct http_view exchange_id(const struct exchange *x);
+int64_t exchange_now_ms(const struct exchange *x);
+
+/* ---- admit.c ---- */
+enum step step_route(struct exchange *x);
+enum step step_rules(struct exchange *x);
+enum step step_admit(struct exchange *x);
+/* The request's body is longer than its route allows. */
+bool admit_body_is_too_long(const struct exchange *x, uint64_t bytes);
+
+/* ---- attempt.c ---- */
+enum step step_pick(struct exchange *x);
+enum step step_call(struct exchange *x);
+
+/* ---- deliver.c ---- */
+/* The gateway's own answer; `reason` (static) is for the body and the log. Ends the exchange. */
+enum step deliver_own(struct exchange *x, uint16_t status, const char *reason);
+/* The same with more to say; request id, form, date and the rules' fields are filled in here. */
+enum step deliver_answer(struct exchange *x, struct answer *a, const char *reason);
+/* The head of a server's answer. False when it cannot be passed on; nothing was sent then. */
+bool deliver_head(struct exchange *x, const struct http_head *head, bool has_body);
+void deliver_body(struct exchange *x, const uint8_t *data, size_t len);
+void deliver_end(struct exchange *x);
+/* The server's answer broke off. */
+void deliver_broken(struct exchange *x, const char *reason);
+/* A server has accepted the WebSocket: it becomes a tunnel. */
+void deliver_joined(struct exchange *x, const struct call_joined *j);
+/* One line for the access log about a request that ended in `status`. */
+void deliver_log(const struct exchange *x, uint16_t status, const char *reason);
+
+#endif
