@@ -98,7 +98,7 @@ UNIT_SRC := $(wildcard tests/unit/*/*.c tests/unit/*/*/*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 unit_dir = $(patsubst tests/unit/%/,%,$(dir $(1)))
 # A process folder under test is linked on top of the layers its program stands on.
-base_of  = $(or $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$($(p)_base))),$(1))
+base_of  = $(or $(strip $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$($(p)_base)))),$(1))
 libs_of  = $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$($(p)_libs)))
 own_of   = $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$(call archive,$(1))))
 define UNIT_RULE

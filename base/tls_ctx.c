@@ -13,8 +13,7 @@
 
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-/* Writes "what: OpenSSL's reason" and forgets OpenSSL's error queue. */
-static bool complain(char *error, const char *what)
+bool tls_complain(char *error, const char *what)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     snprintf(error, TLS_ERROR_TEXT_BYTES, reason != NULL ? "%s: %s" : "%s", what, reason);
@@ -22,8 +21,7 @@ static bool complain(char *error, const char *what)
     return false;
 }
 
-/* Keys under a passphrase cannot be used: nobody is there to type it, and OpenSSL would ask the terminal. */
-static int refuse_passphrase(char *buf, int size, int rwflag, void *arg)
+int tls_refuse_passphrase(char *buf, int size, int rwflag, void *arg)
 {
     (void)buf, (void)size, (void)rwflag, (void)arg;
     return -1;
@@ -39,58 +37,59 @@ static bool pem_ended(void)
     return ended;
 }
 
-static bool load_trust(SSL_CTX *ctx, const char *pem, char *error)
+bool tls_load_authorities(X509_STORE *store, const char *pem, char *error)
 {
-    if (pem == NULL)
-        return SSL_CTX_set_default_verify_paths(ctx) == 1 || complain(error, "the system's trust store");
     BIO *bio = BIO_new_mem_buf(pem, -1);
     if (bio == NULL)
-        return complain(error, "ca");
-    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+        return tls_complain(error, "ca");
     size_t count = 0;
     bool ok = true;
     X509 *cert;
-    while (ok && (cert = PEM_read_bio_X509(bio, NULL, refuse_passphrase, NULL)) != NULL) {
+    while (ok && (cert = PEM_read_bio_X509(bio, NULL, tls_refuse_passphrase, NULL)) != NULL) {
         ok = X509_STORE_add_cert(store, cert) == 1;
         X509_free(cert);
         count++;
     }
     BIO_free(bio);
     if (!ok || !pem_ended())
-        return complain(error, "ca: not a PEM file of certificates");
-    return count > 0 || complain(error, "ca: no certificate in it");
+        return tls_complain(error, "ca: not a PEM file of certificates");
+    return count > 0 || tls_complain(error, "ca: no certificate in it");
+}
+
+static bool load_trust(SSL_CTX *ctx, const char *pem, char *error)
+{
+    if (pem == NULL)
+        return SSL_CTX_set_default_verify_paths(ctx) == 1 || tls_complain(error, "the system's trust store");
+    return tls_load_authorities(SSL_CTX_get_cert_store(ctx), pem, error);
 }
 
 static bool load_chain(SSL_CTX *ctx, BIO *bio, char *error)
 {
-    X509 *cert = PEM_read_bio_X509(bio, NULL, refuse_passphrase, NULL);
+    X509 *cert = PEM_read_bio_X509(bio, NULL, tls_refuse_passphrase, NULL);
     if (cert == NULL)
-        return complain(error, "cert: no certificate in it");
+        return tls_complain(error, "cert: no certificate in it");
     bool ok = SSL_CTX_use_certificate(ctx, cert) == 1;
     X509_free(cert);
-    while (ok && (cert = PEM_read_bio_X509(bio, NULL, refuse_passphrase, NULL)) != NULL) {
+    while (ok && (cert = PEM_read_bio_X509(bio, NULL, tls_refuse_passphrase, NULL)) != NULL) {
         ok = SSL_CTX_add1_chain_cert(ctx, cert) == 1;
         X509_free(cert);
     }
-    return (ok && pem_ended()) || complain(error, "cert: the certificate or its chain cannot be used");
+    return (ok && pem_ended()) || tls_complain(error, "cert: the certificate or its chain cannot be used");
 }
 
+/* Compared before it is put in: a context that has certificates of several kinds puts a key to the one it fits. */
 static bool load_key(SSL_CTX *ctx, BIO *bio, char *error)
 {
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, tls_refuse_passphrase, NULL);
     if (key == NULL)
-        return complain(error, "key: no usable private key in it");
-    bool ok = SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
+        return tls_complain(error, "key: no usable private key in it");
+    bool ok = X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1;
     EVP_PKEY_free(key);
-    return ok || complain(error, "key: does not belong to the certificate");
+    return ok || tls_complain(error, "key: does not belong to the certificate");
 }
 
-static bool load_identity(SSL_CTX *ctx, const char *cert_pem, const char *key_pem, char *error)
+bool tls_load_identity(SSL_CTX *ctx, const char *cert_pem, const char *key_pem, char *error)
 {
-    if (cert_pem == NULL && key_pem == NULL)
-        return true;
-    if (cert_pem == NULL || key_pem == NULL)
-        return complain(error, "cert and key: one without the other");
     BIO *cert = BIO_new_mem_buf(cert_pem, -1);
     BIO *key = BIO_new_mem_buf(key_pem, -1);
     bool ok = cert != NULL && key != NULL && load_chain(ctx, cert, error) && load_key(ctx, key, error);
@@ -99,25 +98,41 @@ static bool load_identity(SSL_CTX *ctx, const char *cert_pem, const char *key_pe
     return ok;
 }
 
+static bool load_client_identity(SSL_CTX *ctx, const struct tls_client_opts *o, char *error)
+{
+    if (o->cert_pem == NULL && o->key_pem == NULL)
+        return true;
+    if (o->cert_pem == NULL || o->key_pem == NULL)
+        return tls_complain(error, "cert and key: one without the other");
+    return tls_load_identity(ctx, o->cert_pem, o->key_pem, error);
+}
+
 static bool set_policy(SSL_CTX *ctx)
 {
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_mode(ctx,
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_default_passwd_cb(ctx, refuse_passphrase);
+    SSL_CTX_set_default_passwd_cb(ctx, tls_refuse_passphrase);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 && SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1;
+}
+
+SSL_CTX *tls_new_native(const SSL_METHOD *method, char *error)
+{
+    error[0] = '\0';
+    ERR_clear_error();
+    SSL_CTX *ctx = SSL_CTX_new(method);
+    if (ctx != NULL && set_policy(ctx))
+        return ctx;
+    tls_complain(error, "TLS cannot be set up");
+    SSL_CTX_free(ctx);
+    return NULL;
 }
 
 struct tls_ctx *tls_ctx_create_client(const struct tls_client_opts *o, char *error)
 {
-    error[0] = '\0';
-    ERR_clear_error();
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    bool ok = ctx != NULL && set_policy(ctx);
-    if (!ok)
-        complain(error, "TLS cannot be set up");
-    ok = ok && (o->insecure || load_trust(ctx, o->ca_pem, error)) && load_identity(ctx, o->cert_pem, o->key_pem, error);
+    SSL_CTX *ctx = tls_new_native(TLS_client_method(), error);
+    bool ok = ctx != NULL && (o->insecure || load_trust(ctx, o->ca_pem, error)) && load_client_identity(ctx, o, error);
     if (!ok) {
         SSL_CTX_free(ctx);
         return NULL;
@@ -147,5 +162,7 @@ void tls_ctx_unref(struct tls_ctx **cp)
     if (--c->refs > 0)
         return;
     SSL_CTX_free(c->ctx);
+    if (c->server != NULL)
+        tls_server_destroy(&c->server);
     OBJ_FREE(&c, TLS_CTX_MAGIC);
 }

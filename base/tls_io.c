@@ -1,4 +1,4 @@
-/* One TLS connection: handshake, bytes, and why it failed.
+/* One TLS connection, of either side: handshake, bytes, what was agreed on, and why it failed.
  *
  * The hard part is OpenSSL's error queue, which is one per thread: what an earlier call left there would be taken for
  * the result of this one, so it is emptied before every call. A connection cut without close_notify is reported as
@@ -21,8 +21,19 @@ struct tls {
     SSL *ssl;
     struct tls_ctx *ctx;
     enum err failed; /* the failure after which only tls_destroy is allowed */
-    char failure[TLS_ERROR_TEXT_BYTES];
+    bool is_established;
+    char *failure; /* NULL: none */
 };
+
+static enum err fail(struct tls *t, enum err e, const char *text)
+{
+    char *old = t->failure; /* which `text` may be */
+    t->failure = mem_strdup(text != NULL ? text : err_text(e));
+    mem_free(old);
+    ERR_clear_error();
+    t->failed = e;
+    return e;
+}
 
 /* RFC 6125: the name the user configured is the one the certificate must carry. */
 static bool expect_name(SSL *ssl, const char *name)
@@ -35,7 +46,21 @@ static bool expect_name(SSL *ssl, const char *name)
     return SSL_set_tlsext_host_name(ssl, name) == 1 && X509_VERIFY_PARAM_set1_host(param, name, 0) == 1;
 }
 
-struct tls *tls_create_client(struct tls_ctx *c, int fd, const char *server_name)
+/* Lists as they stand in a ClientHello (RFC 7301 section 3.1). */
+static const struct {
+    const char *wire;
+    unsigned int len;
+} offers[] = {[TLS_OFFER_NOTHING] = {"", 0},
+              [TLS_OFFER_HTTP11] = {"\x08http/1.1", 9},
+              [TLS_OFFER_H2] = {"\x02h2\x08http/1.1", 12}};
+
+static bool offer_protocols(SSL *ssl, enum tls_offer offer)
+{
+    return offer == TLS_OFFER_NOTHING ||
+           SSL_set_alpn_protos(ssl, (const unsigned char *)offers[offer].wire, offers[offer].len) == 0;
+}
+
+static struct tls *create(struct tls_ctx *c)
 {
     CHECK_OBJ(c, TLS_CTX_MAGIC);
     struct tls *t;
@@ -44,11 +69,31 @@ struct tls *tls_create_client(struct tls_ctx *c, int fd, const char *server_name
     ERR_clear_error();
     t->ssl = SSL_new(c->ctx);
     ASSERT(t->ssl != NULL); /* out of memory */
-    if (SSL_set_fd(t->ssl, fd) != 1 || !expect_name(t->ssl, server_name)) {
-        t->failed = ERR_INVALID;
-        snprintf(t->failure, sizeof t->failure, "the server name cannot be used");
-    }
+    return t;
+}
+
+struct tls *tls_create_client_offer(struct tls_ctx *c, int fd, const char *server_name, enum tls_offer offer)
+{
+    struct tls *t = create(c);
+    ASSERT(c->server == NULL);
+    if (SSL_set_fd(t->ssl, fd) != 1 || !expect_name(t->ssl, server_name) || !offer_protocols(t->ssl, offer))
+        (void)fail(t, ERR_INVALID, "the server name cannot be used");
     SSL_set_connect_state(t->ssl);
+    return t;
+}
+
+struct tls *tls_create_client(struct tls_ctx *c, int fd, const char *server_name)
+{
+    return tls_create_client_offer(c, fd, server_name, TLS_OFFER_NOTHING);
+}
+
+struct tls *tls_create_server(struct tls_ctx *c, int fd)
+{
+    struct tls *t = create(c);
+    ASSERT(c->server != NULL);
+    if (SSL_set_fd(t->ssl, fd) != 1)
+        (void)fail(t, ERR_SYSTEM, NULL);
+    SSL_set_accept_state(t->ssl);
     return t;
 }
 
@@ -57,16 +102,9 @@ void tls_destroy(struct tls **tp)
     CHECK_OBJ(*tp, TLS_MAGIC);
     SSL_free((*tp)->ssl);
     tls_ctx_unref(&(*tp)->ctx);
+    mem_free((*tp)->failure);
     ERR_clear_error();
     OBJ_FREE(tp, TLS_MAGIC);
-}
-
-static enum err fail(struct tls *t, enum err e, const char *text)
-{
-    snprintf(t->failure, sizeof t->failure, "%s", text != NULL ? text : err_text(e));
-    ERR_clear_error();
-    t->failed = e;
-    return e;
 }
 
 /* SSL_ERROR_SSL: a certificate that was refused, a connection that was cut, or anything else in the protocol. */
@@ -111,6 +149,14 @@ static enum err begin(struct tls *t)
     return t->failed;
 }
 
+/* OpenSSL keeps the stapled response for as long as the connection lives. */
+static void establish(struct tls *t)
+{
+    if (!t->is_established && t->ctx->server != NULL)
+        (void)SSL_set_tlsext_status_ocsp_resp(t->ssl, NULL, 0);
+    t->is_established = true;
+}
+
 enum err tls_handshake(struct tls *t, enum tls_want *want)
 {
     enum err e = begin(t);
@@ -119,6 +165,8 @@ enum err tls_handshake(struct tls *t, enum tls_want *want)
         return e;
     int rc = SSL_do_handshake(t->ssl);
     e = outcome(t, rc, errno, want);
+    if (e == ERR_NONE)
+        establish(t);
     return e == ERR_EOF ? fail(t, ERR_RESET, "closed during the handshake") : e;
 }
 
@@ -172,5 +220,52 @@ void tls_shutdown(struct tls *t)
 const char *tls_failure_text(const struct tls *t)
 {
     CHECK_OBJ(t, TLS_MAGIC);
-    return t->failure;
+    return t->failure != NULL ? t->failure : "";
+}
+
+/* ---- what was agreed on ---- */
+
+enum tls_alpn tls_alpn(const struct tls *t)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    const unsigned char *name = NULL;
+    unsigned int len = 0;
+    SSL_get0_alpn_selected(t->ssl, &name, &len);
+    if (len == 2 && memcmp(name, "h2", 2) == 0)
+        return TLS_ALPN_H2;
+    return len == 8 && memcmp(name, "http/1.1", 8) == 0 ? TLS_ALPN_HTTP11 : TLS_ALPN_NONE;
+}
+
+const char *tls_server_name(const struct tls *t)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    return SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
+}
+
+const char *tls_client_subject(const struct tls *t, char *buf, size_t cap)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    const X509 *cert = t->ctx->server != NULL ? SSL_get0_peer_certificate(t->ssl) : NULL;
+    buf[0] = '\0';
+    if (cert != NULL && SSL_get_verify_result(t->ssl) == X509_V_OK)
+        tls_subject_text(cert, buf, cap);
+    return buf;
+}
+
+bool tls_is_resumed(const struct tls *t)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    return SSL_session_reused(t->ssl) == 1;
+}
+
+const char *tls_version_text(const struct tls *t)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    return SSL_get_version(t->ssl);
+}
+
+const char *tls_cipher_text(const struct tls *t)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    return SSL_CIPHER_get_name(SSL_get_current_cipher(t->ssl));
 }

@@ -1,5 +1,4 @@
-/* What base/tls_ctx.c, base/tls_io.c and base/tls_lend.c share, and nobody else includes: the one header with
- * OpenSSL's types. */
+/* What base/tls_*.c share, and nobody else includes: the one header with OpenSSL's types. */
 #ifndef BASE_TLS_PRIV_H
 #define BASE_TLS_PRIV_H
 
@@ -14,8 +13,41 @@
 struct tls_ctx {
     uint32_t magic;
     uint32_t refs;
-    SSL_CTX *ctx;
+    SSL_CTX *ctx; /* of a server: that of its first identity */
     bool is_insecure;
+    struct tls_server *server; /* NULL: a client's */
 };
+
+/* ---- base/tls_ctx.c ---- */
+/* Writes "what: OpenSSL's reason" and forgets OpenSSL's error queue. Always false. */
+bool tls_complain(char *error, const char *what);
+/* Keys under a passphrase cannot be used: nobody is there to type it, and OpenSSL would ask the terminal. */
+int tls_refuse_passphrase(char *buf, int size, int rwflag, void *arg);
+/* An SSL_CTX under the policy of both sides; NULL after a sentence in `error`. */
+SSL_CTX *tls_new_native(const SSL_METHOD *method, char *error);
+/* Each is false after a sentence in `error`. */
+bool tls_load_authorities(X509_STORE *store, const char *pem, char *error);
+bool tls_load_identity(SSL_CTX *ctx, const char *cert_pem, const char *key_pem, char *error);
+
+/* ---- base/tls_server.c ---- */
+void tls_server_destroy(struct tls_server **sp);
+
+/* ---- base/tls_cert.c ---- */
+#define TLS_NAME_LEN_MAX 255
+/* The first certificate of a PEM text, or NULL. */
+X509 *tls_pem_certificate(const char *pem);
+/* Calls back for every DNS name, or for the common name when there is none; returns how many. Not NUL-terminated. */
+typedef void tls_name_fn(void *arg, const char *name, size_t len);
+size_t tls_certificate_names(const X509 *cert, tls_name_fn *fn, void *arg);
+void tls_names_text(const X509 *cert, char text[TLS_NAMES_BYTES]); /* as in struct tls_certificate_info */
+void tls_subject_text(const X509 *cert, char *buf, size_t cap);
+
+/* ---- base/tls_ocsp.c ---- */
+struct tls_ocsp;
+/* NULL after a sentence in `error`: it must parse and be about this certificate. */
+struct tls_ocsp *tls_ocsp_create(const char *pem, const X509 *cert, char *error);
+void tls_ocsp_destroy(struct tls_ocsp **op);
+/* The DER to staple now, or NULL: it says something else than `good`, or its time is over (said once on the log). */
+const unsigned char *tls_ocsp_der(struct tls_ocsp *o, int64_t wall_ms, size_t *len);
 
 #endif

@@ -158,7 +158,7 @@ static void put_default(struct build *b, const struct scope *s, const struct sch
     if (!s->with_defaults)
         return;
     void *at = member_of(s, row);
-    if (row->kind == KIND_FILE || row->kind == KIND_TEXT_FILE) {
+    if (schema_is_file(row->kind)) {
         *(struct conf_file *)at = (struct conf_file){.path = ""};
     } else if (row->kind == KIND_URL) {
         *(struct conf_url *)at = (struct conf_url){.text = "", .host = "", .path = ""};
@@ -201,8 +201,7 @@ static void complain_value(struct build *b, const struct scope *s, const struct 
 static void build_scalar(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *n)
 {
     struct mark mark = {.at = n->at, .path = s->path, .key = row->key};
-    bool is_sealed_file =
-        (row->kind == KIND_FILE || row->kind == KIND_TEXT_FILE) && n->kind == NODE_LIST && b->kind.expansion->is_off;
+    bool is_sealed_file = (schema_is_file(row->kind)) && n->kind == NODE_LIST && b->kind.expansion->is_off;
     put_default(b, s, row);
     put_mark(b, member_of(s, row), false, mark);
     if (n->is_broken)

@@ -9,6 +9,7 @@
 #include "conf/value.h"
 
 #define DURATION_BYTES 32u
+#define HTTPS_PORT     443
 
 /* ---- listeners ---- */
 
@@ -56,6 +57,53 @@ static void check_address(struct build *b, const void *section, const char *cons
         }
 }
 
+static void check_certificates(struct build *b, const struct conf_listen *l)
+{
+    for (size_t i = 0; i < l->tls.certificate_count; i++) {
+        const struct conf_certificate *c = &l->tls.certificates[i];
+        if (c->cert.text != NULL && c->info.not_after_ms == 0)
+            build_complain(b, c, &c->cert, "cert", "has no certificate that can be read, expected one in PEM");
+    }
+}
+
+/* Keys that do nothing here. */
+static void check_tls(struct build *b, const struct conf_listen *l)
+{
+    const bool asks_clients = l->tls.client_certificate != TLS_CLIENT_CERT_NONE;
+    const struct {
+        const void *member;
+        const char *key;
+        bool is_usual;
+    } keys[] = {{&l->tls.min_version, "tls.min_version", l->tls.min_version == TLS_MIN_1_2},
+                {&l->tls.client_ca, "tls.client_ca", l->tls.client_ca.text == NULL},
+                {&l->tls.client_certificate, "tls.client_certificate", !asks_clients}};
+    if (l->tls.certificate_count == 0) {
+        for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+            if (!keys[i].is_usual) {
+                build_complain(b, l, keys[i].member, keys[i].key,
+                               "has no use without tls.certificates, expected at least one");
+                return;
+            }
+        return;
+    }
+    if (asks_clients && l->tls.client_ca.text == NULL && !build_is_broken(b, &l->tls.client_ca))
+        build_complain(b, l, &l->tls.client_certificate, "tls.client_certificate",
+                       "needs to know who may vouch for clients, expected tls.client_ca as well");
+    else if (!asks_clients && l->tls.client_ca.text != NULL && !build_is_broken(b, &l->tls.client_certificate))
+        build_complain(b, l, &l->tls.client_ca, "tls.client_ca",
+                       "has no use without clients being asked, expected tls.client_certificate: optional or required");
+}
+
+static void check_redirect(struct build *b, const struct conf_listen *l)
+{
+    if (l->redirect_https && l->tls.certificate_count > 0)
+        build_complain(b, l, &l->redirect_https, "redirect_https",
+                       "would lead from https to https, expected it on a listener without tls");
+    else if (!l->redirect_https && l->redirect_port != HTTPS_PORT && !build_is_broken(b, &l->redirect_https))
+        build_complain(b, l, &l->redirect_port, "redirect_port",
+                       "has no use without a redirect, expected redirect_https: true as well");
+}
+
 static void check_listeners(struct build *b)
 {
     const struct conf *c = b->conf;
@@ -65,6 +113,12 @@ static void check_listeners(struct build *b)
         check_address(b, l, &l->text, &l->addr, "address", i);
         if (l->addr.len != 0 && l->addr.sa.sa_family == AF_UNIX && strcmp(l->addr.un.sun_path, c->control.path) == 0)
             build_complain(b, l, &l->text, "address", "%s is the control socket, expected another path", l->text);
+        check_certificates(b, l);
+        check_tls(b, l);
+        check_redirect(b, l);
+        if (l->proxy_protocol && is_ip(&l->addr) && c->trusted_proxy_count == 0)
+            build_complain(b, l, &l->proxy_protocol, "proxy_protocol",
+                           "would believe nobody, expected trusted_proxies to name who may send PROXY headers");
     }
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "base/tls.h"
 
 enum conf_scheme { SCHEME_NONE = 0, SCHEME_WS, SCHEME_WSS, SCHEME_HTTP, SCHEME_HTTPS, SCHEME_TCP };
 enum conf_tier { TIER_PRIMARY = 0, TIER_BACKUP, TIER_EMERGENCY, TIER_COUNT };
@@ -227,10 +228,27 @@ struct conf_route {
     struct conf_jwt jwt;
 };
 
+/* A certificate with its chain, its key, and an OCSP response to staple if there is one (as tls_ocsp_pem() has it). */
+struct conf_certificate {
+    struct conf_file cert, key, ocsp;
+    struct tls_certificate_info info; /* of cert */
+};
+
 struct conf_listen {
     const char *text;
     struct addr addr;
     int backlog;
+    struct {
+        struct conf_certificate *certificates; /* none: plain text is spoken here */
+        size_t certificate_count;
+        enum tls_min_version min_version;
+        struct conf_file client_ca;
+        enum tls_client_cert client_certificate;
+    } tls;
+    bool http2;
+    bool proxy_protocol;    /* trusted_proxies begin every connection with a PROXY header */
+    bool redirect_https;    /* answers nothing but redirects to https:// ... */
+    uint16_t redirect_port; /* ... on this port */
 };
 
 struct conf {
@@ -272,8 +290,9 @@ struct conf {
         struct addr addr;
     } admin; /* text "" = no admin process */
     struct {
-        const char *path;
-    } health; /* public health path on the listeners; "" = none */
+        const char *path; /* on the public listeners; "" = none */
+        int64_t certificate_warning_ms;
+    } health;
     struct {
         uint32_t connections;
         uint32_t per_client;

@@ -106,6 +106,16 @@ static void derive_rules(struct arena *arena, struct conf *conf, struct conf_rou
             j->jwks_pool_index = i;
 }
 
+/* One whose file does not parse keeps a zero, and conf/check.c complains. */
+static void derive_listen(struct conf_listen *l)
+{
+    for (size_t i = 0; i < l->tls.certificate_count; i++) {
+        struct conf_certificate *c = &l->tls.certificates[i];
+        if (c->cert.text != NULL && !tls_certificate_info(c->cert.text, &c->info))
+            c->info = (struct tls_certificate_info){.not_after_ms = 0};
+    }
+}
+
 void derive_values(struct build *b)
 {
     CHECK_OBJ(b, BUILD_MAGIC);
@@ -114,6 +124,8 @@ void derive_values(struct build *b)
         c->workers = cpu_count();
     if (c->node.name[0] == '\0')
         c->node.name = host_name(b->kind.arena);
+    for (size_t i = 0; i < c->listen_count; i++)
+        derive_listen(&c->listen[i]);
     for (size_t i = 0; i < c->pool_count; i++)
         derive_pool(b, &c->pools[i]);
     for (size_t i = 0; i < c->route_count; i++) {

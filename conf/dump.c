@@ -122,6 +122,7 @@ static void put_scalar(struct dump *d, const struct schema_row *row, const void 
         break;
     case KIND_FILE:
     case KIND_TEXT_FILE:
+    case KIND_OCSP:
         put_file(d, row, at);
         break;
     case KIND_POOL:
@@ -247,12 +248,21 @@ static void dump_row(struct dump *d, const struct schema_row *row, const char *k
     }
 }
 
+/* A list that may be left out but not be empty. */
+static bool is_absent(const struct schema_row *row, const void *at)
+{
+    return row->kind == KIND_LIST && row->min > 0 && ((const struct schema_array *)at)->count == 0;
+}
+
 static void dump_section(struct dump *d, enum schema_section section, const void *base)
 {
     size_t count = 0, group_len = 0;
     const struct schema_row *rows = schema_section_rows(section, &count);
     const char *group = "";
     for (size_t i = 0; i < count; i++) {
+        const void *at = (const char *)base + rows[i].offset;
+        if (is_absent(&rows[i], at))
+            continue;
         const char *dot = strchr(rows[i].key, '.');
         size_t len = dot != NULL ? (size_t)(dot - rows[i].key) : 0;
         if (len > 0 && (len != group_len || strncmp(rows[i].key, group, len) != 0)) {
@@ -262,7 +272,7 @@ static void dump_section(struct dump *d, enum schema_section section, const void
         group = rows[i].key;
         group_len = len;
         d->indent += len > 0 ? INDENT_STEP : 0;
-        dump_row(d, &rows[i], dot != NULL ? dot + 1 : rows[i].key, (const char *)base + rows[i].offset);
+        dump_row(d, &rows[i], dot != NULL ? dot + 1 : rows[i].key, at);
         d->indent -= len > 0 ? INDENT_STEP : 0;
     }
 }

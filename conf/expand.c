@@ -116,7 +116,8 @@ static int open_regular(const char *path, size_t *size_bytes, const char **why)
     return -1;
 }
 
-const char *expand_file(struct expansion *e, const char *path, const char **why)
+/* NULL with *why. */
+static char *read_whole(struct expansion *e, const char *path, size_t *len, const char **why)
 {
     size_t size_bytes = 0;
     const char *reason = NULL;
@@ -135,15 +136,30 @@ const char *expand_file(struct expansion *e, const char *path, const char **why)
         *why = "brings in too much, expected at most 4 MiB over all values";
         return NULL;
     }
-    char *text = arena_alloc(e->arena, size_bytes + 1, 1);
-    size_t len = 0;
+    char *data = arena_alloc(e->arena, size_bytes + 1, 1);
     ssize_t got = 1;
-    while (len < size_bytes && (got = read(fd, text + len, size_bytes - len)) > 0)
-        len += (size_t)got;
+    *len = 0;
+    while (*len < size_bytes && (got = read(fd, data + *len, size_bytes - *len)) > 0)
+        *len += (size_t)got;
     (void)close(fd);
-    e->left_bytes -= len;
+    e->left_bytes -= *len;
+    return data;
+}
+
+const char *expand_bytes(struct expansion *e, const char *path, size_t *len, const char **why)
+{
+    return read_whole(e, path, len, why);
+}
+
+const char *expand_file(struct expansion *e, const char *path, const char **why)
+{
+    const char *reason = NULL;
+    size_t len = 0;
+    char *text = read_whole(e, path, &len, why);
+    if (text == NULL)
+        return NULL;
     if (text_first_bad(text, len, &reason) != len) {
-        *why = arena_printf(e->arena, "the file %.256s has %s, expected UTF-8 text", full, reason);
+        *why = arena_printf(e->arena, "the file %.256s has %s, expected UTF-8 text", expand_path(e, path), reason);
         return NULL;
     }
     if (len > 0 && text[len - 1] == '\n')

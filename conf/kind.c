@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/tls.h"
 #include "conf/value.h"
 
 #define POOLS_SHOWN_MAX  8u
+#define PEM_BEGIN        "-----BEGIN "
 #define MEMBER(type, at) (*(type *)(at))
 
 static void put_text(struct kind_context *k, void *at, const char *text)
@@ -297,6 +299,35 @@ static const char *read_sealed_file(struct kind_context *k, const struct node *n
     return NULL;
 }
 
+/* The file's bytes may be anything; what is kept is PEM text. */
+static const char *read_ocsp(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    struct conf_file file = {.path = "", .text = NULL};
+    const char *why = NULL, *data = n->text;
+    size_t len = n->text != NULL ? strlen(n->text) : 0;
+    if (n->kind == NODE_LIST) {
+        why = read_sealed_file(k, n, &file);
+        data = file.text;
+        len = why == NULL ? strlen(file.text) : 0;
+    } else if (n->file != NULL || strstr(n->text, PEM_BEGIN) != NULL) {
+        file.path = arena_strdup(k->arena, n->file != NULL ? n->file : "");
+    } else {
+        data = expand_bytes(k->expansion, n->text, &len, &why);
+        k->is_sentence = data == NULL;
+        file.path = arena_strdup(k->arena, expand_path(k->expansion, n->text));
+    }
+    if (why != NULL)
+        return why;
+    char *pem = tls_ocsp_pem(data, len);
+    if (pem == NULL)
+        return "is not an OCSP response";
+    file.text = arena_strdup(k->arena, pem);
+    mem_free(pem);
+    MEMBER(struct conf_file, at) = file;
+    return NULL;
+}
+
 static const char *read_file(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
     (void)row;
@@ -304,7 +335,7 @@ static const char *read_file(struct kind_context *k, const struct schema_row *ro
     const char *why = NULL;
     if (n->kind == NODE_LIST) {
         why = read_sealed_file(k, n, &file);
-    } else if (n->file != NULL || strstr(n->text, "-----BEGIN ") != NULL) {
+    } else if (n->file != NULL || strstr(n->text, PEM_BEGIN) != NULL) {
         file.path = arena_strdup(k->arena, n->file != NULL ? n->file : "");
         file.text = arena_strdup(k->arena, n->text);
     } else {
@@ -315,7 +346,7 @@ static const char *read_file(struct kind_context *k, const struct schema_row *ro
         file.path = arena_strdup(k->arena, expand_path(k->expansion, n->text));
         file.text = arena_strdup(k->arena, text);
     }
-    if (why == NULL && strstr(file.text, "-----BEGIN ") == NULL)
+    if (why == NULL && strstr(file.text, PEM_BEGIN) == NULL)
         why = "has no PEM block";
     if (why == NULL)
         MEMBER(struct conf_file, at) = file;
@@ -439,6 +470,7 @@ EXPECT(expect_file, "the path of a PEM file, or PEM text")
 EXPECT(expect_text, "a value")
 EXPECT(expect_text_file, "the path of a file")
 EXPECT(expect_pairs, "names with a value, or a list of values, each")
+EXPECT(expect_ocsp, "the path of an OCSP response in DER or PEM")
 EXPECT(expect_section, "a section with keys")
 
 /* clang-format off */
@@ -466,6 +498,7 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_FILE]         = {"PEM file",     read_file,      expect_file},
     [KIND_TEXT]         = {"text",         read_text,      expect_text},
     [KIND_TEXT_FILE]    = {"file",         read_text_file, expect_text_file},
+    [KIND_OCSP]         = {"OCSP file",    read_ocsp,      expect_ocsp},
     [KIND_POOL]         = {"pool",         read_pool,      expect_pool},
     [KIND_WORDS]        = {"list of words", NULL,          expect_words},
     [KIND_PAIRS]        = {"names with values", NULL,      expect_pairs},

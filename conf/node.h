@@ -56,6 +56,8 @@ struct node *node_load(struct arena *arena, struct complaints *complaints, struc
 const char *expand_text(struct expansion *e, const char *text, const char **why);
 /* The content of a file, without one trailing newline; regular files of bounded size only. NULL with *why. */
 const char *expand_file(struct expansion *e, const char *path, const char **why);
+/* The same for a file of any bytes, all of them; a NUL stands behind. */
+const char *expand_bytes(struct expansion *e, const char *path, size_t *len, const char **why);
 /* `path` as seen from the directory of the configuration file. */
 const char *expand_path(struct expansion *e, const char *path);
 

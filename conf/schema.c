@@ -25,6 +25,9 @@ static const struct schema_word rate_per_words[] = {
     {"ip", RATE_PER_IP}, {"header", RATE_PER_HEADER}, {"claim", RATE_PER_CLAIM}, {NULL, 0}};
 static const struct schema_word jwt_algorithm_words[] = {
     {"HS256", JWT_HS256}, {"RS256", JWT_RS256}, {"ES256", JWT_ES256}, {NULL, 0}};
+static const struct schema_word min_version_words[] = {{"1.2", TLS_MIN_1_2}, {"1.3", TLS_MIN_1_3}, {NULL, 0}};
+static const struct schema_word client_cert_words[] = {
+    {"none", TLS_CLIENT_CERT_NONE}, {"optional", TLS_CLIENT_CERT_OPTIONAL}, {"required", TLS_CLIENT_CERT_REQUIRED}, {NULL, 0}};
 static const struct schema_word ws_protocol_words[] = {{"opaque", WS_PROTOCOL_OPAQUE}, {NULL, 0}};
 
 const char *const schema_applies_texts[APPLIES_COUNT] = {
@@ -39,6 +42,10 @@ const char *const schema_applies_texts[APPLIES_COUNT] = {
 const struct schema_section_info schema_sections[SECTION_COUNT] = {
     [SECTION_ROOT]   = {"", sizeof(struct conf), 0, "The whole file."},
     [SECTION_LISTEN] = {"listen[]", sizeof(struct conf_listen), 0, "Where clients connect."},
+    [SECTION_CERTIFICATE] = {"listen[].tls.certificates[]", sizeof(struct conf_certificate), 0,
+                        "A certificate shown to clients. The name a client asks for selects it: an exact name in the "
+                        "certificate, then a wildcard, else the first of the list. Two of the same names, one RSA and one "
+                        "ECDSA, stand in for each other."},
     [SECTION_POOL]   = {"pools.<name>", sizeof(struct conf_pool), offsetof(struct conf_pool, name),
                         "Servers that can stand in for each other, and how one is picked."},
     [SECTION_CHECK]  = {"pools.<name>.check", sizeof(struct conf_check), 0,
@@ -101,6 +108,9 @@ const struct schema_row schema_rows[] = {
      .doc = "Where health, metrics and status are served. Keep it away from the public. Empty: no admin process."},
     {SECTION_ROOT, "health.path", KIND_HTTP_PATH, IN(conf, health.path), .standard = "", .applies = APPLIES_WORKER,
      .doc = "The path at which the public listeners answer the health question themselves, whatever the host. Empty: none."},
+    {SECTION_ROOT, "health.certificate_warning", KIND_DURATION, IN(conf, health.certificate_warning_ms), RANGE(0, 365 * DAY),
+     .standard = "14d", .applies = APPLIES_ALL,
+     .doc = "How long before the end of a certificate the gateway calls itself degraded. 0: when it has ended."},
     {SECTION_ROOT, "limits.connections", KIND_UINT, IN(conf, limits.connections), RANGE(0, 10000000), .standard = "65536",
      .applies = APPLIES_WORKER, .doc = "Client connections over all workers. 0: as many as descriptors allow."},
     {SECTION_ROOT, "limits.per_client", KIND_UINT, IN(conf, limits.per_client), RANGE(0, 10000000), .standard = "0",
@@ -135,6 +145,31 @@ const struct schema_row schema_rows[] = {
      .doc = "What to listen on. 0.0.0.0 stands for all IPv4 addresses of the machine, [::] for all IPv6 ones."},
     {SECTION_LISTEN, "backlog", KIND_UINT, IN(conf_listen, backlog), RANGE(1, 65535), .standard = "1024",
      .applies = APPLIES_SUPERVISOR, .doc = "Connections of one worker that may wait to be accepted."},
+    {SECTION_LISTEN, "tls.certificates", KIND_LIST, IN(conf_listen, tls.certificates), RANGE(1, 256), .of = SECTION_CERTIFICATE,
+     .standard_doc = "none: no TLS", .applies = APPLIES_ALL, .doc = "The certificates shown to clients. With one or more of them, TLS is spoken here."},
+    {SECTION_LISTEN, "tls.min_version", KIND_WORD, IN(conf_listen, tls.min_version), .words = min_version_words, .standard = "1.2",
+     .applies = APPLIES_WORKER, .doc = "The oldest version of TLS that is spoken."},
+    {SECTION_LISTEN, "tls.client_ca", KIND_FILE, IN(conf_listen, tls.client_ca), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "PEM file with the authorities that may vouch for clients."},
+    {SECTION_LISTEN, "tls.client_certificate", KIND_WORD, IN(conf_listen, tls.client_certificate), .words = client_cert_words,
+     .standard = "none", .applies = APPLIES_WORKER,
+     .doc = "Whether clients are asked for a certificate. optional: they may have none, but not a bad one."},
+    {SECTION_LISTEN, "http2", KIND_BOOL, IN(conf_listen, http2), .standard = "true", .applies = APPLIES_WORKER,
+     .doc = "Whether HTTP/2 is spoken besides HTTP/1.1: by agreement (ALPN) under TLS, by its preface in plain text."},
+    {SECTION_LISTEN, "proxy_protocol", KIND_BOOL, IN(conf_listen, proxy_protocol), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Whether trusted_proxies begin every connection with a PROXY header (version 1 or 2) that names the client."},
+    {SECTION_LISTEN, "redirect_https", KIND_BOOL, IN(conf_listen, redirect_https), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Answers every request with a redirect to the same place under https://."},
+    {SECTION_LISTEN, "redirect_port", KIND_UINT, IN(conf_listen, redirect_port), RANGE(1, 65535), .standard = "443",
+     .applies = APPLIES_WORKER, .doc = "The port redirect_https leads to."},
+
+    /* ---- listen[].tls.certificates[] ---- */
+    {SECTION_CERTIFICATE, "cert", KIND_FILE, IN(conf_certificate, cert), .is_required = true, .applies = APPLIES_ALL,
+     .doc = "PEM file with the certificate and, after it, its chain."},
+    {SECTION_CERTIFICATE, "key", KIND_FILE, IN(conf_certificate, key), .is_required = true, .is_secret = true, .applies = APPLIES_WORKER,
+     .doc = "PEM file with its private key, without a passphrase."},
+    {SECTION_CERTIFICATE, "ocsp", KIND_OCSP, IN(conf_certificate, ocsp), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "File with an OCSP response (DER or PEM) that is stapled until its nextUpdate. It is read at each reload."},
 
     /* ---- pools.<name> ---- */
     {SECTION_POOL, "balance", KIND_WORD, IN(conf_pool, balance), .words = schema_balance_words, .standard = "round-robin",
@@ -382,6 +417,7 @@ const size_t schema_row_count = sizeof schema_rows / sizeof schema_rows[0];
     _Static_assert(offsetof(struct type, n) == offsetof(struct type, array) + offsetof(struct schema_array, count), #n)
 ARRAY_FITS(conf, trusted_proxies, trusted_proxy_count);
 ARRAY_FITS(conf, listen, listen_count);
+ARRAY_FITS(conf_listen, tls.certificates, tls.certificate_count);
 ARRAY_FITS(conf, pools, pool_count);
 ARRAY_FITS(conf, routes, route_count);
 ARRAY_FITS(conf_pool, servers, server_count);
@@ -411,6 +447,11 @@ const struct schema_row *schema_section_rows(enum schema_section s, size_t *coun
         ;
     *count = end - first;
     return &schema_rows[first];
+}
+
+bool schema_is_file(enum schema_kind k)
+{
+    return k == KIND_FILE || k == KIND_TEXT_FILE || k == KIND_OCSP;
 }
 
 const char *schema_word_text(const struct schema_word *words, uint32_t value)

@@ -12,6 +12,7 @@
 enum schema_section {
     SECTION_ROOT = 0,
     SECTION_LISTEN,
+    SECTION_CERTIFICATE,
     SECTION_POOL,
     SECTION_CHECK,
     SECTION_SERVER,
@@ -47,6 +48,7 @@ enum schema_kind {
     KIND_TEXT,      /* const char *: any one value, a secret mostly */
     KIND_FILE,      /* struct conf_file: the path of a PEM file, or the PEM text itself */
     KIND_TEXT_FILE, /* struct conf_file: the path of a file of any text */
+    KIND_OCSP,      /* struct conf_file: an OCSP response, read from DER or PEM, kept as PEM text */
     KIND_POOL,      /* size_t: index of a pool, by its name */
     KIND_WORDS,     /* uint32_t: one bit for each word of the list */
     KIND_PAIRS,     /* array of struct conf_pair and its count; in the file name: value, or name: [value, ...] */
@@ -109,6 +111,8 @@ extern const char *const schema_applies_texts[APPLIES_COUNT];
 
 /* The rows of a section stand together. */
 const struct schema_row *schema_section_rows(enum schema_section s, size_t *count);
+/* Kinds whose member is a struct conf_file. */
+bool schema_is_file(enum schema_kind k);
 /* A word's text; NULL for a value that is not in the list. */
 const char *schema_word_text(const struct schema_word *words, uint32_t value);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -68,6 +69,10 @@ static const struct settled {
     {"requests", "100", true},
     {"jwks.pool", "p0", true},
     {"algorithms", "[ ES256 ]", false},
+    {"tls.min_version", "1.2", false}, /* without certificates; test_secrets_stay_in_the_seal has some */
+    {"tls.client_certificate", "none", false},
+    {"redirect_port", "443", false},
+    {"proxy_protocol", "false", false},
 };
 
 static const struct settled *find_settled(const char *key)
@@ -81,8 +86,8 @@ static const struct settled *find_settled(const char *key)
 static bool is_left_out(struct maker *m, const struct schema_row *row)
 {
     const struct settled *s = find_settled(row->key);
-    if (row->kind == KIND_FILE || row->kind == KIND_TEXT_FILE ||
-        row->is_secret) /* test_secrets_stay_in_the_seal has them */
+    /* test_secrets_stay_in_the_seal has them */
+    if (schema_is_file(row->kind) || row->is_secret || row->of == SECTION_CERTIFICATE)
         return true;
     return !row->is_required && (s == NULL || !s->is_always) && row->kind != KIND_INLINE && pick(m, 2) == 0;
 }
@@ -300,6 +305,35 @@ static int remove_pair(void **state)
     return failed;
 }
 
+/* Listeners carry the same kinds of files, in a list that is not there when it is empty. */
+static void test_certificates_go_through_seal_and_dump(void **state)
+{
+    const struct pair *p = *state;
+    char text[2048];
+    snprintf(text, sizeof text,
+             "pools: { p: { servers: [ { name: s, url: \"ws://h\" } ] } }\nroutes: [ { pool: p } ]\n"
+             "listen:\n  - { address: \"127.0.0.1:1\" }\n"
+             "  - { address: \"127.0.0.1:2\", http2: false, tls: { certificates: [ { cert: \"%s\", key: \"%s\" } ],\n"
+             "      min_version: 1.3, client_ca: \"%s\", client_certificate: optional } }\n",
+             p->cert, p->key, p->cert);
+    struct conf *c = load(text, false);
+    const struct conf_listen *l = &c->listen[1];
+    assert_int_equal(c->listen[0].tls.certificate_count, 0);
+    assert_int_equal(l->tls.certificate_count, 1);
+    assert_string_equal(l->tls.certificates[0].info.names, "a.example");
+    int64_t days_left = l->tls.certificates[0].info.not_after_ms / 1000 - time(NULL);
+    assert_in_range(days_left, 86400, 2 * 86400);
+    assert_int_equal(l->tls.min_version, TLS_MIN_1_3);
+    assert_int_equal(l->tls.client_certificate, TLS_CLIENT_CERT_OPTIONAL);
+    assert_true(c->listen[0].http2 && !l->http2);
+    assert_reads_back(c, conf_seal, true);
+    assert_reads_back(c, conf_dump, false);
+    char *dump = conf_dump(c);
+    assert_null(strstr(dump, "PRIVATE KEY"));
+    mem_free(dump);
+    conf_unref(&c);
+}
+
 static void test_secrets_stay_in_the_seal(void **state)
 {
     const struct pair *p = *state;
@@ -411,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_configurations_read_back),
         cmocka_unit_test(test_the_dump_has_every_default),
+        cmocka_unit_test_setup_teardown(test_certificates_go_through_seal_and_dump, make_pair, remove_pair),
         cmocka_unit_test_setup_teardown(test_secrets_stay_in_the_seal, make_pair, remove_pair),
         cmocka_unit_test_setup_teardown(test_a_key_of_another_certificate, make_pair, remove_pair),
         cmocka_unit_test(test_sealed_text_is_taken_as_it_is),
