@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/tls.h"
 #include "gateway/report/report.h"
+#include "gateway/upstream/call.h"
 #include "gateway/ws/close.h"
 
 #define WATCH_MS 200
@@ -123,6 +124,8 @@ static void follow_server(struct worker *w, struct server *s)
     bool is_down = server_verdict(s).state == VERDICT_DOWN;
     bool went_down = is_down && !w->was_down[s->slot];
     w->was_down[s->slot] = is_down;
+    if (went_down)
+        call_forget_server(s);
     /* Also those whose handshake was under way; but with fail_open clients are there although it is down. */
     if (!is_down || s->tunnel_count == 0 || (!went_down && s->pool_conf->fail_open))
         return;
@@ -151,6 +154,7 @@ static void on_server_removed(void *arg, struct server *s)
 {
     struct worker *w = arg;
     names_forget(s);
+    call_forget_server(s);
     if (s->tunnel_count > 0)
         tunnel_drain_server(w->tunnels, s, w->conf->drain.time_ms, CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
                             "upstream removed");
@@ -160,6 +164,7 @@ static void on_server_free(void *arg, struct server *s)
 {
     (void)arg;
     names_forget(s);
+    call_forget_server(s);
 }
 
 static const struct server_ops server_ops = {.on_removed = on_server_removed, .on_free = on_server_free};
