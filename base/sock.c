@@ -335,3 +335,8 @@ void sock_reset_on_close(int fd)
     struct linger l = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
 }
+
+void sock_set_low_water(int fd, int byte_count)
+{
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &byte_count, sizeof byte_count);
+}

@@ -48,6 +48,8 @@ enum err sock_connect_result(int fd) MUST_CHECK;
 /* Next waiting client, ERR_AGAIN when there is none, ERR_LIMIT when descriptors ran out. */
 enum err sock_accept(int listen_fd, int *fd, struct addr *peer) MUST_CHECK;
 enum err sock_local_addr(int fd, struct addr *a) MUST_CHECK;
+/* Makes the socket readable only when at least so many bytes wait; 1 is the normal state. */
+void sock_set_low_water(int fd, int byte_count);
 /* Makes the coming close(2) send RST instead of FIN. */
 void sock_reset_on_close(int fd);
 

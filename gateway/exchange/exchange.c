@@ -21,6 +21,7 @@
 #include "gateway/http/forward.h"
 #include "gateway/http/target.h"
 #include "gateway/http/upgrade.h"
+#include "gateway/net/seats.h"
 #include "gateway/upstream/dial.h"
 
 #define EXCHANGE_MAGIC 0xe8c4a06bu
@@ -61,7 +62,9 @@ struct exchange {
     struct pick pick;
     struct dial *dial;
     struct pass *pass;
-    bool is_last;         /* the client was told that its connection ends with this answer */
+    bool is_last;     /* the client was told that its connection ends with this answer */
+    struct seat seat; /* on the route */
+    bool has_seat;
     bool has_place;       /* counted as open on its route, so that a burst cannot pass the limit */
     uint16_t last_status; /* the answer owed when no server is left: 502, 503 or 504 */
     /* of the answer under way from DIAL to BRIDGE or REFUSE; borrowed for that call */
@@ -91,6 +94,8 @@ static void exchange_free(struct exchange *x)
         pass_cancel(&x->pass);
     if (x->pick.server != NULL)
         pick_end(&x->pick, OUTCOME_CANCELLED, now_ms);
+    if (x->has_seat)
+        seat_leave_on_route(x->env->net, &x->seat);
     if (x->has_place)
         stat_add(&x->env->net->block->route[x->route_slot][STAT_ROUTE_WS_OPEN], -1);
     if (x->pool != NULL)
@@ -105,7 +110,6 @@ static enum step finish(struct exchange *x, bool keep_alive)
 {
     const struct exchange_ops *ops = x->ops;
     void *arg = x->arg;
-    conn_leave_route(x->client);
     exchange_free(x);
     ops->on_answered(arg, keep_alive);
     return STEP_DONE;
@@ -214,8 +218,9 @@ static enum step step_admit(struct exchange *x)
     conn_peer(x->client, &peer);
     if (r->max_connections > 0 && stats_sum_route(stats, x->route_slot, STAT_ROUTE_WS_OPEN) >= r->max_connections)
         return limited(x, 503, "too many connections");
-    uint32_t seat_count = conn_join_route(x->client, x->route_slot);
-    if (r->max_per_client > 0 && !x->is_trusted && seat_count > r->max_per_client)
+    seat_take_on_route(x->env->net, &x->seat, &peer, x->route_slot);
+    x->has_seat = true;
+    if (r->max_per_client > 0 && !x->is_trusted && seat_count_on_route(x->env->net, &x->seat) > r->max_per_client)
         return limited(x, 429, "too many connections from this address");
     if (x->pool->pool_conf == NULL)
         return answer(x, 503, "pool removed");
@@ -347,6 +352,8 @@ static enum step step_bridge(struct exchange *x)
                              .client_early_bytes = early.len,
                              .upstream_early = r->rest,
                              .upstream_early_bytes = r->rest_bytes};
+    conn_keep_seat(x->client, &x->seat);
+    x->has_seat = false;
     tunnel_start(x->env->tunnels, &o);
     pick_end(&x->pick, OUTCOME_OK, loop_now_ms(x->env->net->loop));
     exchange_free(x);

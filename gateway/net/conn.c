@@ -1,63 +1,20 @@
-/* Connections: reading into the shared scratch buffer, writing at once, queueing what does not fit.
+/* Connections: their life, and reading into the shared scratch buffer.
  *
  * The fast path of a relay is one recv and one send per readiness event: no allocation, no copy, no epoll_ctl. A read
  * that does not fill the scratch buffer is taken as "the socket is empty" instead of asking again for EAGAIN. */
-#include "gateway/net/conn.h"
-
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
-#include "gateway/net/seats.h"
+#include "gateway/net/conn_priv.h"
 
-#define NET_MAGIC  0x2e7a90c4u
-#define CONN_MAGIC 0xc0441ec7u
+#define NET_MAGIC 0x2e7a90c4u
 
-/* Unsent bytes are kept in blocks of at least this size, so that many small frames share one. */
-#define CONN_BLOCK_BYTES (16u * 1024u)
 /* Full reads in one callback before the others get a turn. */
 #define CONN_READ_ROUNDS 4
-
-enum conn_state { CONN_CONNECTING = 1, CONN_HANDSHAKING, CONN_OPEN };
-
-struct chunk { /* one block of the output queue */
-    struct chunk *next;
-    struct block *block;
-    uint32_t begin;
-    uint32_t end;
-};
-
-struct conn {
-    uint32_t magic;
-    int fd;
-    struct io io;
-    struct net *net;
-    const struct conn_ops *ops;
-    void *arg;
-    struct tls *tls;
-    struct chunk *out_first; /* unsent bytes, oldest first */
-    struct chunk *out_last;
-    size_t out_bytes;
-    uint32_t high_bytes;
-    uint8_t state;
-    bool is_paused : 1;
-    bool is_over : 1; /* above high; on_drain is owed */
-    bool is_eof : 1;
-    bool is_shut : 1;          /* write side: FIN sent or to be sent */
-    bool is_dead : 1;          /* closed, waits to be freed */
-    bool tls_read_blocked : 1; /* reading waits for writability, or the other way round */
-    bool tls_write_blocked : 1;
-    bool is_client : 1;   /* holds a seat */
-    bool is_on_route : 1; /* holds a seat there as well */
-    uint16_t peer_port;
-    uint8_t peer_ip[16]; /* IPv4 as ::ffff:a.b.c.d; all zero for a local socket */
-    struct seat seat;
-    struct seat route_seat;
-    struct list dead_link;
-};
+/* Nobody looks further ahead. */
+#define PEEK_BYTES 16384u
 
 static void on_io(void *arg, unsigned events);
 
@@ -95,68 +52,15 @@ void net_destroy(struct net **np)
     OBJ_FREE(np, NET_MAGIC);
 }
 
-/* ---- output queue ---- */
-
-static void buffered_add(struct conn *c, int64_t delta)
-{
-    c->out_bytes = (size_t)((int64_t)c->out_bytes + delta);
-    stat_add(&c->net->block->process[STAT_BUFFERED_BYTES], delta);
-}
-
-static void queue_append(struct conn *c, const uint8_t *data, size_t len)
-{
-    buffered_add(c, (int64_t)len);
-    while (len > 0) {
-        struct chunk *last = c->out_last;
-        if (last == NULL || last->end == last->block->cap_bytes) {
-            struct chunk *fresh = mem_alloc(sizeof *fresh);
-            fresh->block = block_create(CONN_BLOCK_BYTES);
-            if (last != NULL)
-                last->next = fresh;
-            else
-                c->out_first = fresh;
-            c->out_last = last = fresh;
-        }
-        size_t room = last->block->cap_bytes - last->end;
-        size_t take = len < room ? len : room;
-        memcpy(last->block->data + last->end, data, take);
-        last->end += (uint32_t)take;
-        data += take;
-        len -= take;
-    }
-}
-
-static void queue_drop_front(struct conn *c, size_t len)
-{
-    buffered_add(c, -(int64_t)len);
-    while (len > 0) {
-        struct chunk *first = c->out_first;
-        size_t have = first->end - first->begin;
-        if (len < have) {
-            first->begin += (uint32_t)len;
-            return;
-        }
-        len -= have;
-        c->out_first = first->next;
-        if (c->out_first == NULL)
-            c->out_last = NULL;
-        block_unref(&first->block);
-        mem_free(first);
-    }
-}
-
-static void queue_clear(struct conn *c)
-{
-    if (c->out_bytes > 0)
-        queue_drop_front(c, c->out_bytes);
-}
-
 /* ---- interest ---- */
 
-/* What the socket must be watched for follows from the state alone; called after every change of it. */
-static void update_interest(struct conn *c)
+void conn_update_interest(struct conn *c)
 {
     unsigned want = 0;
+    if (c->carried != NULL) {
+        carried_update_interest(c);
+        return;
+    }
     if (c->state == CONN_CONNECTING) {
         want = IO_WRITE;
     } else if (c->state == CONN_HANDSHAKING) {
@@ -164,7 +68,7 @@ static void update_interest(struct conn *c)
     } else {
         if (!c->is_paused && !c->is_eof)
             want |= c->tls_read_blocked ? IO_WRITE : IO_READ;
-        if (c->out_first != NULL)
+        if (c->out.first != NULL)
             want |= c->tls_write_blocked ? IO_READ : IO_WRITE;
     }
     io_want(&c->io, want);
@@ -172,10 +76,8 @@ static void update_interest(struct conn *c)
 
 /* ---- closing ---- */
 
-static void bury(struct conn *c, bool reset)
+static void close_socket(struct conn *c, bool reset)
 {
-    struct net *n = c->net;
-    c->is_dead = true;
     io_fini(&c->io);
     if (c->tls != NULL)
         tls_destroy(&c->tls);
@@ -183,10 +85,21 @@ static void bury(struct conn *c, bool reset)
         sock_reset_on_close(c->fd);
     (void)close(c->fd);
     c->fd = -1;
-    queue_clear(c);
+}
+
+static void bury(struct conn *c, bool reset)
+{
+    struct net *n = c->net;
+    c->is_dead = true;
+    conn_out_clear(c);
+    if (c->carried != NULL)
+        carried_closed(c, reset);
+    else
+        close_socket(c, reset);
     if (c->is_client)
         seat_leave(n, &c->seat);
-    conn_leave_route(c);
+    if (c->is_on_route)
+        seat_leave_on_route(n, &c->route_seat);
     n->open_count--;
     list_append(&n->dead, &c->dead_link);
     later_post(&n->reap);
@@ -203,7 +116,7 @@ void conn_close(struct conn **cp, bool reset)
     *cp = NULL;
 }
 
-static void fail(struct conn *c, enum err e)
+void conn_fail(struct conn *c, enum err e)
 {
     /* Dead for everybody from here on, but TLS can still say why: see conn_failure_text(). */
     c->is_dead = true;
@@ -221,11 +134,12 @@ static enum err recv_some(struct conn *c, size_t *got)
         bool blocked = e == ERR_AGAIN && want == TLS_WANT_WRITE;
         if (blocked != c->tls_read_blocked) {
             c->tls_read_blocked = blocked;
-            update_interest(c);
+            conn_update_interest(c);
         }
         return e;
     }
-    ssize_t n = recv(c->fd, c->net->scratch, NET_SCRATCH_BYTES, 0);
+    ssize_t n =
+        recv(c->fd, c->net->scratch, c->is_peeking ? PEEK_BYTES : NET_SCRATCH_BYTES, c->is_peeking ? MSG_PEEK : 0);
     if (n > 0) {
         *got = (size_t)n;
         return ERR_NONE;
@@ -233,20 +147,18 @@ static enum err recv_some(struct conn *c, size_t *got)
     return n == 0 ? ERR_EOF : err_from_errno(errno);
 }
 
-static enum err send_some(struct conn *c, const void *data, size_t len, size_t *put)
+/* What is only looked at stays readable: the kernel is asked to wake us for more than that. When it wakes us with the
+ * same bytes again, the peer has ended there. */
+static enum err peek_some(struct conn *c, size_t *got)
 {
-    if (c->tls != NULL) {
-        enum tls_want want = TLS_WANT_NONE;
-        enum err e = tls_write(c->tls, data, len, put, &want);
-        c->tls_write_blocked = e == ERR_AGAIN && want == TLS_WANT_READ;
+    enum err e = recv_some(c, got);
+    if (e != ERR_NONE)
         return e;
-    }
-    ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
-    if (n >= 0) {
-        *put = (size_t)n;
-        return ERR_NONE;
-    }
-    return err_from_errno(errno);
+    if (*got == c->peek_bytes || *got == PEEK_BYTES)
+        return ERR_EOF;
+    c->peek_bytes = (uint16_t)*got;
+    sock_set_low_water(c->fd, (int)*got + 1);
+    return ERR_NONE;
 }
 
 /* Decrypted bytes that wait inside TLS raise no event: a writable socket serves as the reminder. */
@@ -254,7 +166,7 @@ static void read_soon_if_pending(struct conn *c)
 {
     if (c->tls != NULL && !c->is_paused && tls_has_pending(c->tls)) {
         c->tls_read_blocked = true;
-        update_interest(c);
+        conn_update_interest(c);
     }
 }
 
@@ -262,22 +174,22 @@ static void read_ready(struct conn *c)
 {
     for (int round = 0; round < CONN_READ_ROUNDS && !c->is_paused; round++) {
         size_t got = 0;
-        enum err e = recv_some(c, &got);
+        enum err e = c->is_peeking ? peek_some(c, &got) : recv_some(c, &got);
         if (e == ERR_AGAIN) {
-            update_interest(c);
+            conn_update_interest(c);
             return;
         }
         if (e == ERR_EOF) {
             c->is_eof = true;
-            update_interest(c);
+            conn_update_interest(c);
             if (c->ops->on_eof != NULL)
                 c->ops->on_eof(c->arg);
             else
-                fail(c, ERR_EOF);
+                conn_fail(c, ERR_EOF);
             return;
         }
         if (e != ERR_NONE) {
-            fail(c, e);
+            conn_fail(c, e);
             return;
         }
         c->ops->on_data(c->arg, c->net->scratch, got);
@@ -290,41 +202,6 @@ static void read_ready(struct conn *c)
     read_soon_if_pending(c);
 }
 
-static void finish_shutdown(struct conn *c)
-{
-    if (c->tls != NULL)
-        tls_shutdown(c->tls);
-    (void)shutdown(c->fd, SHUT_WR);
-}
-
-static void write_ready(struct conn *c)
-{
-    while (c->out_first != NULL) {
-        struct chunk *first = c->out_first;
-        size_t put = 0;
-        enum err e = send_some(c, first->block->data + first->begin, first->end - first->begin, &put);
-        if (e == ERR_AGAIN)
-            break;
-        if (e != ERR_NONE) {
-            fail(c, e);
-            return;
-        }
-        queue_drop_front(c, put);
-    }
-    update_interest(c);
-    if (c->is_over && c->out_bytes <= c->high_bytes / 2) {
-        c->is_over = false;
-        if (c->ops->on_drain != NULL)
-            c->ops->on_drain(c->arg);
-    }
-    if (c->is_dead || c->out_first != NULL)
-        return;
-    if (c->is_shut)
-        finish_shutdown(c);
-    if (c->ops->on_flushed != NULL)
-        c->ops->on_flushed(c->arg);
-}
-
 /* ---- establishing ---- */
 
 static void handshake(struct conn *c)
@@ -333,16 +210,16 @@ static void handshake(struct conn *c)
     enum err e = tls_handshake(c->tls, &want);
     if (e == ERR_AGAIN) {
         c->tls_read_blocked = want == TLS_WANT_WRITE;
-        update_interest(c);
+        conn_update_interest(c);
         return;
     }
     if (e != ERR_NONE) {
-        fail(c, e == ERR_EOF ? ERR_TLS : e);
+        conn_fail(c, e == ERR_EOF ? ERR_TLS : e);
         return;
     }
     c->state = CONN_OPEN;
     c->tls_read_blocked = false;
-    update_interest(c);
+    conn_update_interest(c);
     if (c->ops->on_open != NULL)
         c->ops->on_open(c->arg);
 }
@@ -353,7 +230,7 @@ static void connected(struct conn *c)
     if (e == ERR_AGAIN)
         return;
     if (e != ERR_NONE) {
-        fail(c, e);
+        conn_fail(c, e);
         return;
     }
     if (c->tls != NULL) {
@@ -362,7 +239,7 @@ static void connected(struct conn *c)
         return;
     }
     c->state = CONN_OPEN;
-    update_interest(c);
+    conn_update_interest(c);
     if (c->ops->on_open != NULL)
         c->ops->on_open(c->arg);
 }
@@ -381,8 +258,8 @@ static void on_io(void *arg, unsigned events)
          * end it all. */
         if ((events & read_event) != 0 && !c->is_paused && !c->is_eof)
             read_ready(c);
-        if (!c->is_dead && (events & write_event) != 0 && c->out_first != NULL)
-            write_ready(c);
+        if (!c->is_dead && (events & write_event) != 0 && c->out.first != NULL)
+            conn_write_ready(c);
     }
 }
 
@@ -421,8 +298,8 @@ void conn_peer(const struct conn *c, struct addr *out)
     }
 }
 
-static struct conn *conn_create(struct net *n, int fd, const struct addr *peer, const struct conn_ops *ops, void *arg,
-                                enum conn_state state)
+struct conn *conn_create(struct net *n, int fd, const struct addr *peer, const struct conn_ops *ops, void *arg,
+                         enum conn_state state)
 {
     struct conn *c;
     CHECK_OBJ(n, NET_MAGIC);
@@ -435,7 +312,8 @@ static struct conn *conn_create(struct net *n, int fd, const struct addr *peer, 
     c->state = (uint8_t)state;
     remember_peer(c, peer);
     list_init(&c->dead_link);
-    io_init(&c->io, n->loop, fd, on_io, c);
+    if (fd >= 0)
+        io_init(&c->io, n->loop, fd, on_io, c);
     n->open_count++;
     return c;
 }
@@ -445,27 +323,63 @@ struct conn *conn_accept(struct net *n, int fd, const struct addr *peer, const s
     struct conn *c = conn_create(n, fd, peer, ops, arg, CONN_OPEN);
     c->is_client = true;
     seat_take(n, &c->seat, peer);
-    update_interest(c);
+    conn_update_interest(c);
     return c;
 }
 
-uint32_t conn_join_route(struct conn *c, int route_slot)
+void conn_set_peer(struct conn *c, const struct addr *peer)
 {
-    struct addr peer;
     CHECK_OBJ(c, CONN_MAGIC);
-    ASSERT(c->is_client && !c->is_on_route);
-    conn_peer(c, &peer);
-    seat_take_on_route(c->net, &c->route_seat, &peer, route_slot);
-    c->is_on_route = true;
-    return seat_count_on_route(c->net, &c->route_seat);
+    ASSERT(c->is_client);
+    seat_move(c->net, &c->seat, peer);
+    memset(c->peer_ip, 0, sizeof c->peer_ip);
+    remember_peer(c, peer);
 }
 
-void conn_leave_route(struct conn *c)
+void conn_keep_seat(struct conn *c, const struct seat *route_seat)
 {
     CHECK_OBJ(c, CONN_MAGIC);
-    if (c->is_on_route)
-        seat_leave_on_route(c->net, &c->route_seat);
-    c->is_on_route = false;
+    ASSERT(!c->is_on_route);
+    c->route_seat = *route_seat;
+    c->is_on_route = true;
+}
+
+void conn_start_tls(struct conn *c, struct tls_ctx *tls)
+{
+    CHECK_OBJ(c, CONN_MAGIC);
+    ASSERT(c->state == CONN_OPEN && c->tls == NULL && c->carried == NULL && c->out.first == NULL);
+    c->tls = tls_create_server(tls, c->fd);
+    c->state = CONN_HANDSHAKING;
+    c->is_paused = false;
+    conn_update_interest(c);
+}
+
+const struct tls *conn_tls(const struct conn *c)
+{
+    CHECK_OBJ(c, CONN_MAGIC);
+    return c->carried != NULL ? carried_tls(c) : c->tls;
+}
+
+void conn_peek(struct conn *c)
+{
+    CHECK_OBJ(c, CONN_MAGIC);
+    ASSERT(c->tls == NULL && c->carried == NULL);
+    c->is_peeking = true;
+    c->peek_bytes = 0;
+}
+
+void conn_skip(struct conn *c, size_t len)
+{
+    CHECK_OBJ(c, CONN_MAGIC);
+    ASSERT(c->is_peeking && len <= c->peek_bytes);
+    uint8_t gone[512];
+    while (len > 0) {
+        ssize_t n = recv(c->fd, gone, len < sizeof gone ? len : sizeof gone, 0);
+        ASSERT(n > 0); /* it was there a moment ago */
+        len -= (size_t)n;
+    }
+    c->is_peeking = false;
+    sock_set_low_water(c->fd, 1);
 }
 
 struct conn *conn_connect(struct net *n, const struct addr *to, struct tls_ctx *tls, const char *server_name,
@@ -478,7 +392,7 @@ struct conn *conn_connect(struct net *n, const struct addr *to, struct tls_ctx *
     struct conn *c = conn_create(n, fd, to, ops, arg, CONN_CONNECTING);
     if (tls != NULL)
         c->tls = tls_create_client(tls, fd, server_name);
-    update_interest(c);
+    conn_update_interest(c);
     return c;
 }
 
@@ -491,54 +405,11 @@ void conn_set_owner(struct conn *c, const struct conn_ops *ops, void *arg)
     c->arg = arg;
 }
 
-void conn_set_high(struct conn *c, size_t high_bytes)
-{
-    CHECK_OBJ(c, CONN_MAGIC);
-    ASSERT(high_bytes <= UINT32_MAX);
-    c->high_bytes = (uint32_t)high_bytes;
-}
-
-void conn_write(struct conn *c, const void *data, size_t len)
-{
-    CHECK_OBJ(c, CONN_MAGIC);
-    ASSERT(!c->is_dead);
-    if (c->is_shut || len == 0)
-        return;
-    const uint8_t *p = data;
-    size_t put = 0;
-    /* Once for a plain socket, where a short write means a full one; TLS takes a record at a time. A broken socket is
-     * not reported here, under the caller's feet: the bytes queue up, and the loop finds the same error at once. */
-    for (bool again = c->out_first == NULL; again && len > 0; again = c->tls != NULL) {
-        if (send_some(c, p, len, &put) != ERR_NONE)
-            break;
-        p += put;
-        len -= put;
-    }
-    if (len == 0)
-        return;
-    queue_append(c, p, len);
-    if (c->out_bytes > c->high_bytes)
-        c->is_over = true;
-    update_interest(c);
-}
-
-size_t conn_buffered(const struct conn *c)
-{
-    CHECK_OBJ(c, CONN_MAGIC);
-    return c->out_bytes;
-}
-
-bool conn_is_full(const struct conn *c)
-{
-    CHECK_OBJ(c, CONN_MAGIC);
-    return c->is_over;
-}
-
 void conn_pause(struct conn *c)
 {
     CHECK_OBJ(c, CONN_MAGIC);
     c->is_paused = true;
-    update_interest(c);
+    conn_update_interest(c);
 }
 
 void conn_resume(struct conn *c)
@@ -547,18 +418,8 @@ void conn_resume(struct conn *c)
     if (!c->is_paused)
         return;
     c->is_paused = false;
-    update_interest(c);
+    conn_update_interest(c);
     read_soon_if_pending(c);
-}
-
-void conn_shutdown_write(struct conn *c)
-{
-    CHECK_OBJ(c, CONN_MAGIC);
-    if (c->is_shut)
-        return;
-    c->is_shut = true;
-    if (c->out_first == NULL)
-        finish_shutdown(c);
 }
 
 bool conn_eof_seen(const struct conn *c)

@@ -42,6 +42,7 @@ struct net *net_create(struct loop *l, const struct birth *b);
 void net_destroy(struct net **np); /* every connection must be closed */
 
 struct conn;
+struct seat;
 
 /* Callbacks to the owner; on_open only follows conn_connect. All but on_data and on_close may be NULL. */
 struct conn_ops {
@@ -62,6 +63,8 @@ struct conn *conn_accept(struct net *n, int fd, const struct addr *peer, const s
 void conn_peer(const struct conn *c, struct addr *out);
 /* Who an accepted client really is, as a trusted proxy in front of it says; its seat moves to that address. */
 void conn_set_peer(struct conn *c, const struct addr *peer);
+/* Takes over a seat on a route (gateway/net/seats.h): it is given back when the connection closes. */
+void conn_keep_seat(struct conn *c, const struct seat *route_seat);
 /* Begins a server's TLS handshake on an accepted socket of which nothing else was read; on_open (or on_close) follows.
  * The owner keeps its own deadline. */
 void conn_start_tls(struct conn *c, struct tls_ctx *tls);
@@ -69,7 +72,7 @@ void conn_start_tls(struct conn *c, struct tls_ctx *tls);
 const struct tls *conn_tls(const struct conn *c);
 /* From now on on_data shows everything that waits in the (plain) socket without taking it, again and again as more
  * arrives, until conn_skip() takes the first `len` bytes of it and normal reading goes on with the next pass. For what
- * comes before TLS. */
+ * comes before TLS; who shows more than 16 KiB, or ends before conn_skip(), is reported as ended (on_eof). */
 void conn_peek(struct conn *c);
 void conn_skip(struct conn *c, size_t len);
 /* Starts connecting; the result comes as on_open or on_close, never before this returns. `tls` NULL for plain TCP, else

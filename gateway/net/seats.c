@@ -48,6 +48,13 @@ void seat_leave(struct net *n, const struct seat *s)
     stat_add(&n->block->process[STAT_CLIENTS_OPEN], -1);
 }
 
+void seat_move(struct net *n, struct seat *s, const struct addr *peer)
+{
+    add(n, STATS_CLIENT_ANYWHERE, s, -1);
+    find_cells(n, peer, NO_ROUTE, s);
+    add(n, STATS_CLIENT_ANYWHERE, s, 1);
+}
+
 static uint32_t count(const struct net *n, enum stats_client where, const struct seat *s)
 {
     uint32_t sum[2] = {0, 0};

@@ -19,6 +19,8 @@ struct seat { /* where one client is counted */
 
 void seat_take(struct net *n, struct seat *s, const struct addr *peer);
 void seat_leave(struct net *n, const struct seat *s);
+/* It turns out to be somebody else. */
+void seat_move(struct net *n, struct seat *s, const struct addr *peer);
 /* Clients that sit there, over all workers; at least the true number of those from the address of `s`. */
 uint32_t seat_count(const struct net *n, const struct seat *s);
 /* The same for an address not seated yet. */

@@ -234,25 +234,118 @@ static void clients_hold_a_seat_under_their_address(void **state)
     assert_int_equal(stat_get(&f->birth.block->process[STAT_CLIENTS_OPEN]), 0);
 }
 
-static void a_client_on_a_route_is_counted_there_until_it_leaves(void **state)
+static void a_client_keeps_its_seat_on_a_route_until_it_is_closed(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(conn_join_route(f->conn, 3), 1);
-    conn_leave_route(f->conn);
-    conn_leave_route(f->conn);
-    assert_int_equal(conn_join_route(f->conn, 3), 1);
-    conn_leave_route(f->conn);
-    assert_int_equal(conn_join_route(f->conn, 4), 1);
-    /* What a second client of the same address would find there, before and after this one is gone. */
     struct addr same;
-    struct seat seat;
+    struct seat seat, other;
     assert_true(addr_parse(&same, "192.0.2.1:98"));
     seat_take_on_route(f->net, &seat, &same, 4);
-    assert_int_equal(seat_count_on_route(f->net, &seat), 2);
+    conn_keep_seat(f->conn, &seat);
+    /* What a second client of the same address would find there, before and after this one is gone. */
+    seat_take_on_route(f->net, &other, &same, 4);
+    assert_int_equal(seat_count_on_route(f->net, &other), 2);
     conn_close(&f->conn, false);
-    assert_int_equal(seat_count_on_route(f->net, &seat), 1);
-    seat_leave_on_route(f->net, &seat);
-    assert_int_equal(seat_count_on_route(f->net, &seat), 0);
+    assert_int_equal(seat_count_on_route(f->net, &other), 1);
+    seat_leave_on_route(f->net, &other);
+    assert_int_equal(seat_count_on_route(f->net, &other), 0);
+}
+
+static void a_client_behind_a_proxy_sits_under_its_own_address(void **state)
+{
+    struct fixture *f = *state;
+    struct addr proxy, client, told;
+    char text[ADDR_TEXT_BYTES];
+    assert_true(addr_parse(&proxy, "192.0.2.1:1"));
+    assert_true(addr_parse(&client, "[2001:db8::7]:4711"));
+    conn_set_peer(f->conn, &client);
+    assert_int_equal(seat_count_of(f->net, &proxy), 0);
+    assert_int_equal(seat_count_of(f->net, &client), 1);
+    assert_int_equal(stat_get(&f->birth.block->process[STAT_CLIENTS_OPEN]), 1);
+    conn_peer(f->conn, &told);
+    assert_string_equal(addr_text(&told, text, sizeof text), "[2001:db8::7]:4711");
+}
+
+/* The fixture's connection replaced by one over TCP, where a socket can be told when to wake us. */
+static void use_tcp(struct fixture *f)
+{
+    struct addr a;
+    int listening = -1, fd = -1, peer = -1;
+    conn_close(&f->conn, false);
+    close(f->peer);
+    assert_true(addr_parse(&a, "127.0.0.1:0"));
+    assert_int_equal(sock_listen(&a, false, 1, &listening), ERR_NONE);
+    assert_int_equal(sock_local_addr(listening, &a), ERR_NONE);
+    assert_int_equal(sock_connect(&a, &peer), ERR_NONE);
+    assert_int_equal(sock_accept(listening, &fd, &a), ERR_NONE);
+    close(listening);
+    f->peer = peer;
+    f->conn = conn_accept(f->net, fd, &a, &ops, f);
+}
+
+static void bytes_can_be_looked_at_before_they_are_taken(void **state)
+{
+    struct fixture *f = *state;
+    use_tcp(f);
+    conn_peek(f->conn);
+    assert_int_equal(write(f->peer, "PRO", 3), 3);
+    pass(f);
+    assert_int_equal(f->data_calls, 1); /* not again and again for the same three */
+    assert_int_equal(f->data_bytes, 3);
+    assert_int_equal(write(f->peer, "XY and more", 11), 11);
+    pass(f);
+    assert_int_equal(f->data_calls, 2);
+    assert_int_equal(f->data_bytes, 3 + 14);
+    conn_skip(f->conn, 5);
+    f->data_bytes = 0;
+    pass(f);
+    assert_int_equal(f->data_bytes, 9);
+    assert_int_equal(f->eof_calls, 0);
+}
+
+static void who_ends_while_looked_at_has_ended(void **state)
+{
+    struct fixture *f = *state;
+    use_tcp(f);
+    conn_peek(f->conn);
+    assert_int_equal(write(f->peer, "PRO", 3), 3);
+    pass(f);
+    assert_int_equal(shutdown(f->peer, SHUT_WR), 0);
+    pass(f);
+    assert_int_equal(f->eof_calls, 1);
+}
+
+static void several_pieces_arrive_as_one_text(void **state)
+{
+    struct fixture *f = *state;
+    char text[64];
+    const struct slice pieces[] = {slice_borrow("one ", 4), slice_borrow("", 0), slice_borrow("two ", 4),
+                                   slice_borrow("three", 5)};
+    conn_write_pieces(f->conn, pieces, 4);
+    assert_int_equal(read(f->peer, text, sizeof text), 13);
+    assert_memory_equal(text, "one two three", 13);
+}
+
+static void pieces_wait_behind_what_waits_already(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t zeros[4u << 20];
+    size_t zero_count = 0, x_count = 0;
+    uint8_t in[65536];
+    const struct slice pieces[] = {slice_borrow("x", 1), slice_borrow("x", 1)};
+    conn_write(f->conn, zeros, sizeof zeros);
+    conn_write_pieces(f->conn, pieces, 2);
+    while (x_count < 2) {
+        ssize_t n = read(f->peer, in, sizeof in);
+        for (ssize_t i = 0; i < n; i++) {
+            if (in[i] == 'x')
+                x_count++;
+            else
+                zero_count++;
+            assert_true(x_count == 0 || zero_count == sizeof zeros);
+        }
+        pass(f);
+    }
 }
 
 static void the_peers_address_is_remembered(void **state)
@@ -276,7 +369,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_shutdown_waits_for_what_is_queued, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broken_peer_is_reported_once, setup, teardown),
         cmocka_unit_test_setup_teardown(clients_hold_a_seat_under_their_address, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_client_on_a_route_is_counted_there_until_it_leaves, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_keeps_its_seat_on_a_route_until_it_is_closed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_behind_a_proxy_sits_under_its_own_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_can_be_looked_at_before_they_are_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_ends_while_looked_at_has_ended, setup, teardown),
+        cmocka_unit_test_setup_teardown(several_pieces_arrive_as_one_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(pieces_wait_behind_what_waits_already, setup, teardown),
         cmocka_unit_test_setup_teardown(the_peers_address_is_remembered, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
