@@ -169,6 +169,8 @@ install: all
 	install -m 755 $(INSTALLED:%=$(BUILD)/%) $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/tidegatectl $(DESTDIR)$(PREFIX)/bin
 	install -m 644 README.md conf/reference.md $(wildcard conf/*.yaml) $(DESTDIR)$(PREFIX)/share/doc/tidegate
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local/|$(PREFIX)/|g' deploy/systemd/tidegate.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/tidegate.service
 
 clean:
 	rm -rf build build-debug build-fuzz
