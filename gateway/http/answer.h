@@ -27,7 +27,7 @@ struct answer {
     size_t field_count;
     const char *server; /* Server; NULL or "": none */
     int64_t wall_ms;    /* now, for Date; 0: none */
-    bool is_h1;         /* the client speaks HTTP/1: a 426 then carries Upgrade and Connection: upgrade */
+    bool is_h1;         /* the client speaks HTTP/1: a 426 then carries Upgrade */
 };
 
 /* Makes the head; the body is added to `body` (none for 1xx, 204 and 304). content_length is the body's length: the

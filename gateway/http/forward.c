@@ -6,35 +6,72 @@
 
 #include <string.h>
 
-/* RFC 9110 section 7.6.1, and the ones that never meant anything good ("Proxy": CVE-2016-5385). */
-static const char *const hop_by_hop[] = {
-    "connection",     "proxy-connection",    "keep-alive",         "te",    "transfer-encoding", "upgrade",
-    "http2-settings", "proxy-authorization", "proxy-authenticate", "proxy",
+#include "gateway/http/date.h"
+#include "gateway/http/target.h"
+#include "gateway/http/text.h"
+
+/* RFC 9110 section 7.6.1; what frames a message or names its target; what is asked of the next hop alone (Expect,
+ * Proxy-*); the trailers that are dropped; and what never meant anything good ("Proxy": CVE-2016-5385). */
+static const char *const ending_here[] = {
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "content-length",
+    "upgrade",
+    "host",
+    "expect",
+    "http2-settings",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy",
 };
 
 /* End-to-end whatever Connection says. */
 static const char *const kept[] = {
-    "host",
-    "content-length",
     "content-type",
     "authorization",
     "cookie",
     "set-cookie",
     "origin",
     "cache-control",
+    "via",
+    "traceparent",
+    "tracestate",
     "sec-websocket-key",
     "sec-websocket-version",
     "sec-websocket-protocol",
-    "sec-websocket-accept",
 };
 
 /* Written anew for the server. */
 static const char *const rewritten[] = {
-    "host",      "x-forwarded-for", "x-forwarded-proto",        "x-forwarded-host",
-    "forwarded", "x-request-id",    "sec-websocket-extensions",
+    "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-request-id",
 };
 
+static const char *const websocket_fields[] = {"sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol"};
+
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
+#define NOTHING      ((struct http_view){.data = NULL, .len = 0})
+
+/* A head being made. */
+struct making {
+    struct http_head *to;
+    struct http_texts *texts;
+    bool failed; /* a field did not fit */
+};
+
+static void add(struct making *m, struct http_view name, struct http_view value)
+{
+    m->failed = !http_head_add(m->to, name, value) || m->failed;
+}
+
+static void add_named(struct making *m, const char *name, struct http_view value)
+{
+    add(m, http_view_of(name), value);
+}
 
 static bool is_in(struct http_view name, const char *const *table, size_t count)
 {
@@ -61,180 +98,281 @@ static bool is_named_by_connection(const struct http_head *h, struct http_view n
 
 static bool ends_here(const struct http_head *h, struct http_view name)
 {
-    if (is_in(name, hop_by_hop, COUNT(hop_by_hop)))
+    if (is_in(name, ending_here, COUNT(ending_here)))
         return true;
     return !is_in(name, kept, COUNT(kept)) && is_named_by_connection(h, name);
 }
 
-/* Whether the name begins with `prefix` ("-" in it stands for "_" as well) and, with `whole`, ends with it. */
-static bool resembles(struct http_view name, const char *prefix, bool whole)
+static char fold(char c)
 {
-    const size_t len = strlen(prefix);
-    if (name.len < len || (whole && name.len > len))
+    return c == '_' ? '-' : text_lower(c);
+}
+
+/* Whether the names are the same to a server that cannot tell "_" from "-". */
+static bool resembles(struct http_view a, struct http_view b)
+{
+    if (a.len != b.len)
         return false;
-    for (size_t i = 0; i < len; i++) {
-        const char c = name.data[i];
-        const char folded = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-        if (folded != prefix[i])
+    for (size_t i = 0; i < a.len; i++) {
+        if (fold(a.data[i]) != fold(b.data[i]))
             return false;
     }
     return true;
 }
 
+static bool begins_with(struct http_view name, const char *prefix)
+{
+    const size_t len = strlen(prefix);
+    return name.len >= len && resembles((struct http_view){.data = name.data, .len = len}, http_view_of(prefix));
+}
+
 /* A claim about the client that only a proxy may make. */
 static bool is_claim(struct http_view name)
 {
-    return resembles(name, "x-forwarded-", false) || resembles(name, "forwarded", true) ||
-           resembles(name, "x-real-ip", true) || resembles(name, "x-request-id", true);
-}
-
-static void add_view(struct strbuf *out, struct http_view v)
-{
-    if (v.len > 0)
-        strbuf_add(out, v.data, v.len);
-}
-
-static void add_field(struct strbuf *out, struct http_view name, struct http_view value)
-{
-    add_view(out, name);
-    strbuf_puts(out, ": ");
-    add_view(out, value);
-    strbuf_puts(out, "\r\n");
-}
-
-static void add_line(struct strbuf *out, const char *name, struct http_view value)
-{
-    add_field(out, (struct http_view){.data = name, .len = strlen(name)}, value);
-}
-
-/* All values of a list field, each followed by ", ". */
-static void add_values(struct strbuf *out, const struct http_head *h, const char *name)
-{
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        if (h->fields[i].value.len > 0 && http_view_is_nocase(h->fields[i].name, name)) {
-            add_view(out, h->fields[i].value);
-            strbuf_puts(out, ", ");
-        }
+    static const char *const names[] = {"forwarded", "x-real-ip", "x-request-id"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (resembles(name, http_view_of(names[i])))
+            return true;
     }
+    return begins_with(name, "x-forwarded-");
+}
+
+/* The gateway alone may say it. */
+static bool is_own(struct http_view name, const struct forward *f)
+{
+    for (size_t i = 0; i < f->own_count; i++) {
+        if (resembles(name, f->own[i].name))
+            return true;
+    }
+    return false;
+}
+
+/* All values of a field as one, with `last` (may be empty) behind them. */
+static struct http_view join_values(struct http_texts *t, const struct http_head *h, const char *name,
+                                    const char *between, struct http_view last)
+{
+    struct http_view pieces[2 * HTTP_MAX_FIELDS + 1];
+    size_t count = 0;
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        if (h->fields[i].value.len == 0 || !http_view_is_nocase(h->fields[i].name, name))
+            continue;
+        pieces[count++] = h->fields[i].value;
+        pieces[count++] = http_view_of(between);
+    }
+    if (last.len > 0)
+        pieces[count++] = last;
+    else if (count > 0)
+        count--;
+    return http_texts_join(t, pieces, count);
 }
 
 struct http_view forward_request_id(const struct http_head *request, bool is_trusted, const char *fresh)
 {
-    const struct http_view own = {.data = fresh, .len = strlen(fresh)};
+    const struct http_view own = http_view_of(fresh);
     const struct http_view given = http_value(request, "x-request-id");
     if (!is_trusted || given.len == 0 || given.len > FORWARD_ID_BYTES)
         return own;
     for (size_t i = 0; i < given.len; i++) {
         const char c = given.data[i];
-        const bool is_alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!is_alnum && (c == '\0' || strchr("-_.:", c) == NULL))
+        if (!text_is_alnum(c) && (c == '\0' || strchr("-_.:", c) == NULL))
             return own;
     }
     return given;
 }
 
-static void add_request_line(struct strbuf *out, const struct http_head *r, const char *prefix)
+/* ---- the request's target ---- */
+
+/* Without the "/" at its end: what follows begins with one. */
+static struct http_view prefix_of(const char *text)
 {
-    add_view(out, r->method);
-    strbuf_puts(out, " ");
-    if (!http_view_is(r->path, "*"))
-        strbuf_puts(out, prefix);
-    add_view(out, r->path);
-    if (r->query.data != NULL) {
-        strbuf_puts(out, "?");
-        add_view(out, r->query);
-    }
-    strbuf_puts(out, " HTTP/1.1\r\n");
+    struct http_view v = http_view_of(text);
+    while (v.len > 0 && v.data[v.len - 1] == '/')
+        v.len--;
+    return v;
 }
 
-/* X-Forwarded-*: the first hop's word on scheme and host stands, addresses are a list. */
-static void add_x_forwarded(struct strbuf *out, const struct http_head *r, const struct forward *f, bool has_ip)
+static void make_target(struct making *m, const struct http_head *r, const struct forward *f)
 {
+    struct http_head *to = m->to;
+    struct http_view rest = r->path;
+    const bool has_strip = f->strip_prefix != NULL && f->strip_prefix[0] != '\0';
+    const ptrdiff_t strip_bytes = has_strip ? target_prefix_bytes(r->path, f->strip_prefix) : 0;
+    if (strip_bytes > 0) {
+        rest.data += strip_bytes;
+        rest.len -= (size_t)strip_bytes;
+    }
+    struct http_view pieces[] = {
+        prefix_of(f->server_prefix), prefix_of(f->add_prefix), NOTHING, rest, NOTHING, r->query};
+    const bool has_prefix = pieces[0].len + pieces[1].len > 0;
+    if (http_view_is(r->path, "*"))
+        pieces[0] = pieces[1] = NOTHING;
+    else if (rest.len > 0 ? rest.data[0] != '/' : !has_prefix)
+        pieces[2] = (struct http_view){"/", 1};
+    if (r->query.data != NULL)
+        pieces[4] = (struct http_view){"?", 1};
+
+    to->target = http_texts_join(m->texts, pieces, COUNT(pieces));
+    to->path = to->target;
+    if (r->query.data != NULL && to->target.data != NULL) {
+        to->path.len -= r->query.len + 1;
+        to->query = (struct http_view){.data = to->path.data + to->path.len + 1, .len = r->query.len};
+    }
+}
+
+static struct http_view authority_for(const struct http_head *r, const struct forward *f)
+{
+    if (f->host_policy == HOST_HEADER_LITERAL)
+        return http_view_of(f->literal_host);
+    if (f->host_policy == HOST_HEADER_CLIENT && r->authority.data != NULL)
+        return r->authority;
+    return http_view_of(f->upstream_host);
+}
+
+/* ---- what is said about the client ---- */
+
+/* X-Forwarded-*: the first hop's word on scheme and host stands, addresses are a list. */
+static void add_x_forwarded(struct making *m, const struct http_head *r, const struct forward *f, bool has_ip)
+{
+    const struct http_view ip = has_ip ? http_view_of(f->client_ip) : NOTHING;
+    const struct http_view list = f->is_trusted ? join_values(m->texts, r, "x-forwarded-for", ", ", ip) : ip;
     struct http_view proto = http_value(r, "x-forwarded-proto");
     struct http_view host = http_value(r, "x-forwarded-host");
 
-    if (has_ip) {
-        strbuf_puts(out, "X-Forwarded-For: ");
-        if (f->is_trusted)
-            add_values(out, r, "x-forwarded-for");
-        strbuf_puts(out, f->client_ip);
-        strbuf_puts(out, "\r\n");
-    } else if (f->is_trusted && http_value(r, "x-forwarded-for").len > 0) {
-        add_line(out, "X-Forwarded-For", http_value(r, "x-forwarded-for"));
-    }
+    if (list.len > 0)
+        add_named(m, "X-Forwarded-For", list);
     if (!f->is_trusted || proto.len == 0)
-        proto = f->is_tls ? (struct http_view){"https", 5} : (struct http_view){"http", 4};
-    add_line(out, "X-Forwarded-Proto", proto);
+        proto = http_view_of(f->is_tls ? "https" : "http");
+    add_named(m, "X-Forwarded-Proto", proto);
     if (!f->is_trusted || host.len == 0)
         host = r->authority;
     if (host.len > 0)
-        add_line(out, "X-Forwarded-Host", host);
+        add_named(m, "X-Forwarded-Host", host);
 }
 
 /* RFC 7239: an element of our own behind those of trusted proxies. */
-static void add_forwarded(struct strbuf *out, const struct http_head *r, const struct forward *f, bool has_ip)
+static void add_forwarded(struct making *m, const struct http_head *r, const struct forward *f, bool has_ip)
 {
-    strbuf_puts(out, "Forwarded: ");
-    if (f->is_trusted)
-        add_values(out, r, "forwarded");
-    if (!has_ip)
-        strbuf_puts(out, "for=unknown");
-    else if (strchr(f->client_ip, ':') != NULL)
-        strbuf_printf(out, "for=\"[%s]\"", f->client_ip);
-    else
-        strbuf_printf(out, "for=%s", f->client_ip);
-    if (r->authority.len > 0) { /* the parser lets nothing into an authority that would need an escape */
-        strbuf_puts(out, ";host=\"");
-        add_view(out, r->authority);
-        strbuf_puts(out, "\"");
-    }
-    strbuf_printf(out, ";proto=%s\r\n", f->is_tls ? "https" : "http");
+    const bool is_ip6 = strchr(f->client_ip, ':') != NULL;
+    const struct http_view pieces[] = {
+        http_view_of(is_ip6 ? "for=\"[" : "for="),
+        http_view_of(has_ip ? f->client_ip : "unknown"),
+        http_view_of(is_ip6 ? "]\"" : NULL),
+        http_view_of(r->authority.len > 0 ? ";host=\"" : NULL), /* the parser lets nothing into an authority that */
+        r->authority,                                           /* would need an escape */
+        http_view_of(r->authority.len > 0 ? "\"" : NULL),
+        http_view_of(f->is_tls ? ";proto=https" : ";proto=http"),
+    };
+    const struct http_view own = http_texts_join(m->texts, pieces, COUNT(pieces));
+    add_named(m, "Forwarded", f->is_trusted ? join_values(m->texts, r, "forwarded", ", ", own) : own);
 }
 
-void forward_request(struct strbuf *out, const struct http_head *request, const struct forward *f)
+/* RFC 9110 section 7.6.3: the version is that of the message as it came. */
+static void add_via(struct making *m, const struct http_head *from, const char *via)
 {
-    const struct http_head *r = request;
-    const bool use_client_host = f->host_policy == FORWARD_HOST_CLIENT && r->authority.data != NULL;
+    if (via != NULL && via[0] != '\0')
+        add_named(
+            m, "Via",
+            http_texts_printf(m->texts, "%u.%u %s", (unsigned)from->major_version, (unsigned)from->minor_version, via));
+}
+
+/* ---- requests ---- */
+
+static bool request_field_passes(const struct http_head *r, struct http_view name, const struct forward *f)
+{
+    if (begins_with(name, "sec-websocket-"))
+        return f->is_websocket && is_in(name, websocket_fields, COUNT(websocket_fields));
+    if (f->trace != NULL && f->trace->owns_fields &&
+        (http_view_is_nocase(name, "traceparent") ||
+         (!f->trace->is_continued && http_view_is_nocase(name, "tracestate"))))
+        return false;
+    return !is_in(name, rewritten, COUNT(rewritten)) && !ends_here(r, name) && (f->is_trusted || !is_claim(name)) &&
+           !is_own(name, f);
+}
+
+/* HTTP/2 clients may cut Cookie in pieces, which HTTP/1.1 does not know (RFC 9113 section 8.2.3). */
+static void add_request_fields(struct making *m, const struct http_head *r, const struct forward *f)
+{
+    const bool is_cut = r->major_version == 2 && http_count(r, "cookie") > 1;
+    bool has_cookie = false;
+    for (uint32_t i = 0; i < r->field_count; i++) {
+        const struct http_field *field = &r->fields[i];
+        if (!request_field_passes(r, field->name, f))
+            continue;
+        if (!is_cut || !http_view_is_nocase(field->name, "cookie"))
+            add(m, field->name, field->value);
+        else if (!has_cookie)
+            add(m, field->name, join_values(m->texts, r, "cookie", "; ", NOTHING));
+        has_cookie = has_cookie || http_view_is_nocase(field->name, "cookie");
+    }
+    if (f->is_websocket && http_find(r, "sec-websocket-version") == NULL)
+        add_named(m, "Sec-WebSocket-Version", http_view_of("13"));
+}
+
+bool forward_request(struct http_head *to, struct http_texts *t, const struct http_head *from, const struct forward *f)
+{
+    struct making m = {.to = to, .texts = t};
     const bool has_ip = strcmp(f->client_ip, "unix") != 0;
 
-    add_request_line(out, r, f->prefix);
-    add_line(out, "Host",
-             use_client_host ? r->authority : (struct http_view){f->upstream_host, strlen(f->upstream_host)});
-    for (uint32_t i = 0; i < r->field_count; i++) {
-        const struct http_view name = r->fields[i].name;
-        if (is_in(name, rewritten, COUNT(rewritten)) || ends_here(r, name) || (!f->is_trusted && is_claim(name)))
-            continue;
-        add_field(out, name, r->fields[i].value);
+    http_head_clear(to);
+    to->method = f->is_websocket ? http_view_of("GET") : from->method;
+    to->major_version = from->major_version;
+    to->minor_version = from->minor_version;
+    to->content_length = from->content_length;
+    to->authority = authority_for(from, f);
+    make_target(&m, from, f);
+    add_request_fields(&m, from, f);
+    add_x_forwarded(&m, from, f, has_ip);
+    add_forwarded(&m, from, f, has_ip);
+    add_named(&m, "X-Request-Id", f->request_id);
+    if (f->trace != NULL && f->trace->parent[0] != '\0')
+        add_named(&m, "traceparent", http_view_of(f->trace->parent));
+    add_via(&m, from, f->via);
+    for (size_t i = 0; i < f->own_count; i++) {
+        if (f->own[i].value.data != NULL)
+            add(&m, f->own[i].name, f->own[i].value);
     }
-    add_x_forwarded(out, r, f, has_ip);
-    add_forwarded(out, r, f, has_ip);
-    add_line(out, "X-Request-Id", f->request_id);
-    if (r->is_chunked)
-        strbuf_puts(out, "Transfer-Encoding: chunked\r\n");
-    if (r->wants_upgrade && http_has_token(r, "upgrade", "websocket"))
-        strbuf_puts(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    strbuf_puts(out, "\r\n");
+    return !m.failed && !t->failed;
 }
 
-void forward_response(struct strbuf *out, const struct http_head *response, bool keep_alive,
-                      struct http_view request_id)
-{
-    const struct http_head *r = response;
+/* ---- answers ---- */
 
-    strbuf_printf(out, "HTTP/1.1 %u ", (unsigned)r->status);
-    add_view(out, r->reason);
-    strbuf_puts(out, "\r\n");
-    for (uint32_t i = 0; i < r->field_count; i++) {
-        if (!ends_here(r, r->fields[i].name))
-            add_field(out, r->fields[i].name, r->fields[i].value);
+static bool answer_field_passes(const struct http_head *r, struct http_view name, const struct forward_answer *f)
+{
+    if (f->server != NULL && http_view_is_nocase(name, "server"))
+        return false;
+    if (f->is_joined && begins_with(name, "sec-websocket-"))
+        return http_view_is_nocase(name, "sec-websocket-protocol");
+    return !ends_here(r, name);
+}
+
+static void add_date(struct making *m, int64_t wall_ms)
+{
+    char date[DATE_BYTES];
+    (void)date_text(wall_ms, date);
+    add_named(m, "Date", http_texts_add(m->texts, date, DATE_BYTES - 1));
+}
+
+bool forward_response(struct http_head *to, struct http_texts *t, const struct http_head *from,
+                      const struct forward_answer *f)
+{
+    struct making m = {.to = to, .texts = t};
+
+    http_head_clear(to);
+    to->status = f->is_joined ? 101 : from->status;
+    to->reason = f->is_joined ? NOTHING : from->reason;
+    to->major_version = from->major_version;
+    to->minor_version = from->minor_version;
+    to->content_length = f->is_joined ? -1 : from->content_length;
+    for (uint32_t i = 0; i < from->field_count; i++) {
+        if (answer_field_passes(from, from->fields[i].name, f))
+            add(&m, from->fields[i].name, from->fields[i].value);
     }
-    if (r->is_chunked)
-        strbuf_puts(out, "Transfer-Encoding: chunked\r\n");
-    if (r->status == 101)
-        strbuf_puts(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    else if (!keep_alive && r->status >= 200)
-        strbuf_puts(out, "Connection: close\r\n");
-    if (request_id.data != NULL && http_find(r, "x-request-id") == NULL)
-        add_line(out, "X-Request-Id", request_id);
-    strbuf_puts(out, "\r\n");
+    if (f->server != NULL && f->server[0] != '\0')
+        add_named(&m, "Server", http_view_of(f->server));
+    if (f->wall_ms != 0 && !f->is_joined && http_find(from, "date") == NULL)
+        add_date(&m, f->wall_ms);
+    if (f->request_id.data != NULL && http_find(from, "x-request-id") == NULL)
+        add_named(&m, "X-Request-Id", f->request_id);
+    add_via(&m, from, f->via);
+    return !m.failed && !t->failed;
 }

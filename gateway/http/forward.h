@@ -38,6 +38,11 @@ struct forward {
     struct http_view request_id; /* see forward_request_id */
     const struct trace *trace;   /* NULL: traceparent and tracestate pass */
     const char *via;             /* the gateway's name in Via; none: no Via of its own */
+
+    /* What the gateway itself says about the client (claims of a token, the subject of a certificate). Fields of these
+     * names are taken from nobody else; one whose value has no data is dropped and not written. */
+    const struct http_field *own;
+    size_t own_count;
 };
 
 /* The id of this request: a trusted peer's own X-Request-Id when it is sane (1 to FORWARD_ID_BYTES letters, digits,
@@ -49,13 +54,14 @@ struct http_view forward_request_id(const struct http_head *request, bool is_tru
 bool forward_request(struct http_head *to, struct http_texts *t, const struct http_head *from, const struct forward *f);
 
 struct forward_answer {
+    bool is_joined;              /* a WebSocket was accepted: status 101, whatever it came over */
     struct http_view request_id; /* data NULL: none; added unless the server sent one */
     const char *server;          /* NULL: the server's own Server passes; "": none; else this one */
     const char *via;             /* as above; usually none */
     int64_t wall_ms;             /* now, for Date if the server sent none; 0: never add it */
 };
 
-/* Makes the head for the client. A 101 keeps Sec-WebSocket-Protocol; Sec-WebSocket-Accept and -Extensions are for
+/* Makes the head for the client. A 101 has Sec-WebSocket-Protocol; Sec-WebSocket-Accept and -Extensions are for
  * whoever writes it. content_length is taken over. False when there is no room: 502. */
 bool forward_response(struct http_head *to, struct http_texts *t, const struct http_head *from,
                       const struct forward_answer *f);

@@ -66,16 +66,22 @@ bool target_path_is_safe(struct http_view path)
     return is_name_over || has_other || (dot_count != 1 && dot_count != 2);
 }
 
-bool target_matches_prefix(struct http_view path, const char *prefix)
+ptrdiff_t target_prefix_bytes(struct http_view path, const char *prefix)
 {
     struct http_view rest = {.data = prefix, .len = strlen(prefix)};
     const bool is_open = rest.len == 0 || rest.data[rest.len - 1] == '/';
+    const size_t whole = path.len;
 
     while (rest.len > 0) {
         if (path.len == 0 || unit_next(&path) != unit_next(&rest))
-            return false;
+            return -1;
     }
-    return is_open || path.len == 0 || path.data[0] == '/';
+    return is_open || path.len == 0 || path.data[0] == '/' ? (ptrdiff_t)(whole - path.len) : -1;
+}
+
+bool target_matches_prefix(struct http_view path, const char *prefix)
+{
+    return target_prefix_bytes(path, prefix) >= 0;
 }
 
 /* The host of host[:port], without a dot at its end. */

@@ -13,6 +13,8 @@ bool target_path_is_safe(struct http_view path);
  * segments: "/a" has "/a" and "/a/b", not "/ab". "/a/" has all that begins with it. Escaped characters equal the plain
  * ones, except that "%2F" is not a segment border. */
 bool target_matches_prefix(struct http_view path, const char *prefix);
+/* How many bytes of `path`, as it is written, a prefix that matches takes; -1 when it does not match. */
+ptrdiff_t target_prefix_bytes(struct http_view path, const char *prefix);
 
 /* Whether `authority` (host[:port], may be absent) is meant by the route's host `pattern`: "" any host, "*.example.com"
  * one or more labels before it, else the very name. Without case, port and the dot at the end. */

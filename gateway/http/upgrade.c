@@ -46,18 +46,48 @@ static bool is_key(struct http_view key)
 
 bool upgrade_is_wanted(const struct http_head *request)
 {
+    if (request->major_version == 2)
+        return http_view_is(request->method, "CONNECT") && http_view_is_nocase(request->protocol, "websocket");
     return http_has_token(request, "upgrade", "websocket") || http_find(request, "sec-websocket-key") != NULL;
+}
+
+struct rule {
+    bool is_broken;
+    uint16_t status;
+    const char *reason;
+};
+
+static uint16_t first_broken(const struct rule *rules, size_t count, const char **reason)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rules[i].is_broken) {
+            *reason = rules[i].reason;
+            return rules[i].status;
+        }
+    }
+    return 0;
+}
+
+/* RFC 8441 section 5: :protocol stands for Upgrade and Connection, the stream itself for the key. */
+static uint16_t check_extended_connect(const struct http_head *r, const char **reason)
+{
+    const uint32_t version_count = http_count(r, "sec-websocket-version");
+    const bool is_known = http_view_is(http_value(r, "sec-websocket-version"), WEBSOCKET_VERSION);
+    const struct rule rules[] = {
+        {!upgrade_is_wanted(r), 405, "handshake with another method than CONNECT"},
+        {r->authority.len == 0, 400, "handshake without host"},
+        {r->path.len == 0, 400, "handshake without path"},
+        {r->content_length > 0, 400, "handshake with a body"},
+        {version_count > 1 || (version_count == 1 && !is_known), 426, "unknown websocket version"},
+    };
+    return first_broken(rules, sizeof rules / sizeof rules[0], reason);
 }
 
 uint16_t upgrade_check_request(const struct http_head *request, const char **reason)
 {
     const struct http_head *r = request;
     const bool has_one_version = http_count(r, "sec-websocket-version") == 1;
-    const struct {
-        bool is_broken;
-        uint16_t status;
-        const char *reason;
-    } rules[] = {
+    const struct rule rules[] = {
         {!http_view_is(r->method, "GET"), 405, "handshake with another method than GET"},
         {r->minor_version == 0, 400, "handshake over HTTP/1.0"},
         {r->authority.data == NULL, 400, "handshake without host"},
@@ -69,13 +99,9 @@ uint16_t upgrade_check_request(const struct http_head *request, const char **rea
         {http_count(r, "sec-websocket-key") != 1, 400, "not exactly one websocket key"},
         {!is_key(http_value(r, "sec-websocket-key")), 400, "bad websocket key"},
     };
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (rules[i].is_broken) {
-            *reason = rules[i].reason;
-            return rules[i].status;
-        }
-    }
-    return 0;
+    if (r->major_version == 2)
+        return check_extended_connect(r, reason);
+    return first_broken(rules, sizeof rules / sizeof rules[0], reason);
 }
 
 void upgrade_accept_key(struct http_view key, char accept[UPGRADE_ACCEPT_BYTES])
@@ -88,6 +114,12 @@ void upgrade_accept_key(struct http_view key, char accept[UPGRADE_ACCEPT_BYTES])
     memcpy(text + key.len, ACCEPT_GUID, sizeof ACCEPT_GUID - 1);
     digest_sha1(text, key.len + sizeof ACCEPT_GUID - 1, digest);
     base64(digest, sizeof digest, accept);
+}
+
+bool upgrade_add_accept(struct http_head *answer, const struct http_head *request, char accept[UPGRADE_ACCEPT_BYTES])
+{
+    upgrade_accept_key(http_value(request, "sec-websocket-key"), accept);
+    return http_head_add(answer, http_view_of("Sec-WebSocket-Accept"), http_view_of(accept));
 }
 
 void upgrade_make_key(const uint8_t random[16], char key[UPGRADE_KEY_BYTES])

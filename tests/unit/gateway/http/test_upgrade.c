@@ -47,6 +47,58 @@ static const struct {
     {"a chunked body", 400, LINE UPGRADE KEY VERSION "Transfer-Encoding: chunked\r\n\r\n"},
 };
 
+/* Extended CONNECT (RFC 8441): what differs from a good one. */
+static const struct {
+    const char *what;
+    uint16_t status;
+    const char *method, *protocol, *authority;
+    const char *version; /* NULL: none */
+    int64_t content_length;
+} connects[] = {
+    {"good", 0, "CONNECT", "websocket", "a", "13", -1},
+    {"good, without version", 0, "CONNECT", "websocket", "a", NULL, -1},
+    {"version 8", 426, "CONNECT", "websocket", "a", "8", -1},
+    {"no host", 400, "CONNECT", "websocket", NULL, "13", -1},
+    {"a body", 400, "CONNECT", "websocket", "a", "13", 5},
+    {"GET", 405, "GET", NULL, "a", "13", -1},
+    {"CONNECT alone", 405, "CONNECT", NULL, "a", "13", -1},
+    {"another protocol", 405, "CONNECT", "connect-udp", "a", "13", -1},
+};
+
+static void each_extended_connect_gets_its_status(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof connects / sizeof connects[0]; i++) {
+        struct http_head h;
+        const char *reason = NULL;
+        http_head_clear(&h);
+        h.major_version = 2;
+        h.method = http_view_of(connects[i].method);
+        h.protocol = http_view_of(connects[i].protocol);
+        h.authority = http_view_of(connects[i].authority);
+        h.path = h.target = http_view_of("/chat");
+        h.content_length = connects[i].content_length;
+        if (connects[i].version != NULL)
+            assert_true(http_head_add(&h, http_view_of("sec-websocket-version"), http_view_of(connects[i].version)));
+        const uint16_t status = upgrade_check_request(&h, &reason);
+        if (status != connects[i].status || (status != 0) != (reason != NULL))
+            fail_msg("%s: %u (%s)", connects[i].what, status, reason != NULL ? reason : "");
+        assert_int_equal(upgrade_is_wanted(&h), connects[i].status != 405);
+    }
+}
+
+static void the_accept_key_goes_back_to_the_client(void **state)
+{
+    struct http_head request, answer;
+    char accept[UPGRADE_ACCEPT_BYTES];
+
+    (void)state;
+    head_of_request(&request, LINE UPGRADE KEY VERSION "\r\n");
+    http_head_clear(&answer);
+    assert_true(upgrade_add_accept(&answer, &request, accept));
+    assert_true(http_view_is(http_value(&answer, "sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+}
+
 static void each_request_gets_its_status(void **state)
 {
     (void)state;
@@ -148,8 +200,12 @@ static void each_response_is_acceptable_or_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_request_gets_its_status),       cmocka_unit_test(plain_requests_are_told_from_handshakes),
-        cmocka_unit_test(the_accept_key_of_the_rfc),          cmocka_unit_test(a_key_is_made_of_sixteen_bytes),
+        cmocka_unit_test(each_request_gets_its_status),
+        cmocka_unit_test(each_extended_connect_gets_its_status),
+        cmocka_unit_test(the_accept_key_goes_back_to_the_client),
+        cmocka_unit_test(plain_requests_are_told_from_handshakes),
+        cmocka_unit_test(the_accept_key_of_the_rfc),
+        cmocka_unit_test(a_key_is_made_of_sixteen_bytes),
         cmocka_unit_test(each_response_is_acceptable_or_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
