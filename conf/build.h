@@ -53,6 +53,8 @@ void derive_values(struct build *b);
 void check_values(struct build *b);
 /* conf/check_rules.c: the same for what routes demand of requests. */
 void check_rules(struct build *b);
+/* conf/check_heads.c: the same for what becomes of heads on their way through. */
+void check_heads(struct build *b);
 /* conf/derive.c: routes in the order they are tried. Last, because marks go by address. */
 void derive_order(struct conf *conf);
 

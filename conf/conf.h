@@ -272,8 +272,9 @@ struct conf {
         const char *access_file; /* "" = where the log goes */
     } log;
     struct {
-        const char *via;    /* this gateway's name in Via fields; "" = none */
-        bool via_answers;   /* in answers as well as in requests */
+        const char *via;  /* this gateway's name in Via fields; "" = none; from via_text */
+        bool via_answers; /* in answers as well as in requests */
+        const char *via_text;
         const char *server; /* NULL = the server's own passes; "" = none; else this one; from server_text */
         const char *server_text;
     } headers;

@@ -106,6 +106,22 @@ static void derive_rules(struct arena *arena, struct conf *conf, struct conf_rou
             j->jwks_pool_index = i;
 }
 
+/* "client" and "upstream" are words, everything else is a host. */
+static void derive_heads(struct conf_route *r)
+{
+    r->host_policy = strcmp(r->host_header, "client") == 0     ? HOST_HEADER_CLIENT
+                     : strcmp(r->host_header, "upstream") == 0 ? HOST_HEADER_UPSTREAM
+                                                               : HOST_HEADER_LITERAL;
+}
+
+static void derive_own_headers(struct conf *c)
+{
+    c->headers.via = strcmp(c->headers.via_text, "off") == 0 ? "" : c->headers.via_text;
+    c->headers.server = strcmp(c->headers.server_text, "pass") == 0  ? NULL
+                        : strcmp(c->headers.server_text, "off") == 0 ? ""
+                                                                     : c->headers.server_text;
+}
+
 /* One whose file does not parse keeps a zero, and conf/check.c complains. */
 static void derive_listen(struct conf_listen *l)
 {
@@ -124,6 +140,7 @@ void derive_values(struct build *b)
         c->workers = cpu_count();
     if (c->node.name[0] == '\0')
         c->node.name = host_name(b->kind.arena);
+    derive_own_headers(c);
     for (size_t i = 0; i < c->listen_count; i++)
         derive_listen(&c->listen[i]);
     for (size_t i = 0; i < c->pool_count; i++)
@@ -133,6 +150,7 @@ void derive_values(struct build *b)
         if (r->name[0] == '\0')
             r->name = arena_printf(b->kind.arena, "%s%s", r->host, r->path);
         derive_rules(b->kind.arena, c, r);
+        derive_heads(r);
     }
 }
 

@@ -28,6 +28,14 @@ static const struct schema_word jwt_algorithm_words[] = {
 static const struct schema_word min_version_words[] = {{"1.2", TLS_MIN_1_2}, {"1.3", TLS_MIN_1_3}, {NULL, 0}};
 static const struct schema_word client_cert_words[] = {
     {"none", TLS_CLIENT_CERT_NONE}, {"optional", TLS_CLIENT_CERT_OPTIONAL}, {"required", TLS_CLIENT_CERT_REQUIRED}, {NULL, 0}};
+static const struct schema_word access_format_words[] = {
+    {"event", ACCESS_FORMAT_EVENT}, {"json", ACCESS_FORMAT_JSON}, {"combined", ACCESS_FORMAT_COMBINED}, {NULL, 0}};
+static const struct schema_word access_query_words[] = {
+    {"masked", ACCESS_QUERY_MASKED}, {"whole", ACCESS_QUERY_WHOLE}, {"none", ACCESS_QUERY_NONE}, {NULL, 0}};
+static const struct schema_word trace_mode_words[] = {
+    {"off", TRACE_OFF}, {"continue", TRACE_CONTINUE}, {"start", TRACE_START}, {NULL, 0}};
+static const struct schema_word trace_from_words[] = {
+    {"anyone", TRACE_FROM_ANYONE}, {"trusted", TRACE_FROM_TRUSTED}, {NULL, 0}};
 static const struct schema_word ws_protocol_words[] = {{"opaque", WS_PROTOCOL_OPAQUE}, {NULL, 0}};
 
 const char *const schema_applies_texts[APPLIES_COUNT] = {
@@ -69,6 +77,13 @@ const struct schema_section_info schema_sections[SECTION_COUNT] = {
                         "jwks.pool says where the keys come from. Who has none, or not a good one, gets 401. A WebSocket "
                         "is closed with 1008 when its token expires. Tokens whose header has a typ other than JWT are "
                         "refused."},
+    [SECTION_EDITS]  = {"routes[].request_headers", sizeof(struct conf_edits), 0,
+                        "Edits to the header fields of requests on their way to the servers: remove, then set, then add. "
+                        "response_headers has the same keys, for the answers. Values may hold {client_ip}, {host}, {scheme}, "
+                        "{request_id}, {route} and {trace_id}. Fields that frame a message or belong to a connection are not "
+                        "for editing; the Host field is host_header's."},
+    [SECTION_MAINTENANCE] = {"routes[].maintenance", sizeof(struct conf_maintenance), 0,
+                        "What the route answers while it is taken out of service, without asking any server."},
 };
 
 #define IN(type, member) .offset = offsetof(struct type, member), .size_bytes = sizeof(((struct type *)0)->member)
@@ -102,6 +117,28 @@ const struct schema_row schema_rows[] = {
      .doc = "The log file, opened again on USR1. Empty: standard error."},
     {SECTION_ROOT, "log.access", KIND_BOOL, IN(conf, log.access), .standard = "true", .applies = APPLIES_WORKER,
      .doc = "One line for each request and each WebSocket that ended."},
+    {SECTION_ROOT, "log.access_format", KIND_WORD, IN(conf, log.access_format), .words = access_format_words, .standard = "event",
+     .applies = APPLIES_WORKER, .doc = "event: a line as all others of the log. json: an object. combined: the combined form of web servers, "
+                                       "with further fields as key=value behind."},
+    {SECTION_ROOT, "log.access_query", KIND_WORD, IN(conf, log.access_query), .words = access_query_words, .standard = "masked",
+     .applies = APPLIES_WORKER, .doc = "What is shown of the query of a request and of its Referer. masked: all of it, but *** for the values of "
+                                       "parameters that look like credentials by their names (apikey, token, jwt, password, ...)."},
+    {SECTION_ROOT, "log.access_file", KIND_PATH, IN(conf, log.access_file), RANGE(0, 1023), .standard = "",
+     .applies = APPLIES_SUPERVISOR, .doc = "A file for these lines alone, opened again on USR1. Empty: they go where the log goes."},
+    {SECTION_ROOT, "headers.via", KIND_NAME, IN(conf, headers.via_text), .standard = "tidegate", .applies = APPLIES_WORKER,
+     .doc = "What this gateway calls itself in the Via field it adds to requests (RFC 9110 section 7.6.3). off: it adds none. nginx as a server "
+            "does not compress answers to requests with a Via field unless its gzip_proxied says so."},
+    {SECTION_ROOT, "headers.via_answers", KIND_BOOL, IN(conf, headers.via_answers), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Whether answers get a Via field as well."},
+    {SECTION_ROOT, "headers.server", KIND_LABEL, IN(conf, headers.server_text), .standard = "pass", .applies = APPLIES_WORKER,
+     .doc = "The Server field of answers. pass: what the server says. off: none. Else this text."},
+    {SECTION_ROOT, "trace.mode", KIND_WORD, IN(conf, trace.mode), .words = trace_mode_words, .standard = "continue", .applies = APPLIES_WORKER,
+     .doc = "W3C trace context. continue: a trace that a request belongs to goes on, with the gateway as a span of its own, whose id the "
+            "access log has. start: and one begins with a request that belongs to none. off: traceparent and tracestate pass untouched."},
+    {SECTION_ROOT, "trace.from", KIND_WORD, IN(conf, trace.from), .words = trace_from_words, .standard = "anyone", .applies = APPLIES_WORKER,
+     .doc = "Whose traces are continued: anyone's, or those of trusted_proxies alone. What others say is dropped."},
+    {SECTION_ROOT, "trace.sample", KIND_PERCENT, IN(conf, trace.sample_percent), RANGE(0, 100), .standard = "100%", .applies = APPLIES_WORKER,
+     .doc = "With mode: start, how many of the traces begun here are marked as sampled."},
     {SECTION_ROOT, "control.path", KIND_PATH, IN(conf, control.path), RANGE(0, 107), .standard = "/run/tidegate/control.sock",
      .applies = APPLIES_ON_RESTART, .doc = "The unix socket tidegatectl talks to. Empty: none."},
     {SECTION_ROOT, "admin.address", KIND_ADDRESS, IN(conf, admin.text), .standard = "", .applies = APPLIES_SUPERVISOR,
@@ -321,6 +358,18 @@ const struct schema_row schema_rows[] = {
      .doc = "Address blocks of clients that may use the route; others get 403. None: all may, but for those in deny."},
     {SECTION_ROUTE, "deny", KIND_CIDRS, IN(conf_route, deny), RANGE(0, 1024), .applies = APPLIES_WORKER,
      .doc = "Address blocks of clients that get 403, also when they are in allow."},
+    {SECTION_ROUTE, "rewrite.strip_prefix", KIND_HTTP_PATH, IN(conf_route, strip_prefix), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "Comes off the path of a request before it is sent on; the route's path begins with it."},
+    {SECTION_ROUTE, "rewrite.add_prefix", KIND_HTTP_PATH, IN(conf_route, add_prefix), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "Goes before the path, behind the path of the server's url. The query stays as it is."},
+    {SECTION_ROUTE, "host_header", KIND_AUTHORITY, IN(conf_route, host_header), .standard = "client", .applies = APPLIES_WORKER,
+     .doc = "The Host field for the servers. client: as the client sent it. upstream: the host of the server's url. Else this host."},
+    {SECTION_ROUTE, "request_headers", KIND_INLINE, IN(conf_route, request_edits), .of = SECTION_EDITS, .applies = APPLIES_WORKER,
+     .doc = "Edits to requests."},
+    {SECTION_ROUTE, "response_headers", KIND_INLINE, IN(conf_route, answer_edits), .of = SECTION_EDITS, .applies = APPLIES_WORKER,
+     .doc = "Edits to answers, the gateway's own included."},
+    {SECTION_ROUTE, "maintenance", KIND_INLINE, IN(conf_route, maintenance), .of = SECTION_MAINTENANCE, .applies = APPLIES_WORKER,
+     .doc = "The route is out of service."},
     {SECTION_ROUTE, "cors", KIND_INLINE, IN(conf_route, cors), .of = SECTION_CORS, .applies = APPLIES_WORKER,
      .doc = "Pages of other origins."},
     {SECTION_ROUTE, "rate", KIND_INLINE, IN(conf_route, rate), .of = SECTION_RATE, .applies = APPLIES_WORKER,
@@ -407,6 +456,28 @@ const struct schema_row schema_rows[] = {
     {SECTION_JWT, "revoked", KIND_TEXT_FILE, IN(conf_jwt, revoked), .standard = "", .applies = APPLIES_WORKER,
      .doc = "File with tokens that no longer count, one jti:ID or sub:SUBJECT a line, # before remarks; read again at a "
             "reload, which also closes the WebSockets opened with them (1008)."},
+
+    /* ---- routes[].request_headers, routes[].response_headers ---- */
+    {SECTION_EDITS, "remove", KIND_TOKENS, IN(conf_edits, remove), RANGE(0, 32), .applies = APPLIES_WORKER,
+     .doc = "Names of fields that are taken away."},
+    {SECTION_EDITS, "set", KIND_PAIRS, IN(conf_edits, set), RANGE(0, 32), .applies = APPLIES_WORKER,
+     .doc = "Fields that take the place of all others of their name."},
+    {SECTION_EDITS, "add", KIND_PAIRS, IN(conf_edits, add), RANGE(0, 32), .applies = APPLIES_WORKER,
+     .doc = "Fields that are added to those that are there."},
+
+    /* ---- routes[].maintenance ---- */
+    {SECTION_MAINTENANCE, "enabled", KIND_BOOL, IN(conf_maintenance, enabled), .standard = "false", .applies = APPLIES_WORKER,
+     .doc = "Whether it is. WebSockets that are open stay open."},
+    {SECTION_MAINTENANCE, "status", KIND_UINT, IN(conf_maintenance, status), RANGE(200, 599), .standard = "503", .applies = APPLIES_WORKER,
+     .doc = "The status of the answer."},
+    {SECTION_MAINTENANCE, "retry_after", KIND_DURATION, IN(conf_maintenance, retry_after_ms), RANGE(0, 30 * DAY), .standard = "1m",
+     .applies = APPLIES_WORKER, .doc = "When clients are told to come back. 0: they are told nothing, or with 503 the shortest time."},
+    {SECTION_MAINTENANCE, "body", KIND_TEXT, IN(conf_maintenance, body), RANGE(0, 256 * KIB), .standard = "", .applies = APPLIES_WORKER,
+     .doc = "The body of the answer, mostly as !file PATH. Empty: JSON, a page or text, as the client likes."},
+    {SECTION_MAINTENANCE, "content_type", KIND_TEXT, IN(conf_maintenance, content_type), RANGE(0, 127),
+     .standard = "text/html; charset=utf-8", .applies = APPLIES_WORKER, .doc = "The type of that body."},
+    {SECTION_MAINTENANCE, "allow", KIND_CIDRS, IN(conf_maintenance, allow), RANGE(0, 64), .applies = APPLIES_WORKER,
+     .doc = "Address blocks of clients that are served nevertheless."},
 };
 /* clang-format on */
 
@@ -425,6 +496,10 @@ ARRAY_FITS(conf_route, methods, method_count);
 ARRAY_FITS(conf_route, allow, allow_count);
 ARRAY_FITS(conf_route, deny, deny_count);
 ARRAY_FITS(conf_route, ws_origins, ws_origin_count);
+ARRAY_FITS(conf_edits, set, set_count);
+ARRAY_FITS(conf_edits, add, add_count);
+ARRAY_FITS(conf_edits, remove, remove_count);
+ARRAY_FITS(conf_maintenance, allow, allow_count);
 ARRAY_FITS(conf_cors, origins, origin_count);
 ARRAY_FITS(conf_cors, methods, method_count);
 ARRAY_FITS(conf_cors, headers, header_count);

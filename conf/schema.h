@@ -21,6 +21,8 @@ enum schema_section {
     SECTION_CORS,
     SECTION_RATE,
     SECTION_JWT,
+    SECTION_EDITS,
+    SECTION_MAINTENANCE,
     SECTION_COUNT
 };
 

@@ -199,6 +199,50 @@ static void test_every_key_of_a_route(void **state)
     conf_unref(&c);
 }
 
+static void test_what_becomes_of_heads(void **state)
+{
+    (void)state;
+    struct conf *c = load(
+        "log: { access_format: combined, access_query: none, access_file: /var/log/a.log }\n"
+        "headers: { via: \"off\", via_answers: true, server: edge/1 }\n"
+        "trace: { mode: start, from: trusted, sample: 5% }\n" LISTEN_OK POOLS_OK "routes:\n"
+        "  - { pool: p, path: /api/v1, rewrite: { strip_prefix: /api, add_prefix: /x }, host_header: upstream,\n"
+        "      request_headers: { set: { X-A: \"{host}\" }, add: { X-B: [ c, d ] }, remove: [ cookie ] },\n"
+        "      response_headers: { remove: [ X-Powered-By ] },\n"
+        "      maintenance: { enabled: true, status: 502, retry_after: 5m, body: later, content_type: text/plain,\n"
+        "                     allow: [ 10.0.0.0/8 ] } }\n"
+        "  - { pool: p, path: /, host_header: \"app.internal:81\" }\n");
+    assert_int_equal(c->log.access_format, ACCESS_FORMAT_COMBINED);
+    assert_int_equal(c->log.access_query, ACCESS_QUERY_NONE);
+    assert_string_equal(c->log.access_file, "/var/log/a.log");
+    assert_string_equal(c->headers.via, "");
+    assert_true(c->headers.via_answers);
+    assert_string_equal(c->headers.server, "edge/1");
+    assert_int_equal(c->trace.mode, TRACE_START);
+    assert_int_equal(c->trace.from, TRACE_FROM_TRUSTED);
+    assert_int_equal(c->trace.sample_percent, 5);
+    const struct conf_route *r = &c->routes[0];
+    assert_string_equal(r->strip_prefix, "/api");
+    assert_string_equal(r->add_prefix, "/x");
+    assert_int_equal(r->host_policy, HOST_HEADER_UPSTREAM);
+    assert_int_equal(r->request_edits.set_count, 1);
+    assert_string_equal(r->request_edits.set[0].value, "{host}");
+    assert_int_equal(r->request_edits.add_count, 2);
+    assert_string_equal(r->request_edits.add[1].name, "X-B");
+    assert_string_equal(r->request_edits.add[1].value, "d");
+    assert_string_equal(r->request_edits.remove[0], "cookie");
+    assert_int_equal(r->answer_edits.remove_count, 1);
+    assert_true(r->maintenance.enabled);
+    assert_int_equal(r->maintenance.status, 502);
+    assert_int_equal(r->maintenance.retry_after_ms, 300000);
+    assert_string_equal(r->maintenance.body, "later");
+    assert_string_equal(r->maintenance.content_type, "text/plain");
+    assert_int_equal(r->maintenance.allow_count, 1);
+    assert_int_equal(c->routes[1].host_policy, HOST_HEADER_LITERAL);
+    assert_string_equal(c->routes[1].host_header, "app.internal:81");
+    conf_unref(&c);
+}
+
 static void test_defaults(void **state)
 {
     (void)state;
@@ -240,6 +284,11 @@ static void test_defaults(void **state)
     assert_int_equal(r->idle_timeout_ms, 3600000);
     assert_int_equal(r->max_message_bytes, 16 << 20);
     assert_int_equal(r->buffer_bytes, 65536);
+    assert_string_equal(c->headers.via, "tidegate");
+    assert_null(c->headers.server);
+    assert_int_equal(c->trace.mode, TRACE_CONTINUE);
+    assert_int_equal(c->routes[0].host_policy, HOST_HEADER_CLIENT);
+    assert_int_equal(c->routes[0].maintenance.status, 503);
     conf_unref(&c);
 }
 
@@ -360,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_every_key_of_a_pool),
         cmocka_unit_test(test_a_server_takes_its_check_from_the_pool),
         cmocka_unit_test(test_every_key_of_a_route),
+        cmocka_unit_test(test_what_becomes_of_heads),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_defaults_give_way),
         cmocka_unit_test(test_routes_stand_in_match_order),

@@ -73,6 +73,14 @@ static const struct settled {
     {"tls.client_certificate", "none", false},
     {"redirect_port", "443", false},
     {"proxy_protocol", "false", false},
+    {"trace.mode", "start", true},
+    {"rewrite.strip_prefix", "/", false},
+    {"set", "{ X-A: \"{host} {x}\", \"x_b\": [ c, d ] }", false},
+    {"add", "{ Via: x }", false},
+    {"status", "503", false},
+    {"host_header", "upstream", false},
+    {"body", "\"<p>later</p>\\n\"", true},
+    {"content_type", "text/x-later", false},
 };
 
 static const struct settled *find_settled(const char *key)
@@ -256,8 +264,9 @@ static void test_the_dump_has_every_default(void **state)
     assert_non_null(strstr(text, "\ntrusted_proxies: []\nlisten:\n  - address: \"127.0.0.1:1\"\n    backlog: 1024\n"));
     assert_non_null(strstr(text, "\npools:\n  \"p\":\n    balance: round-robin\n    hash:\n      of: ip\n"));
     assert_non_null(strstr(text, "\n      expect:\n        status: 200-299\n"));
-    assert_non_null(
-        strstr(text, "\n    pool: \"p\"\n    websocket:\n      protocol: opaque\n      upstream: auto\n      idle_timeout: 1h\n"));
+    assert_non_null(strstr(
+        text,
+        "\n    pool: \"p\"\n    websocket:\n      protocol: opaque\n      upstream: auto\n      idle_timeout: 1h\n"));
     mem_free(text);
     conf_unref(&c);
 }
