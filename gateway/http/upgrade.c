@@ -144,21 +144,23 @@ static bool was_offered(const struct http_head *request, struct http_view protoc
 
 const char *upgrade_check_response(const struct http_head *response, const struct http_head *request)
 {
+    const bool is_h2 = response->major_version == 2; /* RFC 8441 section 5.1: of the handshake the status is left */
     const struct http_view key = http_value(request, "sec-websocket-key");
     const struct http_view protocol = http_value(response, "sec-websocket-protocol");
-    char accept[UPGRADE_ACCEPT_BYTES];
+    char accept[UPGRADE_ACCEPT_BYTES] = "";
 
-    ASSERT(is_key(key));
-    upgrade_accept_key(key, accept);
+    ASSERT(is_h2 || is_key(key));
+    if (!is_h2)
+        upgrade_accept_key(key, accept);
     const struct {
         bool is_broken;
         const char *reason;
     } rules[] = {
-        {response->status != 101, "status is not 101"},
-        {!http_has_token(response, "upgrade", "websocket"), "no upgrade to websocket"},
-        {!response->wants_upgrade, "connection does not name upgrade"},
-        {http_count(response, "sec-websocket-accept") != 1, "not exactly one accept key"},
-        {!http_view_is(http_value(response, "sec-websocket-accept"), accept), "wrong accept key"},
+        {response->status != (is_h2 ? 200 : 101), is_h2 ? "status is not 200" : "status is not 101"},
+        {!is_h2 && !http_has_token(response, "upgrade", "websocket"), "no upgrade to websocket"},
+        {!is_h2 && !response->wants_upgrade, "connection does not name upgrade"},
+        {!is_h2 && http_count(response, "sec-websocket-accept") != 1, "not exactly one accept key"},
+        {!is_h2 && !http_view_is(http_value(response, "sec-websocket-accept"), accept), "wrong accept key"},
         {http_count(response, "sec-websocket-protocol") > 1, "several subprotocols"},
         {protocol.data != NULL && !was_offered(request, protocol), "subprotocol was not offered"},
         {http_value(response, "sec-websocket-extensions").len > 0, "extension was not offered"},

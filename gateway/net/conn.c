@@ -383,7 +383,7 @@ void conn_skip(struct conn *c, size_t len)
 }
 
 struct conn *conn_connect(struct net *n, const struct addr *to, struct tls_ctx *tls, const char *server_name,
-                          const struct conn_ops *ops, void *arg, enum err *e)
+                          enum tls_offer offer, const struct conn_ops *ops, void *arg, enum err *e)
 {
     int fd = -1;
     *e = sock_connect(to, &fd);
@@ -391,7 +391,7 @@ struct conn *conn_connect(struct net *n, const struct addr *to, struct tls_ctx *
         return NULL;
     struct conn *c = conn_create(n, fd, to, ops, arg, CONN_CONNECTING);
     if (tls != NULL)
-        c->tls = tls_create_client(tls, fd, server_name);
+        c->tls = tls_create_client_offer(tls, fd, server_name, offer);
     conn_update_interest(c);
     return c;
 }

@@ -76,10 +76,10 @@ const struct tls *conn_tls(const struct conn *c);
 void conn_peek(struct conn *c);
 void conn_skip(struct conn *c, size_t len);
 /* Starts connecting; the result comes as on_open or on_close, never before this returns. `tls` NULL for plain TCP, else
- * `server_name` is verified and sent as SNI. The owner keeps its own deadline. NULL with *e set when no socket could be
- * had. */
+ * `server_name` is verified and sent as SNI, and `offer` is what ALPN says. The owner keeps its own deadline. NULL with
+ * *e set when no socket could be had. */
 struct conn *conn_connect(struct net *n, const struct addr *to, struct tls_ctx *tls, const char *server_name,
-                          const struct conn_ops *ops, void *arg, enum err *e);
+                          enum tls_offer offer, const struct conn_ops *ops, void *arg, enum err *e);
 /* Hands the connection to another owner; callbacks go there from now on. */
 void conn_set_owner(struct conn *c, const struct conn_ops *ops, void *arg);
 void conn_set_high(struct conn *c, size_t high_bytes);
