@@ -12,5 +12,6 @@ module.exports = {
   ...require('./clients'),
   ...require('./pools'),
   ...require('./blackhole'),
+  ...require('./authority'),
   ...require('./scene'),
 };
