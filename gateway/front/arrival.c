@@ -1,4 +1,5 @@
-/* A connection that has just come in, until it is known what it speaks: PROXY header, then TLS, then HTTP/1.1 or HTTP/2.
+/* A connection that has just come in, until it is known what it speaks: PROXY header, then TLS, then HTTP/1.1 or
+ * HTTP/2.
  *
  * Who sends nothing, or half of something, has a deadline for each. A plain client says by its first bytes what it
  * speaks: HTTP/2 begins with a preface that no request of HTTP/1 can begin with. */
@@ -20,7 +21,7 @@ struct arrival {
     struct conn *conn;
     struct door door; /* with a reference to its TLS context */
     struct timer timer;
-    int64_t head_deadline_ms; /* of the first request */
+    int64_t head_deadline_ms;       /* of the first request */
     uint8_t seen[H2_PREFACE_BYTES]; /* the beginning of what may become the preface */
     size_t seen_bytes;
 };
@@ -83,7 +84,7 @@ static void become_h2(struct arrival *a, const struct slice *data, size_t data_c
 {
     struct conn *conn = a->conn;
     a->conn = NULL;
-    client_h2_begin(a->client.home, conn, data, data_count);
+    client_h2_begin(a->client.home, conn, &a->door, data, data_count);
     leave(a);
 }
 
@@ -217,7 +218,8 @@ static void on_close(void *arg, enum err e)
     leave(a);
 }
 
-static const struct conn_ops conn_ops = {.on_open = on_open, .on_data = on_data, .on_eof = on_eof, .on_close = on_close};
+static const struct conn_ops conn_ops = {
+    .on_open = on_open, .on_data = on_data, .on_eof = on_eof, .on_close = on_close};
 
 static void on_timer(void *arg)
 {

@@ -72,6 +72,7 @@ static inline void client_count(const struct client *c, enum stat_process id)
 /* The engines. Each takes `conn`, which is open, and looks at `data`, pieces that were read of it already. */
 void client_h1_begin(struct client_home *h, struct conn *conn, const struct door *d, int64_t head_deadline_ms,
                      const struct slice *data, size_t data_count);
-void client_h2_begin(struct client_home *h, struct conn *conn, const struct slice *data, size_t data_count);
+void client_h2_begin(struct client_home *h, struct conn *conn, const struct door *d, const struct slice *data,
+                     size_t data_count);
 
 #endif

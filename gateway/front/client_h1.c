@@ -227,9 +227,7 @@ static void send_head(void *arg, const struct http_head *answer, bool has_body)
     if (answer->content_length > 0)
         w.content_length = (uint64_t)answer->content_length;
     c->is_last = decide_is_last(c, w.framing);
-    w.connection = c->is_last      ? H1_CONNECTION_CLOSE
-                   : c->is_http10 ? H1_CONNECTION_KEEP_ALIVE
-                                  : H1_CONNECTION_DEFAULT;
+    w.connection = c->is_last ? H1_CONNECTION_CLOSE : c->is_http10 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_DEFAULT;
     if (h1_answer_begin(&c->answer, answer, &w, has_body)) {
         later_post(&c->work);
         return;

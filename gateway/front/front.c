@@ -17,6 +17,7 @@
 
 struct front_listener {
     struct list link;
+    struct front *front;
     struct listener *listener;
 };
 
@@ -64,9 +65,28 @@ static void turn_away(struct front *f, int fd, const struct addr *peer, const ch
                 KV_STR("client", addr_ip_text(peer, ip, sizeof ip)));
 }
 
+/* How its clients are received, by the configuration of now. */
+static struct door door_of(const struct front_listener *fl)
+{
+    const struct conf *c = fl->front->env->conf;
+    struct door d = {.tls = NULL};
+    for (size_t i = 0; i < c->listen_count; i++) {
+        const struct conf_listen *l = &c->listen[i];
+        if (strcmp(l->text, listener_address(fl->listener)) != 0)
+            continue;
+        d.has_http2 = l->http2;
+        d.expects_proxy = l->proxy_protocol;
+        if (l->redirect_https)
+            d.redirect_port = l->redirect_port;
+    }
+    return d;
+}
+
 static void on_accept(void *arg, int fd, const struct addr *peer)
 {
-    struct front *f = arg;
+    struct front_listener *fl = arg;
+    struct front *f = fl->front;
+    const struct door door = door_of(fl);
     CHECK_OBJ(f, FRONT_MAGIC);
     const char *limit = find_limit(f, peer);
     if (limit != NULL) {
@@ -74,7 +94,7 @@ static void on_accept(void *arg, int fd, const struct addr *peer)
         return;
     }
     f->total_count++;
-    client_accept(&f->home, fd, peer);
+    client_accept(&f->home, fd, peer, &door);
 }
 
 struct front *front_create(struct exchange_env *env, front_empty_fn *on_empty, void *arg)
@@ -110,7 +130,8 @@ void front_listen(struct front *f, int fd, const char *address)
 {
     CHECK_OBJ(f, FRONT_MAGIC);
     struct front_listener *fl = mem_alloc(sizeof *fl);
-    fl->listener = listener_create(f->env->net, fd, address, on_accept, f);
+    fl->front = f;
+    fl->listener = listener_create(f->env->net, fd, address, on_accept, fl);
     list_append(&f->listeners, &fl->link);
 }
 

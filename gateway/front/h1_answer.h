@@ -6,8 +6,8 @@
 #include "gateway/http/h1_write.h"
 #include "gateway/net/conn.h"
 
-struct h1_answer { /* all zero: not begun */
-    struct strbuf head; /* not sent yet */
+struct h1_answer {       /* all zero: not begun */
+    struct strbuf head;  /* not sent yet */
     uint64_t left_bytes; /* of a body whose length was told */
     uint8_t framing;     /* enum h1_framing */
     bool is_begun;

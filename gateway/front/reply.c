@@ -1,6 +1,7 @@
 /* The front's own answers. What they say is small; what they repeat of a request was bounded with it. */
 #include "gateway/front/reply.h"
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "gateway/http/answer.h"
 
@@ -69,10 +70,8 @@ void reply_redirect(struct reply *r, struct client_home *h, const struct http_he
                                        request->query};
     const struct http_field location = {.name = http_view_of("Location"),
                                         .value = http_texts_join(&r->texts, pieces, sizeof pieces / sizeof pieces[0])};
-    struct answer a = {.status = is_simple ? 301 : 308,
-                       .form = answer_choose(request),
-                       .fields = &location,
-                       .field_count = 1};
+    struct answer a = {
+        .status = is_simple ? 301 : 308, .form = answer_choose(request), .fields = &location, .field_count = 1};
     build(r, h, &a);
 }
 
