@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/tls.h"
 #include "conf/secure.h"
 
@@ -82,4 +83,19 @@ bool check_conf(const struct conf *c, struct strbuf *complaints)
         ok = false;
     }
     return ok;
+}
+
+void check_certificates(const struct conf *c, int64_t wall_ms)
+{
+    for (size_t i = 0; i < c->listen_count; i++) {
+        const struct conf_listen *l = &c->listen[i];
+        for (size_t k = 0; k < l->tls.certificate_count; k++) {
+            const struct conf_certificate *cert = &l->tls.certificates[k];
+            int64_t left_ms = cert->info.not_after_ms - wall_ms;
+            if (left_ms <= 0 || left_ms < c->health.certificate_warning_ms)
+                LOG_WARN(left_ms <= 0 ? "certificate has ended" : "certificate is about to end",
+                         KV_STR("listen", l->text), KV_STR("names", cert->info.names), KV_STR("file", cert->cert.path),
+                         KV_INT("left_s", left_ms / 1000));
+        }
+    }
 }
