@@ -155,6 +155,7 @@ static void item_drop(struct ipc *i, struct ipc_item *item)
     i->queue_count--;
     if (item->fd >= 0)
         close(item->fd);
+    mem_wipe(&item->frame, sizeof item->frame); /* it may have been keys */
     OBJ_FREE(&item, IPC_ITEM_MAGIC);
 }
 
@@ -219,6 +220,7 @@ static void receive(struct ipc *i)
             answer_ping(i, fd);
         else
             i->on_message(i->arg, (enum ipc_type)f.type, &f.payload, fd);
+        mem_wipe(&f, sizeof f);
     }
 }
 
@@ -272,6 +274,23 @@ void ipc_destroy(struct ipc **ip)
         on_reap(i);
 }
 
+static enum err queue_add(struct ipc *i, const struct frame *f, int fd)
+{
+    int copy = -1;
+    if (i->queue_count >= IPC_QUEUE_MAX)
+        return ERR_FULL;
+    if (fd >= 0 && (copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        return err_from_errno(errno);
+    struct ipc_item *item;
+    OBJ_NEW(item, IPC_ITEM_MAGIC);
+    item->fd = copy;
+    item->frame = *f;
+    list_append(&i->queue, &item->link);
+    i->queue_count++;
+    watch(i);
+    return ERR_NONE;
+}
+
 enum err ipc_send(struct ipc *i, enum ipc_type type, const void *payload, int fd)
 {
     CHECK_OBJ(i, IPC_MAGIC);
@@ -280,23 +299,9 @@ enum err ipc_send(struct ipc *i, enum ipc_type type, const void *payload, int fd
         return ERR_EOF;
     struct frame f = {.type = type, .size_bytes = (uint32_t)types[type].size_bytes};
     memcpy(&f.payload, payload, f.size_bytes);
-    if (list_is_empty(&i->queue)) {
-        enum err e = frame_send(i->fd, &f, fd);
-        if (e != ERR_AGAIN)
-            return e;
-    }
-    if (i->queue_count >= IPC_QUEUE_MAX)
-        return ERR_FULL;
-
-    int copy = -1;
-    if (fd >= 0 && (copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
-        return err_from_errno(errno);
-    struct ipc_item *item;
-    OBJ_NEW(item, IPC_ITEM_MAGIC);
-    item->fd = copy;
-    item->frame = f;
-    list_append(&i->queue, &item->link);
-    i->queue_count++;
-    watch(i);
-    return ERR_NONE;
+    enum err e = list_is_empty(&i->queue) ? frame_send(i->fd, &f, fd) : ERR_AGAIN;
+    if (e == ERR_AGAIN)
+        e = queue_add(i, &f, fd);
+    mem_wipe(&f, sizeof f);
+    return e;
 }

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/tls_tickets.h"
 
 #define IPC_TEXT_BYTES 256u
 
@@ -17,6 +18,7 @@ struct msg_listener { char address[IPC_TEXT_BYTES]; };      /* fd: the listening
 struct msg_conf     { uint64_t generation; };               /* fd: the sealed configuration; after its listeners */
 struct msg_conf_ack { uint64_t generation; uint32_t ok; char error[IPC_TEXT_BYTES]; };
 struct msg_drain    { int64_t time_ms; };                   /* close everything evenly within time_ms, then exit */
+struct msg_tickets  { struct tls_ticket_keys keys; };
 struct msg_text     { char text[IPC_TEXT_BYTES]; };
 struct msg_empty    { uint8_t unused; };
 
@@ -25,6 +27,7 @@ struct msg_empty    { uint8_t unused; };
     X(MSG_LISTENER,      struct msg_listener, "super",   "accept here as well (fd), once the next MSG_CONF is taken") \
     X(MSG_CONF,          struct msg_conf,     "super",   "take this configuration (fd); the law is below") \
     X(MSG_CONF_ACK,      struct msg_conf_ack, "child",   "configuration taken, or why not; the first one means ready") \
+    X(MSG_TICKETS,       struct msg_tickets,  "super",   "seal and open session tickets with these; before the first MSG_CONF") \
     X(MSG_DRAIN,         struct msg_drain,    "super",   "drain, then exit")                                 \
     X(MSG_STOP,          struct msg_empty,    "super",   "say good-bye to clients and exit now")             \
     X(MSG_REOPEN_LOG,    struct msg_empty,    "super",   "open the log file again; a new descriptor may come along (fd)") \

@@ -39,6 +39,8 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE };
     X(STAT_ROUTE_DOWN_MESSAGES, "ws_messages_down_total",           STAT_COUNTER, "Messages from servers to clients") \
     X(STAT_ROUTE_UP_BYTES,      "ws_bytes_up_total",                STAT_COUNTER, "Bytes from clients to servers, frame headers included") \
     X(STAT_ROUTE_DOWN_BYTES,    "ws_bytes_down_total",              STAT_COUNTER, "Bytes from servers to clients, frame headers included") \
+    X(STAT_ROUTE_WS_PLAIN_BYTES, "ws_deflate_plain_bytes_total",    STAT_COUNTER, "Payload of compressed messages, both ways, as it is without compression") \
+    X(STAT_ROUTE_WS_PACKED_BYTES, "ws_deflate_packed_bytes_total",  STAT_COUNTER, "The same payload, compressed, as clients send and receive it") \
     X(STAT_ROUTE_LIMITED,       "route_refused_total",              STAT_COUNTER, "Requests refused by the route's limits") \
     X(STAT_ROUTE_NO_SERVER,     "route_no_server_total",            STAT_COUNTER, "Requests for which no server was to be had")
 

@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tls.h"
+#include "conf/secure.h"
 #include "gateway/front/client.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/seats.h"
@@ -19,6 +21,7 @@ struct front_listener {
     struct list link;
     struct front *front;
     struct listener *listener;
+    struct tls_ctx *tls; /* NULL: plain */
 };
 
 struct front {
@@ -26,8 +29,9 @@ struct front {
     struct exchange_env *env;
     struct client_home home;
     struct list listeners;
-    uint64_t total_count; /* clients of all workers ... */
-    int64_t total_at_ms;  /* ... as of then */
+    const struct secure_set *secure; /* NULL before the first configuration */
+    uint64_t total_count;            /* clients of all workers ... */
+    int64_t total_at_ms;             /* ... as of then */
     struct log_limit limit_log;
 };
 
@@ -69,7 +73,7 @@ static void turn_away(struct front *f, int fd, const struct addr *peer, const ch
 static struct door door_of(const struct front_listener *fl)
 {
     const struct conf *c = fl->front->env->conf;
-    struct door d = {.tls = NULL};
+    struct door d = {.tls = fl->tls};
     for (size_t i = 0; i < c->listen_count; i++) {
         const struct conf_listen *l = &c->listen[i];
         if (strcmp(l->text, listener_address(fl->listener)) != 0)
@@ -112,7 +116,19 @@ static void listener_close(struct front_listener *fl)
 {
     list_unlink(&fl->link);
     listener_destroy(&fl->listener);
+    if (fl->tls != NULL)
+        tls_ctx_unref(&fl->tls);
     mem_free(fl);
+}
+
+static void listener_secure(struct front_listener *fl)
+{
+    struct front *f = fl->front;
+    struct tls_ctx *old = fl->tls;
+    struct tls_ctx *found = f->secure != NULL ? secure_set_find(f->secure, listener_address(fl->listener)) : NULL;
+    fl->tls = found != NULL ? tls_ctx_ref(found) : NULL;
+    if (old != NULL)
+        tls_ctx_unref(&old);
 }
 
 void front_destroy(struct front **fp)
@@ -132,7 +148,17 @@ void front_listen(struct front *f, int fd, const char *address)
     struct front_listener *fl = mem_alloc(sizeof *fl);
     fl->front = f;
     fl->listener = listener_create(f->env->net, fd, address, on_accept, fl);
+    listener_secure(fl);
     list_append(&f->listeners, &fl->link);
+}
+
+void front_secure(struct front *f, const struct secure_set *s)
+{
+    CHECK_OBJ(f, FRONT_MAGIC);
+    f->secure = s;
+    LIST_EACH (it, &f->listeners) {
+        listener_secure(LIST_ENTRY(it, struct front_listener, link));
+    }
 }
 
 static bool is_named(const struct conf *c, const char *address)

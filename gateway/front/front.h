@@ -19,6 +19,11 @@ struct front *front_create(struct exchange_env *env, front_empty_fn *on_empty,
                            void *arg); /* env is borrowed for life */
 void front_destroy(struct front **fp); /* closes everybody */
 
+struct secure_set;
+
+/* The TLS contexts of the listeners by address, for new clients from now on; borrowed until it is replaced. Open
+ * connections keep theirs. */
+void front_secure(struct front *f, const struct secure_set *s);
 /* Accepts on `fd` (taken) from now on; `address` names it. */
 void front_listen(struct front *f, int fd, const char *address);
 /* Closes the listeners whose address the configuration does not name any more. */

@@ -45,6 +45,7 @@ void chunk_queue_drop(struct chunk_queue *q, size_t len)
     q->bytes -= len;
     while (len > 0) {
         struct chunk *first = q->first;
+        ASSERT(first != NULL);
         size_t have = first->end - first->begin;
         if (len < have) {
             first->begin += (uint32_t)len;

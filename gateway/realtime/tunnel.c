@@ -50,6 +50,8 @@ static void finish(struct tunnel *t)
     ASSERT(t->phase != TUNNEL_GONE && t->side[UP] == NULL && t->side[DOWN] == NULL);
     t->phase = TUNNEL_GONE;
     timer_cancel(&t->timer);
+    if (t->coding != NULL)
+        tunnel_coded_stop(t);
     log_end(t, loop_now_ms(s->loop));
     stat_add(&s->block->closes[t->ended_by][stats_code_row(t->end_code)], 1);
     stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPEN], -1);
@@ -104,6 +106,17 @@ static void enter_phase(struct tunnel *t, enum tunnel_phase phase, int64_t limit
     arm(t);
 }
 
+/* Whether what went out in direction `dir` ends with a whole frame. */
+static bool is_at_boundary(const struct tunnel *t, int dir)
+{
+    return t->coding != NULL ? tunnel_coded_is_at_boundary(t, dir) : ws_walk_is_at_boundary(&t->walk[dir]);
+}
+
+static bool is_stalled(const struct tunnel *t)
+{
+    return t->coding != NULL && tunnel_coded_is_stalled(t);
+}
+
 /* Sends a close frame to one side, the one that receives direction `dir`, if a frame may go there now. */
 static bool say_close(struct tunnel *t, int dir, uint16_t code, const char *reason)
 {
@@ -112,7 +125,7 @@ static bool say_close(struct tunnel *t, int dir, uint16_t code, const char *reas
     uint8_t key[4] = {0};
     if (to == NULL || t->is_mute[dir])
         return true;
-    if (!t->is_cut[dir] && !ws_walk_is_at_boundary(&t->walk[dir]))
+    if (!t->is_cut[dir] && !is_at_boundary(t, dir))
         return false;
     bool to_server = dir == UP;
     if (to_server && getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
@@ -158,14 +171,14 @@ static void end(struct tunnel *t, uint16_t client_code, uint16_t server_code, co
     begin_ending(t);
 }
 
-static void end_planned(struct tunnel *t)
+void tunnel_end_planned(struct tunnel *t)
 {
     struct ending *e = &t->planned;
     note_end(t, (enum closed_by)e->by, e->code, e->reason);
     end(t, e->code, WS_CLOSE_GOING_AWAY, e->reason);
 }
 
-static bool is_end_due(const struct tunnel *t)
+bool tunnel_is_end_due(const struct tunnel *t)
 {
     return t->planned.at_ms != 0 && loop_now_ms(t->set->loop) >= t->planned.at_ms;
 }
@@ -206,21 +219,20 @@ static void on_timer(void *arg)
         tunnel_plan_end(t, 0, CLOSED_BY_TIMEOUT, WS_CLOSE_GOING_AWAY, "idle timeout");
     if (r->max_lifetime_ms > 0 && now_ms - t->opened_ms >= r->max_lifetime_ms)
         tunnel_plan_end(t, 0, CLOSED_BY_TIMEOUT, WS_CLOSE_GOING_AWAY, "maximum lifetime");
-    if (!is_end_due(t)) {
+    if (!tunnel_is_end_due(t)) {
         arm(t);
         return;
     }
     bool may_wait = now_ms - t->planned.at_ms < BOUNDARY_WAIT_MS;
-    if (may_wait && !ws_walk_is_at_boundary(&t->walk[DOWN]))
+    if (may_wait && !is_at_boundary(t, DOWN))
         timer_start(&t->timer, BOUNDARY_WAIT_MS); /* relay() ends it at the next boundary */
     else
-        end_planned(t);
+        tunnel_end_planned(t);
 }
 
 /* ---- bytes ---- */
 
-/* A close frame has passed in direction `dir`. */
-static void close_passed(struct tunnel *t, int dir, const struct ws_seen *seen)
+void tunnel_close_passed(struct tunnel *t, int dir, const struct ws_seen *seen)
 {
     t->is_mute[dir] = true;
     t->close_count++;
@@ -231,7 +243,7 @@ static void close_passed(struct tunnel *t, int dir, const struct ws_seen *seen)
         enter_phase(t, TUNNEL_CLOSING, CLOSE_REPLY_MS);
 }
 
-static void violated(struct tunnel *t, int dir, const struct ws_seen *seen)
+void tunnel_violated(struct tunnel *t, int dir, const struct ws_seen *seen)
 {
     bool by_client = dir == UP;
     bool is_limit = seen->code == WS_CLOSE_TOO_BIG;
@@ -250,6 +262,15 @@ static void violated(struct tunnel *t, int dir, const struct ws_seen *seen)
         end(t, WS_CLOSE_INTERNAL, seen->code, seen->error);
 }
 
+void tunnel_count(struct tunnel *t, int dir, size_t bytes, uint32_t message_count)
+{
+    stat_cell *cells = t->set->block->route[t->route_slot];
+    t->byte_count[dir] += bytes;
+    t->message_count[dir] += message_count;
+    stat_add(&cells[dir == UP ? STAT_ROUTE_UP_BYTES : STAT_ROUTE_DOWN_BYTES], (int64_t)bytes);
+    stat_add(&cells[dir == UP ? STAT_ROUTE_UP_MESSAGES : STAT_ROUTE_DOWN_MESSAGES], (int64_t)message_count);
+}
+
 /* The fast path: walk the headers, send the same bytes on. */
 static void relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
 {
@@ -260,24 +281,20 @@ static void relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
 
     t->active_ms = loop_now_ms(t->set->loop);
     enum ws_verdict verdict = ws_walk_feed(&t->walk[dir], data, len, &seen);
-    bool ends_here =
-        t->phase == TUNNEL_OPEN && dir == DOWN && seen.boundary >= 0 && verdict == WS_VERDICT_PASS && is_end_due(t);
+    bool ends_here = t->phase == TUNNEL_OPEN && dir == DOWN && seen.boundary >= 0 && verdict == WS_VERDICT_PASS &&
+                     tunnel_is_end_due(t);
     size_t pass_bytes = ends_here ? (size_t)seen.boundary : seen.pass_bytes;
     conn_write(to, data, pass_bytes);
 
-    stat_cell *count = t->set->block->route[t->route_slot];
-    t->byte_count[dir] += pass_bytes;
-    t->message_count[dir] += seen.message_count;
-    stat_add(&count[dir == UP ? STAT_ROUTE_UP_BYTES : STAT_ROUTE_DOWN_BYTES], (int64_t)pass_bytes);
-    stat_add(&count[dir == UP ? STAT_ROUTE_UP_MESSAGES : STAT_ROUTE_DOWN_MESSAGES], (int64_t)seen.message_count);
+    tunnel_count(t, dir, pass_bytes, seen.message_count);
 
     if (verdict == WS_VERDICT_CLOSED) {
-        close_passed(t, dir, &seen);
+        tunnel_close_passed(t, dir, &seen);
     } else if (verdict == WS_VERDICT_BAD) {
-        violated(t, dir, &seen);
+        tunnel_violated(t, dir, &seen);
     } else if (ends_here) {
         t->is_cut[DOWN] = true;
-        end_planned(t);
+        tunnel_end_planned(t);
     } else if (conn_is_full(to)) {
         conn_pause(t->side[dir]);
     }
@@ -291,6 +308,21 @@ static void on_client_data(void *arg, const uint8_t *data, size_t len)
 static void on_server_data(void *arg, const uint8_t *data, size_t len)
 {
     relay(arg, DOWN, data, len);
+}
+
+static void on_coded_client_data(void *arg, const uint8_t *data, size_t len)
+{
+    tunnel_coded_relay(arg, UP, data, len);
+}
+
+static void on_coded_server_data(void *arg, const uint8_t *data, size_t len)
+{
+    tunnel_coded_relay(arg, DOWN, data, len);
+}
+
+static void on_coded_server_drain(void *arg)
+{
+    tunnel_coded_go_on(arg);
 }
 
 static void resume_feeder(struct tunnel *t, int drained_side)
@@ -412,6 +444,22 @@ static const struct conn_ops server_ops = {
     .on_close = on_server_close,
 };
 
+/* Of a tunnel whose client compresses. */
+static const struct conn_ops coded_client_ops = {
+    .on_data = on_coded_client_data,
+    .on_eof = on_client_eof,
+    .on_drain = on_client_drain,
+    .on_flushed = on_client_flushed,
+    .on_close = on_client_close,
+};
+static const struct conn_ops coded_server_ops = {
+    .on_data = on_coded_server_data,
+    .on_eof = on_server_eof,
+    .on_drain = on_coded_server_drain,
+    .on_flushed = on_server_flushed,
+    .on_close = on_server_close,
+};
+
 /* ---- life ---- */
 
 static void adopt_sides(struct tunnel *t, const struct tunnel_start *o)
@@ -421,8 +469,10 @@ static void adopt_sides(struct tunnel *t, const struct tunnel_start *o)
     t->side[DOWN] = o->upstream;
     ws_walk_init(&t->walk[UP], WS_SENDER_CLIENT, r->max_message_bytes, r->check_utf8);
     ws_walk_init(&t->walk[DOWN], WS_SENDER_SERVER, r->max_message_bytes, r->check_utf8);
-    conn_set_owner(o->client, &client_ops, t);
-    conn_set_owner(o->upstream, &server_ops, t);
+    if (o->deflate != NULL)
+        tunnel_coded_open(t, o->deflate);
+    conn_set_owner(o->client, t->coding != NULL ? &coded_client_ops : &client_ops, t);
+    conn_set_owner(o->upstream, t->coding != NULL ? &coded_server_ops : &server_ops, t);
     conn_set_high(o->client, r->buffer_bytes);
     conn_set_high(o->upstream, r->buffer_bytes);
 }
@@ -467,11 +517,12 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     arm(t);
     tunnel_catch_up(t, o->newest);
 
+    void (*const pass)(struct tunnel *, int, const uint8_t *, size_t) = t->coding != NULL ? tunnel_coded_relay : relay;
     if (o->upstream_early_bytes > 0)
-        relay(t, DOWN, o->upstream_early, o->upstream_early_bytes);
+        pass(t, DOWN, o->upstream_early, o->upstream_early_bytes);
     if (o->client_early_bytes > 0)
-        relay(t, UP, o->client_early, o->client_early_bytes);
-    if (t->phase < TUNNEL_ENDING && !conn_is_full(t->side[DOWN]))
+        pass(t, UP, o->client_early, o->client_early_bytes);
+    if (t->phase < TUNNEL_ENDING && !conn_is_full(t->side[DOWN]) && !is_stalled(t))
         conn_resume(t->side[UP]);
     if (t->phase < TUNNEL_ENDING && !conn_is_full(t->side[UP]))
         conn_resume(t->side[DOWN]);
@@ -499,6 +550,8 @@ void tunnel_free(struct tunnel *t)
 {
     CHECK_OBJ(t, TUNNEL_MAGIC);
     ASSERT(t->phase == TUNNEL_GONE);
+    if (t->coding != NULL)
+        tunnel_coded_free(t);
     conf_unref(&t->conf);
     mem_free(t->id);
     OBJ_FREE(&t, TUNNEL_MAGIC);

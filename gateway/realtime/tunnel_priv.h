@@ -35,8 +35,10 @@ struct tunnel_set {
     struct list dead; /* freed at the end of the pass */
     struct later reap;
     uint32_t live_count;
-    uint64_t random;       /* for jitter */
-    struct ending leaving; /* of all, also of those that come yet; at_ms: when the last is gone */
+    uint64_t random;        /* for jitter */
+    struct ws_stock *stock; /* for compressed tunnels */
+    uint8_t *coded_out;     /* scratch for what they write; NULL before the first */
+    struct ending leaving;  /* of all, also of those that come yet; at_ms: when the last is gone */
     tunnel_set_empty_fn *on_empty;
     void *arg;
 };
@@ -49,8 +51,9 @@ struct tunnel {
     struct tunnel_set *set;
     struct conn *side[2]; /* [UP] the client's, [DOWN] the server's: where that direction's bytes come from */
     struct ws_walk walk[2];
-    bool is_mute[2]; /* a close frame went in that direction, or nothing can go any more */
-    bool is_cut[2];  /* the walker saw more than was sent on: what was sent ends with a frame */
+    struct tunnel_coding *coding; /* NULL: the bytes pass as they are */
+    bool is_mute[2];              /* a close frame went in that direction, or nothing can go any more */
+    bool is_cut[2];               /* the walker saw more than was sent on: what was sent ends with a frame */
     struct server *server;
     struct conf *conf;
     const struct conf_route *route;
@@ -81,6 +84,25 @@ void tunnel_abort(struct tunnel *t, const char *reason);
 void tunnel_rebind(struct tunnel *t, const struct conf *c, const struct conf_route *route);
 /* Frees it, at the end of the pass in which it ended. */
 void tunnel_free(struct tunnel *t);
+
+void tunnel_count(struct tunnel *t, int dir, size_t bytes, uint32_t message_count);
+/* A close frame has passed in direction `dir`. */
+void tunnel_close_passed(struct tunnel *t, int dir, const struct ws_seen *seen);
+/* The sender of direction `dir` broke the rules; what may be passed on has been. */
+void tunnel_violated(struct tunnel *t, int dir, const struct ws_seen *seen);
+bool tunnel_is_end_due(const struct tunnel *t);
+void tunnel_end_planned(struct tunnel *t);
+
+/* ---- tunnel_coded.c ---- */
+/* Makes the tunnel a compressed one, before any byte has passed. */
+void tunnel_coded_open(struct tunnel *t, const struct ws_deflate_params *params);
+void tunnel_coded_relay(struct tunnel *t, int dir, const uint8_t *data, size_t len);
+/* The server has room: goes on with what waited for it, and with the client. */
+void tunnel_coded_go_on(struct tunnel *t);
+bool tunnel_coded_is_stalled(const struct tunnel *t);
+bool tunnel_coded_is_at_boundary(const struct tunnel *t, int dir);
+void tunnel_coded_stop(struct tunnel *t); /* no callback after this */
+void tunnel_coded_free(struct tunnel *t);
 
 /* ---- tunnel_set.c ---- */
 /* What was decided about all tunnels while this one's handshake was under way holds for it as well. */

@@ -29,6 +29,7 @@ struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, 
     ssize_t got = getrandom(&s->random, sizeof s->random, 0);
     ASSERT(got == (ssize_t)sizeof s->random);
     s->random |= 1; /* zero would stay zero */
+    s->stock = ws_stock_create();
     list_init(&s->live);
     list_init(&s->dead);
     later_init(&s->reap, l, reap, s);
@@ -45,6 +46,8 @@ void tunnel_set_destroy(struct tunnel_set **sp)
     s->on_empty = NULL;
     reap(s);
     later_cancel(&s->reap);
+    ws_stock_destroy(&s->stock);
+    mem_free(s->coded_out);
     OBJ_FREE(sp, TUNNEL_SET_MAGIC);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 
+#define DAY_MS            (INT64_C(24) * 3600 * 1000)
 #define REASON_BYTES      512u
 #define REASONS_BYTES_MAX (1u << 20) /* a sentence for every server, pool and route there can be */
 
@@ -233,6 +234,32 @@ static void weigh_checker(struct assessment *a, const struct report_view *v)
         assess_find(a, GRADE_DEGRADED, "the checker has not reported yet");
 }
 
+/* Clients turn away from a listener whose certificate has ended, but not all of them, and some other one may still do:
+ * degraded, not down. */
+static void judge_certificate(struct assessment *a, const struct report_view *v, const struct conf_listen *l,
+                              const struct tls_certificate_info *info)
+{
+    int64_t left_ms = info->not_after_ms - v->wall_ms;
+
+    if (left_ms <= 0)
+        assess_find(a, GRADE_DEGRADED, "certificate %s on %s has ended", info->names, l->text);
+    else if (left_ms < DAY_MS && left_ms < v->conf->health.certificate_warning_ms)
+        assess_find(a, GRADE_DEGRADED, "certificate %s on %s ends within a day", info->names, l->text);
+    else if (left_ms < v->conf->health.certificate_warning_ms)
+        assess_find(a, GRADE_DEGRADED, "certificate %s on %s ends in %" PRId64 " day%s", info->names, l->text,
+                    left_ms / DAY_MS, left_ms / DAY_MS == 1 ? "" : "s");
+}
+
+static void weigh_certificates(struct assessment *a, const struct report_view *v)
+{
+    for (size_t i = 0; i < v->conf->listen_count; i++) {
+        const struct conf_listen *l = &v->conf->listen[i];
+
+        for (size_t k = 0; k < l->tls.certificate_count; k++)
+            judge_certificate(a, v, l, &l->tls.certificates[k].info);
+    }
+}
+
 void assess_init(struct assessment *a, const struct report_view *v)
 {
     CHECK_OBJ(v->conf, CONF_MAGIC);
@@ -247,6 +274,7 @@ void assess_init(struct assessment *a, const struct report_view *v)
     weigh_processes(a, v);
     weigh_reload(a, v);
     weigh_checker(a, v);
+    weigh_certificates(a, v);
 }
 
 void assess_fini(struct assessment *a)

@@ -178,6 +178,24 @@ static void print_process_rss(const struct printer *p)
         each_process(p, process_rss);
 }
 
+/* ---- certificates ---- */
+
+/* The place in the listener's list keeps two of the same names apart. */
+static void print_certificate_expiry(const struct printer *p)
+{
+    for (size_t i = 0; i < p->v->conf->listen_count; i++) {
+        const struct conf_listen *l = &p->v->conf->listen[i];
+
+        for (size_t k = 0; k < l->tls.certificate_count; k++) {
+            char index[24];
+
+            snprintf(index, sizeof index, "%zu", k);
+            add_seconds(p, LABELS({"listen", l->text}, {"index", index}, {"name", l->tls.certificates[k].info.names}),
+                        l->tls.certificates[k].info.not_after_ms);
+        }
+    }
+}
+
 /* ---- pools, routes, servers ---- */
 
 /* clang-format off */
@@ -296,6 +314,7 @@ static const struct family {
     {"process_up", "gauge", "Whether the process is running and ready or draining", print_process_up},
     {"process_restarts_total", "counter", "Times the process was restarted", print_process_restarts},
     {"process_resident_memory_bytes", "gauge", "Resident memory of the process, shared tables included", print_process_rss},
+    {"certificate_expiry_timestamp_seconds", "gauge", "When the certificate of a listener ends", print_certificate_expiry},
     {"pool_tier", "gauge", "1 for the tier that takes the pool's new clients", print_pool_tier},
     {"route_up", "gauge", "Whether the route can be served", print_route_up},
     {"server_up", "gauge", "0 when the server is known to be down", print_server_up},

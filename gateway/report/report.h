@@ -35,14 +35,14 @@ struct report_view {
  * A route is served while its pool has a server that takes new clients: one that is not down and not draining (unknown
  * is not down), or, with fail_open, any that is not draining. `degraded` is everything that works but needs a human:
  * the best tier in use is not the best one configured, a server is down, a process is missing, the last reload was
- * refused, the checker is silent. */
+ * refused, the checker is silent, a certificate is about to end or has ended. */
 int report_health_json(const struct report_view *v, struct strbuf *out);
 
 /* Whether traffic may be sent here: all processes ready under the current configuration. Adds
  * {"ready":bool,"reasons":[..]}; returns 200 or 503. */
 int report_ready_json(const struct report_view *v, struct strbuf *out);
 
-/* Everything there is to show, as one JSON object: health, node, times, configuration, processes, listeners, pools
+/* Everything there is to show, as one JSON object: health, node, times, configuration, processes, listeners, certificates, pools
  * with their servers, routes, closes, answers. Times are RFC 3339 in UTC, ages and uptimes `_ms`. */
 void report_status_json(const struct report_view *v, struct strbuf *out);
 

@@ -116,6 +116,27 @@ static void add_listener(struct json *j, const char *address, const char *serves
     json_object_end(j);
 }
 
+static void add_certificates(struct json *j, const struct report_view *v)
+{
+    json_array_begin(j, "certificates");
+    for (size_t i = 0; i < v->conf->listen_count; i++) {
+        const struct conf_listen *l = &v->conf->listen[i];
+
+        for (size_t k = 0; k < l->tls.certificate_count; k++) {
+            const struct tls_certificate_info *info = &l->tls.certificates[k].info;
+
+            json_object_begin(j, NULL);
+            json_str(j, "listen", l->text);
+            json_str(j, "names", info->names);
+            json_time(j, "not_before", info->not_before_ms);
+            json_time(j, "not_after", info->not_after_ms);
+            json_int(j, "left_ms", info->not_after_ms - v->wall_ms);
+            json_object_end(j);
+        }
+    }
+    json_array_end(j);
+}
+
 static void add_processes_and_listeners(struct json *j, const struct report_view *v)
 {
     const struct roster_row *row;
@@ -264,6 +285,7 @@ void report_status_json(const struct report_view *v, struct strbuf *out)
     add_config(&j, v);
     add_checker(&j, v, &a);
     add_processes_and_listeners(&j, v);
+    add_certificates(&j, v);
     add_pools(&j, v, &a);
     add_routes(&j, v, &a);
     add_totals(&j, v);

@@ -10,4 +10,7 @@
 /* Adds one line per complaint, `file: key: what is wrong`; true when there is none. */
 bool check_conf(const struct conf *c, struct strbuf *complaints);
 
+/* Warns on the log about certificates of listeners that have ended or are about to (health.certificate_warning). */
+void check_certificates(const struct conf *c, int64_t wall_ms);
+
 #endif

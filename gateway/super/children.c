@@ -353,6 +353,10 @@ static void spawn(struct child *c)
     apply(c, CHILD_SPAWNED);
     LOG_INFO("child started", KV_STR("child", c->name), KV_INT("pid", c->pid));
     timer_start(&c->deadline, READY_DEADLINE_MS);
+    if (tickets_give(s, c) != ERR_NONE) {
+        kill_child(c, "takes no messages");
+        return;
+    }
     child_offer(c, &s->current);
 }
 

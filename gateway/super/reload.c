@@ -78,6 +78,7 @@ int edition_make(struct super *s, struct edition *e, struct strbuf *complaints)
         conf_unref(&c);
         return code;
     }
+    check_certificates(c, loop_wall_ms(s->loop));
     *e = (struct edition){.conf = c, .fd = fd, .generation = ++s->last_generation};
     return EX_OK;
 }

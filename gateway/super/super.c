@@ -309,6 +309,7 @@ struct super *super_create(struct loop *l, const char *conf_path, int *exit_code
     s->notify = notify_create_from_environment(l);
     children_init(s);
     reload_init(s);
+    tickets_init(s);
     timer_init(&s->pulse, l, on_pulse, s);
     for (size_t i = 0; i < SUPER_SIG_COUNT; i++)
         sig_init(&s->sigs[i], l, signals[i].signo, on_signal, s);
@@ -341,6 +342,7 @@ void super_destroy(struct super **sp)
         control_destroy(&s->control);
     timer_cancel(&s->pulse);
     reload_fini(s);
+    tickets_fini(s);
     children_fini(s);
     notify_destroy(&s->notify);
     listeners_destroy(&s->listeners);

@@ -13,6 +13,7 @@
 #include "gateway/super/notify.h"
 #include "gateway/super/reload.h"
 #include "gateway/super/tables.h"
+#include "gateway/super/tickets.h"
 
 #define SUPER_MAGIC     0x50be211eu
 #define SUPER_SIG_COUNT 7
@@ -44,6 +45,7 @@ struct super {
     uint64_t last_generation;
     struct edition current;
     struct reload reload;
+    struct tickets tickets;
     struct timer pulse;
     struct child child[CHILDREN_MAX];
 };

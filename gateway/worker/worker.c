@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tls.h"
+#include "conf/secure.h"
 #include "gateway/report/report.h"
 #include "gateway/upstream/call.h"
 #include "gateway/ws/close.h"
@@ -55,17 +56,34 @@ static void on_names_settled(void *arg)
         LOG_ERR("configuration not acknowledged", KV_UINT("generation", w->generation));
 }
 
+/* New clients meet the new contexts; those who are here keep what they have. */
+static void use_secure(struct worker *w, struct secure_set *s)
+{
+    struct secure_set *old = w->secure;
+    w->secure = s;
+    front_secure(w->front, s);
+    if (old != NULL)
+        secure_set_destroy(&old);
+}
+
+static bool refuse(char *error, const char *why)
+{
+    (void)snprintf(error, IPC_TEXT_BYTES, "%.*s", (int)IPC_TEXT_BYTES - 1, why);
+    return false;
+}
+
 bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, char *error)
 {
     CHECK_OBJ(w, WORKER_MAGIC);
     char tls_error[TLS_ERROR_TEXT_BYTES];
-    if (!names_check(w->names, c, tls_error)) {
-        (void)snprintf(error, IPC_TEXT_BYTES, "%.*s", (int)IPC_TEXT_BYTES - 1, tls_error);
-        return false;
-    }
+    if (!names_check(w->names, c, tls_error))
+        return refuse(error, tls_error);
+    struct secure_set *secure = secure_set_create(c, w->tickets, w->secure, tls_error);
+    if (secure == NULL)
+        return refuse(error, tls_error);
     if (pool_set_update(w->pools, c) != ERR_NONE) {
-        (void)snprintf(error, IPC_TEXT_BYTES, "a server has no slot");
-        return false;
+        secure_set_destroy(&secure);
+        return refuse(error, "a server has no slot");
     }
     if (w->conf != NULL)
         conf_unref(&w->conf);
@@ -75,6 +93,7 @@ bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, cha
     rules_take_conf(w->rules, w->conf, loop_now_ms(w->loop));
     tunnel_set_rebind(w->tunnels, w->conf, w->conf->drain.time_ms);
     front_retain(w->front, w->conf);
+    use_secure(w, secure);
     w->is_ack_owed = true;
     names_learn(w->names, w->pools, w->conf);
     return true;
@@ -205,6 +224,9 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
         keep_socket(w, payload, fd);
     } else if (type == MSG_CONF && fd >= 0) {
         take_sealed_conf(w, payload, fd);
+    } else if (type == MSG_TICKETS && fd < 0) {
+        if (!tls_tickets_set(w->tickets, &((const struct msg_tickets *)payload)->keys))
+            LOG_ERR("ticket keys not understood");
     } else if (type == MSG_REOPEN_LOG) {
         if (fd >= 0)
             log_use_fd(fd);
@@ -273,6 +295,7 @@ struct worker *worker_create(struct birth *b, struct loop *l)
                                         .ops_arg = w};
     w->rules = rules_create(b->stats);
     w->access = access_log_create();
+    w->tickets = tls_tickets_create();
     w->pools = pool_set_create(&w->server_env, b->note.index);
     env_init(w);
     w->front = front_create(&w->env, on_maybe_empty, w);
@@ -291,6 +314,9 @@ void worker_destroy(struct worker **wp)
     timer_cancel(&w->last_call);
     settle_sockets(w, false);
     front_destroy(&w->front);
+    if (w->secure != NULL)
+        secure_set_destroy(&w->secure);
+    tls_tickets_unref(&w->tickets);
     tunnel_set_destroy(&w->tunnels);
     pool_set_destroy(&w->pools);
     rules_destroy(&w->rules);

@@ -10,6 +10,7 @@
 #include "base/ipc.h"
 #include "base/list.h"
 #include "base/loop.h"
+#include "base/tls_tickets.h"
 #include "conf/conf.h"
 #include "gateway/exchange/exchange.h"
 #include "gateway/front/front.h"
@@ -35,9 +36,11 @@ struct worker {
     struct server_env server_env;
     struct exchange_env env;
 
-    struct conf *conf;       /* NULL before the first one came */
-    uint64_t generation;     /* of conf; acknowledged once the servers' names are known */
-    struct list new_sockets; /* came since the last configuration: accepted from when it is acknowledged */
+    struct tls_tickets *tickets;
+    struct secure_set *secure; /* the listeners' contexts; NULL before the first configuration */
+    struct conf *conf;         /* NULL before the first one came */
+    uint64_t generation;       /* of conf; acknowledged once the servers' names are known */
+    struct list new_sockets;   /* came since the last configuration: accepted from when it is acknowledged */
     bool is_ack_owed;
 
     struct timer watch;           /* looks for servers that went down with tunnels open */

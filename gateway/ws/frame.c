@@ -11,10 +11,10 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "gateway/ws/close.h"
 #include "gateway/ws/mask.h"
 
-#define BIT_FIN       0x80u
 #define BITS_RSV      0x70u
 #define BITS_OPCODE   0x0fu
 #define BIT_CONTROL   0x08u
@@ -44,6 +44,11 @@ void ws_walk_init(struct ws_walk *w, enum ws_sender sender, uint64_t max_message
     };
 }
 
+void ws_walk_allow_compressed(struct ws_walk *w)
+{
+    w->may_compress = true;
+}
+
 bool ws_walk_is_in_message(const struct ws_walk *w)
 {
     return w->message_opcode != 0;
@@ -54,11 +59,11 @@ static const uint8_t *skim(const struct ws_walk *w, const uint8_t *p, const uint
 {
     const uint8_t mask_bit = w->is_server ? 0 : BIT_MASKED;
     const size_t short_header = w->is_server ? 2 : 2 + KEY_BYTES;
-    const uint8_t text = w->checks_utf8 ? BIT_FIN | WS_OPCODE_BINARY : BIT_FIN | WS_OPCODE_TEXT;
+    const uint8_t text = w->checks_utf8 ? WS_FIN | WS_OPCODE_BINARY : WS_FIN | WS_OPCODE_TEXT;
     uint32_t message_count = 0;
 
     while ((size_t)(end - p) >= short_header) {
-        if (p[0] != (BIT_FIN | WS_OPCODE_BINARY) && p[0] != text)
+        if (p[0] != (WS_FIN | WS_OPCODE_BINARY) && p[0] != text)
             break;
         size_t payload = p[1] ^ mask_bit; /* a wrong mask bit makes it too large to be a length */
         size_t header = short_header;
@@ -89,17 +94,24 @@ static bool is_control(const struct ws_walk *w)
     return (w->header[0] & BIT_CONTROL) != 0;
 }
 
+/* Whether the frame whose header is in hand belongs to a compressed message. */
+static bool is_compressed(const struct ws_walk *w)
+{
+    return opcode_of(w) == WS_OPCODE_CONTINUATION ? w->is_compressed : (w->header[0] & WS_RSV1) != 0;
+}
+
 static struct fault check_first_byte(const struct ws_walk *w)
 {
     const uint8_t first = w->header[0];
     const uint8_t opcode = first & BITS_OPCODE;
 
-    if (first & BITS_RSV)
+    const bool begins_message = opcode == WS_OPCODE_TEXT || opcode == WS_OPCODE_BINARY;
+    if ((first & BITS_RSV) != 0 && !(w->may_compress && begins_message && (first & BITS_RSV) == WS_RSV1))
         return FAULT(WS_CLOSE_PROTOCOL_ERROR, "reserved bits set");
     if ((KNOWN_OPCODES >> opcode & 1u) == 0)
         return FAULT(WS_CLOSE_PROTOCOL_ERROR, "unknown opcode");
     if (opcode & BIT_CONTROL)
-        return first & BIT_FIN ? NO_FAULT : FAULT(WS_CLOSE_PROTOCOL_ERROR, "fragmented control frame");
+        return first & WS_FIN ? NO_FAULT : FAULT(WS_CLOSE_PROTOCOL_ERROR, "fragmented control frame");
     if (opcode == WS_OPCODE_CONTINUATION && w->message_opcode == 0)
         return FAULT(WS_CLOSE_PROTOCOL_ERROR, "continuation of nothing");
     if (opcode != WS_OPCODE_CONTINUATION && w->message_opcode != 0)
@@ -130,6 +142,13 @@ static size_t extended_bytes(uint8_t second)
     return length == LENGTH_64 ? 8 : length == LENGTH_16 ? 2 : 0;
 }
 
+/* What does not compress grows by the headers of its blocks. */
+static uint64_t message_bound(const struct ws_walk *w)
+{
+    const uint64_t growth = is_compressed(w) ? w->max_message_bytes / 64 + 256 : 0;
+    return w->max_message_bytes < UINT64_MAX - growth ? w->max_message_bytes + growth : UINT64_MAX;
+}
+
 static struct fault check_length(struct ws_walk *w)
 {
     const uint8_t length = w->header[1] & BITS_LENGTH;
@@ -145,7 +164,7 @@ static struct fault check_length(struct ws_walk *w)
         if (payload <= (extended == 2 ? LENGTH_16 - 1 : UINT16_MAX))
             return FAULT(WS_CLOSE_PROTOCOL_ERROR, "length not in its shortest form");
     }
-    if (!is_control(w) && payload > w->max_message_bytes - w->message_bytes)
+    if (!is_control(w) && payload > message_bound(w) - w->message_bytes)
         return FAULT(WS_CLOSE_TOO_BIG, "message too big");
     w->frame_left_bytes = payload;
     return NO_FAULT;
@@ -160,6 +179,7 @@ static void begin_payload(struct ws_walk *w)
         w->text = (struct utf8){0};
     } else if (!is_control(w)) {
         if (opcode != WS_OPCODE_CONTINUATION) {
+            w->is_compressed = is_compressed(w);
             w->message_opcode = opcode;
             w->text = (struct utf8){0};
         }
@@ -192,11 +212,6 @@ static bool take_header(struct ws_walk *w, const uint8_t **p, const uint8_t *end
     }
 }
 
-static const uint8_t *mask_key(const struct ws_walk *w)
-{
-    return w->header + w->header_have - KEY_BYTES;
-}
-
 static struct fault take_text(struct ws_walk *w, const uint8_t *p, size_t len)
 {
     bool is_valid = true;
@@ -206,7 +221,7 @@ static struct fault take_text(struct ws_walk *w, const uint8_t *p, size_t len)
         uint8_t plain[512];
         for (size_t done = 0; done < len && is_valid;) {
             size_t piece = len - done < sizeof plain ? len - done : sizeof plain;
-            ws_mask_copy(plain, p + done, piece, mask_key(w), w->phase + done);
+            ws_mask_copy(plain, p + done, piece, ws_walk_mask_key(w), w->phase + done);
             is_valid = utf8_feed(&w->text, plain, piece);
             done += piece;
         }
@@ -221,7 +236,7 @@ static struct fault take_close(struct ws_walk *w, const uint8_t *p, size_t len, 
     if (w->is_server)
         memcpy(plain, p, len);
     else
-        ws_mask_copy(plain, p, len, mask_key(w), w->phase);
+        ws_mask_copy(plain, p, len, ws_walk_mask_key(w), w->phase);
 
     for (; at < len && w->phase + at < 2; at++) {
         w->close_code = (uint16_t)(w->close_code << 8 | plain[at]);
@@ -239,7 +254,7 @@ static struct fault take_close(struct ws_walk *w, const uint8_t *p, size_t len, 
 static struct fault end_frame(struct ws_walk *w, struct ws_seen *seen)
 {
     const uint8_t opcode = opcode_of(w);
-    const bool is_final = (w->header[0] & BIT_FIN) != 0;
+    const bool is_final = (w->header[0] & WS_FIN) != 0;
 
     w->header_have = 0;
     if (opcode == WS_OPCODE_PING) {
@@ -261,6 +276,20 @@ static struct fault end_frame(struct ws_walk *w, struct ws_seen *seen)
     return NO_FAULT;
 }
 
+static struct fault take_payload(struct ws_walk *w, const uint8_t *p, size_t len, struct ws_seen *seen)
+{
+    struct fault fault = NO_FAULT;
+    if (opcode_of(w) == WS_OPCODE_CLOSE)
+        fault = take_close(w, p, len, seen);
+    else if (w->checks_utf8 && w->message_opcode == WS_OPCODE_TEXT && !is_control(w) && !w->is_compressed)
+        fault = take_text(w, p, len);
+    if (fault.code != 0)
+        return fault;
+    w->phase = (uint8_t)(w->phase + len);
+    w->frame_left_bytes -= len;
+    return NO_FAULT;
+}
+
 /* Takes what there is of one frame, header and payload. */
 static struct fault step(struct ws_walk *w, const uint8_t **p, const uint8_t *end, struct ws_seen *seen)
 {
@@ -272,16 +301,10 @@ static struct fault step(struct ws_walk *w, const uint8_t **p, const uint8_t *en
 
     const uint64_t have = (uint64_t)(end - *p);
     const size_t len = (size_t)(have < w->frame_left_bytes ? have : w->frame_left_bytes);
-    if (opcode_of(w) == WS_OPCODE_CLOSE)
-        fault = take_close(w, *p, len, seen);
-    else if (w->checks_utf8 && w->message_opcode == WS_OPCODE_TEXT && !is_control(w))
-        fault = take_text(w, *p, len);
-    if (fault.code != 0)
-        return fault;
-    *p += len;
-    w->phase = (uint8_t)(w->phase + len);
-    w->frame_left_bytes -= len;
-    return w->frame_left_bytes == 0 ? end_frame(w, seen) : NO_FAULT;
+    fault = take_payload(w, *p, len, seen);
+    if (fault.code == 0)
+        *p += len;
+    return fault.code == 0 && w->frame_left_bytes == 0 ? end_frame(w, seen) : fault;
 }
 
 static enum ws_verdict refuse(struct ws_walk *w, struct ws_seen *seen, ptrdiff_t frame_at, struct fault fault)
@@ -295,12 +318,8 @@ static enum ws_verdict refuse(struct ws_walk *w, struct ws_seen *seen, ptrdiff_t
     return WS_VERDICT_BAD;
 }
 
-enum ws_verdict ws_walk_feed(struct ws_walk *w, const uint8_t *data, size_t len, struct ws_seen *seen)
+void ws_seen_clear(struct ws_seen *seen)
 {
-    const uint8_t *p = data;
-    const uint8_t *end = data + len;
-    ptrdiff_t frame_at = -1; /* where the current frame begins; -1: in an earlier call */
-
     seen->pass_bytes = 0;
     seen->boundary = -1;
     seen->message_count = 0;
@@ -310,6 +329,15 @@ enum ws_verdict ws_walk_feed(struct ws_walk *w, const uint8_t *data, size_t len,
     seen->code = 0;
     seen->reason_len = 0;
     seen->error = NULL;
+}
+
+enum ws_verdict ws_walk_feed(struct ws_walk *w, const uint8_t *data, size_t len, struct ws_seen *seen)
+{
+    const uint8_t *p = data;
+    const uint8_t *end = data + len;
+    ptrdiff_t frame_at = -1; /* where the current frame begins; -1: in an earlier call */
+
+    ws_seen_clear(seen);
     if (w->is_over)
         return WS_VERDICT_CLOSED;
 
@@ -335,16 +363,54 @@ enum ws_verdict ws_walk_feed(struct ws_walk *w, const uint8_t *data, size_t len,
     return WS_VERDICT_PASS;
 }
 
-size_t ws_header_build(uint8_t out[WS_HEADER_BYTES], enum ws_opcode opcode, uint64_t payload_bytes, const uint8_t *key)
+/* ---- a frame at a time ---- */
+
+static enum ws_take take_bad(struct ws_walk *w, struct ws_seen *seen, struct fault fault)
+{
+    w->is_over = true;
+    seen->code = fault.code;
+    seen->error = fault.text;
+    return WS_TAKE_BAD;
+}
+
+enum ws_take ws_walk_take_header(struct ws_walk *w, const uint8_t **p, const uint8_t *end, struct ws_seen *seen)
+{
+    struct fault fault = NO_FAULT;
+    if (take_header(w, p, end, &fault))
+        return WS_TAKE_WHOLE;
+    return fault.code != 0 ? take_bad(w, seen, fault) : WS_TAKE_MORE;
+}
+
+enum ws_take ws_walk_take_payload(struct ws_walk *w, const uint8_t *payload, size_t len, struct ws_seen *seen)
+{
+    ASSERT(len <= w->frame_left_bytes);
+    struct fault fault = take_payload(w, payload, len, seen);
+    if (fault.code == 0 && w->frame_left_bytes > 0)
+        return WS_TAKE_MORE;
+    if (fault.code == 0)
+        fault = end_frame(w, seen);
+    if (fault.code != 0)
+        return take_bad(w, seen, fault);
+    return w->is_over ? WS_TAKE_CLOSED : WS_TAKE_WHOLE;
+}
+
+/* ---- writing ---- */
+
+size_t ws_fragment_build(uint8_t out[WS_HEADER_BYTES], uint8_t first, uint64_t payload_bytes, const uint8_t *key)
 {
     size_t extended = payload_bytes < LENGTH_16 ? 0 : payload_bytes <= UINT16_MAX ? 2 : 8;
     uint8_t length = extended == 8 ? LENGTH_64 : extended == 2 ? LENGTH_16 : (uint8_t)payload_bytes;
 
-    out[0] = (uint8_t)(BIT_FIN | (uint8_t)opcode);
+    out[0] = first;
     out[1] = (uint8_t)(length | (key != NULL ? BIT_MASKED : 0));
     for (size_t i = 0; i < extended; i++)
         out[2 + i] = (uint8_t)(payload_bytes >> 8 * (extended - 1 - i));
     if (key != NULL)
         memcpy(out + 2 + extended, key, KEY_BYTES);
     return 2 + extended + (key != NULL ? KEY_BYTES : 0);
+}
+
+size_t ws_header_build(uint8_t out[WS_HEADER_BYTES], enum ws_opcode opcode, uint64_t payload_bytes, const uint8_t *key)
+{
+    return ws_fragment_build(out, (uint8_t)(WS_FIN | (uint8_t)opcode), payload_bytes, key);
 }

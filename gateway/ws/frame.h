@@ -38,8 +38,10 @@ struct ws_walk {               /* initialised by ws_walk_init; members are the w
     uint8_t message_opcode;          /* of the unfinished message; 0: none */
     bool is_server : 1;              /* the sender is */
     bool checks_utf8 : 1;
-    bool is_over : 1; /* a close frame has passed, or the stream was bad */
-    struct utf8 text; /* of the unfinished text message; of the reason once a close frame has begun */
+    bool may_compress : 1;
+    bool is_compressed : 1; /* the unfinished message is */
+    bool is_over : 1;       /* a close frame has passed, or the stream was bad */
+    struct utf8 text;       /* of the unfinished text message; of the reason once a close frame has begun */
     uint16_t close_code;
 };
 
@@ -85,6 +87,51 @@ static inline uint64_t ws_walk_frame_left(const struct ws_walk *w)
 }
 /* Whether a message is unfinished: a frame of it, or the frames after. */
 bool ws_walk_is_in_message(const struct ws_walk *w);
+
+/* ---- for those who change payloads on the way: the same rules, a frame at a time ---- */
+
+/* From now on RSV1 may mark a message as compressed (RFC 7692 section 6). The bound on messages then allows for what
+ * does not compress, and text is not checked: both are for who inflates it. */
+void ws_walk_allow_compressed(struct ws_walk *w);
+static inline bool ws_walk_is_compressed(const struct ws_walk *w)
+{
+    return w->is_compressed;
+}
+
+enum ws_take {
+    WS_TAKE_MORE = 0, /* the header, or the payload, goes on */
+    WS_TAKE_WHOLE,    /* that was the last byte of it */
+    WS_TAKE_CLOSED,   /* that was the last byte of a close frame; seen->code and reason are set */
+    WS_TAKE_BAD,      /* a violation; seen->code and error are set */
+};
+void ws_seen_clear(struct ws_seen *seen);
+/* Takes a header from *p on, and moves it. Once it is WHOLE it stays in w->header until the payload has been taken. */
+enum ws_take ws_walk_take_header(struct ws_walk *w, const uint8_t **p, const uint8_t *end, struct ws_seen *seen);
+/* Takes `len` bytes of payload, at most ws_walk_frame_left(); of a frame without any, once, 0. Counts in *seen. */
+enum ws_take ws_walk_take_payload(struct ws_walk *w, const uint8_t *payload, size_t len, struct ws_seen *seen);
+/* Of the frame whose payload is taken. */
+static inline const uint8_t *ws_walk_mask_key(const struct ws_walk *w)
+{
+    return w->header + w->header_have - 4;
+}
+/* How many of its bytes have been taken, modulo 256: the place in the mask key. */
+static inline size_t ws_walk_mask_phase(const struct ws_walk *w)
+{
+    return w->phase;
+}
+static inline enum ws_opcode ws_walk_opcode(const struct ws_walk *w)
+{
+    return (enum ws_opcode)(w->header[0] & 0x0f);
+}
+static inline bool ws_walk_is_final(const struct ws_walk *w)
+{
+    return (w->header[0] & 0x80) != 0;
+}
+
+#define WS_FIN  0x80u
+#define WS_RSV1 0x40u
+/* Writes the header of a frame whose first byte is `first`; otherwise as ws_header_build(). */
+size_t ws_fragment_build(uint8_t out[WS_HEADER_BYTES], uint8_t first, uint64_t payload_bytes, const uint8_t *mask_key);
 
 /* Writes the header of an unfragmented frame; `mask_key` NULL: not masked. Returns its length. */
 size_t ws_header_build(uint8_t out[WS_HEADER_BYTES], enum ws_opcode opcode, uint64_t payload_bytes,

@@ -237,6 +237,26 @@ static void test_a_refused_reload_degrades_until_one_is_accepted(void **state)
     expect_health(w, 200, "ok", "");
 }
 
+static void test_a_certificate_near_its_end_degrades(void **state)
+{
+    struct world *w = *state;
+    const int64_t day_ms = 86400000;
+
+    world_certificates(w, 14 * day_ms);
+    expect_health(w, 200, "ok", "");
+    world_certificates(w, 14 * day_ms - 1);
+    expect_health(w, 200, "degraded", "certificate edge.example on 0.0.0.0:80 ends in 13 days");
+    world_certificates(w, day_ms);
+    expect_health(w, 200, "degraded", "certificate edge.example on 0.0.0.0:80 ends in 1 day");
+    world_certificates(w, day_ms - 1);
+    expect_health(w, 200, "degraded", "certificate edge.example on 0.0.0.0:80 ends within a day");
+    world_certificates(w, 0);
+    expect_health(w, 200, "degraded", "certificate edge.example on 0.0.0.0:80 has ended");
+    w->conf.health.certificate_warning_ms = 0;
+    world_certificates(w, 1);
+    expect_health(w, 200, "ok", "");
+}
+
 static void test_any_name_gives_valid_json(void **state)
 {
     struct world *w = *state;
@@ -335,6 +355,7 @@ int main(void)
         TEST(test_a_silent_checker_degrades),
         TEST(test_missing_processes),
         TEST(test_a_refused_reload_degrades_until_one_is_accepted),
+        TEST(test_a_certificate_near_its_end_degrades),
         TEST(test_any_name_gives_valid_json),
         TEST(test_the_bound_of_the_buffer_holds),
         TEST(test_ready),

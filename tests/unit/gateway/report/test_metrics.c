@@ -156,6 +156,20 @@ static void test_the_gateway(void **state)
     mem_free(m);
 }
 
+/* One RSA, one ECDSA: the same name on the same listener twice. */
+static void test_certificates(void **state)
+{
+    struct world *w = *state;
+    char *m;
+
+    world_certificates(w, 1000);
+    m = metrics_of(w);
+#define EXPIRY "tidegate_certificate_expiry_timestamp_seconds{listen=\"0.0.0.0:80\""
+    expect_line(m, EXPIRY ",index=\"0\",name=\"edge.example\"} 1757776000.250");
+    expect_line(m, EXPIRY ",index=\"1\",name=\"edge.example\"} 1750000001.250");
+    mem_free(m);
+}
+
 static void test_servers(void **state)
 {
     struct world *w = *state;
@@ -243,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_the_gateway),
+        TEST(test_certificates),
         TEST(test_servers),
         TEST(test_routes_with_directions),
         TEST(test_closes_and_responses),

@@ -83,6 +83,24 @@ static void test_servers(void **state)
     json_decref(j);
 }
 
+static void test_certificates(void **state)
+{
+    struct world *w = *state;
+    json_t *j = status_of(w);
+
+    assert_int_equal(json_array_size(at(j, "certificates")), 0);
+    json_decref(j);
+    world_certificates(w, -1000);
+    j = status_of(w);
+    assert_int_equal(json_array_size(at(j, "certificates")), 2);
+    assert_text(j, "certificates.1.listen", "0.0.0.0:80");
+    assert_text(j, "certificates.1.names", "edge.example");
+    assert_text(j, "certificates.1.not_before", "2025-06-15T15:05:10.250Z");
+    assert_text(j, "certificates.1.not_after", "2025-06-15T15:06:39.250Z");
+    assert_number(j, "certificates.1.left_ms", -1000);
+    json_decref(j);
+}
+
 static void test_routes_and_totals(void **state)
 {
     struct world *w = *state;
@@ -135,11 +153,8 @@ static void test_what_never_was_is_null(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_head),
-        TEST(test_processes),
-        TEST(test_servers),
-        TEST(test_routes_and_totals),
-        TEST(test_what_never_was_is_null),
+        TEST(test_head),         TEST(test_processes),         TEST(test_servers),
+        TEST(test_certificates), TEST(test_routes_and_totals), TEST(test_what_never_was_is_null),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,7 @@ struct world {
     struct conf_server servers[SERVERS];
     struct conf_route routes[3];
     struct conf_listen listen[1];
+    struct conf_certificate certificates[2];
     struct slots *slots;
     struct roster *roster;
     struct stats *stats;
@@ -75,6 +76,19 @@ static inline void world_verdict(struct world *w, int server, enum verdict_state
     world_verdict_full(w, server, &(struct verdict){.state = state}, cause);
 }
 
+/* Two certificates on the listener; the second has the same name and ends after `left_ms`. */
+static inline void world_certificates(struct world *w, int64_t left_ms)
+{
+    struct tls_certificate_info info = {
+        .names = "edge.example", .not_before_ms = START_MS, .not_after_ms = NOW_MS + INT64_C(90) * 86400000};
+
+    w->certificates[0].info = info;
+    w->certificates[1].info = info;
+    w->certificates[1].info.not_after_ms = NOW_MS + left_ms;
+    w->listen[0].tls.certificates = w->certificates;
+    w->listen[0].tls.certificate_count = 2;
+}
+
 static inline void world_conf(struct world *w)
 {
     w->servers[US_A] = world_server("us-a", "realtime/us-a", "us", TIER_PRIMARY);
@@ -95,6 +109,7 @@ static inline void world_conf(struct world *w)
         .node = {.name = "fra-1", .region = "eu"},
         .workers = 2,
         .admin = {.text = "127.0.0.1:9180"},
+        .health = {.path = "", .certificate_warning_ms = INT64_C(14) * 86400000},
         .listen = w->listen,
         .listen_count = 1,
         .pools = w->pools,
