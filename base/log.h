@@ -53,6 +53,13 @@ void log_use_fd(int fd);
 bool log_enabled(enum log_level level);
 uint64_t log_dropped_count(void);
 
+/* As the log was opened; for those who make lines of their own. */
+enum log_format log_format_in_use(void);
+const char *log_role(void);
+
+/* Writes a line that was made elsewhere (base/log_line.h), with its line feed, to where the log's own go. */
+void log_write_line(const char *line, size_t len);
+
 /* `fields` ends with a field of kind LOG_KIND_END. */
 void log_write(enum log_level level, const char *what, const struct log_field *fields);
 
