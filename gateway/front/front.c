@@ -21,7 +21,7 @@ struct front_listener {
     struct list link;
     struct front *front;
     struct listener *listener;
-    struct tls_ctx *tls; /* NULL: plain */
+    struct door door; /* with a reference to its TLS context */
 };
 
 struct front {
@@ -53,52 +53,53 @@ static const char *find_limit(struct front *f, const struct addr *peer)
     return NULL;
 }
 
-/* Too many already: says so in one write and hangs up; nothing is kept of such a client. */
-static void turn_away(struct front *f, int fd, const struct addr *peer, const char *limit)
+/* Too many already: says so in one write, where that needs no handshake, and hangs up; nothing is kept of such a
+ * client. */
+static void turn_away(const struct front_listener *fl, int fd, const struct addr *peer, const char *limit)
 {
     static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
                                "Connection: close\r\n\r\n";
+    struct front *f = fl->front;
     struct net *n = f->env->net;
     char ip[INET6_ADDRSTRLEN];
-    (void)send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)shutdown(fd, SHUT_WR);
+    if (fl->door.tls == NULL && !fl->door.expects_proxy) {
+        (void)send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)shutdown(fd, SHUT_WR);
+        stat_add(&n->block->responses[503], 1);
+    }
     (void)close(fd);
     stat_add(&n->block->process[STAT_CLIENTS_OVER_LIMIT], 1);
-    stat_add(&n->block->responses[503], 1);
     LOG_LIMITED(&f->limit_log, loop_now_ms(n->loop), LOG_LEVEL_WARN, "client turned away", KV_STR("limit", limit),
                 KV_STR("client", addr_ip_text(peer, ip, sizeof ip)));
 }
 
-/* How its clients are received, by the configuration of now. */
-static struct door door_of(const struct front_listener *fl)
+/* How its clients are received from now on. One that the configuration does not name any more stays as it was, for
+ * those who wait in its queue. */
+static void listener_set_door(struct front_listener *fl)
 {
     const struct conf *c = fl->front->env->conf;
-    struct door d = {.tls = fl->tls};
     for (size_t i = 0; i < c->listen_count; i++) {
         const struct conf_listen *l = &c->listen[i];
         if (strcmp(l->text, listener_address(fl->listener)) != 0)
             continue;
-        d.has_http2 = l->http2;
-        d.expects_proxy = l->proxy_protocol;
-        if (l->redirect_https)
-            d.redirect_port = l->redirect_port;
+        fl->door.has_http2 = l->http2;
+        fl->door.expects_proxy = l->proxy_protocol;
+        fl->door.redirect_port = l->redirect_https ? l->redirect_port : 0;
     }
-    return d;
 }
 
 static void on_accept(void *arg, int fd, const struct addr *peer)
 {
     struct front_listener *fl = arg;
     struct front *f = fl->front;
-    const struct door door = door_of(fl);
     CHECK_OBJ(f, FRONT_MAGIC);
     const char *limit = find_limit(f, peer);
     if (limit != NULL) {
-        turn_away(f, fd, peer, limit);
+        turn_away(fl, fd, peer, limit);
         return;
     }
     f->total_count++;
-    client_accept(&f->home, fd, peer, &door);
+    client_accept(&f->home, fd, peer, &fl->door);
 }
 
 struct front *front_create(struct exchange_env *env, front_empty_fn *on_empty, void *arg)
@@ -116,17 +117,17 @@ static void listener_close(struct front_listener *fl)
 {
     list_unlink(&fl->link);
     listener_destroy(&fl->listener);
-    if (fl->tls != NULL)
-        tls_ctx_unref(&fl->tls);
+    if (fl->door.tls != NULL)
+        tls_ctx_unref(&fl->door.tls);
     mem_free(fl);
 }
 
 static void listener_secure(struct front_listener *fl)
 {
     struct front *f = fl->front;
-    struct tls_ctx *old = fl->tls;
+    struct tls_ctx *old = fl->door.tls;
     struct tls_ctx *found = f->secure != NULL ? secure_set_find(f->secure, listener_address(fl->listener)) : NULL;
-    fl->tls = found != NULL ? tls_ctx_ref(found) : NULL;
+    fl->door.tls = found != NULL ? tls_ctx_ref(found) : NULL;
     if (old != NULL)
         tls_ctx_unref(&old);
 }
@@ -148,6 +149,7 @@ void front_listen(struct front *f, int fd, const char *address)
     struct front_listener *fl = mem_alloc(sizeof *fl);
     fl->front = f;
     fl->listener = listener_create(f->env->net, fd, address, on_accept, fl);
+    listener_set_door(fl);
     listener_secure(fl);
     list_append(&f->listeners, &fl->link);
 }
@@ -176,6 +178,8 @@ void front_retain(struct front *f, const struct conf *c)
         struct front_listener *fl = LIST_ENTRY(it, struct front_listener, link);
         if (!is_named(c, listener_address(fl->listener)))
             listener_close(fl);
+        else
+            listener_set_door(fl);
     }
 }
 
