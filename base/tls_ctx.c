@@ -2,7 +2,15 @@
  *
  * Everything comes as PEM text in memory. The policy is one place: TLS 1.2 or later, forward secrecy and AEAD only,
  * no renegotiation, no compression, and buffers given back while a connection is idle, because idle connections are
- * what this program has most of. */
+ * what this program has most of.
+ *
+ * What an idle server connection takes with OpenSSL 3.0, measured (tests/unit/base/test_tls_server.c keeps watch):
+ * 13.9 KB in 40 pieces with TLS 1.3, 12.9 KB in 32 with TLS 1.2, 6.6 KB more where the client showed a certificate. Of
+ * that 7.6 KB are the SSL itself, 2.6 KB the keys of both directions, 0.9 KB the session, the rest what the handshake
+ * leaves behind and no call gives back (key shares, the client's lists). SSL_MODE_RELEASE_BUFFERS keeps the 33 KB of
+ * two record buffers from standing around; the stapled response, up to 2 KB, is dropped after the handshake
+ * (base/tls_io.c). Smaller fragments would save nothing while idle and cost records while busy, and a read-ahead would
+ * bring the buffers back. */
 #include "base/tls_priv.h"
 
 #include <openssl/err.h>

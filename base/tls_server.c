@@ -158,7 +158,8 @@ static bool begin_ticket(const struct tls_ticket_key *key, const unsigned char *
            EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
-/* -1: failed; 0: no such key, so a full handshake; 1: fine; 2: fine, and time for a new ticket. */
+/* -1: failed; 0: no such key, so a full handshake; 1: fine; 2: fine, and a new ticket is due. With TLS 1.3 it always
+ * is: a ticket that is used twice lets onlookers link the two connections (RFC 8446 appendix C.4). */
 static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
                          int is_sealing)
 {
@@ -173,7 +174,8 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
     const struct tls_ticket_key *key = tls_tickets_find(tickets, name);
     if (key == NULL)
         return 0;
-    return !begin_ticket(key, iv, cipher, mac, false) ? -1 : key == newest ? 1 : 2;
+    bool is_due = key != newest || SSL_version(ssl) >= TLS1_3_VERSION;
+    return !begin_ticket(key, iv, cipher, mac, false) ? -1 : is_due ? 2 : 1;
 }
 
 /* A resumed session brings the client's certificate along unseen: not beyond its end. */

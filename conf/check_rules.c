@@ -8,7 +8,8 @@
 
 #define SECRET_MIN_BYTES 32u /* RFC 7518 section 3.2: as long as the digest */
 #define REQUESTS_PER_MS  10u /* the clock of a bucket ticks 64 times in a millisecond */
-#define SHOWN_BYTES      40  /* of a line of a file */
+#define BUCKET_MAX_MS    (UINT64_C(365) * 24 * 3600 * 1000)
+#define SHOWN_BYTES      40 /* of a line of a file */
 
 struct use {
     const void *member;
@@ -95,6 +96,8 @@ static void check_rate(struct build *b, const struct conf_rate *r, const struct 
     if (r->requests / REQUESTS_PER_MS > (uint64_t)r->every_ms)
         build_complain(b, r, &r->requests, "requests",
                        "are too many for the time of every, expected at most %u each ms", REQUESTS_PER_MS);
+    else if ((uint64_t)r->every_ms * r->burst / r->requests > BUCKET_MAX_MS)
+        build_complain(b, r, &r->burst, "burst", "would take more than a year to fill, expected less");
 }
 
 /* ---- tokens ---- */

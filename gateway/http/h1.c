@@ -14,8 +14,6 @@
 
 /* Room in the first line for the method and the version, when its length is judged before it is whole. */
 #define LINE_EXTRA_BYTES 64u
-/* Decimal digits of a Content-Length that cannot overflow an int64_t. */
-#define LENGTH_DIGITS 18u
 
 /* ---- the scan ------------------------------------------------------------------------------------------------ */
 
@@ -115,65 +113,6 @@ static uint16_t parse_version(struct http_view v, uint8_t *minor)
     return 0;
 }
 
-/* What goes before the path of an absolute target: 0 when it is none. */
-static size_t scheme_len(struct http_view target)
-{
-    static const char *const schemes[] = {"http://", "https://"};
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        const size_t len = strlen(schemes[i]);
-        if (target.len >= len && http_view_is_nocase((struct http_view){target.data, len}, schemes[i]))
-            return len;
-    }
-    return 0;
-}
-
-static void split_query(struct http_head *h, struct http_view rest)
-{
-    h->path = rest;
-    h->query = (struct http_view){NULL, 0};
-    struct http_view path;
-    if (cut(&rest, '?', &path)) {
-        h->path = path;
-        h->query = rest;
-    }
-}
-
-static enum h1_result parse_target(struct http_head *h)
-{
-    struct http_view rest = h->target;
-    for (size_t i = 0; i < rest.len; i++) {
-        if (rest.data[i] == '#' || rest.data[i] == ' ' || rest.data[i] == '\t' || (uint8_t)rest.data[i] >= 0x7f)
-            return refuse(h, 400, "character not allowed in the target");
-    }
-    if (rest.len > 0 && rest.data[0] == '/') {
-        split_query(h, rest);
-        return H1_DONE;
-    }
-    const bool is_options = http_view_is(h->method, "OPTIONS");
-    if (http_view_is(rest, "*") && is_options) {
-        h->path = rest;
-        return H1_DONE;
-    }
-    const size_t scheme = scheme_len(rest);
-    if (scheme == 0)
-        return refuse(h, 400, "target of no known form");
-    rest.data += scheme;
-    rest.len -= scheme;
-    h->authority = (struct http_view){.data = rest.data, .len = 0};
-    while (h->authority.len < rest.len && strchr("/?", rest.data[h->authority.len]) == NULL)
-        h->authority.len++;
-    if (!http_is_authority(h->authority))
-        return refuse(h, 400, "target with a bad authority");
-    rest.data += h->authority.len;
-    rest.len -= h->authority.len;
-    split_query(h, rest);
-    if (h->path.len == 0) { /* RFC 9112 section 3.2.4 for OPTIONS, RFC 9110 section 4.2.3 for the others */
-        const char *path = is_options && h->query.data == NULL ? "*" : "/";
-        h->path = (struct http_view){.data = path, .len = 1};
-    }
-    return H1_DONE;
-}
-
 static enum h1_result parse_request_line(struct http_head *h, struct http_view line, const struct h1_limits *l)
 {
     if (!cut(&line, ' ', &h->method) || !http_is_token(h->method))
@@ -187,7 +126,8 @@ static enum h1_result parse_request_line(struct http_head *h, struct http_view l
         return refuse(h, 414, "target too long");
     if (http_view_is(h->method, "CONNECT"))
         return refuse(h, 501, "CONNECT is not served");
-    return parse_target(h);
+    const char *reason = http_head_set_target(h);
+    return reason == NULL ? H1_DONE : refuse(h, 400, reason);
 }
 
 static enum h1_result parse_status_line(struct http_head *h, struct http_view line)
@@ -230,22 +170,8 @@ static enum h1_result parse_fields(struct http_head *h, struct http_view rest)
 
 static enum h1_result read_content_length(struct http_head *h)
 {
-    const uint32_t count = http_count(h, "content-length");
-    if (count == 0)
-        return H1_DONE;
-    const struct http_view v = http_value(h, "content-length");
-    if (count > 1)
-        return refuse(h, 400, "several content lengths");
-    if (v.len == 0 || v.len > LENGTH_DIGITS)
-        return refuse(h, 400, "bad content length");
-    int64_t length = 0;
-    for (size_t i = 0; i < v.len; i++) {
-        if (!text_is_digit(v.data[i]))
-            return refuse(h, 400, "bad content length");
-        length = length * 10 + (v.data[i] - '0');
-    }
-    h->content_length = length;
-    return H1_DONE;
+    const char *reason = http_head_set_length(h);
+    return reason == NULL ? H1_DONE : refuse(h, 400, reason);
 }
 
 /* Only "chunked", once: no other coding is undone here, and what is not understood cannot be framed. */

@@ -13,9 +13,6 @@
 #define H2_PREFACE       "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define H2_PREFACE_BYTES 24u
 
-/* The least room for h2_server_output and h2_client_output to write into; more is better, up to 64 KiB. */
-#define H2_OUTPUT_MIN_BYTES 4096u
-
 struct h2_server_limits {
     uint32_t stream_count;            /* SETTINGS_MAX_CONCURRENT_STREAMS */
     size_t header_bytes;              /* SETTINGS_MAX_HEADER_LIST_SIZE: names, values and 32 bytes per field; 431 */

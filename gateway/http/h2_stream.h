@@ -34,6 +34,9 @@ enum h2_code {
     H2_HTTP_1_1_REQUIRED,
 };
 
+/* The least room for h2_server_output and h2_client_output to write into; more is better, up to 64 KiB. */
+#define H2_OUTPUT_MIN_BYTES 4096u
+
 struct h2_stream;
 
 /* What happens on streams of either side; `arg` is the session's owner. None may be NULL. All may call anything of
@@ -46,7 +49,7 @@ struct h2_stream_ops {
     void (*on_end)(void *arg, struct h2_stream *st);
     /* The queue was full and has fallen to half. */
     void (*on_writable)(void *arg, struct h2_stream *st);
-    /* It is over: both sides have ended (H2_NO_ERROR), the peer reset it, or the session did because of what the peer
+    /* It is over: the answer is complete (H2_NO_ERROR), the peer reset it, or the session did because of what the peer
      * sent. `is_unprocessed` (towards servers only): the server has promised that it did not act on the request, or the
      * request never left, so that it may be sent elsewhere whatever its method. The pointer is dead after this. */
     void (*on_close)(void *arg, struct h2_stream *st, uint32_t code, bool is_unprocessed);
@@ -55,13 +58,14 @@ struct h2_stream_ops {
 /* What belongs to the stream at its owner's; NULL until set. */
 void h2_stream_set_owner(struct h2_stream *st, void *owner);
 void *h2_stream_owner(const struct h2_stream *st);
-uint32_t h2_stream_id(const struct h2_stream *st); /* 0: a request that has not left yet */
+uint32_t h2_stream_id(const struct h2_stream *st);
 
 /* Queues bytes of the body. The head must have been sent, with a body to follow, and h2_stream_end not been called. All
  * of it is taken; the owner keeps the queue bounded by heeding h2_stream_is_full. */
 void h2_stream_send(struct h2_stream *st, const void *data, size_t len);
 /* The body is complete. The stream closes (on_close) once the peer's message has ended as well. A server's answer that
- * is complete before the request is ends both: the rest of the request is not wanted. */
+ * is complete before the request is ends both: the rest of the request is not wanted. Only the directions of an
+ * extended CONNECT end one by one. */
 void h2_stream_end(struct h2_stream *st);
 size_t h2_stream_queued(const struct h2_stream *st);
 bool h2_stream_is_full(const struct h2_stream *st); /* on_writable will come */

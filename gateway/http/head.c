@@ -1,10 +1,14 @@
-/* Message heads, as text in views: looking up, comparing, copying. */
+/* Message heads, as text in views: looking up, comparing, copying; and what all versions of HTTP understand the same.
+ */
 #include "gateway/http/head.h"
 
 #include <string.h>
 
 #include "base/assert.h"
 #include "gateway/http/text.h"
+
+/* Decimal digits of a Content-Length that cannot overflow an int64_t. */
+#define LENGTH_DIGITS 18u
 
 struct http_view http_view_of(const char *text)
 {
@@ -131,6 +135,87 @@ bool http_is_authority(struct http_view v)
             return false;
     }
     return true;
+}
+
+/* ---- what a target and the fields say ---- */
+
+/* What goes before the path of an absolute target: 0 when it is none. */
+static size_t scheme_len(struct http_view target)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        const size_t len = strlen(schemes[i]);
+        if (target.len >= len && http_view_is_nocase((struct http_view){target.data, len}, schemes[i]))
+            return len;
+    }
+    return 0;
+}
+
+static void split_query(struct http_head *h, struct http_view rest)
+{
+    const char *mark = rest.len > 0 ? memchr(rest.data, '?', rest.len) : NULL;
+    h->path = rest;
+    h->query = (struct http_view){NULL, 0};
+    if (mark != NULL) {
+        h->path.len = (size_t)(mark - rest.data);
+        h->query = (struct http_view){.data = mark + 1, .len = rest.len - h->path.len - 1};
+    }
+}
+
+const char *http_head_set_target(struct http_head *h)
+{
+    struct http_view rest = h->target;
+    for (size_t i = 0; i < rest.len; i++) {
+        if (rest.data[i] == '#' || rest.data[i] == ' ' || rest.data[i] == '\t' || (uint8_t)rest.data[i] >= 0x7f)
+            return "character not allowed in the target";
+    }
+    if (rest.len > 0 && rest.data[0] == '/') {
+        split_query(h, rest);
+        return NULL;
+    }
+    const bool is_options = http_view_is(h->method, "OPTIONS");
+    if (http_view_is(rest, "*") && is_options) {
+        h->path = rest;
+        return NULL;
+    }
+    const size_t scheme = scheme_len(rest);
+    if (scheme == 0)
+        return "target of no known form";
+    rest.data += scheme;
+    rest.len -= scheme;
+    h->authority = (struct http_view){.data = rest.data, .len = 0};
+    while (h->authority.len < rest.len && strchr("/?", rest.data[h->authority.len]) == NULL)
+        h->authority.len++;
+    if (!http_is_authority(h->authority))
+        return "target with a bad authority";
+    rest.data += h->authority.len;
+    rest.len -= h->authority.len;
+    split_query(h, rest);
+    if (h->path.len == 0) { /* RFC 9112 section 3.2.4 for OPTIONS, RFC 9110 section 4.2.3 for the others */
+        const char *path = is_options && h->query.data == NULL ? "*" : "/";
+        h->path = (struct http_view){.data = path, .len = 1};
+    }
+    return NULL;
+}
+
+const char *http_head_set_length(struct http_head *h)
+{
+    const uint32_t count = http_count(h, "content-length");
+    if (count == 0)
+        return NULL;
+    const struct http_view v = http_value(h, "content-length");
+    if (count > 1)
+        return "several content lengths";
+    if (v.len == 0 || v.len > LENGTH_DIGITS)
+        return "bad content length";
+    int64_t length = 0;
+    for (size_t i = 0; i < v.len; i++) {
+        if (!text_is_digit(v.data[i]))
+            return "bad content length";
+        length = length * 10 + (v.data[i] - '0');
+    }
+    h->content_length = length;
+    return NULL;
 }
 
 /* ---- making one ---- */

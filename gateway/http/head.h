@@ -66,6 +66,12 @@ struct slice http_head_copy(struct http_head *to, const struct http_head *from);
 /* Adds a field that looks at the given text. False when there is no room for another. */
 bool http_head_add(struct http_head *h, struct http_view name, struct http_view value);
 
+/* For parsers: sets path, query and (absolute form) authority from `target` and `method`. NULL, or a few static words
+ * about why the target cannot be served. */
+const char *http_head_set_target(struct http_head *h);
+/* Sets content_length from the fields; NULL, or a few static words about why they are no good. */
+const char *http_head_set_length(struct http_head *h);
+
 /* The first field of that name (lower case), or NULL. */
 const struct http_field *http_find(const struct http_head *h, const char *name);
 /* Its value; data NULL when there is no such field. */

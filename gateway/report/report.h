@@ -42,8 +42,9 @@ int report_health_json(const struct report_view *v, struct strbuf *out);
  * {"ready":bool,"reasons":[..]}; returns 200 or 503. */
 int report_ready_json(const struct report_view *v, struct strbuf *out);
 
-/* Everything there is to show, as one JSON object: health, node, times, configuration, processes, listeners, certificates, pools
- * with their servers, routes, closes, answers. Times are RFC 3339 in UTC, ages and uptimes `_ms`. */
+/* Everything there is to show, as one JSON object: health, node, times, configuration, processes, listeners,
+ * certificates, pools with their servers, routes, closes, answers. Times are RFC 3339 in UTC, ages and uptimes `_ms`.
+ */
 void report_status_json(const struct report_view *v, struct strbuf *out);
 
 /* Metrics in the Prometheus text format, version 0.0.4; REPORT_METRICS_TYPE is its Content-Type. */

@@ -3,8 +3,7 @@
  *
  * The order is fixed: address blocks, WebSocket origins, the CORS preflight (answered here), methods, the rate, the
  * token. What costs least comes first, and nobody makes the gateway check signatures faster than the rate allows.
- * Pure but for memory: no I/O and no clock. Key sets that live behind a URL are fetched by the owner
- * (token_jwks.h). */
+ * Pure but for memory: no I/O and no clock. Key sets behind a URL are fetched by the owner. */
 #ifndef GATEWAY_RULES_RULES_H
 #define GATEWAY_RULES_RULES_H
 
@@ -23,8 +22,9 @@ struct rules; /* of a process: key sets, tokens known to be good; the buckets ar
 struct rules *rules_create(struct stats *shared);
 void rules_destroy(struct rules **rp);
 /* From now on routes are those of `c` (a reference is taken). Keys fetched for the one before are kept where the new
- * one wants them from the same place. */
-void rules_take_conf(struct rules *r, const struct conf *c, int64_t now_ms);
+ * one wants them from the same place. False, with nothing changed and a sentence in `error` (RULES_ERROR_BYTES), when a
+ * key or a key set does not parse. */
+bool rules_take_conf(struct rules *r, const struct conf *c, char *error);
 
 struct rules_request {
     const struct http_head *head;
@@ -36,6 +36,7 @@ struct rules_request {
     int64_t wall_ms; /* Unix time */
 };
 
+#define RULES_ERROR_BYTES 200u
 #define RULES_MAX_FIELDS  8u  /* a rule set adds no more to an answer */
 #define RULES_MAX_FORWARD 16u /* claims passed on */
 
@@ -57,7 +58,7 @@ struct rules_verdict {
     struct addr client;          /* whom the request counts for: the peer, or the client a trusted proxy named */
     struct token_claims *claims; /* verified; a reference; NULL: the route wants no token, or does not insist */
     int64_t expires_wall_ms;     /* when what the token allows ends, leeway and grace included; 0: never */
-    char retry_text[12];
+    char number_text[24];        /* Access-Control-Max-Age */
 };
 
 /* Judges one request. Always fills *out; rules_verdict_fini() it. */
@@ -68,5 +69,21 @@ void rules_verdict_fini(struct rules_verdict *v);
 bool rules_drops_answer_field(const struct rules_verdict *v, struct http_view name);
 /* Whether a field of the client's request is left out on the way to the server. */
 bool rules_drops_request_field(const struct rules_verdict *v, struct http_view name);
+
+/* Whether a token that was good once has been taken back by the route's list since. */
+bool rules_is_revoked(const struct rules *r, const struct conf_route *route, const struct token_claims *claims);
+
+/* ---- key sets that live behind a pool: the owner of `r` does the fetching ---- */
+
+struct rules_fetch {
+    const char *pool; /* the name; texts are valid until the next rules_take_conf() */
+    const char *path; /* with query */
+};
+/* A key set that is due. It counts as under way until rules_fetch_done(). False: none is. */
+bool rules_fetch_next(struct rules *r, int64_t now_ms, struct rules_fetch *out);
+/* What came of it: the body of a 200, or NULL. `max_age_ms` is the answer's own word on its freshness, -1 for none.
+ * Keys in use stay when the new ones do not parse. Harmless when nobody wants the set any more. */
+void rules_fetch_done(struct rules *r, const char *pool, const char *path, const char *text, size_t len,
+                      int64_t max_age_ms, int64_t now_ms);
 
 #endif

@@ -1,0 +1,280 @@
+/* Heads out of header blocks and back. nghttp2 has checked the letters, the order and number of pseudo-header fields
+ * and that nothing of HTTP/1.1's connections is there; what remains is what h1.c is strict about as well, with the same
+ * words, so that a request means the same whatever version it came in. */
+#include "gateway/http/h2_head.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+#define H2_HEAD_MAGIC 0x8ead2c51u
+
+#define COUNT(table) (sizeof(table) / sizeof(table)[0])
+
+/* ---- in ---- */
+
+struct h2_head *h2_head_create(enum h2_head_kind kind, int32_t stream_id)
+{
+    struct h2_head *h;
+    OBJ_NEW(h, H2_HEAD_MAGIC);
+    h->kind = kind;
+    h->stream_id = stream_id;
+    http_head_clear(&h->head);
+    h->head.major_version = 2;
+    h->head.is_persistent = true;
+    return h;
+}
+
+void h2_head_destroy(struct h2_head **hp)
+{
+    CHECK_OBJ(*hp, H2_HEAD_MAGIC);
+    for (uint32_t i = 0; i < (*hp)->held_count; i++)
+        nghttp2_rcbuf_decref((*hp)->held[i]);
+    mem_free((*hp)->cookie);
+    OBJ_FREE(hp, H2_HEAD_MAGIC);
+}
+
+static struct http_view view_of(nghttp2_rcbuf *b)
+{
+    const nghttp2_vec v = nghttp2_rcbuf_get_buf(b);
+    return (struct http_view){.data = (const char *)v.base, .len = v.len};
+}
+
+static struct http_view hold(struct h2_head *h, nghttp2_rcbuf *b)
+{
+    ASSERT(h->held_count < COUNT(h->held));
+    nghttp2_rcbuf_incref(b);
+    h->held[h->held_count++] = b;
+    return view_of(b);
+}
+
+static bool malformed(struct h2_head *h, const char *reason)
+{
+    h->malformed = reason;
+    return false;
+}
+
+static bool set_status(struct h2_head *h, struct http_view v)
+{
+    if (v.len != 3 || v.data[0] < '1' || v.data[0] > '5')
+        return malformed(h, "bad status code");
+    h->head.status = (uint16_t)((v.data[0] - '0') * 100 + (v.data[1] - '0') * 10 + (v.data[2] - '0'));
+    return true;
+}
+
+/* nghttp2 lets only those through that belong to the kind of message, once each. */
+static bool add_pseudo(struct h2_head *h, struct http_view name, nghttp2_rcbuf *value)
+{
+    const struct {
+        const char *name;
+        struct http_view *to;
+    } rows[] = {
+        {":method", &h->head.method},       {":path", &h->head.target},       {":scheme", &h->scheme},
+        {":authority", &h->head.authority}, {":protocol", &h->head.protocol},
+    };
+    if (http_view_is(name, ":status"))
+        return set_status(h, view_of(value));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        if (http_view_is(name, rows[i].name)) {
+            *rows[i].to = hold(h, value);
+            return true;
+        }
+    }
+    return malformed(h, "unknown pseudo-header");
+}
+
+bool h2_head_add(struct h2_head *h, const struct h2_head_limits *l, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
+{
+    CHECK_OBJ(h, H2_HEAD_MAGIC);
+    const struct http_view n = view_of(name);
+    h->list_bytes += n.len + view_of(value).len + H2_FIELD_EXTRA_BYTES;
+    if (h->list_bytes > l->header_bytes) {
+        h->is_too_large = true;
+        if (h->kind != H2_HEAD_REQUEST || h->list_bytes > l->header_bytes + H2_HEAD_PATIENCE_BYTES)
+            return malformed(h, "head too large");
+        return true;
+    }
+    if (h->kind == H2_HEAD_TRAILERS)
+        return true;
+    if (n.len > 0 && n.data[0] == ':')
+        return add_pseudo(h, n, value);
+    if (h->head.field_count == l->field_count) {
+        h->is_too_large = true;
+        return h->kind == H2_HEAD_REQUEST ? true : malformed(h, "too many fields");
+    }
+    const struct http_view kept_name = hold(h, name);
+    return http_head_add(&h->head, kept_name, hold(h, value));
+}
+
+/* RFC 9113 section 8.2.3: a client may cut its cookies into many fields; nobody behind this gateway expects that. */
+static void join_cookies(struct h2_head *h)
+{
+    uint32_t kept = 0, first = HTTP_MAX_FIELDS;
+    size_t bytes = 0, len = 0;
+
+    if (http_count(&h->head, "cookie") < 2)
+        return;
+    for (uint32_t i = 0; i < h->head.field_count; i++) {
+        if (http_view_is(h->head.fields[i].name, "cookie"))
+            bytes += h->head.fields[i].value.len + 2;
+    }
+    h->cookie = mem_alloc(bytes);
+    for (uint32_t i = 0; i < h->head.field_count; i++) {
+        const struct http_field f = h->head.fields[i];
+        if (!http_view_is(f.name, "cookie")) {
+            h->head.fields[kept++] = f;
+            continue;
+        }
+        if (first == HTTP_MAX_FIELDS) {
+            first = kept++;
+            h->head.fields[first].name = f.name;
+        } else {
+            memcpy(h->cookie + len, "; ", 2);
+            len += 2;
+        }
+        memcpy(h->cookie + len, f.value.data, f.value.len);
+        len += f.value.len;
+    }
+    h->head.fields[first].value = (struct http_view){.data = h->cookie, .len = len};
+    h->head.field_count = kept;
+}
+
+static void drop_fields(struct http_head *head, const char *name)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        if (!http_view_is(head->fields[i].name, name))
+            head->fields[kept++] = head->fields[i];
+    }
+    head->field_count = kept;
+}
+
+/* :authority, or the host field that a translator from HTTP/1.1 may send instead; both only when they agree. */
+static const char *set_authority(struct http_head *head)
+{
+    const struct http_view host = http_value(head, "host");
+    if (head->authority.data == NULL)
+        head->authority = host;
+    else if (host.data != NULL && !http_view_equal_nocase(host, head->authority))
+        return "host is not the authority";
+    drop_fields(head, "host");
+    return http_is_authority(head->authority) ? NULL : "bad host";
+}
+
+static const char *set_request(struct http_head *head)
+{
+    if (!http_is_token(head->method))
+        return "bad method";
+    const char *reason = set_authority(head);
+    if (reason != NULL)
+        return reason;
+    if (head->target.len == 0 || (head->target.data[0] != '/' && !http_view_is(head->target, "*")))
+        return "target of no known form";
+    reason = http_head_set_target(head);
+    if (reason == NULL)
+        reason = http_head_set_length(head);
+    if (reason == NULL && head->protocol.data != NULL && head->content_length >= 0)
+        return "tunnel with a content length";
+    return reason;
+}
+
+static bool refuse(struct h2_head *h, uint16_t status, const char *reason)
+{
+    h->head.error_status = status;
+    h->head.error_reason = reason;
+    return false;
+}
+
+bool h2_head_finish_request(struct h2_head *h, const struct h2_head_limits *l)
+{
+    struct http_head *head = &h->head;
+    CHECK_OBJ(h, H2_HEAD_MAGIC);
+    if (h->is_too_large)
+        return refuse(h, 431, h->list_bytes > l->header_bytes ? "head too large" : "too many fields");
+    if (head->target.len > l->target_bytes)
+        return refuse(h, 414, "target too long");
+    if (http_view_is(head->method, "CONNECT") && head->protocol.data == NULL)
+        return refuse(h, 501, "CONNECT is not served");
+    if (!http_view_is_nocase(h->scheme, "http") && !http_view_is_nocase(h->scheme, "https"))
+        return refuse(h, 400, "unknown scheme");
+    const char *reason = set_request(head);
+    if (reason != NULL)
+        return refuse(h, 400, reason);
+    join_cookies(h);
+    drop_fields(head, "te");
+    head->expects_continue = http_view_is_nocase(http_value(head, "expect"), "100-continue");
+    return true;
+}
+
+bool h2_head_finish_response(struct h2_head *h)
+{
+    CHECK_OBJ(h, H2_HEAD_MAGIC);
+    h->malformed = http_head_set_length(&h->head);
+    drop_fields(&h->head, "te");
+    return h->malformed == NULL;
+}
+
+uint32_t h2_head_urgency(const struct http_head *request)
+{
+    struct http_view list = http_value(request, "priority"), item;
+    while (http_list_next(&list, &item)) {
+        if (item.len == 3 && item.data[0] == 'u' && item.data[1] == '=' && item.data[2] >= '0' && item.data[2] <= '7')
+            return (uint32_t)(item.data[2] - '0');
+    }
+    return NGHTTP2_EXTPRI_DEFAULT_URGENCY;
+}
+
+/* ---- out ---- */
+
+static bool is_in(struct http_view name, const char *const *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (http_view_is_nocase(name, table[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_for_connection(struct http_view name)
+{
+    static const char *const names[] = {
+        "connection", "host", "http2-settings", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade",
+    };
+    return is_in(name, names, COUNT(names));
+}
+
+/* Never in the table of the compression, which requests of many users share (RFC 7541 section 7.1.3). */
+static bool is_secret(struct http_view name)
+{
+    static const char *const names[] = {"authorization", "cookie", "proxy-authorization", "set-cookie"};
+    return is_in(name, names, COUNT(names));
+}
+
+/* nghttp2 copies names and values and makes the names lower case; the pointers are only not const by history. */
+static nghttp2_nv field_of(struct http_view name, struct http_view value)
+{
+    nghttp2_nv nv = {.namelen = name.len, .valuelen = value.len, .flags = NGHTTP2_NV_FLAG_NONE};
+    memcpy(&nv.name, &name.data, sizeof nv.name);
+    memcpy(&nv.value, &value.data, sizeof nv.value);
+    if (is_secret(name))
+        nv.flags = NGHTTP2_NV_FLAG_NO_INDEX;
+    return nv;
+}
+
+void h2_fields_add(struct h2_fields *f, const char *name, struct http_view value)
+{
+    ASSERT(f->count < COUNT(f->list));
+    f->list[f->count++] = field_of(http_view_of(name), value);
+}
+
+void h2_fields_add_all(struct h2_fields *f, const struct http_head *head)
+{
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        const struct http_field *field = &head->fields[i];
+        if (!http_is_token(field->name) || is_for_connection(field->name) ||
+            !nghttp2_check_header_value_rfc9113((const uint8_t *)field->value.data, field->value.len))
+            continue;
+        ASSERT(f->count < COUNT(f->list));
+        f->list[f->count++] = field_of(field->name, field->value);
+    }
+}

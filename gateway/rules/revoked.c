@@ -1,0 +1,55 @@
+/* The lines themselves are the keys of a map. */
+#include "gateway/rules/revoked.h"
+
+#include <string.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+
+#define REVOKED_MAGIC 0x2e70ced9u
+#define PREFIX_BYTES  4u    /* "jti:" and "sub:" */
+#define ID_MAX_BYTES  8192u /* no token is longer */
+
+struct revoked {
+    uint32_t magic;
+    struct map *lines;
+};
+
+struct revoked *revoked_create(const char *text)
+{
+    struct revoked *r;
+    OBJ_NEW(r, REVOKED_MAGIC);
+    r->lines = map_create();
+    while (*text != '\0') {
+        const size_t len = strcspn(text, "\r\n");
+        if (len > PREFIX_BYTES && text[0] != '#')
+            (void)map_put(r->lines, text, len, r);
+        text += len;
+        text += strspn(text, "\r\n");
+    }
+    return r;
+}
+
+void revoked_destroy(struct revoked **rp)
+{
+    struct revoked *r = *rp;
+    CHECK_OBJ(r, REVOKED_MAGIC);
+    map_destroy(&r->lines);
+    OBJ_FREE(rp, REVOKED_MAGIC);
+}
+
+static bool has_line(const struct revoked *r, const char *prefix, struct http_view id)
+{
+    char line[PREFIX_BYTES + ID_MAX_BYTES];
+    if (id.data == NULL || id.len > ID_MAX_BYTES)
+        return false;
+    memcpy(line, prefix, PREFIX_BYTES);
+    memcpy(line + PREFIX_BYTES, id.data, id.len);
+    return map_get(r->lines, line, PREFIX_BYTES + id.len) != NULL;
+}
+
+bool revoked_has(const struct revoked *r, const struct token_claims *claims)
+{
+    CHECK_OBJ(r, REVOKED_MAGIC);
+    return has_line(r, "jti:", token_claims_id(claims)) || has_line(r, "sub:", token_claims_subject(claims));
+}
