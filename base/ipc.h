@@ -31,6 +31,7 @@ struct msg_empty    { uint8_t unused; };
     X(MSG_DRAIN,         struct msg_drain,    "super",   "drain, then exit")                                 \
     X(MSG_STOP,          struct msg_empty,    "super",   "say good-bye to clients and exit now")             \
     X(MSG_REOPEN_LOG,    struct msg_empty,    "super",   "open the log file again; a new descriptor may come along (fd)") \
+    X(MSG_ACCESS_LOG,    struct msg_empty,    "super",   "write the access log there (fd), or without one where the log goes") \
     X(MSG_VERDICT_FLIP,  struct msg_text,     "checker", "a target changed: pool/server and old, new state") \
     X(MSG_PING,          struct msg_empty,    "super",   "do you live? answered by this file: whose loop turns lives") \
     X(MSG_PONG,          struct msg_empty,    "child",   "I live")                                           \

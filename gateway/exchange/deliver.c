@@ -188,7 +188,6 @@ static void start_tunnel(struct exchange *x, const struct call_joined *j, struct
 {
     struct access_record record;
     fill_record(x, &record);
-    record.status = 101;
     struct tunnel_start o = {.client = client,
                              .upstream = j->conn,
                              .server = x->pick.server,
@@ -196,8 +195,7 @@ static void start_tunnel(struct exchange *x, const struct call_joined *j, struct
                              .route = x->route,
                              .newest = x->env->conf,
                              .route_slot = x->route_slot,
-                             .id = x->id,
-                             .attempt_count = x->pick.attempt_count,
+                             .record = &record,
                              .deflate = *x->deflate_answer != '\0' ? &x->deflate : NULL,
                              .client_early = early.data,
                              .client_early_bytes = early.len,

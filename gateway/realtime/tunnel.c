@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "gateway/ws/close.h"
 
@@ -33,15 +32,19 @@ static void on_timer(void *arg);
 
 static void log_end(const struct tunnel *t, int64_t now_ms)
 {
-    if (!t->conf->log.access)
-        return;
-    LOG_INFO("websocket closed", KV_STR("id", t->id), KV_STR("client", t->peer_ip), KV_STR("route", t->route->name),
-             KV_STR("server", t->server->server_conf->slot_name), KV_UINT("attempts", t->attempt_count),
-             KV_STR("by", closed_by_text((enum closed_by)t->ended_by)), KV_STR("phase", phase_text[t->close_count]),
-             KV_UINT("code", t->end_code), KV_STR("reason", t->end_reason),
-             KV_INT("duration_ms", now_ms - t->opened_ms), KV_UINT("up_messages", t->message_count[UP]),
-             KV_UINT("up_bytes", t->byte_count[UP]), KV_UINT("down_messages", t->message_count[DOWN]),
-             KV_UINT("down_bytes", t->byte_count[DOWN]));
+    struct access_record r = t->record;
+    r.status = 101;
+    r.reason = http_view_of(t->end_reason);
+    r.duration_ms += now_ms - t->opened_ms;
+    r.websocket.was_open = true;
+    r.websocket.code = t->end_code;
+    r.websocket.by = closed_by_text((enum closed_by)t->ended_by);
+    r.websocket.phase = phase_text[t->close_count];
+    r.websocket.up_messages = t->message_count[UP];
+    r.websocket.up_bytes = t->byte_count[UP];
+    r.websocket.down_messages = t->message_count[DOWN];
+    r.websocket.down_bytes = t->byte_count[DOWN];
+    access_log_write(t->set->access, t->conf, &r);
 }
 
 static void finish(struct tunnel *t)
@@ -498,13 +501,9 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     t->conf = conf_ref(o->conf);
     t->route = o->route;
     t->route_slot = o->route_slot;
-    t->attempt_count = (uint16_t)o->attempt_count;
-    t->id = mem_strdup(o->id);
+    t->record_text = access_record_copy(&t->record, o->record);
     t->end_reason = "";
     t->opened_ms = t->active_ms = loop_now_ms(s->loop);
-    struct addr peer;
-    conn_peer(o->client, &peer);
-    (void)addr_ip_text(&peer, t->peer_ip, sizeof t->peer_ip);
     list_init(&t->link);
     list_init(&t->server_link);
     list_append(&s->live, &t->link);
@@ -553,6 +552,6 @@ void tunnel_free(struct tunnel *t)
     if (t->coding != NULL)
         tunnel_coded_free(t);
     conf_unref(&t->conf);
-    mem_free(t->id);
+    slice_release(&t->record_text);
     OBJ_FREE(&t, TUNNEL_MAGIC);
 }

@@ -15,6 +15,7 @@
 #include "base/slots.h"
 #include "base/stats.h"
 #include "conf/conf.h"
+#include "gateway/http/access_log.h"
 #include "gateway/net/conn.h"
 #include "gateway/upstream/server.h"
 #include "gateway/ws/extension.h"
@@ -24,9 +25,9 @@ struct tunnel_set;
 /* Called each time the last tunnel is gone. */
 typedef void tunnel_set_empty_fn(void *arg);
 
-/* All tunnels of a process. `block` gets the counts. */
-struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, tunnel_set_empty_fn *on_empty,
-                                     void *arg);
+/* All tunnels of a process. `block` gets the counts, `access` (borrowed for life) the lines of those that ended. */
+struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, struct access_log *access,
+                                     tunnel_set_empty_fn *on_empty, void *arg);
 void tunnel_set_destroy(struct tunnel_set **sp); /* resets what is still open */
 uint32_t tunnel_set_count(const struct tunnel_set *s);
 
@@ -39,9 +40,8 @@ struct tunnel_start {
     const struct conf_route *route; /* in conf */
     const struct conf *newest;      /* the tunnel moves there at once */
     int route_slot;
-    const char *id;              /* request id; copied */
-    uint32_t attempt_count;      /* for the access log */
-    const uint8_t *client_early; /* bytes that came behind the client's request; borrowed for the call */
+    const struct access_record *record; /* what the access log shall say of the handshake; copied */
+    const uint8_t *client_early;        /* bytes that came behind the client's request; borrowed for the call */
     size_t client_early_bytes;
     const uint8_t *upstream_early; /* bytes that came behind the server's 101 */
     size_t upstream_early_bytes;

@@ -31,6 +31,7 @@ struct tunnel_set {
     uint32_t magic;
     struct loop *loop;
     struct stats_block *block;
+    struct access_log *access;
     struct list live;
     struct list dead; /* freed at the end of the pass */
     struct later reap;
@@ -70,9 +71,8 @@ struct tunnel {
     uint8_t ended_by;
     uint8_t phase;
     bool has_end;
-    uint16_t attempt_count;
-    char *id;
-    char peer_ip[INET6_ADDRSTRLEN];
+    struct access_record record; /* as it was when the tunnel opened; its text is in `record_text` */
+    struct slice record_text;
 };
 
 /* ---- tunnel.c ---- */

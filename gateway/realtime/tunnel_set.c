@@ -17,13 +17,14 @@ static void reap(void *arg)
         s->on_empty(s->arg);
 }
 
-struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, tunnel_set_empty_fn *on_empty,
-                                     void *arg)
+struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, struct access_log *access,
+                                     tunnel_set_empty_fn *on_empty, void *arg)
 {
     struct tunnel_set *s;
     OBJ_NEW(s, TUNNEL_SET_MAGIC);
     s->loop = l;
     s->block = block;
+    s->access = access;
     s->on_empty = on_empty;
     s->arg = arg;
     ssize_t got = getrandom(&s->random, sizeof s->random, 0);

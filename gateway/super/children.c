@@ -176,12 +176,20 @@ static enum err send_listeners(struct child *c, const struct conf *conf)
     return e;
 }
 
+static enum err send_access_log(struct child *c, const struct edition *e)
+{
+    static const struct msg_empty m = {0};
+    return c->role == ROLE_WORKER ? ipc_send(c->ipc, MSG_ACCESS_LOG, &m, e->access_fd) : ERR_NONE;
+}
+
 void child_offer(struct child *c, const struct edition *e)
 {
     const struct msg_conf m = {.generation = e->generation};
     if (c->ipc == NULL)
         return;
     enum err err = send_listeners(c, e->conf);
+    if (err == ERR_NONE)
+        err = send_access_log(c, e);
     if (err == ERR_NONE)
         err = ipc_send(c->ipc, MSG_CONF, &m, e->fd);
     if (err != ERR_NONE) {
@@ -513,10 +521,13 @@ void children_feel_pulse(struct super *s)
         feel_pulse(&s->child[i]);
 }
 
-void children_reopen_log(struct super *s)
+void children_reopen_log(struct super *s, const struct edition *newest)
 {
     static const struct msg_empty m = {0};
-    for (uint32_t i = 0; i < CHILDREN_MAX; i++)
-        if (s->child[i].ipc != NULL && ipc_send(s->child[i].ipc, MSG_REOPEN_LOG, &m, log_fd()) != ERR_NONE)
-            LOG_WARN("child keeps the old log", KV_STR("child", s->child[i].name));
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *c = &s->child[i];
+        if (c->ipc != NULL &&
+            (ipc_send(c->ipc, MSG_REOPEN_LOG, &m, log_fd()) != ERR_NONE || send_access_log(c, newest) != ERR_NONE))
+            LOG_WARN("child keeps the old log", KV_STR("child", c->name));
+    }
 }

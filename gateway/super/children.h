@@ -19,9 +19,12 @@ struct super;
 /* One configuration in the form in which it is handed out. */
 struct edition {
     struct conf *conf;
-    int fd; /* sealed text; -1: none */
+    int fd;        /* sealed text; -1: none */
+    int access_fd; /* of log.access_file; -1: none */
     uint64_t generation;
 };
+
+#define EDITION_NONE ((struct edition){.fd = -1, .access_fd = -1})
 
 /* A place for a process; which role it has never changes. */
 struct child {
@@ -65,7 +68,8 @@ void child_dismiss(struct child *c, int64_t drain_ms);
 void children_feel_pulse(struct super *s);
 /* Takes the exit status of every child that ended. */
 void children_reap(struct super *s);
-void children_reopen_log(struct super *s);
+/* Hands out the log, and the access log of `newest`, after they were opened again. */
+void children_reopen_log(struct super *s, const struct edition *newest);
 /* Children of this role (ROLE_COUNT: of any) that have a process. */
 uint32_t children_alive_count(const struct super *s, enum role role);
 /* Workers, as bits 1 << index, that will not accept for longer than clients are willing to wait: those that drain, and

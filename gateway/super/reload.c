@@ -7,12 +7,14 @@
  * the others go on. A reload asked for during a reload is another one, since the file may have changed. */
 #include "gateway/super/reload.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/log_sink.h"
 #include "base/mem.h"
 #include "base/shm.h"
 #include "gateway/super/check.h"
@@ -55,10 +57,18 @@ static void open_log(const struct conf *c)
     log_open(role_name(ROLE_SUPERVISOR), c->log.level, c->log.format, c->log.file[0] != '\0' ? c->log.file : NULL);
 }
 
+/* False when there is to be one and it cannot be opened; then errno says why. */
+static bool open_access_log(const struct conf *c, int *fd)
+{
+    *fd = c->log.access_file[0] != '\0' ? log_file_open(c->log.access_file) : -1;
+    return *fd >= 0 || c->log.access_file[0] == '\0';
+}
+
 int edition_make(struct super *s, struct edition *e, struct strbuf *complaints)
 {
     char bind_error[LISTENERS_ERROR_BYTES], claim_error[TABLES_ERROR_BYTES];
-    int fd = -1, code = EX_OK;
+    struct edition made = EDITION_NONE;
+    int code = EX_OK;
     struct conf *c = load(s->conf_path, complaints);
     if (c == NULL)
         return EX_CONFIG;
@@ -70,16 +80,21 @@ int edition_make(struct super *s, struct edition *e, struct strbuf *complaints)
     } else if (!listeners_bind(s->listeners, c, children_away(s), bind_error)) {
         strbuf_printf(complaints, "%s: %s\n", s->conf_path, bind_error);
         code = EX_OSERR;
-    } else if (seal(c, &fd) != ERR_NONE) {
+    } else if (!open_access_log(c, &made.access_fd)) {
+        strbuf_printf(complaints, "%s: log.access_file: %s: %s\n", s->conf_path, c->log.access_file, strerror(errno));
+        code = EX_OSERR;
+    } else if (seal(c, &made.fd) != ERR_NONE) {
         strbuf_printf(complaints, "%s: no memory file for the children\n", s->conf_path);
         code = EX_OSERR;
     }
+    made.conf = c;
     if (code != EX_OK) {
-        conf_unref(&c);
+        edition_drop(&made);
         return code;
     }
     check_certificates(c, loop_wall_ms(s->loop));
-    *e = (struct edition){.conf = c, .fd = fd, .generation = ++s->last_generation};
+    made.generation = ++s->last_generation;
+    *e = made;
     return EX_OK;
 }
 
@@ -89,7 +104,23 @@ void edition_drop(struct edition *e)
         conf_unref(&e->conf);
     if (e->fd >= 0)
         close(e->fd);
-    *e = (struct edition){.fd = -1};
+    if (e->access_fd >= 0)
+        close(e->access_fd);
+    *e = EDITION_NONE;
+}
+
+void edition_reopen_access_log(struct edition *e)
+{
+    int fd = -1;
+    if (e->access_fd < 0)
+        return;
+    if (open_access_log(e->conf, &fd)) {
+        close(e->access_fd);
+        e->access_fd = fd;
+    } else {
+        LOG_ERR("access log cannot be opened again, using the old one", KV_STR("path", e->conf->log.access_file),
+                KV_STR("cause", strerror(errno)));
+    }
 }
 
 void edition_publish(struct super *s)
@@ -198,7 +229,7 @@ static void commit(struct super *s)
     struct reload *r = &s->reload;
     struct edition old = s->current;
     s->current = r->offer;
-    r->offer = (struct edition){.fd = -1};
+    r->offer = EDITION_NONE;
     r->phase = RELOAD_SETTLING;
     log_restart_keys(old.conf, s->current.conf);
     edition_drop(&old);
@@ -321,7 +352,7 @@ void reload_abandon(struct super *s)
 void reload_init(struct super *s)
 {
     struct reload *r = &s->reload;
-    r->offer.fd = -1;
+    r->offer = EDITION_NONE;
     list_init(&r->waiting);
     list_init(&r->next);
     timer_init(&r->deadline, s->loop, on_deadline, s);

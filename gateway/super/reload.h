@@ -45,6 +45,8 @@ void reload_check(struct super *s);
  * then is up to the caller. */
 int edition_make(struct super *s, struct edition *e, struct strbuf *complaints);
 void edition_drop(struct edition *e);
+/* After rotation. The old file stays in use when that fails. */
+void edition_reopen_access_log(struct edition *e);
 void edition_publish(struct super *s); /* tells the readers of the roster which one is current */
 
 #endif

@@ -44,7 +44,9 @@ static void command_reload(void *arg, struct control_request *r, const char *res
 static void reopen_logs(struct super *s)
 {
     log_reopen();
-    children_reopen_log(s);
+    edition_reopen_access_log(&s->current);
+    edition_reopen_access_log(&s->reload.offer);
+    children_reopen_log(s, s->reload.offer.conf != NULL ? &s->reload.offer : &s->current);
     LOG_INFO("log opened again");
 }
 
@@ -304,7 +306,7 @@ struct super *super_create(struct loop *l, const char *conf_path, int *exit_code
     OBJ_NEW(s, SUPER_MAGIC);
     s->loop = l;
     s->conf_path = conf_path;
-    s->current.fd = -1;
+    s->current = EDITION_NONE;
     s->listeners = listeners_create();
     s->notify = notify_create_from_environment(l);
     children_init(s);

@@ -230,6 +230,8 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
     } else if (type == MSG_REOPEN_LOG) {
         if (fd >= 0)
             log_use_fd(fd);
+    } else if (type == MSG_ACCESS_LOG) {
+        access_log_use_fd(w->access, fd);
     } else {
         if (type == MSG_DRAIN)
             worker_leave(w, ((const struct msg_drain *)payload)->time_ms, CLOSED_BY_DRAIN);
@@ -285,7 +287,8 @@ struct worker *worker_create(struct birth *b, struct loop *l)
     list_init(&w->new_sockets);
     w->net = net_create(l, b);
     w->names = names_create(l, on_names_settled, w);
-    w->tunnels = tunnel_set_create(l, b->block, on_maybe_empty, w);
+    w->access = access_log_create();
+    w->tunnels = tunnel_set_create(l, b->block, w->access, on_maybe_empty, w);
     w->server_env = (struct server_env){.slots = b->slots,
                                         .verdicts = w->verdicts,
                                         .stats = b->stats,
@@ -294,7 +297,6 @@ struct worker *worker_create(struct birth *b, struct loop *l)
                                         .ops = &server_ops,
                                         .ops_arg = w};
     w->rules = rules_create(b->stats);
-    w->access = access_log_create();
     w->tickets = tls_tickets_create();
     w->pools = pool_set_create(&w->server_env, b->note.index);
     env_init(w);
