@@ -129,9 +129,10 @@ enum step deliver_own(struct exchange *x, uint16_t status, const char *reason)
 /* ---- a server's answer ---- */
 
 static bool make_head(const struct exchange *x, struct http_head *to, struct http_texts *t,
-                      const struct http_head *from)
+                      const struct http_head *from, bool is_joined)
 {
-    struct forward_answer f = {.request_id = exchange_id(x),
+    struct forward_answer f = {.is_joined = is_joined,
+                               .request_id = exchange_id(x),
                                .server = x->conf->headers.server,
                                .via = x->conf->headers.via_answers ? x->conf->headers.via : NULL,
                                .wall_ms = loop_wall_ms(x->env->net->loop)};
@@ -153,7 +154,7 @@ bool deliver_head(struct exchange *x, const struct http_head *from, bool has_bod
     struct http_head head;
     struct http_texts texts;
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
-    bool fits = make_head(x, &head, &texts, from);
+    bool fits = make_head(x, &head, &texts, from, false);
     if (fits) {
         begin_answer(x, from->status);
         x->ops->send_head(x->arg, &head, has_body);
@@ -213,7 +214,7 @@ void deliver_joined(struct exchange *x, const struct call_joined *j)
     char accept[UPGRADE_ACCEPT_BYTES];
     struct conn *upstream = j->conn;
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
-    bool fits = make_head(x, &head, &texts, j->head);
+    bool fits = make_head(x, &head, &texts, j->head, true);
     if (x->head.major_version == 1)
         fits = fits && upgrade_add_accept(&head, &x->head, accept);
     if (*x->deflate_answer != '\0')
