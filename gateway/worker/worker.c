@@ -81,8 +81,15 @@ bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, cha
     struct secure_set *secure = secure_set_create(c, w->tickets, w->secure, tls_error);
     if (secure == NULL)
         return refuse(error, tls_error);
+    char rules_error[RULES_ERROR_BYTES];
+    if (!rules_take_conf(w->rules, c, rules_error)) {
+        secure_set_destroy(&secure);
+        return refuse(error, rules_error);
+    }
     if (pool_set_update(w->pools, c) != ERR_NONE) {
         secure_set_destroy(&secure);
+        if (w->conf != NULL) /* back to what was good a moment ago */
+            (void)rules_take_conf(w->rules, w->conf, rules_error);
         return refuse(error, "a server has no slot");
     }
     if (w->conf != NULL)
@@ -90,7 +97,6 @@ bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, cha
     w->conf = conf_ref(c);
     w->env.conf = w->conf;
     w->generation = generation;
-    rules_take_conf(w->rules, w->conf, loop_now_ms(w->loop));
     tunnel_set_rebind(w->tunnels, w->conf, w->conf->drain.time_ms);
     front_retain(w->front, w->conf);
     use_secure(w, secure);
