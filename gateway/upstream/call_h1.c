@@ -112,7 +112,7 @@ static void send_head(struct call *c)
         conn_write(c->h1.link.conn, out.data, out.len);
     strbuf_fini(&out);
     if (!is_written) {
-        call_fail_later(c, ERR_INVALID, "request cannot be written");
+        call_fail_later(c, ERR_LIMIT, "request cannot be written");
         return;
     }
     c->h1.is_chunked = w.framing == H1_FRAMING_CHUNKED;

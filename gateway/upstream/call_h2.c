@@ -149,7 +149,7 @@ static void start(struct call *c)
     struct call_on_h2 *k = &c->h2;
     *k = (struct call_on_h2){0};
     if (!rider_board(&k->rider, c->net, c->server, c->is_websocket, &call_riding, c))
-        call_fail_later(c, ERR_FULL, "all HTTP/2 connections are full");
+        call_fail_later(c, ERR_LIMIT, "all HTTP/2 connections are full");
 }
 
 static void release(struct call *c)
@@ -182,7 +182,7 @@ static void on_board(void *arg)
     if (rider_request(&c->h2.rider, &head, c->has_body || c->is_websocket))
         call_sent_head(c);
     else
-        call_fail(c, ERR_INVALID, "request cannot be written", true);
+        call_fail(c, ERR_LIMIT, "request cannot be written", true);
 }
 
 /* WebSockets find another way. For other requests HTTP/2 may be what the configuration demands. */
