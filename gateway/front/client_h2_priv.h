@@ -8,7 +8,7 @@
 
 #define CLIENT_H2_MAGIC 0xc11e4702u
 
-/* How long a client may take to end its side of a stream whose tunnel is over. */
+/* How long a client may take to end its side of a stream on which all was said. */
 #define ENDING_MS 1000
 
 struct client_h2 {
@@ -25,7 +25,7 @@ struct client_h2 {
     struct list requests;   /* struct h2_request: over ones stay until the end of the pass */
     uint32_t request_count; /* under way, tunnels included */
     uint32_t tunnel_count;
-    uint32_t ending_count; /* were tunnels, and are streams still */
+    uint32_t ending_count; /* for which only the client's end is awaited */
     struct timer timer;
     int64_t due_ms;  /* of the timer */
     int64_t idle_ms; /* since when there is no request */

@@ -19,6 +19,9 @@
 #define PIECE_BYTES (16u * 1024u)
 /* Moved at once from a tunnel to its stream. */
 #define PULL_BYTES (16u * 1024u)
+/* An answer that ends before the request does is followed by a reset (RFC 9113 section 8.1), which some clients take
+ * for a failure: a rest of no more than a window, which may be on its way anyhow, is awaited first. */
+#define REST_BYTES (256 * 1024)
 /* What a client may have sent that nobody has taken: the window it is given (h2_server.h). */
 #define HELD_BYTES_MAX (1u << 20)
 
@@ -31,7 +34,7 @@ struct h2_request {
     bool is_answered : 1;   /* the head of the answer was sent */
     bool is_sending : 1;    /* and its body is to come, or comes */
     bool is_blocked : 1;    /* the exchange was told to wait */
-    bool is_ending : 1;     /* was a tunnel, and its stream is not closed yet */
+    bool is_ending : 1;     /* all was said, and only the client's end is awaited */
     bool has_work : 1;
     bool is_over : 1;
     struct list link;
@@ -41,6 +44,7 @@ struct h2_request {
     struct conn *carried; /* the tunnel's */
     struct strbuf held;
     size_t held_at;      /* passed on already */
+    int64_t length;      /* of the body, if it was told: else -1 */
     int64_t read_ms;     /* content came last, or began to be wanted */
     uint64_t sent_bytes; /* at the last look */
     int64_t sent_ms;     /* when more had left than at the look before */
@@ -113,10 +117,10 @@ static void send_head(void *arg, const struct http_head *answer, bool has_body)
 {
     struct h2_request *r = arg;
     CHECK_OBJ(r, H2_REQUEST_MAGIC);
-    respond(r->stream, answer, has_body);
     r->is_answered = true;
-    r->is_sending = has_body;
+    r->is_sending = has_body || !r->is_ended;
     r->sent_ms = now_of(r);
+    respond(r->stream, answer, r->is_sending);
 }
 
 static void send_body(void *arg, const uint8_t *data, size_t len)
@@ -134,14 +138,38 @@ static bool is_full(void *arg)
     return r->is_blocked;
 }
 
+/* on_close of the stream follows, sooner or later. */
+static void end_stream(struct h2_request *r)
+{
+    if (r->is_sending)
+        h2_stream_end(r->stream);
+    r->is_sending = false;
+}
+
+static void begin_ending(struct h2_request *r)
+{
+    r->is_ending = true;
+    r->owner->ending_count++;
+    r->sent_ms = now_of(r);
+    client_h2_changed(r->owner);
+}
+
+static bool has_small_rest(const struct h2_request *r)
+{
+    return !r->is_ended && r->length >= 0 && r->length - (int64_t)h2_stream_received_bytes(r->stream) <= REST_BYTES;
+}
+
 static void finish(void *arg)
 {
     struct h2_request *r = arg;
     CHECK_OBJ(r, H2_REQUEST_MAGIC);
     r->exchange = NULL;
-    if (r->is_sending)
-        h2_stream_end(r->stream); /* on_close of the stream follows */
-    r->is_sending = false;
+    if (has_small_rest(r)) {
+        begin_ending(r);
+        post_work(r);
+    } else {
+        end_stream(r);
+    }
 }
 
 static void break_off(void *arg)
@@ -179,10 +207,8 @@ static void on_output(void *carrier)
         const size_t len = carried_pull(r->carried, piece, sizeof piece, &is_end);
         if (len > 0)
             h2_stream_send(r->stream, piece, len);
-        if (is_end) {
-            r->is_sending = false;
-            h2_stream_end(r->stream);
-        }
+        if (is_end)
+            end_stream(r);
         if (len == 0)
             return;
     }
@@ -208,14 +234,8 @@ static void on_closed(void *carrier, bool is_reset)
         reset(r, H2_CANCEL);
         return;
     }
-    if (r->is_sending) {
-        r->is_sending = false;
-        h2_stream_end(r->stream);
-    }
-    r->is_ending = true;
-    r->owner->ending_count++;
-    r->sent_ms = now_of(r);
-    client_h2_changed(r->owner);
+    end_stream(r);
+    begin_ending(r);
 }
 
 static const struct carrier_ops carrier_ops = {.on_output = on_output, .on_taken = on_taken, .on_closed = on_closed};
@@ -323,6 +343,7 @@ void h2_request_begin(struct client_h2 *c, struct h2_stream *st, const struct ht
     r->is_ended = !has_body;
     r->is_end_told = !has_body && !is_tunnel;
     r->owes_continue = head->expects_continue;
+    r->length = head->content_length;
     strbuf_init(&r->held, HELD_BYTES_MAX);
     list_init(&r->link);
     list_append(&c->requests, &r->link);
@@ -384,6 +405,8 @@ void h2_request_end(struct h2_request *r)
     CHECK_OBJ(r, H2_REQUEST_MAGIC);
     r->is_ended = true;
     tell_end(r);
+    if (r->is_ending && r->carried == NULL)
+        end_stream(r);
 }
 
 void h2_request_writable(struct h2_request *r)
@@ -488,8 +511,11 @@ static void look(struct h2_request *r)
         fail(r, 408, "body took too long");
         return;
     }
-    if (r->is_ending && h2_stream_queued(r->stream) == 0 && now_ms - r->sent_ms >= ENDING_MS) {
-        reset(r, H2_NO_ERROR);
+    if (r->is_ending && now_ms - r->sent_ms >= ENDING_MS && h2_stream_queued(r->stream) == 0) {
+        if (r->is_sending)
+            end_stream(r);
+        else
+            reset(r, H2_NO_ERROR);
         return;
     }
     const bool has_left = h2_stream_sent_bytes(r->stream) != r->sent_bytes;
