@@ -200,13 +200,17 @@ static void make_target(struct making *m, const struct http_head *r, const struc
     if (strip_bytes > 0) {
         rest.data += strip_bytes;
         rest.len -= (size_t)strip_bytes;
+        if (rest.data[-1] == '/') { /* the border stays */
+            rest.data--;
+            rest.len++;
+        }
     }
     struct http_view pieces[] = {
         prefix_of(f->server_prefix), prefix_of(f->add_prefix), NOTHING, rest, NOTHING, r->query};
     const bool has_prefix = pieces[0].len + pieces[1].len > 0;
     if (http_view_is(r->path, "*"))
         pieces[0] = pieces[1] = NOTHING;
-    else if (rest.len > 0 ? rest.data[0] != '/' : !has_prefix)
+    else if (rest.len == 0 && !has_prefix)
         pieces[2] = (struct http_view){"/", 1};
     if (r->query.data != NULL)
         pieces[4] = (struct http_view){"?", 1};

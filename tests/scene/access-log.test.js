@@ -62,7 +62,7 @@ describe('the access log', { concurrency: 2 }, () => {
   scene('an object says how a WebSocket went, and how one was refused', async (s) => {
     const file = path.join(s.temp(), 'access.log');
     const { gateway } = await stage(s, { access_format: 'json', access_file: file });
-    const client = await Client.open(`${gateway.url}/echo?apikey=${KEY}&vsn=2.0.0`);
+    const client = await Client.open(s, `${gateway.url}/echo?apikey=${KEY}&vsn=2.0.0`);
     assert.equal(await client.ask('hello'), 'hello');
     await client.close();
     const closed = JSON.parse(await some(file, /websocket closed/));

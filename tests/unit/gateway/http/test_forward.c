@@ -275,6 +275,8 @@ static void the_path_is_rewritten_and_the_query_stays(void **state)
         {"/api/", "/api", "/v1", NULL, "/v1/"},
         {"/api/x", "/api", "/v1/", "/deep/", "/deep/v1/x"},
         {"/api/x", "/api/", "/v1", NULL, "/v1/x"},
+        {"/api/", "/api/", "/v1", NULL, "/v1/"},
+        {"/x", "/", "/v1", NULL, "/v1/x"},
         {"/%61pi/x%2Fy", "/api", "/v1", NULL, "/v1/x%2Fy"},
         {"/apis/x", "/api", "/v1", NULL, "/v1/apis/x"},
         {"/x", NULL, "/", NULL, "/x"},
