@@ -368,23 +368,31 @@ static void send_reply(struct client_h1 *c, struct reply *r)
     finish(c);
 }
 
-/* The end of a client that broke the rules, or took too long. `head`: what was understood of the request, or NULL. */
-static void refuse(struct client_h1 *c, const struct http_head *head, uint16_t status, const char *reason)
+/* The last answer on this connection. `who` is NULL when its line of the access log was written. */
+static void refuse_as(struct client_h1 *c, const struct conn *who, const struct http_head *head, uint16_t status,
+                      const char *reason)
 {
     struct reply r;
     timer_cancel(&c->timer);
     c->is_persistent = false;
-    reply_refuse(&r, c->client.home, c->conn, head, status, reason);
+    reply_refuse(&r, c->client.home, who, head, status, reason);
     send_reply(c, &r);
+}
+
+/* The end of a client that broke the rules, or took too long. `head`: what was understood of the request, or NULL. */
+static void refuse(struct client_h1 *c, const struct http_head *head, uint16_t status, const char *reason)
+{
+    refuse_as(c, c->conn, head, status, reason);
 }
 
 /* A body that cannot be read, or does not come. */
 static void fail_body(struct client_h1 *c, uint16_t status, const char *reason)
 {
+    const struct conn *who = c->exchange == NULL ? c->conn : NULL;
     if (c->exchange != NULL)
         exchange_cancel(&c->exchange, status);
     if (!c->answer.is_begun)
-        refuse(c, NULL, status, reason);
+        refuse_as(c, who, NULL, status, reason);
     else
         break_off(c);
 }
@@ -472,7 +480,7 @@ static void serve(struct client_h1 *c, const struct http_head *head)
     begin_request(c, head);
     if (c->redirect_port != 0 && reply_redirects(c->client.home, head)) {
         struct reply r;
-        reply_redirect(&r, c->client.home, head, c->redirect_port);
+        reply_redirect(&r, c->client.home, c->conn, head, c->redirect_port);
         send_reply(c, &r);
         return;
     }

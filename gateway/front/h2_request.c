@@ -308,13 +308,14 @@ void h2_request_refuse(struct client_h2 *c, struct h2_stream *st, const struct h
 static void fail(struct h2_request *r, uint16_t status, const char *reason)
 {
     struct reply reply;
+    const struct conn *who = r->exchange == NULL ? r->owner->conn : NULL;
     if (r->exchange != NULL)
         exchange_cancel(&r->exchange, status);
     if (r->is_answered || r->stream == NULL) {
         reset(r, H2_CANCEL);
         return;
     }
-    reply_refuse(&reply, r->owner->client.home, r->owner->conn, NULL, status, reason);
+    reply_refuse(&reply, r->owner->client.home, who, NULL, status, reason);
     send_reply(r->stream, &reply, false);
     r->is_answered = true;
 }
@@ -324,7 +325,7 @@ static void fail(struct h2_request *r, uint16_t status, const char *reason)
 static void redirect(struct client_h2 *c, struct h2_stream *st, const struct http_head *head)
 {
     struct reply r;
-    reply_redirect(&r, c->client.home, head, c->redirect_port);
+    reply_redirect(&r, c->client.home, c->conn, head, c->redirect_port);
     send_reply(st, &r, http_view_is(head->method, "HEAD"));
 }
 

@@ -2,13 +2,43 @@
 #include "gateway/front/reply.h"
 
 #include "base/assert.h"
-#include "base/log.h"
+#include "base/tls.h"
+#include "gateway/http/access_log.h"
 #include "gateway/http/answer.h"
 
 #define HTTPS_PORT 443u
 /* A target and an authority, each at most as long as a head may be, and some words of ours. */
 #define TEXTS_BYTES (3u << 20)
 #define BODY_BYTES  4096u
+
+/* One line for the access log, as for every other request. */
+static void log_reply(const struct client_home *h, const struct conn *conn, const struct http_head *request,
+                      const struct reply *r, const char *reason)
+{
+    struct addr peer;
+    char ip[INET6_ADDRSTRLEN];
+    const struct tls *tls = conn_tls(conn);
+    struct access_record record = {.begun_wall_ms = loop_wall_ms(h->env->net->loop),
+                                   .scheme = http_view_of(tls != NULL ? "https" : "http"),
+                                   .tls = http_view_of(tls != NULL ? tls_version_text(tls) : NULL),
+                                   .status = r->head.status,
+                                   .reason = http_view_of(reason),
+                                   .out_bytes = r->body.len,
+                                   .upstream_ms = -1};
+    conn_peer(conn, &peer);
+    record.client = http_view_of(addr_ip_text(&peer, ip, sizeof ip));
+    if (request != NULL) {
+        record.method = request->method;
+        record.host = request->authority;
+        record.path = request->path;
+        record.query = request->query;
+        record.major_version = request->major_version;
+        record.minor_version = request->minor_version;
+        record.user_agent = http_value(request, "user-agent");
+        record.referer = http_value(request, "referer");
+    }
+    access_log_write(h->env->access, h->env->conf, &record);
+}
 
 static void build(struct reply *r, struct client_home *h, const struct answer *a)
 {
@@ -24,17 +54,13 @@ static void build(struct reply *r, struct client_home *h, const struct answer *a
 void reply_refuse(struct reply *r, struct client_home *h, const struct conn *conn, const struct http_head *request,
                   uint16_t status, const char *reason)
 {
-    struct addr peer;
-    char ip[INET6_ADDRSTRLEN];
     struct answer a = {.status = status, .error = reason};
     if (request != NULL)
         a.form = answer_choose(request);
     http_texts_init(&r->texts, TEXTS_BYTES);
     build(r, h, &a);
-    conn_peer(conn, &peer);
-    LOG_LIMITED(&h->refusal_log, loop_now_ms(h->env->net->loop), LOG_LEVEL_INFO, "request refused",
-                KV_STR("client", addr_ip_text(&peer, ip, sizeof ip)), KV_UINT("status", status),
-                KV_STR("reason", reason));
+    if (conn != NULL)
+        log_reply(h, conn, request, r, reason);
 }
 
 bool reply_redirects(const struct client_home *h, const struct http_head *request)
@@ -54,7 +80,8 @@ static struct http_view host_of(struct http_view authority)
     return authority;
 }
 
-void reply_redirect(struct reply *r, struct client_home *h, const struct http_head *request, uint16_t port)
+void reply_redirect(struct reply *r, struct client_home *h, const struct conn *conn, const struct http_head *request,
+                    uint16_t port)
 {
     const struct http_view host = host_of(request->authority);
     const bool is_simple = http_view_is(request->method, "GET") || http_view_is(request->method, "HEAD");
@@ -73,6 +100,7 @@ void reply_redirect(struct reply *r, struct client_home *h, const struct http_he
     struct answer a = {
         .status = is_simple ? 301 : 308, .form = answer_choose(request), .fields = &location, .field_count = 1};
     build(r, h, &a);
+    log_reply(h, conn, request, r, "to https");
 }
 
 void reply_fini(struct reply *r)

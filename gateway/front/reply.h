@@ -13,12 +13,14 @@ struct reply {
     struct strbuf body;
 };
 
-/* Builds it, counts it and (rate-limited) logs it. `request`: what was understood of it, NULL for nothing; borrowed as
- * long as the reply. reply_fini() when it is sent. */
+/* Builds it, counts it and writes its line of the access log (`conn` NULL: the exchange it ends has written one).
+ * `request`: what was understood of it, NULL for nothing;
+ * borrowed as long as the reply. reply_fini() when it is sent. */
 void reply_refuse(struct reply *r, struct client_home *h, const struct conn *conn, const struct http_head *request,
                   uint16_t status, const char *reason);
-/* 308 (301 to GET and HEAD, which old clients know) to the same target at https. */
-void reply_redirect(struct reply *r, struct client_home *h, const struct http_head *request, uint16_t port);
+/* The same: 308 (301 to GET and HEAD, which old clients know) to the same target at https. */
+void reply_redirect(struct reply *r, struct client_home *h, const struct conn *conn, const struct http_head *request,
+                    uint16_t port);
 /* Whether a listener that redirects does so with this request: not when it asks for the gateway's own health, and not
  * when it does not say which host it means. */
 bool reply_redirects(const struct client_home *h, const struct http_head *request);

@@ -81,11 +81,21 @@ describe('the access log', { concurrency: 2 }, () => {
     assert.equal(refused.server, undefined);
   });
 
+  scene('what is no request has a line too', async (s) => {
+    const file = path.join(s.temp(), 'access.log');
+    const { gateway } = await stage(s, { access_file: file });
+    const raw = await s.connect(gateway.port);
+    raw.write('GET /x HTTP/1.1\r\nHost: a\r\nX-A: \u001b[31m\r\n\r\n');
+    assert.equal((await raw.head()).status, 400);
+    await some(file, /request answered client=127\.0\.0\.1 attempts=0 status=400 reason="control character"/);
+    assert.equal(lines(file).length, 1);
+  });
+
   scene('a line is a line, whatever the client puts into it', async (s) => {
     const file = path.join(s.temp(), 'access.log');
     const { gateway } = await stage(s, { access_file: file });
     const raw = await s.connect(gateway.port);
-    raw.write(`GET /x HTTP/1.1\r\nHost: a\r\nUser-Agent: \xff"\t\u001b[31m${'y'.repeat(3000)}\r\nReferer: ${'z'.repeat(9000)}\r\nConnection: close\r\n\r\n`);
+    raw.write(`GET /x HTTP/1.1\r\nHost: a\r\nUser-Agent: \xff"\t\u0085${'y'.repeat(3000)}\r\nReferer: ${'z'.repeat(9000)}\r\nConnection: close\r\n\r\n`);
     await raw.head();
     const line = await some(file, /path=\/x/);
     assert.ok(Buffer.byteLength(line) < 4096);
