@@ -215,7 +215,7 @@ bool call_answer(struct call *c, const struct http_head *h, bool has_body, bool 
 /* The head of an acceptance without what belongs to its way. */
 static void clean_joined(struct http_head *to, const struct http_head *h)
 {
-    static const char *const dropped[] = {"connection", "upgrade", "sec-websocket-accept"};
+    static const char *const dropped[] = {"upgrade", "sec-websocket-accept"};
     *to = *h;
     to->status = 101;
     to->content_length = -1;

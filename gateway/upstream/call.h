@@ -37,8 +37,8 @@ struct call_failure {
 
 /* A WebSocket was accepted, and the acceptance was checked. */
 struct call_joined {
-    /* The same for both ways (101, or 200 to an extended CONNECT): status 101, the server's fields without Connection,
-     * Upgrade and Sec-WebSocket-Accept. Whoever answers an HTTP/1.1 client adds the Accept that belongs to its key
+    /* The same for both ways (101, or 200 to an extended CONNECT): status 101, the server's fields without Upgrade and
+     * Sec-WebSocket-Accept. Whoever answers an HTTP/1.1 client adds the Accept that belongs to its key
      * (upgrade_add_accept). Borrowed for the call, as the bytes are. */
     const struct http_head *head;
     struct conn *conn; /* now the callee's, paused: a socket or a carried stream */

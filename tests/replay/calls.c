@@ -204,8 +204,7 @@ static void on_joined(void *arg, const struct call_joined *j)
     struct user *u = arg;
     const struct http_view v = http_value(j->head, "sec-websocket-protocol");
     (void)snprintf(u->protocol, sizeof u->protocol, "%.*s", (int)v.len, v.data);
-    u->has_accept = http_find(j->head, "sec-websocket-accept") != NULL || http_find(j->head, "upgrade") != NULL ||
-                    http_find(j->head, "connection") != NULL;
+    u->has_accept = http_find(j->head, "sec-websocket-accept") != NULL || http_find(j->head, "upgrade") != NULL;
     u->status = j->head->status;
     u->call = NULL;
     u->joined = j->conn;

@@ -47,7 +47,7 @@ async function metrics(gateway) {
   const values = new Map();
   for (const line of answer.text.trimEnd().split('\n')) {
     if (line.startsWith('# HELP ') || line.startsWith('# TYPE ')) continue;
-    const [, series, value] = line.match(/^(tidegate_[a-z_]+(?:\{[^}]*\})?) (-?[0-9.]+)$/) ?? assert.fail(`not a sample: ${line}`);
+    const [, series, value] = line.match(/^(tidegate_[a-z0-9_]+(?:\{[^}]*\})?) (-?[0-9.]+)$/) ?? assert.fail(`not a sample: ${line}`);
     assert.ok(!values.has(series), `twice: ${series}`);
     values.set(series, Number(value));
   }

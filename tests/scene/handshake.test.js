@@ -53,7 +53,17 @@ async function ask(s, gateway, text, options) {
 
 // The answer's body, by its Content-Length.
 async function body({ raw, answer }) {
-  return (await raw.take(Number(answer.headers['content-length']))).toString();
+  if (answer.headers['transfer-encoding'] !== 'chunked')
+    return (await raw.take(Number(answer.headers['content-length']))).toString();
+  const pieces = [];
+  for (;;) {
+    let line = '';
+    while (!line.endsWith('\r\n')) line += await raw.take(1);
+    const size = Number.parseInt(line, 16);
+    const piece = await raw.take(size + 2);
+    if (size === 0) return Buffer.concat(pieces).toString();
+    pieces.push(piece.subarray(0, size));
+  }
 }
 
 const names = (head) => head.text.split('\r\n').slice(1).map((line) => line.slice(0, line.indexOf(':')));
@@ -120,7 +130,7 @@ describe('handshake: what the server sees', { concurrency: true }, () => {
     assert.equal(seen.line, 'GET /chat?room=%2f1&x HTTP/1.1');
     assert.deepEqual(names(seen), [
       'Host', 'Cookie', 'Origin', 'Authorization', 'x-TwIce', 'X-Twice', 'Sec-WebSocket-Key', 'Sec-WebSocket-Version', 'User-Agent',
-      'X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'Forwarded', 'X-Request-Id', 'Connection', 'Upgrade',
+      'X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'Forwarded', 'X-Request-Id', 'Via', 'Upgrade', 'Connection',
     ]);
     assert.equal(seen.headers.cookie, 'a=1; b="2"');
     assert.equal(seen.headers.connection, 'Upgrade');
@@ -252,14 +262,13 @@ describe("handshake: the gateway's refusals", { concurrency: true }, () => {
       ['another protocol', (head) => upgradeAnswer(head, { Upgrade: 'h2c' })],
       ['a subprotocol nobody offered', (head) => upgradeAnswer(head, { 'Sec-WebSocket-Protocol': 'chat' })],
       ['an extension nobody offered', (head) => upgradeAnswer(head, { 'Sec-WebSocket-Extensions': 'permessage-deflate' })],
-      ['an error of its own', () => 'HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops'],
-      ['an endless head', () => `HTTP/1.1 101 Switching Protocols\r\nX: ${'x'.repeat(20000)}`],
+      ['an endless head', () => `HTTP/1.1 101 Switching Protocols\r\nX: ${'x'.repeat(70000)}`],
       ['two framings', () => 'HTTP/1.1 403 No\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
     ]) {
       reply = each;
       const { raw, answer } = await ask(s, gateway, upgradeRequest());
       assert.equal(answer.status, 502, what);
-      assert.doesNotMatch(await body({ raw, answer }), /oops|SSH/);
+      assert.doesNotMatch(await body({ raw, answer }), /SSH/);
       raw.destroy();
     }
   });
@@ -273,12 +282,15 @@ describe("handshake: the gateway's refusals", { concurrency: true }, () => {
     assert.equal(b.count, 0);
   });
 
-  scene("503 of the server's own, when no other is left", async (s) => {
-    const b = await backend(s, (raw) => raw.write('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n'));
-    const gateway = await front(s, b.url, { pool: { max_retries: 1 } });
-    const { answer } = await ask(s, gateway, upgradeRequest());
-    assert.equal(answer.status, 503);
-    assert.ok(Number(answer.headers['retry-after']) > 0);
+  scene("a server's own 500 or 503 reaches the client as it is, when no other server is left to ask", async (s) => {
+    for (const line of ['500 Oops', '503 Service Unavailable']) {
+      const b = await backend(s, (raw) => raw.write(`HTTP/1.1 ${line}\r\nContent-Length: 4\r\nX-Why: tired\r\n\r\noops`));
+      const gateway = await front(s, b.url, { pool: { max_retries: 1 } });
+      const { raw, answer } = await ask(s, gateway, upgradeRequest());
+      assert.equal(answer.line, `HTTP/1.1 ${line}`);
+      assert.equal(answer.headers['x-why'], 'tired');
+      assert.equal(await body({ raw, answer }), 'oops');
+    }
   });
 
   scene('504: the server takes the request and never answers', async (s) => {
@@ -300,8 +312,6 @@ describe("handshake: the gateway's refusals", { concurrency: true }, () => {
       ['a signed length', `${get_('Content-Length: +5\r\n')}${hidden}`],
       ['a negative length', `${get_('Content-Length: -1\r\n')}${hidden}`],
       ['an endless length', `${get_('Content-Length: 99999999999999999999\r\n')}${hidden}`],
-      ['a body by length', `${get_(`Content-Length: ${hidden.length}\r\n`)}${hidden}`],
-      ['a body in chunks', `${get_('Transfer-Encoding: chunked\r\n')}0\r\n\r\n${hidden}`],
       ['chunked twice', `${get_('Transfer-Encoding: chunked, chunked\r\n')}${hidden}`],
       ['an unknown coding', `${get_('Transfer-Encoding: xchunked\r\n')}${hidden}`, 501],
       ['a space before the colon', `${get_('Content-Length : 5\r\n')}${hidden}`],
@@ -314,7 +324,6 @@ describe("handshake: the gateway's refusals", { concurrency: true }, () => {
       ['a host with a path', `GET / HTTP/1.1\r\nHost: h/x\r\n${upgrade}\r\n`],
       ['a space in the target', `GET /a b HTTP/1.1\r\nHost: h\r\n${upgrade}\r\n`],
       ['a fragment in the target', `GET /a#b HTTP/1.1\r\nHost: h\r\n${upgrade}\r\n`],
-      ['HTTP/2 by its preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
       ['CONNECT', 'CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n', 501],
       ['TLS', Buffer.from('16030100c8010000c40303', 'hex')],
     ]) {
@@ -420,7 +429,10 @@ describe("handshake: the server's refusals", { concurrency: true }, () => {
       '/429': 'HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nslow',
       '/302': 'HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n',
     };
-    const b = await backend(s, (raw, head) => raw.write(replies[head.line.split(' ')[1]]));
+    const b = await backend(s, (raw, head) => {
+      raw.write(replies[head.line.split(' ')[1]]);
+      raw.finish();
+    });
     const gateway = await front(s, b.url);
     const raw = await s.connect(gateway.port);
     const refused = async (path) => {
@@ -434,7 +446,7 @@ describe("handshake: the server's refusals", { concurrency: true }, () => {
     answer = await refused('/403');
     assert.equal(answer.line, 'HTTP/1.1 403 Nope');
     assert.equal(answer.headers['transfer-encoding'], 'chunked');
-    const chunks = replies['/403'].slice(replies['/403'].indexOf('\r\n\r\n') + 4);
+    const chunks = '3\r\nfor\r\n6\r\nbidden\r\n0\r\n\r\n'; /* extensions and trailers end here */
     assert.equal((await raw.take(chunks.length)).toString(), chunks);
     answer = await refused('/404');
     assert.equal(answer.status, 404);
@@ -445,7 +457,7 @@ describe("handshake: the server's refusals", { concurrency: true }, () => {
     assert.equal((await refused('/302')).headers.location, '/elsewhere');
   });
 
-  scene('a body that ends with the connection ends the client\'s, too, and comes whole however slow it is read', async (s) => {
+  scene('a body that ends with its connection comes whole, however slow it is read, and the client may ask again', async (s) => {
     const size = 3 << 20;
     const b = await backend(s, (raw) => {
       raw.write('HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\n\r\n');
@@ -460,9 +472,10 @@ describe("handshake: the server's refusals", { concurrency: true }, () => {
     raw.resume();
     const answer = await raw.head();
     assert.equal(answer.status, 403);
-    assert.equal(answer.headers.connection, 'close');
-    assert.equal(await raw.ended(), 'closed');
-    assert.equal(raw.bytes.length, size);
+    assert.equal(answer.headers['transfer-encoding'], 'chunked');
+    assert.equal(await body({ raw, answer }), 'x'.repeat(size));
+    raw.write(upgradeRequest());
+    assert.equal((await raw.head()).status, 403);
   });
 
   scene('a body cut short is not passed off as whole', async (s) => {
