@@ -279,16 +279,17 @@ static enum ws_turned run_coding(struct ws_recode *r, struct ws_turn *t, struct 
 {
     size_t len = 0;
     enum ws_coded coded;
-    if (r->state == CODING && t->in_bytes == 0 && ws_walk_frame_left(r->walk) > 0)
+    if (r->state == CODING && t->in_bytes == 0 && ws_walk_frame_left(r->walk) > 0 && !r->has_more)
         return WS_TURNED_ALL;
     if (room(t) < LEAST_ROOM)
         return WS_TURNED_FULL;
     const enum ws_turned filled = fill_fragment(r, t, &len, &coded, seen);
     if (filled != WS_TURNED_ALL)
         return filled;
+    r->has_more = coded == WS_CODED_FULL;
     if (len > 0 || coded == WS_CODED_DONE)
         write_fragment(r, t, len, coded == WS_CODED_DONE);
-    if (r->state == DRAINING && coded != WS_CODED_FULL) {
+    if (r->state == DRAINING && !r->has_more) {
         r->state = BETWEEN;
         if (coded == WS_CODED_DONE)
             end_message(r);
