@@ -345,7 +345,7 @@ const struct schema_row schema_rows[] = {
             "an unknown kid makes the gateway look earlier, at most every 10s."},
     {SECTION_JWT, "algorithms", KIND_WORDS, IN(conf_jwt, algorithms), .words = jwt_algorithm_words,
      .standard_doc = "HS256 with secret, else RS256 and ES256", .applies = APPLIES_WORKER, .doc = "Which signatures count."},
-    {SECTION_JWT, "header", KIND_PARAMETER, IN(conf_jwt, header), .standard = "Authorization", .applies = APPLIES_WORKER,
+    {SECTION_JWT, "header", KIND_PARAMETER, IN(conf_jwt, header), .standard = "", .standard_doc = "Authorization", .applies = APPLIES_WORKER,
      .doc = "The request header that has the token, behind \"Bearer\" or alone. Empty: none."},
     {SECTION_JWT, "query", KIND_PARAMETER, IN(conf_jwt, query), .standard = "", .applies = APPLIES_WORKER,
      .doc = "The query parameter that has it when the header does not: browsers cannot set headers on WebSockets. Empty: none."},
