@@ -500,6 +500,7 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     t->route_slot = o->route_slot;
     t->attempt_count = (uint16_t)o->attempt_count;
     t->id = mem_strdup(o->id);
+    t->claims = o->claims != NULL ? token_claims_ref(o->claims) : NULL;
     t->end_reason = "";
     t->opened_ms = t->active_ms = loop_now_ms(s->loop);
     struct addr peer;
@@ -515,6 +516,8 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPENED], 1);
     adopt_sides(t, o);
     arm(t);
+    if (o->token_left_ms > 0)
+        tunnel_plan_end(t, o->token_left_ms, CLOSED_BY_GATEWAY, WS_CLOSE_POLICY, "token expired");
     tunnel_catch_up(t, o->newest);
 
     void (*const pass)(struct tunnel *, int, const uint8_t *, size_t) = t->coding != NULL ? tunnel_coded_relay : relay;
@@ -553,6 +556,8 @@ void tunnel_free(struct tunnel *t)
     if (t->coding != NULL)
         tunnel_coded_free(t);
     conf_unref(&t->conf);
+    if (t->claims != NULL)
+        token_claims_unref(&t->claims);
     mem_free(t->id);
     OBJ_FREE(&t, TUNNEL_MAGIC);
 }
