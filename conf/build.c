@@ -263,21 +263,21 @@ static void mark_list(struct build *b, const struct scope *s, const struct schem
 static void build_values(struct build *b, const struct scope *s, const struct schema_row *row, const struct node *n,
                          struct schema_array *array)
 {
-    const struct kind *kind = &kinds[row->kind];
+    const struct kind_list *list = &kind_lists[row->kind];
     size_t count = count_items(b, s, row, n);
-    char *items = arena_alloc(b->kind.arena, count, kind->item_bytes);
+    char *items = arena_alloc(b->kind.arena, count, list->item_bytes);
     *array = (struct schema_array){.items = items};
     for (const struct node *item = n->first; item != NULL && array->count < count; item = item->next) {
         if (item->is_broken)
             continue;
         const char *why = "is not a single value";
         if (item->kind == NODE_SCALAR)
-            why = kind->read(&b->kind, row, item, items + array->count * kind->item_bytes);
+            why = kinds[row->kind].read(&b->kind, row, item, items + array->count * list->item_bytes);
         if (why == NULL)
             array->count++;
         else
             complain(b->complaints, item->at, join(b, s->path, row->key), "%s %s, expected %s",
-                     item->kind == NODE_SCALAR ? show_value(b, item) : "this", why, kind->item_expected);
+                     item->kind == NODE_SCALAR ? show_value(b, item) : "this", why, list->item_expected);
     }
     mark_list(b, s, row, n, array->count == n->child_count);
 }
@@ -410,7 +410,7 @@ static void build_row(struct build *b, const struct scope *s, const struct schem
         complain(b->complaints, s->at, join(b, s->path, row->key), "is missing, expected %s", expected(b, row));
     if (n == NULL)
         put_default(b, s, row);
-    else if (kinds[row->kind].item_bytes > 0)
+    else if (kind_lists[row->kind].item_bytes > 0)
         build_values(b, s, row, n, member_of(s, row));
     else if (row->kind == KIND_WORDS)
         build_words(b, s, row, n, member_of(s, row));

@@ -87,8 +87,9 @@ static void derive_cors(struct arena *arena, struct conf_route *r)
     c->expose_text = joined(arena, c->expose, c->expose_count);
 }
 
-static void derive_rules(struct arena *arena, struct conf *conf, struct conf_route *r)
+static void derive_rules(struct build *b, struct conf *conf, struct conf_route *r)
 {
+    struct arena *arena = b->kind.arena;
     struct conf_jwt *j = &r->jwt;
     r->methods_text = joined(arena, r->methods, r->method_count);
     derive_cors(arena, r);
@@ -98,7 +99,7 @@ static void derive_rules(struct arena *arena, struct conf *conf, struct conf_rou
         r->rate.burst = r->rate.requests;
     if (j->algorithms == 0 && conf_jwt_is_on(j))
         j->algorithms = j->secret[0] != '\0' ? 1u << JWT_HS256 : 1u << JWT_RS256 | 1u << JWT_ES256;
-    j->header = lowered(arena, j->header);
+    j->header = build_is_given(b, &j->header) ? lowered(arena, j->header) : "authorization";
     for (size_t i = 0; i < j->forward_count; i++)
         j->forward[i].value = lowered(arena, j->forward[i].value);
     for (size_t i = 0; i < conf->pool_count; i++)
@@ -149,7 +150,7 @@ void derive_values(struct build *b)
         struct conf_route *r = &c->routes[i];
         if (r->name[0] == '\0')
             r->name = arena_printf(b->kind.arena, "%s%s", r->host, r->path);
-        derive_rules(b->kind.arena, c, r);
+        derive_rules(b, c, r);
         derive_heads(r);
     }
 }

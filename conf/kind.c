@@ -502,13 +502,16 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_POOL]         = {"pool",         read_pool,      expect_pool},
     [KIND_WORDS]        = {"list of words", NULL,          expect_words},
     [KIND_PAIRS]        = {"names with values", NULL,      expect_pairs},
-    [KIND_CIDRS]        = {"list of address blocks", read_cidr, expect_items, sizeof(struct cidr),
-                           "one such as 10.0.0.0/8, 192.0.2.1 or fd00::/8"},
-    [KIND_TOKENS]       = {"list of names", read_token,    expect_items, sizeof(char *), "letters, digits and hyphens"},
-    [KIND_ORIGINS]      = {"list of origins", read_origin, expect_items, sizeof(char *),
-                           "one such as https://app.example.com, https://*.example.com or \"*\""},
+    [KIND_CIDRS]        = {"list of address blocks", read_cidr, expect_items},
+    [KIND_TOKENS]       = {"list of names", read_token,    expect_items},
+    [KIND_ORIGINS]      = {"list of origins", read_origin, expect_items},
     [KIND_LIST]         = {"list",         NULL,           expect_items},
     [KIND_MAP]          = {"named sections", NULL,         expect_items},
     [KIND_INLINE]       = {"section",      NULL,           expect_section},
+};
+const struct kind_list kind_lists[KIND_COUNT] = {
+    [KIND_CIDRS]   = {sizeof(struct cidr), "one such as 10.0.0.0/8, 192.0.2.1 or fd00::/8"},
+    [KIND_TOKENS]  = {sizeof(char *), "letters, digits and hyphens"},
+    [KIND_ORIGINS] = {sizeof(char *), "one such as https://app.example.com, https://*.example.com or \"*\""},
 };
 /* clang-format on */

@@ -21,13 +21,17 @@ struct kind {
     const char *(*read)(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at);
     /* "a duration from 1ms to 1h", to stand behind "expected". */
     void (*expect)(struct strbuf *b, const struct schema_row *row, const struct conf *conf);
-    /* Lists of plain values: `read` puts one of them, and this stands behind "expected". */
-    size_t item_bytes;
-    const char *item_expected;
+};
+
+/* Lists of plain values: their kind's `read` puts one of them. */
+struct kind_list {
+    size_t item_bytes;         /* 0: no such list */
+    const char *item_expected; /* to stand behind "expected" */
 };
 
 /* Lists of sections, maps and inline sections have no `read`: conf/build.c walks them. */
 extern const struct kind kinds[KIND_COUNT];
+extern const struct kind_list kind_lists[KIND_COUNT];
 
 /* The bounds of a row in its own unit, "1ms to 1h"; false when it has none worth telling. */
 bool kind_range(struct strbuf *b, const struct schema_row *row);

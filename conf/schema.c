@@ -382,13 +382,13 @@ const struct schema_row schema_rows[] = {
      .doc = "Whether permessage-deflate is agreed with clients that offer it."},
     {SECTION_COMPRESSION, "min_message", KIND_SIZE, IN(conf_compression, min_bytes), RANGE(0, 1 * MIB), .standard = "256B",
      .applies = APPLIES_WORKER, .doc = "Shorter messages are sent to the client as they are."},
-    {SECTION_COMPRESSION, "level", KIND_UINT, IN(conf_compression, level), RANGE(1, 9), .standard = "4", .applies = APPLIES_WORKER,
+    {SECTION_COMPRESSION, "level", KIND_UINT, IN(conf_compression, level), RANGE(1, 9), .standard = "3", .applies = APPLIES_WORKER,
      .doc = "1 is the fastest, 9 the smallest."},
     {SECTION_COMPRESSION, "context_takeover", KIND_BOOL, IN(conf_compression, keeps_context), .standard = "false",
      .applies = APPLIES_WORKER,
      .doc = "Lets a message build on the ones before it, which makes small messages of one kind much smaller. Each WebSocket then "
             "keeps its own memory, about 9 * 2^window_bits bytes and 14 KiB: 302 KiB with 15 bits, 50 KiB with 12. Without it an idle "
-            "WebSocket keeps none, and the windows of all messages under way are shared and bounded."},
+            "WebSocket keeps none, one whose client is in the middle of a message up to 40 KiB, and a worker 4 MiB for compressing."},
     {SECTION_COMPRESSION, "window_bits", KIND_UINT, IN(conf_compression, window_bits), RANGE(9, 15), .standard = "15",
      .applies = APPLIES_WORKER, .doc = "How far back a repetition is looked for: 2 to this power bytes."},
 
@@ -436,7 +436,7 @@ const struct schema_row schema_rows[] = {
             "an unknown kid makes the gateway look earlier, at most every 10s."},
     {SECTION_JWT, "algorithms", KIND_WORDS, IN(conf_jwt, algorithms), .words = jwt_algorithm_words,
      .standard_doc = "HS256 with secret, else RS256 and ES256", .applies = APPLIES_WORKER, .doc = "Which signatures count."},
-    {SECTION_JWT, "header", KIND_PARAMETER, IN(conf_jwt, header), .standard = "Authorization", .applies = APPLIES_WORKER,
+    {SECTION_JWT, "header", KIND_PARAMETER, IN(conf_jwt, header), .standard = "", .standard_doc = "Authorization", .applies = APPLIES_WORKER,
      .doc = "The request header that has the token, behind \"Bearer\" or alone. Empty: none."},
     {SECTION_JWT, "query", KIND_PARAMETER, IN(conf_jwt, query), .standard = "", .applies = APPLIES_WORKER,
      .doc = "The query parameter that has it when the header does not: browsers cannot set headers on WebSockets. Empty: none."},

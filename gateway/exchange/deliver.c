@@ -185,6 +185,15 @@ void deliver_broken(struct exchange *x, const char *reason)
 
 /* ---- a tunnel ---- */
 
+/* How long the token that opened the WebSocket lasts; 0: for ever. */
+static int64_t token_left_ms(const struct exchange *x)
+{
+    if (x->verdict.expires_wall_ms == 0)
+        return 0;
+    int64_t left_ms = x->verdict.expires_wall_ms - loop_wall_ms(x->env->net->loop);
+    return left_ms > 0 ? left_ms : 1;
+}
+
 static void start_tunnel(struct exchange *x, const struct call_joined *j, struct conn *client, struct slice early)
 {
     struct access_record record;
@@ -197,6 +206,8 @@ static void start_tunnel(struct exchange *x, const struct call_joined *j, struct
                              .newest = x->env->conf,
                              .route_slot = x->route_slot,
                              .record = &record,
+                             .token_left_ms = token_left_ms(x),
+                             .claims = x->verdict.claims,
                              .deflate = *x->deflate_answer != '\0' ? &x->deflate : NULL,
                              .client_early = early.data,
                              .client_early_bytes = early.len,

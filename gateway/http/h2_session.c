@@ -266,7 +266,8 @@ static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame, in
     struct h2_stream *st = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
     if (st != NULL)
         st->is_unsendable = true;
-    (void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, H2_INTERNAL_ERROR);
+    if (s->role->is_server) /* a client's stream was not opened, and nghttp2 closes it */
+        (void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, H2_INTERNAL_ERROR);
     return 0;
 }
 
@@ -320,6 +321,7 @@ void h2_session_init(struct h2_session *s, const nghttp2_settings_entry *setting
     ASSERT(s->head_limits.field_count <= HTTP_MAX_FIELDS);
     list_init(&s->streams);
     list_init(&s->writable);
+    s->is_output_told = true; /* there are settings to send, as everybody knows */
     h2_watch_init(&s->watch, s->role->is_server ? H2_PREFACE_BYTES : 0, now_ms);
     if (s->role->is_server)
         must(nghttp2_session_server_new2(&s->ng, callbacks, s, options));

@@ -502,6 +502,7 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     t->route = o->route;
     t->route_slot = o->route_slot;
     t->record_text = access_record_copy(&t->record, o->record);
+    t->claims = o->claims != NULL ? token_claims_ref(o->claims) : NULL;
     t->end_reason = "";
     t->opened_ms = t->active_ms = loop_now_ms(s->loop);
     list_init(&t->link);
@@ -514,6 +515,8 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPENED], 1);
     adopt_sides(t, o);
     arm(t);
+    if (o->token_left_ms > 0)
+        tunnel_plan_end(t, o->token_left_ms, CLOSED_BY_GATEWAY, WS_CLOSE_POLICY, "token expired");
     tunnel_catch_up(t, o->newest);
 
     void (*const pass)(struct tunnel *, int, const uint8_t *, size_t) = t->coding != NULL ? tunnel_coded_relay : relay;
@@ -553,5 +556,7 @@ void tunnel_free(struct tunnel *t)
         tunnel_coded_free(t);
     conf_unref(&t->conf);
     slice_release(&t->record_text);
+    if (t->claims != NULL)
+        token_claims_unref(&t->claims);
     OBJ_FREE(&t, TUNNEL_MAGIC);
 }

@@ -17,6 +17,7 @@
 #include "conf/conf.h"
 #include "gateway/http/access_log.h"
 #include "gateway/net/conn.h"
+#include "gateway/rules/rules.h"
 #include "gateway/upstream/server.h"
 #include "gateway/ws/extension.h"
 
@@ -30,6 +31,10 @@ struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, 
                                      tunnel_set_empty_fn *on_empty, void *arg);
 void tunnel_set_destroy(struct tunnel_set **sp); /* resets what is still open */
 uint32_t tunnel_set_count(const struct tunnel_set *s);
+
+/* Whom to ask whether a token has been revoked (borrowed for life): at every tunnel_set_rebind(), and when a tunnel
+ * opens. It must have the configuration by then. */
+void tunnel_set_follow(struct tunnel_set *s, const struct rules *rules);
 
 /* What a new tunnel is made of. Both sides have finished their handshake; the connections are taken. */
 struct tunnel_start {
@@ -45,6 +50,8 @@ struct tunnel_start {
     size_t client_early_bytes;
     const uint8_t *upstream_early; /* bytes that came behind the server's 101 */
     size_t upstream_early_bytes;
+    int64_t token_left_ms;       /* until what the client's token allows is over, which is closed with 1008; 0: never */
+    struct token_claims *claims; /* of that token, if it may be revoked one day; a reference is taken; NULL: none */
     const struct ws_deflate_params *deflate; /* agreed with the client; borrowed for the call; NULL: no compression */
 };
 void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o);
@@ -53,7 +60,8 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o);
 struct ws_deflate_policy tunnel_deflate_policy(const struct conf_route *r);
 
 /* Moves every tunnel to configuration `c`: its route's timeouts hold from now on; limits on messages and buffers stay
- * as they were when it opened. Those whose route it no longer names are closed over `time_ms` with 1012. */
+ * as they were when it opened. Those whose route it no longer names are closed over `time_ms` with 1012, those whose
+ * token it revokes at once with 1008. */
 void tunnel_set_rebind(struct tunnel_set *s, const struct conf *c, int64_t time_ms);
 /* Closes all tunnels with `code`, spread evenly over `time_ms` with jitter, at frame boundaries. */
 void tunnel_set_drain(struct tunnel_set *s, int64_t time_ms, enum closed_by by, uint16_t code, const char *reason);

@@ -36,10 +36,11 @@ struct tunnel_set {
     struct list dead; /* freed at the end of the pass */
     struct later reap;
     uint32_t live_count;
-    uint64_t random;        /* for jitter */
-    struct ws_stock *stock; /* for compressed tunnels */
-    uint8_t *coded_out;     /* scratch for what they write; NULL before the first */
-    struct ending leaving;  /* of all, also of those that come yet; at_ms: when the last is gone */
+    uint64_t random;           /* for jitter */
+    struct ws_stock *stock;    /* for compressed tunnels */
+    uint8_t *coded_out;        /* scratch for what they write; NULL before the first */
+    struct ending leaving;     /* of all, also of those that come yet; at_ms: when the last is gone */
+    const struct rules *rules; /* NULL: no token is ever revoked */
     tunnel_set_empty_fn *on_empty;
     void *arg;
 };
@@ -58,7 +59,8 @@ struct tunnel {
     struct server *server;
     struct conf *conf;
     const struct conf_route *route;
-    struct timer timer; /* the earliest of all its deadlines, moved lazily */
+    struct token_claims *claims; /* NULL: its token, if there was one, cannot be revoked */
+    struct timer timer;          /* the earliest of all its deadlines, moved lazily */
     struct ending planned;
     int64_t opened_ms;
     int64_t active_ms;

@@ -58,6 +58,12 @@ uint32_t tunnel_set_count(const struct tunnel_set *s)
     return s->live_count;
 }
 
+void tunnel_set_follow(struct tunnel_set *s, const struct rules *rules)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    s->rules = rules;
+}
+
 /* ---- many at once ---- */
 
 /* xorshift64 (Marsaglia 2003): jitter must differ from process to process, no more is asked of it. */
@@ -86,6 +92,13 @@ static const struct conf_route *route_by_name(const struct conf *c, const char *
     return NULL;
 }
 
+/* Under the configuration the tunnel is bound to. */
+static void end_if_revoked(struct tunnel *t)
+{
+    if (t->claims != NULL && t->set->rules != NULL && rules_is_revoked(t->set->rules, t->route, t->claims))
+        tunnel_plan_end(t, 0, CLOSED_BY_GATEWAY, WS_CLOSE_POLICY, "token revoked");
+}
+
 void tunnel_catch_up(struct tunnel *t, const struct conf *newest)
 {
     const struct ending *l = &t->set->leaving;
@@ -102,6 +115,8 @@ void tunnel_catch_up(struct tunnel *t, const struct conf *newest)
                         "route removed");
     else if (newest != t->conf)
         tunnel_rebind(t, newest, to);
+    if (to != NULL)
+        end_if_revoked(t);
 }
 
 void tunnel_set_drain(struct tunnel_set *s, int64_t time_ms, enum closed_by by, uint16_t code, const char *reason)
@@ -152,10 +167,12 @@ void tunnel_set_rebind(struct tunnel_set *s, const struct conf *c, int64_t time_
     LIST_EACH (it, &s->live) {
         struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
         const struct conf_route *to = moved_to(&last, c, t->route);
-        if (to != NULL)
+        if (to != NULL) {
             tunnel_rebind(t, c, to);
-        else
-            tunnel_plan_end(t, spread_ms(s, i++, gone_count, time_ms), CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
-                            "route removed");
+            end_if_revoked(t);
+            continue;
+        }
+        tunnel_plan_end(t, spread_ms(s, i++, gone_count, time_ms), CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
+                        "route removed");
     }
 }

@@ -10,7 +10,8 @@
 #include "gateway/http/head.h"
 #include "gateway/rules/rules.h"
 
-/* Whether an Origin field is one of the list: the same text, "*", or a name below a "*.". Never for "null". */
+/* Whether an Origin field is one of the list: the same text, "*", or a name below a "*.". "null" is nobody but "*"'s.
+ */
 bool cors_origin_matches(const char *const *origins, size_t count, struct http_view origin);
 /* OPTIONS with Origin and Access-Control-Request-Method. */
 bool cors_is_preflight(const struct http_head *request);

@@ -305,6 +305,7 @@ struct worker *worker_create(struct birth *b, struct loop *l)
     w->rules = rules_create(b->stats);
     w->tickets = tls_tickets_create();
     w->pools = pool_set_create(&w->server_env, b->note.index);
+    tunnel_set_follow(w->tunnels, w->rules);
     env_init(w);
     w->front = front_create(&w->env, on_maybe_empty, w);
     timer_init(&w->watch, l, on_watch, w);

@@ -40,7 +40,7 @@ struct ws_deflater {
     struct ws_deflater *next; /* at rest */
     uint8_t window_bits;
     uint8_t level;
-    bool is_kept;
+    uint8_t span;
     bool has_begun;           /* the current message has brought bytes */
     uint8_t held[TAIL_BYTES]; /* the last bytes of the message so far, maybe the tail */
     uint8_t held_len;
@@ -49,8 +49,9 @@ struct ws_deflater {
 
 struct ws_stock {
     uint32_t magic;
-    uint32_t inflaters_out, kept_out, deflaters_out; /* lent */
-    uint32_t inflater_count;                         /* at rest */
+    uint32_t inflaters_out; /* lent */
+    uint32_t deflaters_out[WS_SPAN_CONNECTION + 1];
+    uint32_t inflater_count; /* at rest */
     uint32_t deflater_count[WS_WINDOW_BITS_MAX + 1];
     struct ws_inflater *inflaters;
     struct ws_deflater *deflaters[WS_WINDOW_BITS_MAX + 1];
@@ -91,7 +92,9 @@ void ws_stock_destroy(struct ws_stock **sp)
 {
     struct ws_stock *s = *sp;
     CHECK_OBJ(s, STOCK_MAGIC);
-    ASSERT(s->inflaters_out == 0 && s->deflaters_out == 0 && s->kept_out == 0);
+    ASSERT(s->inflaters_out == 0);
+    for (int span = WS_SPAN_CALL; span <= WS_SPAN_CONNECTION; span++)
+        ASSERT(s->deflaters_out[span] == 0);
     while (s->inflaters != NULL) {
         struct ws_inflater *z = s->inflaters;
         s->inflaters = z->next;
@@ -199,13 +202,6 @@ enum ws_coded ws_inflate(struct ws_inflater *z, const uint8_t **in, size_t *len,
 
 /* ---- compressing ---- */
 
-/* A small message needs no large window, and a small state is sooner reset: the table alone is 64 KiB with 15 bits. */
-static uint8_t fitting_bits(uint8_t window_bits, uint64_t message_bytes)
-{
-    const uint8_t enough = message_bytes == 0 ? 15 : message_bytes <= 1024 ? 10 : message_bytes <= 8192 ? 13 : 15;
-    return enough < window_bits ? enough : window_bits;
-}
-
 static struct ws_deflater *deflater_create(uint8_t window_bits, uint8_t level)
 {
     struct ws_deflater *z;
@@ -220,30 +216,28 @@ static struct ws_deflater *deflater_create(uint8_t window_bits, uint8_t level)
     return z;
 }
 
-struct ws_deflater *ws_deflater_acquire(struct ws_stock *s, uint8_t window_bits, uint8_t level, uint64_t message_bytes,
-                                        bool is_kept)
+struct ws_deflater *ws_deflater_acquire(struct ws_stock *s, uint8_t window_bits, uint8_t level, enum ws_span span)
 {
     CHECK_OBJ(s, STOCK_MAGIC);
     ASSERT(window_bits > WS_WINDOW_BITS_MIN && window_bits <= WS_WINDOW_BITS_MAX);
-    if (!is_kept && s->deflaters_out == WS_DEFLATERS_MAX)
+    if (span == WS_SPAN_MESSAGE && s->deflaters_out[span] == WS_SPAN_MESSAGES_MAX)
         return NULL;
-    const uint8_t bits = is_kept ? window_bits : fitting_bits(window_bits, message_bytes);
-    struct ws_deflater *z = s->deflaters[bits];
+    struct ws_deflater *z = s->deflaters[window_bits];
     if (z != NULL) {
-        s->deflaters[bits] = z->next;
-        s->deflater_count[bits]--;
+        s->deflaters[window_bits] = z->next;
+        s->deflater_count[window_bits]--;
         int result = deflateReset(&z->z);
         if (result == Z_OK && z->level != level)
             result = deflateParams(&z->z, level, Z_DEFAULT_STRATEGY);
         ASSERT(result == Z_OK);
         z->level = level;
     } else {
-        z = deflater_create(bits, level);
+        z = deflater_create(window_bits, level);
     }
-    z->is_kept = is_kept;
+    z->span = (uint8_t)span;
     z->has_begun = false;
     z->held_len = 0;
-    *(is_kept ? &s->kept_out : &s->deflaters_out) += 1;
+    s->deflaters_out[span]++;
     return z;
 }
 
@@ -253,7 +247,7 @@ void ws_deflater_release(struct ws_stock *s, struct ws_deflater **zp)
     CHECK_OBJ(s, STOCK_MAGIC);
     CHECK_OBJ(z, DEFLATER_MAGIC);
     *zp = NULL;
-    *(z->is_kept ? &s->kept_out : &s->deflaters_out) -= 1;
+    s->deflaters_out[z->span]--;
     if (s->deflater_count[z->window_bits] == SPARE_DEFLATERS) {
         deflater_free(z);
         return;

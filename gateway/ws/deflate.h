@@ -48,14 +48,17 @@ void ws_inflater_release(struct ws_stock *s, struct ws_inflater **zp);
 enum ws_coded ws_inflate(struct ws_inflater *z, const uint8_t **in, size_t *len, bool is_last, uint8_t *out,
                          size_t room_bytes, size_t *made);
 
-#define WS_DEFLATERS_MAX 16u /* lent at a time for single messages: 4 MiB in the worst case */
-#define WS_DEFLATE_ROOM  16u /* the least room for output that makes progress certain */
+/* For how long a state for compressing is lent. */
+enum ws_span {
+    WS_SPAN_CALL = 0,   /* the message lies there whole: never refused */
+    WS_SPAN_MESSAGE,    /* it comes in pieces, and who knows when: only so many at a time */
+    WS_SPAN_CONNECTION, /* for all messages of a connection that keeps its context: never refused */
+};
+#define WS_SPAN_MESSAGES_MAX 16u /* 4 MiB in the worst case */
+#define WS_DEFLATE_ROOM      16u /* the least room for output that makes progress certain */
 
-/* The same for compressing. `message_bytes` (0: not known) may make the window smaller than `window_bits`. NULL when so
- * many are under way that another would cost too much memory: send the message as it is. `is_kept`: for all messages of
- * a connection; never NULL. */
-struct ws_deflater *ws_deflater_acquire(struct ws_stock *s, uint8_t window_bits, uint8_t level, uint64_t message_bytes,
-                                        bool is_kept);
+/* The same for compressing. NULL when it is refused: send the message as it is. */
+struct ws_deflater *ws_deflater_acquire(struct ws_stock *s, uint8_t window_bits, uint8_t level, enum ws_span span);
 void ws_deflater_release(struct ws_stock *s, struct ws_deflater **zp);
 enum ws_coded ws_deflate(struct ws_deflater *z, const uint8_t **in, size_t *len, bool is_last, uint8_t *out,
                          size_t room_bytes, size_t *made);

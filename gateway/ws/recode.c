@@ -130,15 +130,18 @@ static bool begin_inflating(struct ws_recode *r)
 }
 
 /* The length of a message in several frames is not known: it is taken for a long one. */
-static bool begin_compressing(struct ws_recode *r)
+static bool begin_compressing(struct ws_recode *r, const struct ws_turn *t)
 {
-    const bool is_kept = !r->params->server_no_context_takeover;
-    const uint64_t message_bytes = ws_walk_is_final(r->walk) ? ws_walk_frame_left(r->walk) : 0;
-    if (ws_walk_is_final(r->walk) && (message_bytes == 0 || message_bytes < r->params->min_bytes))
+    const uint64_t len = ws_walk_frame_left(r->walk);
+    enum ws_span span = WS_SPAN_MESSAGE;
+    if (ws_walk_is_final(r->walk) && (len == 0 || len < r->params->min_bytes))
         return false;
+    if (!r->params->server_no_context_takeover)
+        span = WS_SPAN_CONNECTION;
+    else if (ws_walk_is_final(r->walk) && len <= t->in_bytes)
+        span = WS_SPAN_CALL;
     if (r->deflater == NULL)
-        r->deflater =
-            ws_deflater_acquire(r->stock, r->params->server_window_bits, r->params->level, message_bytes, is_kept);
+        r->deflater = ws_deflater_acquire(r->stock, r->params->server_window_bits, r->params->level, span);
     return r->deflater != NULL;
 }
 
@@ -156,7 +159,7 @@ static void begin_frame(struct ws_recode *r, struct ws_turn *t)
     const struct ws_walk *w = r->walk;
     const enum ws_opcode opcode = ws_walk_opcode(w);
     if (opcode == WS_OPCODE_TEXT || opcode == WS_OPCODE_BINARY) {
-        r->is_coding = is_from_client(r) ? begin_inflating(r) : begin_compressing(r);
+        r->is_coding = is_from_client(r) ? begin_inflating(r) : begin_compressing(r, t);
         r->opcode = (uint8_t)opcode;
     }
     if (opcode <= WS_OPCODE_BINARY && r->is_coding) {
@@ -184,7 +187,7 @@ static enum ws_turned run_between(struct ws_recode *r, struct ws_turn *t, struct
     if (take == WS_TAKE_BAD)
         return refuse(r, seen, seen->code, seen->error);
     if (take == WS_TAKE_WHOLE)
-        begin_frame(r, t);
+        begin_frame(r, t); /* the input begins with its payload */
     return WS_TURNED_ALL;
 }
 
@@ -279,16 +282,17 @@ static enum ws_turned run_coding(struct ws_recode *r, struct ws_turn *t, struct 
 {
     size_t len = 0;
     enum ws_coded coded;
-    if (r->state == CODING && t->in_bytes == 0 && ws_walk_frame_left(r->walk) > 0)
+    if (r->state == CODING && t->in_bytes == 0 && ws_walk_frame_left(r->walk) > 0 && !r->has_more)
         return WS_TURNED_ALL;
     if (room(t) < LEAST_ROOM)
         return WS_TURNED_FULL;
     const enum ws_turned filled = fill_fragment(r, t, &len, &coded, seen);
     if (filled != WS_TURNED_ALL)
         return filled;
+    r->has_more = coded == WS_CODED_FULL;
     if (len > 0 || coded == WS_CODED_DONE)
         write_fragment(r, t, len, coded == WS_CODED_DONE);
-    if (r->state == DRAINING && coded != WS_CODED_FULL) {
+    if (r->state == DRAINING && !r->has_more) {
         r->state = BETWEEN;
         if (coded == WS_CODED_DONE)
             end_message(r);

@@ -24,6 +24,7 @@ struct ws_recode {        /* initialised by ws_recode_init; members are its own 
     uint8_t state;
     uint8_t opcode;     /* of the next frame to be written: the message's, then continuation */
     bool is_last : 1;   /* the frame that is being coded ends the message */
+    bool has_more : 1;  /* zlib has output that did not fit */
     bool is_coding : 1; /* the unfinished message is */
     bool is_over : 1;   /* closed or bad: nothing more is looked at */
     bool is_text : 1;   /* it is to be UTF-8 */

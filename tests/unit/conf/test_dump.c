@@ -67,6 +67,7 @@ static const struct settled {
     {"origins", "[ \"https://a.example\", \"app://*.b.example:81\", d+e://f ]", true},
     {"per", "ip", false},
     {"requests", "100", true},
+    {"burst", "7", false},
     {"jwks.pool", "p0", true},
     {"algorithms", "[ ES256 ]", false},
     {"tls.min_version", "1.2", false}, /* without certificates; test_secrets_stay_in_the_seal has some */

@@ -61,7 +61,7 @@ static void test_every_row_is_complete(void **state)
         size_t doc_len = strlen(row->doc);
         assert_true(doc_len > 10 && row->doc[doc_len - 1] == '.');
         bool has_default = row->standard != NULL || row->standard_doc != NULL;
-        bool is_composed = row->kind == KIND_PAIRS || kinds[row->kind].item_bytes > 0 || row->kind == KIND_INLINE;
+        bool is_composed = row->kind == KIND_PAIRS || kind_lists[row->kind].item_bytes > 0 || row->kind == KIND_INLINE;
         assert_true(row->is_required || has_default || is_composed);
         assert_false(row->is_required && has_default);
         assert_true(row->kind != KIND_WORD || row->words != NULL);

@@ -63,40 +63,39 @@ static void a_line_of_text_names_the_client(void **state)
     }
 }
 
-static const char *const v1_bad[] =
-    {
-        "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\n",     /* no CR */
-        "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r \n",  /* no LF behind the CR */
-        "PROXY TCP4 192.168.0.1 192.168.0.11 56324\r443\r\n",  /* a CR inside */
-        "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443 \r\n",  /* a space too many */
-        "PROXY TCP4  192.168.0.1 192.168.0.11 56324 443\r\n",  /* two spaces */
-        "PROXY TCP4\t192.168.0.1 192.168.0.11 56324 443\r\n",  /* a tab */
-        "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443 1\r\n", /* a word too many */
-        "PROXY TCP4 192.168.0.1 192.168.0.11 56324\r\n",       /* a word too few */
-        "PROXY TCP4 192.168.0.1 192.168.0.11 56324 65536\r\n", /* no such port */
-        "PROXY TCP4 192.168.0.1 192.168.0.11 56324 0443\r\n",  /* octal? */
-        "PROXY TCP4 192.168.0.1 192.168.0.11 56324 +443\r\n",  /* a sign */
-        "PROXY TCP4 192.168.0.1 192.168.0.11 -1 443\r\n",      /* a sign */
-        "PROXY TCP4 192.168.000.1 192.168.0.11 56324 443\r\n", /* octal? */
-        "PROXY TCP4 192.168.1 192.168.0.11 56324 443\r\n",     /* three numbers */
-        "PROXY TCP4 256.168.0.1 192.168.0.11 56324 443\r\n",   /* no such number */
-        "PROXY TCP4 0.0.0.0 192.168.0.11 56324 443\r\n",       /* nobody's address */
-        "PROXY TCP4 ::1 ::1 56324 443\r\n",                    /* the other family */
-        "PROXY TCP6 1.2.3.4 1.2.3.4 56324 443\r\n",            /* the other family */
-        "PROXY TCP6 :: ::1 56324 443\r\n",                     /* nobody's address */
-        "PROXY TCP6 1:2:3:4:5:6:7 ::1 56324 443\r\n",          /* 112 bits */
-        "PROXY TCP6 fe80::1%lo ::1 56324 443\r\n",             /* a zone */
-        "PROXY TCP5 192.168.0.1 192.168.0.11 56324 443\r\n",   /* no such protocol */
-        "PROXY UDP4 192.168.0.1 192.168.0.11 56324 443\r\n",   /* not in version 1 */
-        "PROXY tcp4 192.168.0.1 192.168.0.11 56324 443\r\n",   /* lower case */
-        "PROXY \r\n",                                          /* nothing */
-        "proxy TCP4 192.168.0.1 192.168.0.11 56324 443\r\n",   /* not the word */
-        "PROXYTCP4 192.168.0.1 192.168.0.11 56324 443\r\n",    /* not the word */
-        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",                   /* no header at all */
-        "\x16\x03\x01\x02",                                    /* a TLS client */
-        "\r\n\r\nGET / HTTP/1.1\r\n",                          /* begins like version 2 */
-        "PROXY UNKNOWN "
-        ".............................................................................................\r\n", /* 108 */
+static const char *const v1_bad[] = {
+    "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\n",     /* no CR */
+    "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r \n",  /* no LF behind the CR */
+    "PROXY TCP4 192.168.0.1 192.168.0.11 56324\r443\r\n",  /* a CR inside */
+    "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443 \r\n",  /* a space too many */
+    "PROXY TCP4  192.168.0.1 192.168.0.11 56324 443\r\n",  /* two spaces */
+    "PROXY TCP4\t192.168.0.1 192.168.0.11 56324 443\r\n",  /* a tab */
+    "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443 1\r\n", /* a word too many */
+    "PROXY TCP4 192.168.0.1 192.168.0.11 56324\r\n",       /* a word too few */
+    "PROXY TCP4 192.168.0.1 192.168.0.11 56324 65536\r\n", /* no such port */
+    "PROXY TCP4 192.168.0.1 192.168.0.11 56324 0443\r\n",  /* octal? */
+    "PROXY TCP4 192.168.0.1 192.168.0.11 56324 +443\r\n",  /* a sign */
+    "PROXY TCP4 192.168.0.1 192.168.0.11 -1 443\r\n",      /* a sign */
+    "PROXY TCP4 192.168.000.1 192.168.0.11 56324 443\r\n", /* octal? */
+    "PROXY TCP4 192.168.1 192.168.0.11 56324 443\r\n",     /* three numbers */
+    "PROXY TCP4 256.168.0.1 192.168.0.11 56324 443\r\n",   /* no such number */
+    "PROXY TCP4 0.0.0.0 192.168.0.11 56324 443\r\n",       /* nobody's address */
+    "PROXY TCP4 ::1 ::1 56324 443\r\n",                    /* the other family */
+    "PROXY TCP6 1.2.3.4 1.2.3.4 56324 443\r\n",            /* the other family */
+    "PROXY TCP6 :: ::1 56324 443\r\n",                     /* nobody's address */
+    "PROXY TCP6 1:2:3:4:5:6:7 ::1 56324 443\r\n",          /* 112 bits */
+    "PROXY TCP6 fe80::1%lo ::1 56324 443\r\n",             /* a zone */
+    "PROXY TCP5 192.168.0.1 192.168.0.11 56324 443\r\n",   /* no such protocol */
+    "PROXY UDP4 192.168.0.1 192.168.0.11 56324 443\r\n",   /* not in version 1 */
+    "PROXY tcp4 192.168.0.1 192.168.0.11 56324 443\r\n",   /* lower case */
+    "PROXY \r\n",                                          /* nothing */
+    "proxy TCP4 192.168.0.1 192.168.0.11 56324 443\r\n",   /* not the word */
+    "PROXYTCP4 192.168.0.1 192.168.0.11 56324 443\r\n",    /* not the word */
+    "GET / HTTP/1.1\r\nHost: x\r\n\r\n",                   /* no header at all */
+    "\x16\x03\x01\x02",                                    /* a TLS client */
+    "\r\n\r\nGET / HTTP/1.1\r\n",                          /* begins like version 2 */
+    "PROXY UNKNOWN "
+    ".............................................................................................\r\n", /* 108 */
 };
 
 static void what_is_no_such_line_is_dropped(void **state)

@@ -105,7 +105,7 @@ static void a_kept_context_reaches_into_the_message_before(void **state)
         assert_int_equal(inflate_all(z, again, sizeof again, 100, 100, out, &len), WS_CODED_BAD);
         ws_inflater_release(stock, &z);
     }
-    struct ws_deflater *d = ws_deflater_acquire(stock, 15, 6, 0, true);
+    struct ws_deflater *d = ws_deflater_acquire(stock, 15, 6, WS_SPAN_CONNECTION);
     const uint8_t hello[] = "Hello";
     assert_int_equal(deflate_all(d, hello, 5, 5, 100, out), sizeof plain_end);
     assert_memory_equal(out, plain_end, sizeof plain_end);
@@ -171,7 +171,8 @@ static void what_was_compressed_comes_back(void **state)
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
             for (int is_kept = 0; is_kept < 2; is_kept++) {
                 const size_t piece = sizes[i] / (1 + bits % 3u) + 1, room = 16 + bits * 300u;
-                struct ws_deflater *d = ws_deflater_acquire(stock, bits, (uint8_t)(bits % 9 + 1), sizes[i], is_kept);
+                struct ws_deflater *d = ws_deflater_acquire(stock, bits, (uint8_t)(bits % 9 + 1),
+                                                            is_kept ? WS_SPAN_CONNECTION : WS_SPAN_CALL);
                 struct ws_inflater *z = ws_inflater_acquire(stock, bits);
                 for (int message = 0; message < 1 + 2 * is_kept; message++) {
                     size_t back_len = 0;
@@ -197,24 +198,25 @@ static void what_was_compressed_comes_back(void **state)
 
 static void the_stock_lends_only_so_many_at_a_time(void **state)
 {
-    struct ws_deflater *out[WS_DEFLATERS_MAX];
+    struct ws_deflater *out[WS_SPAN_MESSAGES_MAX];
     struct ws_stock *stock = ws_stock_create();
     (void)state;
-    for (size_t i = 0; i < WS_DEFLATERS_MAX; i++) {
-        out[i] = ws_deflater_acquire(stock, 15, 4, 0, false);
+    for (size_t i = 0; i < WS_SPAN_MESSAGES_MAX; i++) {
+        out[i] = ws_deflater_acquire(stock, 15, 4, WS_SPAN_MESSAGE);
         assert_non_null(out[i]);
     }
-    assert_null(ws_deflater_acquire(stock, 15, 4, 0, false));
-    /* A connection that keeps one has been counted when its route was configured. */
-    struct ws_deflater *kept = ws_deflater_acquire(stock, 15, 4, 0, true);
-    assert_non_null(kept);
+    assert_null(ws_deflater_acquire(stock, 15, 4, WS_SPAN_MESSAGE));
+    struct ws_deflater *kept = ws_deflater_acquire(stock, 15, 4, WS_SPAN_CONNECTION);
+    struct ws_deflater *brief = ws_deflater_acquire(stock, 15, 4, WS_SPAN_CALL);
+    assert_true(kept != NULL && brief != NULL);
     ws_deflater_release(stock, &out[3]);
     assert_null(out[3]);
-    out[3] = ws_deflater_acquire(stock, 15, 4, 0, false);
+    out[3] = ws_deflater_acquire(stock, 15, 4, WS_SPAN_MESSAGE);
     assert_non_null(out[3]);
-    for (size_t i = 0; i < WS_DEFLATERS_MAX; i++)
+    for (size_t i = 0; i < WS_SPAN_MESSAGES_MAX; i++)
         ws_deflater_release(stock, &out[i]);
     ws_deflater_release(stock, &kept);
+    ws_deflater_release(stock, &brief);
     ws_stock_destroy(&stock);
 }
 

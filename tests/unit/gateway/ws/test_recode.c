@@ -272,7 +272,7 @@ static void add_zeros(struct bytes *b, uint8_t first, size_t len)
 {
     static uint8_t zeros[4 * MAX_MESSAGE], packed[4096];
     struct ws_stock *stock = ws_stock_create();
-    struct ws_deflater *z = ws_deflater_acquire(stock, 15, 9, 0, false);
+    struct ws_deflater *z = ws_deflater_acquire(stock, 15, 9, WS_SPAN_CALL);
     const uint8_t *in = zeros;
     size_t made = 0;
     assert_int_equal(ws_deflate(z, &in, &len, true, packed, sizeof packed, &made), WS_CODED_DONE);
@@ -383,27 +383,32 @@ static void a_kept_context_makes_likenesses_small(void **state)
     way_close(&w);
 }
 
-/* With all that may be lent out, messages go as they are, from their first frame to their last. */
+/* With all that may be lent for long, messages that come in pieces go as they are, from their first frame to their
+ * last; those that lie there whole are compressed all the same. */
 static void without_a_state_to_be_had_messages_pass(void **state)
 {
-    static struct bytes in;
+    static struct bytes in, whole;
     static struct way w;
-    struct ws_deflater *out[WS_DEFLATERS_MAX];
+    struct ws_deflater *out[WS_SPAN_MESSAGES_MAX];
     static char text[300];
     (void)state;
     memset(text, 'x', sizeof text);
-    in.len = 0;
+    in.len = whole.len = 0;
     add_frame(&in, 0x01, text, 200, false);
     add_frame(&in, 0x80, text, 100, false);
+    add_frame(&whole, 0x81, text, 200, false);
     way_open(&w, WS_SENDER_SERVER, &alone);
-    for (size_t i = 0; i < WS_DEFLATERS_MAX; i++)
-        out[i] = ws_deflater_acquire(w.stock, 15, 1, 0, false);
+    for (size_t i = 0; i < WS_SPAN_MESSAGES_MAX; i++)
+        out[i] = ws_deflater_acquire(w.stock, 15, 1, WS_SPAN_MESSAGE);
     way_feed(&w, in.data, 210, 210, WS_RECODE_ROOM);
     ws_deflater_release(w.stock, &out[0]);
     way_feed(&w, in.data + 210, in.len - 210, 99, WS_RECODE_ROOM);
     assert_int_equal(w.out.len, in.len);
     assert_memory_equal(w.out.data, in.data, in.len);
-    for (size_t i = 1; i < WS_DEFLATERS_MAX; i++)
+    out[0] = ws_deflater_acquire(w.stock, 15, 1, WS_SPAN_MESSAGE);
+    way_feed(&w, whole.data, whole.len, whole.len, WS_RECODE_ROOM);
+    assert_int_equal(w.out.data[in.len], 0xc1);
+    for (size_t i = 0; i < WS_SPAN_MESSAGES_MAX; i++)
         ws_deflater_release(w.stock, &out[i]);
     way_close(&w);
 }
