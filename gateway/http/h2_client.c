@@ -105,6 +105,7 @@ struct h2_client *h2_client_create(const struct h2_client_limits *l, const struc
     c->session.ops = &ops->stream;
     c->session.arg = arg;
     c->session.head_limits = (struct h2_head_limits){.header_bytes = l->header_bytes, .field_count = l->field_count};
+    c->session.stream_window_bytes = l->stream_window_bytes;
     c->session.queue_bytes = l->queue_bytes;
     c->session.max_streams = l->stream_count;
     h2_session_init(&c->session, settings, sizeof settings / sizeof settings[0], l->connection_window_bytes, now_ms);

@@ -40,6 +40,7 @@ struct h2_session {
     void *arg;
     struct h2_head_limits head_limits;
     size_t queue_bytes;
+    uint32_t stream_window_bytes;
     uint32_t max_streams;
 
     struct h2_watch watch;

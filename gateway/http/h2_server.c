@@ -92,6 +92,7 @@ struct h2_server *h2_server_create(const struct h2_server_limits *l, const struc
     s->session.ops = &ops->stream;
     s->session.arg = arg;
     s->session.head_limits = (struct h2_head_limits){l->header_bytes, l->target_bytes, l->field_count};
+    s->session.stream_window_bytes = l->stream_window_bytes;
     s->session.queue_bytes = l->queue_bytes;
     s->session.max_streams = l->stream_count;
     h2_session_init(&s->session, settings, l->enable_connect_protocol ? count : count - 1, l->connection_window_bytes,

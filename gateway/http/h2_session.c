@@ -19,6 +19,8 @@
 #define MAX_HEAD_SEND_BYTES (128u * 1024u)
 /* Of the compression of heads that are sent; the peer's own is SETTINGS_HEADER_TABLE_SIZE, 4096. */
 #define DEFLATE_TABLE_BYTES 4096u
+/* RFC 9113 section 6.5.2: what a peer may send before it has read our settings. */
+#define DEFAULT_WINDOW_BYTES 65535u
 /* nghttp2 would count resets by the wall clock; h2_watch does it by the owner's. */
 #define RESETS_UNLIMITED (1u << 30)
 /* The callbacks at the end of an output may ask for more of it; as often as this before the owner is told instead. */
@@ -174,7 +176,9 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
     if (s->is_destroyed)
         return STOP;
     struct h2_stream *st = nghttp2_session_get_stream_user_data(ng, stream_id);
-    if (st == NULL || !st->is_known || st->is_refused) {
+    /* nghttp2 still passes the chunk on by which a peer breaks out of its window. */
+    const size_t window = s->stream_window_bytes > DEFAULT_WINDOW_BYTES ? s->stream_window_bytes : DEFAULT_WINDOW_BYTES;
+    if (st == NULL || !st->is_known || st->is_refused || st->unconsumed_bytes + len > window) {
         (void)nghttp2_session_consume(ng, stream_id, len);
         return 0;
     }
@@ -422,11 +426,15 @@ static void put(struct h2_session *s, const uint8_t *data, size_t len)
 {
     const size_t left = s->out_cap_bytes - s->out_len;
     const size_t take = len < left ? len : left;
-    if (take > 0)
-        memcpy(s->out + s->out_len, data, take);
+
+    s->rest = data;
+    s->rest_len = len;
+    if (take == 0)
+        return;
+    memcpy(s->out + s->out_len, data, take);
     s->out_len += take;
-    s->rest = data + take;
-    s->rest_len = len - take;
+    s->rest += take;
+    s->rest_len -= take;
 }
 
 static void send_frames(struct h2_session *s)

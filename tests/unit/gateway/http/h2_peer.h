@@ -22,6 +22,7 @@ struct peer {
     enum deed on_close;
     bool keeps; /* does not consume */
     uint32_t malformed_count;
+    size_t received_bytes;
 };
 
 static inline void note(struct peer *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -97,6 +98,7 @@ static inline void on_data(void *arg, struct h2_stream *st, const uint8_t *data,
     struct peer *p = arg;
     (void)data;
     note(p, "data %zu ", len);
+    p->received_bytes += len;
     if (!p->keeps)
         h2_stream_consume(st, len);
     act(p, st, p->on_data);

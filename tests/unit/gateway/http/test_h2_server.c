@@ -65,6 +65,7 @@ static void test_window(void **state)
     send_too_much(&p.in);
     exchange(&p);
     assert_string_equal(sent(&p), "RST_STREAM:1=FLOW_CONTROL_ERROR");
+    assert_int_equal(p.received_bytes, 16 * sizeof zeros);
 
     /* What nobody had read when the stream ended is back: the connection's window is whole, and one stream's worth fits
      * four times. */
