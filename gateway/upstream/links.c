@@ -17,6 +17,7 @@ struct links {
     struct timer expiry;   /* of the oldest, or earlier */
     struct list sessions;
     int64_t known_until_ms[LINKS_FACT_COUNT];
+    uint32_t stream_count; /* 0: not known */
 };
 
 struct kept {
@@ -26,6 +27,9 @@ struct kept {
     struct link what;
     int64_t since_ms;
 };
+
+/* What servers allow that have no reason to allow less (RFC 9113 section 6.5.2). */
+#define STREAMS_USUAL 100u
 
 static void on_expiry(void *arg);
 
@@ -164,6 +168,17 @@ void links_learn(struct net *n, struct server *s, enum links_fact f)
 bool links_knows(struct net *n, const struct server *s, enum links_fact f)
 {
     return s->links != NULL && loop_now_ms(n->loop) < s->links->known_until_ms[f];
+}
+
+void links_learn_streams(struct net *n, struct server *s, uint32_t count)
+{
+    links_of(n, s)->stream_count = count;
+}
+
+uint32_t links_streams(const struct server *s)
+{
+    const bool is_known = s->links != NULL && s->links->stream_count > 0;
+    return is_known ? s->links->stream_count : STREAMS_USUAL;
 }
 
 void links_forget(struct server *s)

@@ -45,6 +45,10 @@ enum links_fact {
 void links_learn(struct net *n, struct server *s, enum links_fact f);
 bool links_knows(struct net *n, const struct server *s, enum links_fact f);
 
+/* How many streams the server's newest session allows; before the first one a usual number. */
+void links_learn_streams(struct net *n, struct server *s, uint32_t count);
+uint32_t links_streams(const struct server *s);
+
 /* ---- the end ---- */
 
 /* Closes what is idle, and forgets what was learned; what is busy is closed when it has done its work. */

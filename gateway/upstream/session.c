@@ -13,9 +13,7 @@
 
 #define SESSION_MAGIC 0x5e5510f2u
 
-/* Riders on a session whose server has not said yet how many it takes. */
-#define RIDERS_BEFORE_SETTINGS 100u
-#define DETAIL_BYTES           96u
+#define DETAIL_BYTES 96u
 
 struct session {
     uint32_t magic;
@@ -44,6 +42,8 @@ struct session {
     char detail[DETAIL_BYTES];
     struct rider_failure failure;
 };
+
+static struct session *session_with_room(struct net *n, struct server *s);
 
 static struct rider *rider_of(struct list *link)
 {
@@ -159,28 +159,14 @@ static bool is_leaving(const struct session *k)
 
 /* ---- a rider's day ---- */
 
-/* The first one that waits and whose turn it can be; *is_declined is set when it is to be declined instead. */
-static struct rider *next_waiting(struct session *k, bool *is_declined)
-{
-    *is_declined = false;
-    LIST_EACH (it, &k->waiting) {
-        struct rider *r = rider_of(it);
-        if (!r->needs_connect)
-            return r;
-        if (h2_client_has_settings(k->h2)) {
-            *is_declined = !h2_client_serves_connect(k->h2);
-            return r;
-        }
-    }
-    return NULL;
-}
-
+/* Before its settings nothing is known of the server, not even that it is one: everybody waits for them. */
 static void serve_waiting(struct session *k)
 {
-    bool is_declined = false;
-    struct rider *r = NULL;
-    while (!k->is_doomed && (r = next_waiting(k, &is_declined)) != NULL) {
-        if (is_declined) {
+    if (!h2_client_has_settings(k->h2))
+        return;
+    while (!k->is_doomed && !list_is_empty(&k->waiting)) {
+        struct rider *r = rider_of(k->waiting.next);
+        if (r->needs_connect && !h2_client_serves_connect(k->h2)) {
             links_learn(k->net, k->server, LINKS_FACT_NO_WEBSOCKETS);
             decline_rider(r, RIDER_DECLINE_NO_WEBSOCKETS);
         } else if (h2_client_can_request(k->h2)) {
@@ -190,6 +176,30 @@ static void serve_waiting(struct session *k)
         } else {
             return;
         }
+    }
+}
+
+static void rider_sit(struct rider *r, struct session *k)
+{
+    r->session = k;
+    list_append(&k->waiting, &r->link);
+    k->rider_count++;
+    later_post(&k->work);
+}
+
+/* More had come than the server turns out to take at a time: the last ones change to other sessions, as long as there
+ * are any. */
+static void spread(struct session *k)
+{
+    const uint32_t max = h2_client_max_streams(k->h2);
+    struct session *other = NULL;
+    links_learn_streams(k->net, k->server, max);
+    while (k->rider_count > max && !list_is_empty(&k->waiting) &&
+           (other = session_with_room(k->net, k->server)) != NULL) {
+        struct rider *r = rider_of(k->waiting.prev);
+        list_unlink(&r->link);
+        k->rider_count--;
+        rider_sit(r, other);
     }
 }
 
@@ -226,6 +236,8 @@ static void on_work(void *arg)
         turn_away_waiting(k);
     else
         serve_waiting(k);
+    if (!is_leaving(k) && h2_client_has_settings(k->h2))
+        spread(k);
     write_output(k);
     if (is_leaving(k) && k->rider_count == 0)
         end(k, ERR_EOF, "");
@@ -497,7 +509,7 @@ static void on_dialled(void *arg, const struct dial_result *r)
 static bool has_room(const struct session *k)
 {
     const bool is_known = k->h2 != NULL && h2_client_has_settings(k->h2);
-    return k->rider_count < (is_known ? h2_client_max_streams(k->h2) : RIDERS_BEFORE_SETTINGS);
+    return k->rider_count < (is_known ? h2_client_max_streams(k->h2) : links_streams(k->server));
 }
 
 static struct session *session_create(struct net *n, struct server *s)
@@ -536,15 +548,9 @@ bool rider_board(struct rider *r, struct net *n, struct server *s, bool needs_co
     struct session *k = session_with_room(n, s);
     if (k == NULL)
         return false;
-    *r = (struct rider){.session = k,
-                        .server = server_ref(s),
-                        .needs_connect = needs_connect,
-                        .has_company = k->h2 != NULL,
-                        .ops = ops,
-                        .arg = arg};
+    *r = (struct rider){
+        .server = server_ref(s), .needs_connect = needs_connect, .has_company = k->h2 != NULL, .ops = ops, .arg = arg};
     list_init(&r->link);
-    list_append(&k->waiting, &r->link);
-    k->rider_count++;
-    later_post(&k->work);
+    rider_sit(r, k);
     return true;
 }

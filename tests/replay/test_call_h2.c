@@ -396,7 +396,8 @@ static void garbage_is_a_broken_protocol(void **state)
     user_start(&t, &u, &get);
     int fd = server_accept(&t, 0);
     server_write(&t, fd, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-    user_expect_failed(&u, ERR_PROTOCOL, CALL_ANSWER);
+    user_expect_failed(&u, ERR_PROTOCOL, CALL_CONNECT);
+    assert_true(u.failure.is_unprocessed); /* nothing is sent before the settings have come */
     user_fini(&u);
     server_expect_gone(&t, fd);
     close(fd);
