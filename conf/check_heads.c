@@ -90,6 +90,10 @@ static void check_maintenance(struct build *b, const struct conf_maintenance *m)
 void check_heads(struct build *b)
 {
     const struct conf *c = b->conf;
+    const char *subject = c->headers.client_subject;
+    if (subject[0] != '\0' && (value_token(subject) != NULL || is_untouchable(subject)))
+        build_complain(b, c, &c->headers.client_subject_text, "headers.client_subject",
+                       "\"%s\" cannot be used, expected the name of a header of its own", subject);
     if (c->trace.sample_percent != 100 && c->trace.mode != TRACE_START && !build_is_broken(b, &c->trace.mode))
         build_complain(b, c, &c->trace.sample_percent, "trace.sample",
                        "has no use with this mode, expected mode: start with it");

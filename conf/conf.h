@@ -277,6 +277,8 @@ struct conf {
         const char *via_text;
         const char *server; /* NULL = the server's own passes; "" = none; else this one; from server_text */
         const char *server_text;
+        const char *client_subject; /* the field that tells servers the subject of a client certificate; "" = none */
+        const char *client_subject_text;
     } headers;
     struct {
         enum conf_trace_mode mode;

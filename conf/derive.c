@@ -118,6 +118,8 @@ static void derive_heads(struct conf_route *r)
 static void derive_own_headers(struct conf *c)
 {
     c->headers.via = strcmp(c->headers.via_text, "off") == 0 ? "" : c->headers.via_text;
+    c->headers.client_subject =
+        strcmp(c->headers.client_subject_text, "off") == 0 ? "" : c->headers.client_subject_text;
     c->headers.server = strcmp(c->headers.server_text, "pass") == 0  ? NULL
                         : strcmp(c->headers.server_text, "off") == 0 ? ""
                                                                      : c->headers.server_text;

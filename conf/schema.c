@@ -132,6 +132,9 @@ const struct schema_row schema_rows[] = {
      .doc = "Whether answers get a Via field as well."},
     {SECTION_ROOT, "headers.server", KIND_LABEL, IN(conf, headers.server_text), .standard = "pass", .applies = APPLIES_WORKER,
      .doc = "The Server field of answers. pass: what the server says. off: none. Else this text."},
+    {SECTION_ROOT, "headers.client_subject", KIND_LABEL, IN(conf, headers.client_subject_text), .standard = "X-Client-Subject", .applies = APPLIES_WORKER,
+     .doc = "The field that tells servers the subject (RFC 4514) of the certificate a client has shown. One that a client sends itself is dropped. "
+            "off: none."},
     {SECTION_ROOT, "trace.mode", KIND_WORD, IN(conf, trace.mode), .words = trace_mode_words, .standard = "continue", .applies = APPLIES_WORKER,
      .doc = "W3C trace context. continue: a trace that a request belongs to goes on, with the gateway as a span of its own, whose id the "
             "access log has. start: and one begins with a request that belongs to none. off: traceparent and tracestate pass untouched."},

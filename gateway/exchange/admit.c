@@ -64,12 +64,10 @@ enum step step_route(struct exchange *x)
 static bool is_in_maintenance(const struct exchange *x)
 {
     const struct conf_maintenance *m = &x->route->maintenance;
-    struct addr peer;
     if (!m->enabled)
         return false;
-    conn_peer(x->wire, &peer);
     for (size_t i = 0; i < m->allow_count; i++)
-        if (cidr_contains(&m->allow[i], &peer))
+        if (cidr_contains(&m->allow[i], &x->client))
             return false;
     return true;
 }

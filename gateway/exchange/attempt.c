@@ -7,8 +7,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tls.h"
 #include "gateway/exchange/exchange_priv.h"
 #include "gateway/http/edit.h"
+
+#define SUBJECT_BYTES 512u /* of a client certificate; a longer one is cut */
 
 static const struct call_ops call_ops;
 
@@ -43,6 +46,20 @@ static struct http_view scheme_of(const struct exchange *x)
     return http_view_of(conn_tls(x->wire) != NULL ? "https" : "http");
 }
 
+/* Who the client's certificate says it is. Without one nobody may say so, but for a trusted proxy. False: not our
+ * business. */
+static bool make_subject(const struct exchange *x, struct http_texts *t, struct http_field *field)
+{
+    char subject[SUBJECT_BYTES] = "";
+    const struct tls *tls = conn_tls(x->wire);
+    if (tls != NULL)
+        (void)tls_client_subject(tls, subject, sizeof subject);
+    *field = (struct http_field){.name = http_view_of(x->conf->headers.client_subject)};
+    if (*subject != '\0')
+        field->value = http_texts_add(t, subject, strlen(subject));
+    return *x->conf->headers.client_subject != '\0' && (*subject != '\0' || !x->is_trusted);
+}
+
 /* The head as the server shall see it. False when there is no room for what is added to it. */
 static bool make_head(struct exchange *x, struct http_head *to, struct http_texts *t)
 {
@@ -50,7 +67,9 @@ static bool make_head(struct exchange *x, struct http_head *to, struct http_text
     const struct conf_url *url = &x->pick.server->server_conf->url;
     char host[300];
     (void)snprintf(host, sizeof host, strchr(url->host, ':') != NULL ? "[%s]:%u" : "%s:%u", url->host, url->port);
-    struct forward f = {.client_ip = x->client_ip,
+    struct http_field subject;
+    const bool has_subject = make_subject(x, t, &subject);
+    struct forward f = {.client_ip = x->peer_ip,
                         .is_trusted = x->is_trusted,
                         .is_tls = conn_tls(x->wire) != NULL,
                         .is_websocket = x->is_websocket,
@@ -62,7 +81,9 @@ static bool make_head(struct exchange *x, struct http_head *to, struct http_text
                         .literal_host = r->host_header,
                         .request_id = exchange_id(x),
                         .trace = &x->trace,
-                        .via = x->conf->headers.via};
+                        .via = x->conf->headers.via,
+                        .own = &subject,
+                        .own_count = has_subject ? 1 : 0};
     struct edit_values values = {.client_ip = http_view_of(x->client_ip),
                                  .host = x->head.authority,
                                  .scheme = scheme_of(x),

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "gateway/exchange/exchange_priv.h"
 #include "gateway/http/upgrade.h"
+#include "gateway/rules/access.h"
 
 /* ---- the walk ---- */
 
@@ -58,7 +59,7 @@ static void begin_trace(struct exchange *x)
     struct trace_policy p = {.mode = c->trace.mode,
                              .is_believed = c->trace.from == TRACE_FROM_ANYONE || x->is_trusted,
                              .sample_percent = c->trace.sample_percent};
-    if (p.mode != TRACE_OFF) {
+    if (p.mode == TRACE_START || http_find(&x->head, "traceparent") != NULL) {
         ssize_t got = getrandom(random, sizeof random, 0);
         ASSERT(got == (ssize_t)sizeof random);
     }
@@ -93,7 +94,9 @@ void exchange_start(struct exchange_env *env, const struct exchange_start *o, st
     x->start_ms = o->begun_ms;
     x->last_status = 502;
     conn_peer(o->wire, &peer);
-    (void)addr_ip_text(&peer, x->client_ip, sizeof x->client_ip);
+    (void)addr_ip_text(&peer, x->peer_ip, sizeof x->peer_ip);
+    access_client(x->conf, &x->head, &peer, &x->client);
+    (void)addr_ip_text(&x->client, x->client_ip, sizeof x->client_ip);
     x->is_trusted = conf_is_trusted(x->conf, &peer);
     x->is_websocket = upgrade_is_wanted(&x->head);
     x->is_repeatable = is_repeatable(x);

@@ -55,6 +55,8 @@ struct exchange {
     bool is_trusted;    /* the peer is a trusted proxy */
     uint64_t body_bytes;
     struct replay replay;
+    char peer_ip[INET6_ADDRSTRLEN];
+    struct addr client; /* the peer, or the client that a trusted peer names */
     char client_ip[INET6_ADDRSTRLEN];
     char id[FORWARD_ID_BYTES + 1];
     struct trace trace;

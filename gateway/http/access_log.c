@@ -293,6 +293,12 @@ void access_log_use_fd(struct access_log *a, int fd)
         log_sink_close(&a->file);
 }
 
+uint64_t access_log_dropped_count(const struct access_log *a)
+{
+    CHECK_OBJ(a, ACCESS_LOG_MAGIC);
+    return a->file.dropped_count;
+}
+
 static void write_line(struct access_log *a)
 {
     if (a->has_file)

@@ -67,6 +67,8 @@ struct access_log *access_log_create(void); /* to the log */
 void access_log_destroy(struct access_log **ap);
 /* From now on lines go to `fd` (taken), or, with -1, to the log. */
 void access_log_use_fd(struct access_log *a, int fd);
+/* Lines that its file did not take; those that went to the log are counted there. */
+uint64_t access_log_dropped_count(const struct access_log *a);
 /* Writes the line, if `c` wants one (log.access, log.access_format, log.access_query). */
 void access_log_write(struct access_log *a, const struct conf *c, const struct access_record *r);
 

@@ -167,7 +167,7 @@ static void on_watch(void *arg)
     timer_start(&w->watch, WATCH_MS);
     if (w->conf == NULL)
         return;
-    w->birth->block->process[STAT_LOG_DROPPED] = log_dropped_count();
+    w->birth->block->process[STAT_LOG_DROPPED] = log_dropped_count() + access_log_dropped_count(w->access);
     for (size_t i = 0; i < w->conf->pool_count; i++) {
         struct pool *p = pool_set_at(w->pools, i);
         for (size_t j = 0; j < p->server_count; j++)

@@ -2,9 +2,11 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const http = require('node:http');
+const https = require('node:https');
 const { describe } = require('node:test');
-const { get, request, scene } = require('./lib');
+const { Authority, get, request, scene } = require('./lib');
 
 const PARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
@@ -109,6 +111,51 @@ describe('fields', { concurrency: 2 }, () => {
     const third = await get(none.port, '/');
     assert.equal(third.json.headers.via, undefined);
     assert.equal(third.headers.server, undefined);
+  });
+});
+
+describe('who the client is', { concurrency: 2 }, () => {
+  scene('a trusted proxy says it, nobody else may', async (s) => {
+    const origin = await mirror(s);
+    const claims = { 'x-forwarded-for': '198.51.100.1, 203.0.113.9', 'x-client-subject': 'CN=root', 'x-real-ip': '198.51.100.1' };
+    const route = { path: '/', request_headers: { set: { 'X-Who': '{client_ip}' } } };
+    const alone = await front(s, origin.url, [route]);
+    const first = (await seen(alone, '/', claims)).headers;
+    assert.equal(first['x-forwarded-for'], '127.0.0.1');
+    assert.equal(first['x-client-subject'], undefined);
+    assert.equal(first['x-real-ip'], undefined);
+    assert.equal(first['x-who'], '127.0.0.1');
+    const behind = await front(s, origin.url, [{ ...route, maintenance: { enabled: true, allow: ['203.0.113.0/24'] } }], { trusted_proxies: ['127.0.0.1'] });
+    const second = (await seen(behind, '/', claims)).headers;
+    assert.equal(second['x-forwarded-for'], '198.51.100.1, 203.0.113.9, 127.0.0.1');
+    assert.equal(second['x-client-subject'], 'CN=root');
+    assert.equal(second['x-who'], '203.0.113.9');
+    await behind.process.line(/request answered .*client=203\.0\.113\.9 /);
+    assert.equal((await get(behind.port, '/')).status, 503);
+  });
+
+  scene('its certificate says it', async (s) => {
+    const origin = await mirror(s);
+    const authority = await Authority.create(s);
+    const own = await authority.issue('gateway', ['IP:127.0.0.1']);
+    const theirs = await authority.issue('device-7', ['device-7.example']);
+    const gateway = await s.gateway((g) => ({
+      listen: [{ address: `127.0.0.1:${g.port}`, tls: { certificates: [own], client_ca: authority.file, client_certificate: 'optional' } }],
+      pools: { p: { check: { type: 'none' }, servers: [{ name: 'a', url: origin.url }] } },
+      routes: [{ path: '/', pool: 'p' }],
+    }));
+    const ask = (credentials) =>
+      new Promise((resolve, reject) => {
+        const options = { host: '127.0.0.1', port: gateway.port, ca: fs.readFileSync(authority.file), agent: false, ...credentials };
+        const req = https.get({ ...options, headers: { 'x-client-subject': 'CN=root' } }, (res) => {
+          let text = '';
+          res.on('data', (part) => (text += part));
+          res.on('end', () => resolve(JSON.parse(text).headers));
+        });
+        req.on('error', reject);
+      });
+    assert.equal((await ask({ cert: fs.readFileSync(theirs.cert), key: fs.readFileSync(theirs.key) }))['x-client-subject'], 'CN=device-7');
+    assert.equal((await ask({}))['x-client-subject'], undefined);
   });
 });
 

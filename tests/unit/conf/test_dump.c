@@ -80,6 +80,7 @@ static const struct settled {
     {"add", "{ Via: x }", false},
     {"status", "503", false},
     {"host_header", "upstream", false},
+    {"headers.client_subject", "X-Subject", false},
     {"body", "\"<p>later</p>\\n\"", true},
     {"content_type", "text/x-later", false},
 };

@@ -418,6 +418,10 @@ static const struct mistake mistakes[] = {
     {ROUTE("maintenance: { body: x, content_type: html, status: 204 }"),
      "t.yaml:5:43: routes[0].maintenance.content_type: \"html\" is no media type, expected one such as text/html; charset=utf-8\n"
      "t.yaml:5:57: routes[0].maintenance.status: 204 has no body, expected another status\n"},
+    {ROOT("headers: { client_subject: a/b }"),
+     "t.yaml:1:28: headers.client_subject: \"a/b\" cannot be used, expected the name of a header of its own\n"},
+    {ROOT("headers: { client_subject: Host }"),
+     "t.yaml:1:28: headers.client_subject: \"Host\" cannot be used, expected the name of a header of its own\n"},
     {ROOT("trace: { sample: 10% }"),
      "t.yaml:1:18: trace.sample: has no use with this mode, expected mode: start with it\n"},
     {ROUTE("limits: { connections: 5, per_client: 6 }"),
