@@ -9,6 +9,7 @@
 
 enum chunk_step {
     STEP_SIZE = 0,  /* hexadecimal digits */
+    STEP_SPACE,     /* behind them: some senders pad the size */
     STEP_EXTENSION, /* up to the end of the size line */
     STEP_SIZE_LF,
     STEP_DATA,
@@ -64,6 +65,22 @@ static int hex_value(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* What may follow the digits. Another number is none of it: the next reader might take that one. */
+static enum h1_result end_size(struct h1_body *b, uint8_t c)
+{
+    if (c == '\r')
+        b->step = STEP_SIZE_LF;
+    else if (c == ';')
+        b->step = STEP_EXTENSION;
+    else if (c == ' ' || c == '\t')
+        b->step = STEP_SPACE;
+    else
+        return refuse(b, "bad chunk size");
+    if (b->step == STEP_SPACE && b->extra_bytes++ == H1_BODY_EXTENSION_BYTES)
+        return refuse(b, "chunk extensions or trailers too large");
+    return H1_MORE;
+}
+
 static enum h1_result take_size(struct h1_body *b, uint8_t c)
 {
     const int value = hex_value(c);
@@ -76,13 +93,7 @@ static enum h1_result take_size(struct h1_body *b, uint8_t c)
     }
     if (b->digit_count == 0)
         return refuse(b, "chunk without a size");
-    if (c == '\r')
-        b->step = STEP_SIZE_LF;
-    else if (c == ';' || c == ' ' || c == '\t')
-        b->step = STEP_EXTENSION;
-    else
-        return refuse(b, "bad chunk size");
-    return H1_MORE;
+    return end_size(b, c);
 }
 
 /* One more byte of text nobody reads; control characters are not text. */
@@ -135,6 +146,8 @@ static enum h1_result take_byte(struct h1_body *b, uint8_t c)
     switch ((enum chunk_step)b->step) {
     case STEP_SIZE:
         return take_size(b, c);
+    case STEP_SPACE:
+        return end_size(b, c);
     case STEP_EXTENSION:
         return take_line(b, c, H1_BODY_EXTENSION_BYTES, STEP_SIZE_LF);
     case STEP_SIZE_LF:

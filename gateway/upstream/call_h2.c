@@ -300,7 +300,7 @@ static void on_failed(void *arg, const struct rider_failure *f)
                !c->is_body_begun) {
         links_learn(c->net, c->server, LINKS_FACT_H1_ONLY);
         call_fall_back(c);
-    } else if (!has_answer && c->h2.rider.has_company && f->code != H2_REFUSED_STREAM &&
+    } else if (!has_answer && !f->is_stream && c->h2.rider.has_company && f->code != H2_REFUSED_STREAM &&
                call_replace(c, f->is_unprocessed)) {
         return;
     } else {

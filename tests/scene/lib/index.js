@@ -13,5 +13,8 @@ module.exports = {
   ...require('./pools'),
   ...require('./blackhole'),
   ...require('./authority'),
+  ...require('./origin'),
+  ...require('./h2raw'),
+  ...require('./tools'),
   ...require('./scene'),
 };

@@ -29,6 +29,11 @@ function ownMemory(pid) {
   return Number(read(`/proc/${pid}/status`).match(/^RssAnon:\s+(\d+) kB/m)?.[1] ?? 0) * 1024;
 }
 
+// The most memory it ever had in use, files included.
+function peakMemory(pid) {
+  return Number(read(`/proc/${pid}/status`).match(/^VmHWM:\s+(\d+) kB/m)?.[1] ?? 0) * 1024;
+}
+
 function descriptorCount(pid) {
   return fs.readdirSync(`/proc/${pid}/fd`).length;
 }
@@ -61,4 +66,4 @@ function holders(port, pids) {
   return found;
 }
 
-module.exports = { childrenOf, descriptorCount, holders, isAlive, ownMemory, uidOf };
+module.exports = { childrenOf, descriptorCount, holders, isAlive, ownMemory, peakMemory, uidOf };

@@ -150,6 +150,11 @@ class Raw {
     return this.#until('a frame', parseFrame, ms);
   }
 
+  // What `parse` finds at the beginning of what has come: something with its `size`, or null while there is not enough.
+  read(what, parse, ms = 5000) {
+    return this.#until(what, parse, ms);
+  }
+
   // The next frame that is a close frame; others are skipped.
   async closing(ms = 5000) {
     for (;;) {

@@ -130,6 +130,8 @@ static const struct {
     {"long sizes in every chunk", "0000000001\r\na\r\n0000000001\r\nb\r\n0000000000\r\n\r\n", "ab"},
     {"a sign", "+5\r\nhello\r\n", NULL},
     {"0x", "0x5\r\nhello\r\n", NULL},
+    {"white space behind the size", "5 \t\r\nhello\r\n0 \r\n\r\n", "hello"},
+    {"another size behind the size", "5 5\r\nhello\r\n0\r\n\r\n", NULL},
     {"space before the size", " 5\r\nhello\r\n", NULL},
     {"size too large", "10000000000000000\r\n", NULL},
     {"bare LF behind the size", "5\nhello\r\n", NULL},
