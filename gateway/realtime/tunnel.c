@@ -4,7 +4,7 @@
  *   server closes             its close frame goes on, the client's answer goes back
  *   client vanishes           server: end of stream, as without a gateway
  *   server vanishes           client: 1012 at once (a client told 1000 would not come back)
- *   client breaks RFC 6455    client: 1002, 1007 or 1009;  server: 1001
+ *   client breaks RFC 6455    client: 1002, 1007 or 1009;  server: 1001 (so for RFC 7692, when it compresses)
  *   server breaks RFC 6455    server: 1002, 1007 or 1009;  client: 1011
  *   idle, too old, drained    both: 1001 (the gateway's own end), or 1012 (the route's or server's end)
  *
