@@ -28,6 +28,8 @@ struct exchange_env {
     const struct conf *conf; /* the newest; an exchange keeps a reference to the one it began with */
     uint64_t id_seed;        /* random: makes the request ids of this process its own */
     uint64_t id_count;
+    uint8_t random[1000]; /* for traces, drawn from the system in one go; used from the end */
+    size_t random_left;
     /* Writes the text for the public health path, returns the status. */
     int (*health)(void *arg, struct strbuf *out);
     void *health_arg;
