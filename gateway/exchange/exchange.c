@@ -52,18 +52,27 @@ static void set_id(struct exchange *x)
     x->id[id.len] = '\0';
 }
 
+/* One system call serves forty traces. */
+static const uint8_t *draw_random(struct exchange_env *env)
+{
+    if (env->random_left < TRACE_RANDOM_BYTES) {
+        ssize_t got = getrandom(env->random, sizeof env->random, 0);
+        ASSERT(got == (ssize_t)sizeof env->random);
+        env->random_left = sizeof env->random;
+    }
+    env->random_left -= TRACE_RANDOM_BYTES;
+    return env->random + env->random_left;
+}
+
 static void begin_trace(struct exchange *x)
 {
+    static const uint8_t unused[TRACE_RANDOM_BYTES];
     const struct conf *c = x->conf;
-    uint8_t random[TRACE_RANDOM_BYTES] = {0};
     struct trace_policy p = {.mode = c->trace.mode,
                              .is_believed = c->trace.from == TRACE_FROM_ANYONE || x->is_trusted,
                              .sample_percent = c->trace.sample_percent};
-    if (p.mode == TRACE_START || http_find(&x->head, "traceparent") != NULL) {
-        ssize_t got = getrandom(random, sizeof random, 0);
-        ASSERT(got == (ssize_t)sizeof random);
-    }
-    trace_begin(&x->trace, &x->head, &p, random);
+    const bool has_use = p.mode == TRACE_START || http_find(&x->head, "traceparent") != NULL;
+    trace_begin(&x->trace, &x->head, &p, has_use ? draw_random(x->env) : unused);
 }
 
 /* Methods of which twice is as good as once (RFC 9110 section 9.2.2). A POST may say so itself, where its route
