@@ -50,8 +50,9 @@ struct tunnel_start {
     size_t client_early_bytes;
     const uint8_t *upstream_early; /* bytes that came behind the server's 101 */
     size_t upstream_early_bytes;
-    int64_t token_left_ms;       /* until what the client's token allows is over, which is closed with 1008; 0: never */
-    struct token_claims *claims; /* of that token, if it may be revoked one day; a reference is taken; NULL: none */
+    int64_t token_left_ms; /* until what the client's token allows is over, which is closed with 1008; 0: never */
+    /* Of that token; NULL: none. A reference is taken when the route has a list of revoked tokens. */
+    struct token_claims *claims;
     const struct ws_deflate_params *deflate; /* agreed with the client; borrowed for the call; NULL: no compression */
 };
 void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o);

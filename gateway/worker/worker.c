@@ -98,6 +98,7 @@ bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, cha
     w->env.conf = w->conf;
     w->generation = generation;
     tunnel_set_rebind(w->tunnels, w->conf, w->conf->drain.time_ms);
+    jwks_fetch_follow(w->key_sets, w->conf);
     front_retain(w->front, w->conf);
     use_secure(w, secure);
     w->is_ack_owed = true;
@@ -303,10 +304,11 @@ struct worker *worker_create(struct birth *b, struct loop *l)
                                         .ops = &server_ops,
                                         .ops_arg = w};
     w->rules = rules_create(b->stats);
+    tunnel_set_follow(w->tunnels, w->rules);
     w->tickets = tls_tickets_create();
     w->pools = pool_set_create(&w->server_env, b->note.index);
-    tunnel_set_follow(w->tunnels, w->rules);
     env_init(w);
+    w->key_sets = jwks_fetch_create(w->net, w->pools, w->rules);
     w->front = front_create(&w->env, on_maybe_empty, w);
     timer_init(&w->watch, l, on_watch, w);
     timer_init(&w->last_call, l, on_last_call, w);
@@ -323,6 +325,7 @@ void worker_destroy(struct worker **wp)
     timer_cancel(&w->last_call);
     settle_sockets(w, false);
     front_destroy(&w->front);
+    jwks_fetch_destroy(&w->key_sets);
     if (w->secure != NULL)
         secure_set_destroy(&w->secure);
     tls_tickets_unref(&w->tickets);

@@ -15,6 +15,7 @@
 #include "gateway/exchange/exchange.h"
 #include "gateway/front/front.h"
 #include "gateway/upstream/names.h"
+#include "gateway/worker/jwks_fetch.h"
 #include "health/verdict.h"
 
 #define WORKER_MAGIC 0x30a4e29du
@@ -29,6 +30,7 @@ struct worker {
     struct net *net;
     struct names *names;
     struct rules *rules;
+    struct jwks_fetch *key_sets;
     struct access_log *access;
     struct pool_set *pools;
     struct tunnel_set *tunnels;
