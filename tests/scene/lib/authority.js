@@ -36,6 +36,19 @@ class Authority {
     return { cert, key };
   }
 
+  // A file with an OCSP response that calls the certificate good for the next hour, or revoked.
+  async ocsp(cert, { isRevoked = false } = {}) {
+    const [index, response] = ['idx', 'ocsp'].map((end) => `${cert}.${isRevoked ? 'revoked' : 'good'}.${end}`);
+    const { stdout } = await this.#openssl('x509', '-in', cert, '-noout', '-serial');
+    const [, serial] = stdout.match(/serial=(\w+)/);
+    fs.writeFileSync(index, `${isRevoked ? 'R' : 'V'}\t491231235959Z\t${isRevoked ? '200101000000Z' : ''}\t${serial}\tunknown\t/CN=any\n`);
+    await this.#openssl(
+      ...['ocsp', '-index', index, '-CA', this.file, '-issuer', this.file, '-cert', cert, '-rsigner', this.file],
+      ...['-rkey', this.#file('ca.key'), '-nmin', '60', '-respout', response],
+    );
+    return response;
+  }
+
   #file(name) {
     return path.join(this.folder, name);
   }
