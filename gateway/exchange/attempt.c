@@ -253,8 +253,8 @@ static void on_head(void *arg, const struct http_head *head, bool has_body)
         return;
     }
     enum outcome o = is_fault(x, head->status) ? OUTCOME_FAILED : x->is_websocket ? OUTCOME_REFUSED : OUTCOME_OK;
-    x->server = server_ref(x->pick.server);
-    server_request_began(x->server);
+    x->server = x->pick.server;
+    server_request_began(x->server); /* and a reference of its own */
     pick_end(&x->pick, o, exchange_now_ms(x));
 }
 
