@@ -181,7 +181,7 @@ static void write_pieces_by_copy(struct conn *c, const struct slice *pieces, siz
         }
         if (pieces[i].len > sizeof together) {
             conn_write(c, pieces[i].data, pieces[i].len);
-        } else {
+        } else if (pieces[i].len > 0) {
             memcpy(together + len, pieces[i].data, pieces[i].len);
             len += pieces[i].len;
         }
