@@ -6,7 +6,8 @@ const crypto = require('node:crypto');
 const { describe } = require('node:test');
 const WebSocket = require('ws');
 const { Client, event, scene } = require('./lib');
-const { ask, open, openPage } = require('./lib/browser');
+const { Authority } = require('./lib/authority');
+const { ask, open, openPage, servePage } = require('./lib/browser');
 
 const LETTERS = 'the position of a vehicle and the time it was seen there, once more; '.repeat(4000); // 276 kB
 
@@ -95,27 +96,55 @@ describe('compression', { concurrency: 2 }, () => {
     assert.equal((await server.closing()).code, 1001);
   });
 
-  scene('chromium', { timeout: 90000 }, async (s) => {
-    const us = await s.region({ name: 'us-a' });
-    const gateway = await s.gateway({
-      pools: { p: { check: { type: 'none' }, servers: [{ name: 'us-a', url: us.url }] } },
-      routes: [
-        { path: '/echo', pool: 'p', websocket: { compression: { enabled: true } } },
-        { path: '/echo/kept', pool: 'p', websocket: { compression: { enabled: true, context_takeover: true, window_bits: 11 } } },
-      ],
-    });
-    const { page } = await openPage(s);
+  // What a page says is the same, compressed in two ways; `base` begins the URL of its WebSockets.
+  async function talkFromPage(page, base) {
     const rows = [
       ['/echo', 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'],
       ['/echo/kept', 'permessage-deflate; server_max_window_bits=11; client_max_window_bits=11'],
     ];
     for (const [target, extensions] of rows) {
-      const { id, ...opened } = await open(page, `${gateway.url}${target}`);
+      const { id, ...opened } = await open(page, `${base}${target}`);
       assert.deepEqual(opened, { isOpen: true, protocol: '', extensions });
       for (const text of ['short', 'Grüße, 世界; '.repeat(50), 'x'.repeat(1 << 20), 'Grüße, 世界; '.repeat(50), '']) assert.equal(await ask(page, id, text), text);
     }
+  }
+  const routes = [
+    { path: '/echo', pool: 'p', websocket: { compression: { enabled: true } } },
+    { path: '/echo/kept', pool: 'p', websocket: { compression: { enabled: true, context_takeover: true, window_bits: 11 } } },
+  ];
+
+  scene('chromium', { timeout: 90000 }, async (s) => {
+    const us = await s.region({ name: 'us-a' });
+    const gateway = await s.gateway({ pools: { p: { check: { type: 'none' }, servers: [{ name: 'us-a', url: us.url }] } }, routes });
+    const { page } = await openPage(s);
+    await talkFromPage(page, gateway.url);
     const metrics = await gateway.metrics();
     assert.ok(metrics.sum('ws_deflate_plain_bytes_total') > 4 << 20);
     assert.ok(metrics.sum('ws_deflate_packed_bytes_total') < 20000);
+  });
+
+  scene('chromium over HTTP/2', { timeout: 90000 }, async (s) => {
+    const [us, origin, authority] = await Promise.all([s.region({ name: 'us-a' }), servePage(s), Authority.create(s)]);
+    const certificate = await authority.issue('gateway', ['IP:127.0.0.1']);
+    const gateway = await s.gateway(({ port, adminPort, folder }) => ({
+      node: { name: 'scene' },
+      workers: 1,
+      log: { level: 'debug' },
+      listen: [{ address: `127.0.0.1:${port}`, tls: { certificates: [certificate] } }],
+      admin: { address: `127.0.0.1:${adminPort}` },
+      control: { path: `${folder}/control.sock` },
+      pools: {
+        p: { check: { type: 'none' }, servers: [{ name: 'us-a', url: us.url }] },
+        web: { check: { type: 'none' }, servers: [{ name: 'page', url: origin }] },
+      },
+      routes: [...routes, { path: '/', pool: 'web' }],
+    }));
+    const at = `127.0.0.1:${gateway.port}`;
+    const { page } = await openPage(s, { url: `https://${at}/`, flags: ['--ignore-certificate-errors'] });
+    await talkFromPage(page, `wss://${at}`);
+    const metrics = await gateway.metrics();
+    assert.ok(metrics.sum('ws_deflate_packed_bytes_total') < 20000);
+    assert.equal(metrics.sum('ws_connections'), 2);
+    assert.ok(metrics.sum('client_connections') < 3); // that of the page, and one that Chromium may have opened ahead of need
   });
 });
