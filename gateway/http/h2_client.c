@@ -239,7 +239,7 @@ struct h2_stream *h2_client_request(struct h2_client *c, const struct http_head 
         return NULL;
     }
     st->owner = owner;
-    st->is_known = true;
+    h2_stream_introduce(st);
     st->is_head_sent = true;
     st->is_open = has_body;
     /* A server may refuse as many as it is asked for. */

@@ -46,8 +46,8 @@ struct h2_session {
     struct h2_watch watch;
     struct h2_head *head; /* being received; NULL: none, or one that nobody wants */
     struct list streams;
-    struct list writable; /* whose queue has fallen to half: on_writable is owed */
-    uint32_t stream_count;
+    struct list writable;  /* whose queue has fallen to half: on_writable is owed */
+    uint32_t stream_count; /* of those the owner knows: the others have no head yet */
 
     /* Output: where h2_session_output writes to, while it runs, and what did not fit, which nghttp2 keeps until it is
      * asked again. */
@@ -76,7 +76,7 @@ struct h2_stream {
     uint64_t received_bytes;
     size_t unconsumed_bytes;
     uint8_t interim_count;
-    bool is_known : 1;     /* the owner has it: on_close is owed */
+    bool is_known : 1;     /* to the owner: on_close is owed */
     bool is_refused : 1;   /* the session reads over what it still brings */
     bool has_head : 1;     /* the peer's head has come (interim ones do not count) */
     bool is_head_sent : 1; /* the own head is on its way */
@@ -103,6 +103,8 @@ void h2_session_fail(struct h2_session *s, enum h2_code code, const char *reason
 void h2_session_touched(struct h2_session *s);
 
 struct h2_stream *h2_stream_create(struct h2_session *s, int32_t id);
+/* The owner is about to know it, and has it counted. */
+void h2_stream_introduce(struct h2_stream *st);
 /* Takes it out of the session and frees it, without a word to its owner. */
 void h2_stream_destroy(struct h2_stream **stp);
 /* Tells the owner that it is over (if he knows it), and destroys it. */

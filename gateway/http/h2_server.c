@@ -27,7 +27,7 @@ static void on_head(struct h2_session *s, struct h2_stream *st, struct h2_head *
     const struct h2_server_ops *ops = server_of(s)->ops;
 
     st->has_head = true;
-    st->is_known = true;
+    h2_stream_introduce(st);
     if (!h2_head_finish_request(head, &s->head_limits)) {
         st->is_refused = true;
         ops->on_refused(s->arg, st, &head->head);

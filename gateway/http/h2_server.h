@@ -74,6 +74,7 @@ const char *h2_server_failure(const struct h2_server *s);
  * second, final: what comes now is not looked at. The session is over when its streams are. */
 void h2_server_goaway(struct h2_server *s, bool is_final);
 
+/* Streams that on_request or on_refused has brought and that are not over. */
 uint32_t h2_server_stream_count(const struct h2_server *s);
 
 /* on_close is called for each stream left (H2_CANCEL), and nothing after that. */

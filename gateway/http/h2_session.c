@@ -23,7 +23,7 @@
 #define DEFAULT_WINDOW_BYTES 65535u
 /* nghttp2 would count resets by the wall clock; h2_watch does it by the owner's. */
 #define RESETS_UNLIMITED (1u << 30)
-/* The callbacks at the end of an output may ask for more of it; as often as this before the owner is told instead. */
+/* The callbacks at the end of an output that wrote nothing may ask for more; this often it is written at once. */
 #define OUTPUT_ROUNDS 4
 
 #define STOP NGHTTP2_ERR_CALLBACK_FAILURE

@@ -21,8 +21,15 @@ struct h2_stream *h2_stream_create(struct h2_session *s, int32_t id)
     st->session = s;
     list_append(&s->streams, &st->link);
     list_init(&st->writable_link);
-    s->stream_count++;
     return st;
+}
+
+void h2_stream_introduce(struct h2_stream *st)
+{
+    CHECK_OBJ(st, H2_STREAM_MAGIC);
+    ASSERT(!st->is_known);
+    st->is_known = true;
+    st->session->stream_count++;
 }
 
 static void detach(struct h2_stream *st)
@@ -30,7 +37,8 @@ static void detach(struct h2_stream *st)
     struct h2_session *s = st->session;
     list_unlink(&st->link);
     list_unlink(&st->writable_link);
-    s->stream_count--;
+    if (st->is_known)
+        s->stream_count--;
     if (s->is_destroyed)
         return;
     (void)nghttp2_session_set_stream_user_data(s->ng, st->id, NULL);

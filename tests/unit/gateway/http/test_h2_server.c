@@ -69,6 +69,7 @@ static void test_window(void **state)
 
     /* What nobody had read when the stream ended is back: the connection's window is whole, and one stream's worth fits
      * four times. */
+    assert_int_equal(h2_server_stream_count(p.server), 0);
     p.keeps = false;
     for (uint32_t id = 3; id < 11; id += 2) {
         WIRE_GET(&p.in, id, 0, NULL);
@@ -198,7 +199,13 @@ static void test_preface(void **state)
     p.in.len = 0;
     fetch(&p);
     assert_string_equal(p.log, "GET / close NO_ERROR ");
+
+    /* A head that does not end is no stream of anybody's. */
+    wire_frame(&p.in, HEADERS, END_STREAM, 3, "\x82", 1);
+    exchange(&p);
+    assert_int_equal(h2_server_stream_count(p.server), 0);
     stop(&p);
+    assert_string_equal(p.log, "");
 }
 
 static void break_stream_zero(struct wire *w)
