@@ -241,7 +241,7 @@ const struct schema_row schema_rows[] = {
      .doc = "What is spoken to the servers. auto: over TLS what the server chooses (ALPN), without it HTTP/1.1. h2 without TLS is spoken "
             "without asking first."},
     {SECTION_POOL, "keepalive.connections", KIND_UINT, IN(conf_pool, keepalive_count), RANGE(0, 10000), .standard = "32",
-     .applies = APPLIES_WORKER, .doc = "Idle HTTP/1.1 connections one worker keeps to one server. 0: none."},
+     .applies = APPLIES_WORKER, .doc = "Idle HTTP/1.1 connections one worker keeps to one server; those beyond are closed after a second. 0: none."},
     {SECTION_POOL, "keepalive.time", KIND_DURATION, IN(conf_pool, keepalive_ms), RANGE(1 * MS, HOUR), .standard = "60s",
      .applies = APPLIES_WORKER, .doc = "How long a connection may be idle before it is closed; better less than the servers' own time."},
     {SECTION_POOL, "keepalive.requests", KIND_UINT, IN(conf_pool, keepalive_request_count), RANGE(0, 100000000), .standard = "0",

@@ -85,13 +85,11 @@ static struct h1_write framing_of(const struct call *c)
     return (struct h1_write){.framing = H1_FRAMING_NONE};
 }
 
-/* The head as it is sent; false when it has no room for what an upgrade needs. */
+/* A WebSocket's head as it is sent; false when it has no room for what an upgrade needs. */
 static bool upgrade_head(const struct call *c, struct http_head *to)
 {
     bool has_room = true;
     *to = c->head;
-    if (!c->is_websocket)
-        return true;
     has_room &= http_head_add(to, http_view_of("Upgrade"), http_view_of("websocket"));
     if (http_find(to, "sec-websocket-version") == NULL)
         has_room &= http_head_add(to, http_view_of("Sec-WebSocket-Version"), http_view_of("13"));
@@ -107,7 +105,8 @@ static void send_head(struct call *c)
     struct strbuf out;
     /* The client's own head was bounded. */
     strbuf_init(&out, 2 * c->head_text.len + HTTP_MAX_FIELDS * 4 + 1024);
-    const bool is_written = upgrade_head(c, &head) && h1_write_request(&out, &head, &w);
+    const bool is_written = c->is_websocket ? upgrade_head(c, &head) && h1_write_request(&out, &head, &w)
+                                            : h1_write_request(&out, &c->head, &w);
     if (is_written)
         conn_write(c->h1.link.conn, out.data, out.len);
     strbuf_fini(&out);

@@ -157,12 +157,10 @@ static void release(struct call *c)
     rider_leave(&c->h2.rider);
 }
 
-/* The head as it is sent. */
+/* A WebSocket's head as it is sent. */
 static void stream_head(const struct call *c, struct http_head *to)
 {
     *to = c->head;
-    if (!c->is_websocket)
-        return;
     to->method = http_view_of("CONNECT");
     to->protocol = http_view_of("websocket");
     to->field_count = 0;
@@ -178,8 +176,9 @@ static void on_board(void *arg)
     struct call *c = arg;
     struct http_head head;
     CHECK_OBJ(c, CALL_MAGIC);
-    stream_head(c, &head);
-    if (rider_request(&c->h2.rider, &head, c->has_body || c->is_websocket))
+    if (c->is_websocket)
+        stream_head(c, &head);
+    if (rider_request(&c->h2.rider, c->is_websocket ? &head : &c->head, c->has_body || c->is_websocket))
         call_sent_head(c);
     else
         call_fail(c, ERR_LIMIT, "request cannot be written", true);

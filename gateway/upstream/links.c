@@ -1,5 +1,9 @@
 /* Connections between requests. One timer per server watches the oldest of its idle connections; what is kept is a
- * small object per connection, for the time it is idle. */
+ * small object per connection, for the time it is idle.
+ *
+ * How many may be idle is not looked at in the moment they become so: of a hundred requests at a time, fifty may have
+ * been answered while the next fifty are still being read, and closing connections only to make new ones is the very
+ * thing this is to avoid. What is too much is closed when it has not been needed for a second. */
 #include "gateway/upstream/links.h"
 
 #include "base/mem.h"
@@ -15,6 +19,7 @@ struct links {
     struct server *server; /* borrow: ends with it */
     struct list kept;      /* the newest first */
     struct timer expiry;   /* of the oldest, or earlier */
+    bool is_trimming;      /* it runs to when the first of too many is closed */
     struct list sessions;
     int64_t known_until_ms[LINKS_FACT_COUNT];
     uint32_t stream_count; /* 0: not known */
@@ -30,6 +35,8 @@ struct kept {
 
 /* What servers allow that have no reason to allow less (RFC 9113 section 6.5.2). */
 #define STREAMS_USUAL 100u
+
+#define SPARE_MS 1000
 
 static void on_expiry(void *arg);
 
@@ -97,16 +104,23 @@ static void on_kept_close(void *arg, enum err e)
 
 static const struct conn_ops kept_ops = {.on_data = on_kept_data, .on_eof = on_kept_eof, .on_close = on_kept_close};
 
+/* How long the oldest one may still be idle. */
+static int64_t left_ms(const struct links *k)
+{
+    const struct conf_pool *pc = k->server->pool_conf;
+    const bool is_spare = k->kept_count > pc->keepalive_count && SPARE_MS < pc->keepalive_ms;
+    return oldest(k)->since_ms + (is_spare ? SPARE_MS : pc->keepalive_ms) - loop_now_ms(k->net->loop);
+}
+
 static void on_expiry(void *arg)
 {
     struct links *k = arg;
     CHECK_OBJ(k, LINKS_MAGIC);
-    const int64_t now_ms = loop_now_ms(k->net->loop);
-    const int64_t time_ms = k->server->pool_conf->keepalive_ms;
-    while (k->kept_count > 0 && now_ms - oldest(k)->since_ms >= time_ms)
+    k->is_trimming = false;
+    while (k->kept_count > 0 && left_ms(k) <= 0)
         drop(oldest(k));
     if (k->kept_count > 0)
-        timer_start(&k->expiry, oldest(k)->since_ms + time_ms - now_ms);
+        timer_start(&k->expiry, left_ms(k));
 }
 
 bool links_take(struct server *s, int64_t idle_max_ms, struct link *l)
@@ -136,8 +150,6 @@ void links_keep(struct net *n, struct server *s, struct link *l)
         return;
     }
     struct links *k = links_of(n, s);
-    while (k->kept_count >= s->pool_conf->keepalive_count)
-        drop(oldest(k));
     struct kept *e;
     OBJ_NEW(e, KEPT_MAGIC);
     e->home = k;
@@ -149,8 +161,12 @@ void links_keep(struct net *n, struct server *s, struct link *l)
     k->kept_count++;
     conn_set_owner(e->what.conn, &kept_ops, e);
     conn_resume(e->what.conn);
-    if (!timer_is_active(&k->expiry))
-        timer_start(&k->expiry, s->pool_conf->keepalive_ms);
+    const bool is_too_many = k->kept_count > s->pool_conf->keepalive_count;
+    if (!timer_is_active(&k->expiry) || (is_too_many && !k->is_trimming)) {
+        k->is_trimming = is_too_many;
+        const int64_t first_ms = left_ms(k);
+        timer_start(&k->expiry, first_ms > 0 ? first_ms : 0);
+    }
 }
 
 /* ---- sessions and facts ---- */
@@ -162,6 +178,12 @@ struct list *links_sessions(struct net *n, struct server *s)
 
 void links_learn(struct net *n, struct server *s, enum links_fact f)
 {
+    static const char *const texts[LINKS_FACT_COUNT] = {
+        [LINKS_FACT_H1_ONLY] = "server speaks HTTP/1.1 alone",
+        [LINKS_FACT_NO_WEBSOCKETS] = "server takes no WebSockets over HTTP/2",
+    };
+    if (!links_knows(n, s, f))
+        LOG_DEBUG(texts[f], KV_STR("server", s->server_conf->slot_name), KV_INT("remembered_ms", LINKS_FACT_MS));
     links_of(n, s)->known_until_ms[f] = loop_now_ms(n->loop) + LINKS_FACT_MS;
 }
 

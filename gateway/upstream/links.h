@@ -25,8 +25,7 @@ struct link {
 /* The newest kept connection, if it has been idle for `idle_max_ms` at most; it is the caller's then, who sets its
  * owner. */
 bool links_take(struct server *s, int64_t idle_max_ms, struct link *l);
-/* Takes a connection whose last answer was complete, with nothing behind it: keeps it if the configuration has room for
- * it, or closes it. Maybe another one, that has been idle longer, is closed for it. */
+/* Takes a connection whose last answer was complete, with nothing behind it: keeps it for a while, or closes it. */
 void links_keep(struct net *n, struct server *s, struct link *l);
 
 /* ---- HTTP/2 ---- */

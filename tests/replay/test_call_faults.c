@@ -43,6 +43,44 @@ static void nobody_there_is_told_at_once(void **state)
     calls_close(&t);
 }
 
+static void a_server_without_an_address_is_not_resolved(void **state)
+{
+    struct calls t;
+    struct user u = {0};
+    (void)state;
+    calls_open(&t, yaml);
+    calls_server(&t, 0)->addr_count = 0;
+    user_start(&t, &u, &get);
+    sim_settle(t.loop);
+    user_expect_failed(&u, ERR_RESOLVE, CALL_RESOLVE);
+    assert_true(u.failure.is_unprocessed);
+    user_fini(&u);
+    calls_close(&t);
+}
+
+/* Of several addresses each is tried in turn, beginning with another one each time. */
+static void another_address_may_be_better(void **state)
+{
+    struct calls t;
+    struct user u = {0};
+    (void)state;
+    calls_open(&t, yaml);
+    struct server *s = calls_server(&t, 0);
+    s->addrs[s->addr_count++] = calls_server(&t, 1)->addrs[0];
+    close(t.server_fd[0]);
+    t.server_fd[0] = -1;
+    for (int i = 0; i < 2; i++) {
+        user_start(&t, &u, &get);
+        int fd = server_accept(&t, 1);
+        server_expect(&t, fd, "GET /x ", "\r\n\r\n");
+        server_write(&t, fd, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        user_expect(&u, 204, "");
+        user_fini(&u);
+        close(fd);
+    }
+    calls_close(&t);
+}
+
 static const struct {
     const char *what;
     const char *answer;
@@ -324,6 +362,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_there_is_told_at_once),
+        cmocka_unit_test(a_server_without_an_address_is_not_resolved),
+        cmocka_unit_test(another_address_may_be_better),
         cmocka_unit_test(hostile_heads_are_refused),
         cmocka_unit_test(a_head_without_end_is_cut_off),
         cmocka_unit_test(a_body_that_breaks_is_a_failure_of_the_body),

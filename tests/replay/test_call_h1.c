@@ -227,13 +227,16 @@ static void idle_connections_are_few_and_not_for_ever(void **state)
         server_expect(&t, fd[i], "GET ", "\r\n\r\n");
         server_write(&t, fd[i], OK_HI);
         user_fini(&u[i]);
-        calls_advance(&t, 1000);
+        calls_advance(&t, 100);
     }
-    server_expect_gone(&t, fd[0]); /* keepalive.connections: 2, the newest stay */
+    assert_int_equal(t.net->open_count, 3);
+    calls_advance(&t, 900);
+    assert_int_equal(t.net->open_count, 2); /* keepalive.connections: 2 */
+    server_expect_gone(&t, fd[0]);          /* the newest stay */
     assert_int_equal(served(&t, &u[0], fd[2], OK_HI), fd[2]);
     user_expect(&u[0], 200, "hi");
     user_fini(&u[0]);
-    calls_advance(&t, 58500);
+    calls_advance(&t, 59000);
     server_expect_gone(&t, fd[1]); /* a minute after its answer */
     calls_advance(&t, 2000);
     server_expect_gone(&t, fd[2]);

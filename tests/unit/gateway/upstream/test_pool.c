@@ -264,6 +264,52 @@ static void test_attempts_under_way_count_as_load(void **state)
         assert_int_equal(server_load(p->servers[i], w->now_ms), 0);
 }
 
+/* Answers under way count as tunnels do, and end after their server has left. */
+static void test_requests_count_as_load(void **state)
+{
+    struct world *w = *state;
+    struct pool *p = world_load(w, CONF(w, S("rt/a", 1, P, .max_connections = 2), S("rt/b", 1, B)));
+    struct server *busy[2];
+    struct pick k;
+    for (size_t i = 0; i < 2; i++) {
+        pick_init(&k);
+        busy[i] = world_pick(w, p, &k);
+        server_request_began(busy[i]);
+        pick_end(&k, OUTCOME_OK, w->now_ms);
+    }
+    assert_int_equal(server_load_now(busy[0], w->now_ms), 2);
+    pick_init(&k);
+    assert_string_equal(world_pick(w, p, &k)->server_conf->name, "b");
+    pick_end(&k, OUTCOME_CANCELLED, w->now_ms);
+    server_request_ended(&busy[0]);
+    pick_init(&k);
+    assert_string_equal(world_pick(w, p, &k)->server_conf->name, "a");
+    pick_end(&k, OUTCOME_CANCELLED, w->now_ms);
+    (void)world_load(w, CONF(w, S("rt/b", 1, P)));
+    assert_int_equal(w->freed_count, 0);
+    server_request_ended(&busy[1]);
+    assert_int_equal(w->freed_count, 1);
+}
+
+static void test_retries_have_a_budget(void **state)
+{
+    struct world *w = *state;
+    struct conf *c = CONF(w, S("rt/a", 1, P));
+    c->pools[0].retry_budget_percent = 10;
+    struct pool *p = world_load(w, c);
+    for (int i = 0; i < 20; i++)
+        pool_request(p, w->now_ms);
+    assert_true(pool_may_retry(p, w->now_ms));
+    assert_true(pool_may_retry(p, w->now_ms));
+    assert_false(pool_may_retry(p, w->now_ms));
+    /* A reload changes the limits, not what was spent. */
+    c = CONF(w, S("rt/a", 1, P));
+    c->pools[0].retry_budget_percent = 15;
+    p = world_load(w, c);
+    assert_true(pool_may_retry(p, w->now_ms));
+    assert_false(pool_may_retry(p, w->now_ms));
+}
+
 static void test_least_connections_over_all_workers(void **state)
 {
     struct world *w = *state;
@@ -517,6 +563,8 @@ int main(void)
         T(test_a_recovery_seen_by_the_checker_ends_the_rest),
         T(test_max_connections_counts_all_workers),
         T(test_attempts_under_way_count_as_load),
+        T(test_requests_count_as_load),
+        T(test_retries_have_a_budget),
         T(test_least_connections_over_all_workers),
         T(test_weights_are_exact),
         T(test_workers_begin_at_different_servers),
