@@ -16,14 +16,18 @@ enum err tickets_give(const struct super *s, struct child *c)
     return e;
 }
 
-static void on_turn(void *arg)
+void tickets_turn(struct super *s)
 {
-    struct super *s = arg;
     timer_start(&s->tickets.turn, TLS_TICKET_PERIOD_MS);
     tls_ticket_keys_rotate(&s->tickets.keys);
     for (uint32_t i = 0; i < CHILDREN_MAX; i++)
         if (tickets_give(s, &s->child[i]) != ERR_NONE)
             LOG_WARN("child keeps the old ticket keys", KV_STR("child", s->child[i].name));
+}
+
+static void on_turn(void *arg)
+{
+    tickets_turn(arg);
 }
 
 void tickets_init(struct super *s)

@@ -17,6 +17,8 @@ struct tickets {
 
 void tickets_init(struct super *s);
 void tickets_fini(struct super *s);
+/* Makes the next key and tells all workers; by itself each period. */
+void tickets_turn(struct super *s);
 /* Gives a worker the current keys; nothing to others. */
 enum err tickets_give(const struct super *s, struct child *c) MUST_CHECK;
 

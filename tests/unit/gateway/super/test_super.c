@@ -3,7 +3,8 @@
  * This program is its own worker: the supervisor looks for `tidegate-worker` beside its own executable, and there a
  * link leads back here. What the worker does with a configuration stands in the node's name: "refuse-N" and "crash-N"
  * mean worker N; under "silent-N" worker N does not answer, and under "lingering-N" it does not leave when told to
- * drain. What it holds is told in its counters: the listeners as a gauge, each drain as a count. */
+ * drain. What it holds is told in its counters: the listeners as a gauge, each drain as a count, and the newest
+ * ticket key as a number. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,6 +45,7 @@ struct stub {
     } listener[LISTENERS_MAX];
     unsigned count;
     bool is_lingering;
+    bool has_keys;
 };
 
 static bool stub_is_meant(const struct stub *w, const struct conf *c, const char *what)
@@ -101,6 +103,14 @@ static void stub_take(struct stub *w, uint64_t generation, int fd)
     mem_free(text);
 }
 
+static void stub_take_keys(struct stub *w, const struct tls_ticket_keys *keys)
+{
+    uint32_t number;
+    memcpy(&number, keys->key[0].aes, sizeof number);
+    atomic_store(&w->birth.block->process[STAT_CLIENTS_OVER_LIMIT], number);
+    w->has_keys = keys->count > 0;
+}
+
 static void stub_on_message(void *arg, enum ipc_type type, const void *payload, int fd)
 {
     struct stub *w = arg;
@@ -108,6 +118,10 @@ static void stub_on_message(void *arg, enum ipc_type type, const void *payload, 
         strcpy(w->listener[w->count].address, ((const struct msg_listener *)payload)->address);
         w->listener[w->count].is_new = true;
         w->listener[w->count++].fd = fd;
+    } else if (type == MSG_TICKETS) {
+        stub_take_keys(w, &((const struct msg_tickets *)payload)->keys);
+    } else if (type == MSG_CONF && !w->has_keys) {
+        _exit(94);
     } else if (type == MSG_CONF) {
         stub_take(w, ((const struct msg_conf *)payload)->generation, fd);
     } else if (type == MSG_DRAIN || type == MSG_STOP) {
@@ -242,6 +256,19 @@ static struct child *worker(struct fixture *f, uint32_t index)
 static uint64_t listeners_of(struct fixture *f, uint32_t index)
 {
     return stat_get(&f->super->tables.stats->block[worker(f, index)->row].process[STAT_CLIENTS_OPEN]);
+}
+
+static uint64_t ticket_key_of(struct fixture *f, uint32_t index)
+{
+    return stat_get(&f->super->tables.stats->block[worker(f, index)->row].process[STAT_CLIENTS_OVER_LIMIT]);
+}
+
+/* The number the newest key has with those who have it. */
+static uint64_t newest_key(const struct fixture *f)
+{
+    uint32_t number;
+    memcpy(&number, f->super->tickets.keys.key[0].aes, sizeof number);
+    return number;
 }
 
 /* One command over the control socket; the answer is the caller's to free. */
@@ -404,6 +431,32 @@ static void test_a_crash_hurts_only_its_own(void **state)
     assert_int_equal(stat_get(&counters[STAT_BUFFERED_BYTES]), 0);
 }
 
+static bool has_newest_key_everywhere(struct fixture *f)
+{
+    return is_running(f) && ticket_key_of(f, 0) == newest_key(f) && ticket_key_of(f, 1) == newest_key(f);
+}
+
+static bool was_restarted(struct fixture *f)
+{
+    return is_running(f) && f->super->tables.roster->row[worker(f, 0)->row].restarts == 1;
+}
+
+static void test_every_worker_has_the_same_ticket_keys(void **state)
+{
+    struct fixture *f = *state;
+    start(f); /* each has had them before its first configuration */
+    assert_true(has_newest_key_everywhere(f));
+    uint64_t first = newest_key(f);
+    tickets_turn(f->super);
+    assert_int_not_equal(newest_key(f), first);
+    assert_int_equal(f->super->tickets.keys.count, 2);
+    children_feel_pulse(f->super); /* the answers come after the keys were taken */
+    run_until(f, has_newest_key_everywhere);
+    kill(worker(f, 0)->pid, SIGKILL);
+    run_until(f, was_restarted);
+    assert_true(has_newest_key_everywhere(f));
+}
+
 static void test_quit_drains_the_workers(void **state)
 {
     struct fixture *f = *state;
@@ -512,6 +565,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_refusal_brings_the_old_configuration_back_everywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_worker_that_dies_over_a_configuration_refuses_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_crash_hurts_only_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_worker_has_the_same_ticket_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quit_drains_the_workers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leaving_ends_a_reload_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_queues_for_a_worker_that_still_drains, setup, teardown),
