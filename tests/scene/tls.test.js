@@ -63,6 +63,7 @@ class Edge {
   // The session of a connection that has served a request, whether it was taken up again, and the answer.
   async visit({ head = '', ...options } = {}) {
     const socket = await this.connect(options);
+    const cn = shown(socket);
     let session;
     socket.on('session', (s) => (session = s));
     socket.write(`GET /health HTTP/1.1\r\nHost: ${NAME}\r\n${head}Connection: close\r\n\r\n`);
@@ -70,7 +71,7 @@ class Edge {
     socket.on('data', (data) => (text += data));
     await event(socket, 'end');
     assert.match(text, /^HTTP\/1\.1 200 /);
-    return { session: session ?? socket.getSession(), isReused: socket.isSessionReused(), text };
+    return { session: session ?? socket.getSession(), isReused: socket.isSessionReused(), shown: cn, text };
   }
 
   websocket(options = {}) {
@@ -85,7 +86,7 @@ class Edge {
 }
 
 // Common name of the certificate that was shown.
-const shown = (socket) => socket.getPeerCertificate().subject.CN;
+const shown = (socket) => socket.getPeerCertificate().subject?.CN;
 
 // From a failed handshake, whichever side noticed, and when.
 async function failure(connecting) {
@@ -174,6 +175,28 @@ describe('TLS to the clients', { concurrency: true }, () => {
     before.write(`GET /health HTTP/1.1\r\nHost: ${NAME}\r\n\r\n`);
     assert.match(String((await event(before, 'data'))[0]), /^HTTP\/1\.1 200 /);
     assert.deepEqual(await c.close(), { code: 1000, reason: '' });
+  });
+
+  scene('certificates change under load, and no request of anybody fails', async (s) => {
+    const e = await Edge.start(s, { rest: { workers: 2 } });
+    const load = (...args) => run('h2load', ['-n', '4000', '-c', '8', ...args, `https://127.0.0.1:${e.gateway.port}/health`]);
+    const old = [load('-m', '8'), load('--h1')]; // connections from before
+    let isOver = false;
+    let visits = 0;
+    const seen = new Set();
+    const visitor = async () => {
+      for (; !isOver; visits++) seen.add((await e.visit()).shown);
+    };
+    const visitors = [visitor(), visitor(), visitor()]; // a connection for each request
+    for (let i = 1; i <= 8; i++) {
+      await e.reload({ certificates: [await e.ca.issue(`renewed-${i}`, [NAME])] });
+      await waitFor('a visitor who sees it', () => seen.has(`renewed-${i}`));
+    }
+    const loads = await Promise.all(old);
+    isOver = true;
+    await Promise.all(visitors);
+    for (const { stdout } of loads) assert.match(stdout, /4000 succeeded, 0 failed, 0 errored, 0 timeout/);
+    assert.ok(visits >= 8);
   });
 
   scene('a certificate that does not go with its key is named, refused, and changes nothing', async (s) => {
