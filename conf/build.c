@@ -330,7 +330,7 @@ static void build_pairs(struct build *b, const struct scope *s, const struct sch
         count += item->kind == NODE_LIST ? item->child_count : 1;
     if (count > (size_t)row->max)
         complain_value(b, s, row, n, arena_printf(b->scratch, "has %zu values", count));
-    array->items = arena_alloc(b->kind.arena, (size_t)row->max, sizeof(struct conf_pair));
+    array->items = arena_alloc(b->kind.arena, count, sizeof(struct conf_pair));
     for (const struct node *item = n->first; item != NULL; item = item->next) {
         if (item->is_duplicate)
             continue;

@@ -84,7 +84,9 @@ static void on_data(void *arg, const uint8_t *data, size_t len)
 {
     struct jwks_fetch *f = arg;
     CHECK_OBJ(f, JWKS_FETCH_MAGIC);
-    strbuf_add(&f->body, data, len); /* what does not fit fails the fetch at its end */
+    strbuf_add(&f->body, data, len);
+    if (f->body.failed)
+        timer_start(&f->look, 0); /* too long for a key set: given up, but not from within the call */
 }
 
 static void on_end(void *arg)
