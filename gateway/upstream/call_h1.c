@@ -167,6 +167,8 @@ static void finish(struct call *c, bool is_clean)
     const bool has_all_left = c->is_body_ended && !c->is_body_unwanted && conn_buffered(h->link.conn) == 0;
     if (is_clean && h->is_persistent && has_all_left && !conn_eof_seen(h->link.conn))
         links_keep(c->net, c->server, &h->link);
+    else
+        conn_close(&h->link.conn, false);
     call_finish(c);
 }
 

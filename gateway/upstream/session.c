@@ -183,7 +183,12 @@ static void rider_sit(struct rider *r, struct session *k)
 {
     r->session = k;
     list_append(&k->waiting, &r->link);
-    k->rider_count++;
+    if (k->rider_count++ == 0 && k->h2 != NULL && h2_client_has_settings(k->h2)) {
+        /* Silence counts from now on; nobody has asked for anything before. */
+        k->heard_ms = loop_now_ms(k->net->loop);
+        k->is_pinging = false;
+        timer_start(&k->watch, SESSION_QUIET_MS);
+    }
     later_post(&k->work);
 }
 
@@ -241,8 +246,7 @@ static void on_work(void *arg)
     write_output(k);
     if (is_leaving(k) && k->rider_count == 0)
         end(k, ERR_EOF, "");
-    if (settle(k) && !timer_is_active(&k->watch))
-        timer_start(&k->watch, SESSION_QUIET_MS);
+    (void)settle(k);
 }
 
 bool rider_request(struct rider *r, const struct http_head *head, bool has_body)
@@ -452,7 +456,9 @@ static void on_watch(void *arg)
     struct session *k = arg;
     CHECK_OBJ(k, SESSION_MAGIC);
     const int64_t now_ms = loop_now_ms(k->net->loop);
-    if (k->rider_count == 0) {
+    if (!h2_client_has_settings(k->h2)) {
+        end(k, ERR_TIMEOUT, "no settings");
+    } else if (k->rider_count == 0) {
         const int64_t left_ms = k->idle_since_ms + k->server->pool_conf->keepalive_ms - now_ms;
         if (left_ms <= 0)
             end(k, ERR_EOF, "");
@@ -501,6 +507,7 @@ static void on_dialled(void *arg, const struct dial_result *r)
     conn_set_owner(k->conn, &wire_ops, k);
     k->heard_ms = loop_now_ms(k->net->loop);
     k->h2 = h2_client_create(&limits, &h2_ops, k, k->heard_ms);
+    timer_start(&k->watch, k->server->pool_conf->connect_timeout_ms); /* for its settings */
     later_post(&k->work);
 }
 

@@ -225,6 +225,24 @@ static void a_cancelled_call_leaves_the_others_alone(void **state)
 
 /* ---- ends ---- */
 
+static void a_server_that_says_nothing_is_no_session(void **state)
+{
+    struct calls t;
+    struct user u = {0};
+    (void)state;
+    calls_open(&t, yaml);
+    user_start(&t, &u, &get);
+    int fd = server_accept(&t, 0);
+    calls_advance(&t, 1100);
+    user_expect_failed(&u, ERR_TIMEOUT, CALL_CONNECT);
+    assert_true(u.failure.is_unprocessed);
+    user_fini(&u);
+    server_expect_gone(&t, fd); /* the next one gets a fresh one */
+    assert_int_equal(t.net->open_count, 0);
+    close(fd);
+    calls_close(&t);
+}
+
 static void a_goodbye_lets_the_others_finish(void **state)
 {
     struct calls t;
@@ -344,6 +362,33 @@ static void a_session_without_a_sign_of_life_is_given_up(void **state)
     calls_close(&t);
 }
 
+static void silence_counts_from_the_request_on(void **state)
+{
+    struct calls t;
+    struct user u = {0};
+    struct peer p;
+    (void)state;
+    calls_open(&t, yaml);
+    user_start(&t, &u, &get);
+    peer_accept(&t, &p, 0, false, 100);
+    peer_answer(&p, 0, 200, "hi", true);
+    user_fini(&u);
+    calls_advance(&t, 20000);
+    user_start(&t, &u, &get); /* the server has died meanwhile, without a word */
+    calls_advance(&t, SESSION_QUIET_MS + SESSION_PONG_MS - 100);
+    assert_false(u.is_failed);
+    calls_advance(&t, 200);
+    /* It is repeatable, and so another session is tried. */
+    struct peer next;
+    peer_accept(&t, &next, 0, false, 100);
+    peer_answer(&next, 0, 200, "hi", true);
+    user_expect(&u, 200, "hi");
+    user_fini(&u);
+    peer_hang_up(&p);
+    peer_hang_up(&next);
+    calls_close(&t);
+}
+
 static void an_idle_session_is_closed_in_time(void **state)
 {
     struct calls t;
@@ -414,11 +459,13 @@ int main(void)
         cmocka_unit_test(an_early_answer_ends_the_upload),
         cmocka_unit_test(a_full_session_gets_a_second_one),
         cmocka_unit_test(a_cancelled_call_leaves_the_others_alone),
+        cmocka_unit_test(a_server_that_says_nothing_is_no_session),
         cmocka_unit_test(a_goodbye_lets_the_others_finish),
         cmocka_unit_test(a_reset_says_whether_anything_was_done),
         cmocka_unit_test(a_reset_within_the_body_breaks_the_answer),
         cmocka_unit_test(a_lost_connection_is_replaced_where_that_is_safe),
         cmocka_unit_test(a_session_without_a_sign_of_life_is_given_up),
+        cmocka_unit_test(silence_counts_from_the_request_on),
         cmocka_unit_test(an_idle_session_is_closed_in_time),
         cmocka_unit_test(a_forgotten_server_gets_a_new_session),
         cmocka_unit_test(garbage_is_a_broken_protocol),
