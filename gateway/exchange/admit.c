@@ -198,7 +198,8 @@ enum step step_admit(struct exchange *x)
     if (next != STEP_PICK)
         return next;
     x->is_repeatable = x->is_repeatable || (x->route->retry_with_key && http_find(&x->head, "idempotency-key") != NULL);
-    replay_init(&x->replay, x->is_repeatable ? x->route->replay_bytes : 0);
+    /* Of what is not repeatable as well: a server may say that it has not looked at it (REFUSED_STREAM, GOAWAY). */
+    replay_init(&x->replay, x->route->replay_bytes);
     set_hash_key(x);
     x->deadline_ms = exchange_now_ms(x) + x->pool->pool_conf->failover_timeout_ms;
     pool_request(x->pool, exchange_now_ms(x));

@@ -15,7 +15,7 @@
 #include "gateway/net/conn.h"
 #include "gateway/upstream/server.h"
 
-#define SESSION_COUNT_MAX 8u   /* to one server */
+#define SESSION_COUNT_MAX 256u /* to one server: some allow few streams on each */
 #define SESSION_QUIET_MS  5000 /* without a byte: then a ping is sent ... */
 #define SESSION_PONG_MS   5000 /* ... and waited for */
 

@@ -8,7 +8,7 @@ const http = require('node:http');
 const path = require('node:path');
 const { describe } = require('node:test');
 const {
-  Authority, Origin, curl, event, exchange, isSanitized, nginx, peakMemory, readBody, reply, request, scene, upgradeRequest, verdicts, waitFor, within,
+  Authority, Origin, curl, event, exchange, isSanitized, nginx, peakMemory, readBody, reply, request, scene, stopped, verdicts, waitFor, within,
 } = require('./lib');
 
 const MIB = 1 << 20;
@@ -42,18 +42,6 @@ async function flat(gateway, what, deed) {
   const growth = peakMemory(pid) - before;
   if (!isSanitized) assert.ok(growth <= SLACK_BYTES, `${what}: the worker grew by ${Math.round(growth / 1024)} KiB`);
   return result;
-}
-
-// What is steady for a while has stopped.
-function stopped(what, count, ms = 20000) {
-  let last = -1;
-  let steady = 0;
-  return waitFor(what, () => {
-    const now = count();
-    steady = now === last && now > 0 ? steady + 1 : 0;
-    last = now;
-    return steady >= 10;
-  }, ms);
 }
 
 describe('http: curl and nginx', { concurrency: 2 }, () => {
@@ -239,7 +227,7 @@ describe('http: bytes', { concurrency: true }, () => {
       for (let i = 0; i < count; i++) {
         const isFull = !raw.socket.write(piece);
         sent += piece.length;
-        if (isFull) await event(raw.socket, 'drain', 60000);
+        if (isFull) await new Promise((resolve) => raw.socket.once('drain', resolve));
       }
       return undefined;
     }, { early: true });
@@ -281,7 +269,7 @@ describe('http: bytes', { concurrency: true }, () => {
         for (let i = 0; i < count; i++) {
           const isFull = !writer.socket.write(piece);
           written += piece.length;
-          if (isFull) await event(writer.socket, 'drain', 60000);
+          if (isFull) await new Promise((resolve) => writer.socket.once('drain', resolve));
         }
       })();
       await stopped('the client to be stopped', () => written);

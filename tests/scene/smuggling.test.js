@@ -342,30 +342,31 @@ describe('smuggling: requests over HTTP/2', { concurrency: true }, () => {
     await isWell(s, gateway, origin);
   });
 
-  scene('bodies of another length than announced are never whole for the server', async (s) => {
+  scene('bodies of another length than announced: what is too much goes nowhere, what is too little is never whole', async (s) => {
     const { gateway, origin } = await stage(s);
-    const fields = [...withPseudo(':method', 'POST'), ['content-length', '5']];
-    for (const [what, parts] of [['longer', ['hello', HIDDEN]], ['longer at once', [`hello${HIDDEN}`]], ['shorter', ['hell']]]) {
+    const posted = (path, ...more) => [...withPseudo(':method', 'POST').map(([name, value]) => [name, name === ':path' ? path : value]), ...more];
+    for (const [path, ...parts] of [['/longer', 'hello', HIDDEN], ['/longer', `hello${HIDDEN}`], ['/shorter', 'hell']]) {
       const h = await H2Raw.connect(s, gateway.port);
-      const id = h.request(fields, { end: false });
+      const id = h.request(posted(path, ['content-length', '5']), { end: false });
       parts.forEach((part, i) => h.data(id, part, { end: i === parts.length - 1 }));
       const outcome = await h.outcome(id);
-      assert.ok([400, `reset ${CODE.protocol}`].includes(outcome), `${what}: ${outcome}`);
+      // The five bytes may have been answered before the others came.
+      assert.ok([400, `reset ${CODE.protocol}`, ...(parts.length > 1 ? [200] : [])].includes(outcome), `${path}: ${outcome}`);
       h.destroy();
     }
-    // With trailers that would frame it anew.
+    // Trailers that would frame it anew.
     const h = await H2Raw.connect(s, gateway.port);
     for (const trailer of [['transfer-encoding', 'chunked'], ['content-length', '100'], [':path', '/hidden'], ['x', '1\r\nhidden: 1']]) {
-      const id = h.request(withPseudo(':method', 'POST'), { end: false });
+      const id = h.request(posted('/trailer'), { end: false });
       h.data(id, 'hello').headers(id, [trailer], { end: true });
       assert.equal(await h.outcome(id), `reset ${CODE.protocol}`, trailer[0]);
     }
-    const fine = h.request(withPseudo(':method', 'POST'), { end: false });
+    const fine = h.request(posted('/fine'), { end: false });
     h.data(fine, HIDDEN).headers(fine, [['x-trailer', 'dropped']], { end: true });
     assert.equal(await h.outcome(fine), 200);
-    assert.equal(origin.requests.length, 1);
-    assert.equal(origin.requests[0].body.toString(), HIDDEN);
-    assert.doesNotMatch(origin.text, /trailer|dropped/i);
+    for (const { path, body } of origin.requests) assert.equal(body.toString(), { '/longer': 'hello', '/fine': HIDDEN }[path], path);
+    assert.equal(origin.requests.at(-1).path, '/fine');
+    assert.doesNotMatch(origin.text, /trailer:|dropped/i);
     await isWell(s, gateway, origin);
   });
 

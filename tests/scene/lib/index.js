@@ -15,6 +15,7 @@ module.exports = {
   ...require('./authority'),
   ...require('./origin'),
   ...require('./h2raw'),
+  ...require('./http2'),
   ...require('./tools'),
   ...require('./scene'),
 };

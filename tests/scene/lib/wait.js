@@ -47,4 +47,16 @@ function event(emitter, name, ms = 5000) {
   return within(ms, `event ${name}`, new Promise((resolve) => emitter.once(name, (...args) => resolve(args))));
 }
 
-module.exports = { isSanitized, later, within, waitFor, event };
+// Waits until a count that grows has not grown for a while.
+function stopped(what, count, ms = 20000) {
+  let last = -1;
+  let steady = 0;
+  return waitFor(what, () => {
+    const now = count();
+    steady = now === last && now > 0 ? steady + 1 : 0;
+    last = now;
+    return steady >= 10;
+  }, ms);
+}
+
+module.exports = { event, isSanitized, later, stopped, waitFor, within };
