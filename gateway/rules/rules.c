@@ -61,6 +61,23 @@ void rules_destroy(struct rules **rp)
     OBJ_FREE(rp, RULES_MAGIC);
 }
 
+bool rules_can_use(const struct conf_route *route, char *error)
+{
+    char why[TOKEN_KEYS_ERROR_TEXT] = "";
+    struct list none;
+    uint64_t id_count = 0;
+    list_init(&none);
+    if (!conf_jwt_is_on(&route->jwt))
+        return true;
+    struct token_source *s = token_source_get(&none, &route->jwt, &id_count, why);
+    if (s == NULL) {
+        (void)snprintf(error, RULES_ERROR_BYTES, "the key %s", why);
+        return false;
+    }
+    token_source_unref(&s);
+    return true;
+}
+
 static bool make_policy(struct rules *r, const struct conf_route *route, struct token_policy *p, char *error)
 {
     char why[TOKEN_KEYS_ERROR_TEXT] = "";

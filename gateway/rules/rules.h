@@ -26,6 +26,9 @@ void rules_destroy(struct rules **rp);
  * key or a key set does not parse. */
 bool rules_take_conf(struct rules *r, const struct conf *c, char *error);
 
+/* Whether the route's keys parse; else a few words in `error` (RULES_ERROR_BYTES). True without any. */
+bool rules_can_use(const struct conf_route *route, char *error);
+
 struct rules_request {
     const struct http_head *head;
     const struct conf_route *route; /* of the configuration taken last */

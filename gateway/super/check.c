@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/tls.h"
 #include "conf/secure.h"
+#include "gateway/rules/rules.h"
 
 static bool is_same(const char *a, const char *b)
 {
@@ -73,11 +74,25 @@ static bool check_listen(const struct conf *c, size_t index, struct strbuf *comp
     return true;
 }
 
+static bool check_keys(const struct conf *c, struct strbuf *complaints)
+{
+    bool ok = true;
+    for (size_t i = 0; i < c->route_count; i++) {
+        char error[RULES_ERROR_BYTES];
+        if (!rules_can_use(&c->routes[i], error)) {
+            strbuf_printf(complaints, "%s: route %s: jwt: %s\n", c->path, c->routes[i].name, error);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
 bool check_conf(const struct conf *c, struct strbuf *complaints)
 {
     bool ok = check_servers(c, complaints);
     for (size_t i = 0; i < c->listen_count; i++)
         ok = check_listen(c, i, complaints) && ok;
+    ok = check_keys(c, complaints) && ok;
     if (c->user[0] != '\0' && getpwnam(c->user) == NULL) {
         strbuf_printf(complaints, "%s: user: %s does not exist on this system\n", c->path, c->user);
         ok = false;

@@ -196,7 +196,7 @@ describe('rules', { concurrency: 3 }, () => {
     assert.equal(await ask(rsa.privateKey, 'r'), 401);
     fs.writeFileSync(file, '{}');
     await assert.rejects(gateway.reload(config));
-    await gateway.process.line(/route \/: the key is not a JSON Web Key Set/);
+    await gateway.process.line(/route \/: jwt: the key is not a JSON Web Key Set/);
     assert.equal(await ask(ec.privateKey, 'e'), 200);
   });
 

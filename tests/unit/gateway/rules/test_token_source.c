@@ -184,6 +184,9 @@ static void a_bad_key_leaves_everything_as_it_was(void **state)
     struct conf *bad = world_conf("", "name: r, jwt: { public_key: \"-----BEGIN PUBLIC KEY-----\\nx\\n\" }");
     assert_false(rules_take_conf(w.rules, bad, error));
     assert_string_equal(error, "route r: the key is not a public key in PEM");
+    assert_false(rules_can_use(&bad->routes[0], error)); /* what the supervisor asks first */
+    assert_string_equal(error, "the key is not a public key in PEM");
+    assert_true(rules_can_use(&w.conf->routes[0], error));
     char *token = sign_hs256("{}");
     char *request = mem_printf("GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n", token);
     assert_int_equal(world_ask(&w, request), 0);
