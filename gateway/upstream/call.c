@@ -168,7 +168,9 @@ void call_sent_head(struct call *c)
     call_set_phase(c, c->is_body_ended ? CALL_ANSWER : CALL_REQUEST);
     if (!c->has_body)
         return;
-    if (c->is_ready_told)
+    if (c->is_body_ended) /* an empty one, and this is the second connection */
+        c->engine->end_body(c);
+    else if (c->is_ready_told)
         call_has_room(c);
     else
         later_post(&c->news);

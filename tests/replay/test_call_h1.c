@@ -265,6 +265,38 @@ static void a_kept_connection_that_broke_is_replaced_in_silence(void **state)
     calls_close(&t);
 }
 
+/* The body has not begun, or turned out to be empty: both can be said again. */
+static void a_replacement_hears_all_that_was_said(void **state)
+{
+    (void)state;
+    for (int is_empty = 0; is_empty < 2; is_empty++) {
+        struct calls t;
+        struct user u = {0};
+        calls_open(&t, yaml);
+        int old = served(&t, &u, -1, OK_HI);
+        user_fini(&u);
+        user_start(&t, &u, &(struct ask){.method = "PUT", .has_body = true, .content_length = -1});
+        server_expect(&t, old, "PUT ", "\r\n\r\n");
+        assert_int_equal(u.ready_count, 1);
+        if (is_empty)
+            call_end_body(u.call);
+        close(old);
+        int fd = server_accept(&t, 0);
+        if (!is_empty) {
+            assert_int_equal(u.drain_count, 1);
+            call_write(u.call, (const uint8_t *)"x", 1);
+            call_end_body(u.call);
+        }
+        server_expect(&t, fd, "PUT ", is_empty ? "\r\n\r\n0\r\n\r\n" : "\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+        server_write(&t, fd, OK_HI);
+        user_expect(&u, 200, "hi");
+        assert_int_equal(u.ready_count, 1);
+        user_fini(&u);
+        close(fd);
+        calls_close(&t);
+    }
+}
+
 static void silently_means_once(void **state)
 {
     struct calls t;
@@ -386,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_connection_serves_many_requests),
         cmocka_unit_test(idle_connections_are_few_and_not_for_ever),
         cmocka_unit_test(a_kept_connection_that_broke_is_replaced_in_silence),
+        cmocka_unit_test(a_replacement_hears_all_that_was_said),
         cmocka_unit_test(silently_means_once),
         cmocka_unit_test(what_must_not_happen_twice_is_not_sent_twice),
         cmocka_unit_test(a_connection_closed_while_idle_is_not_tried),
