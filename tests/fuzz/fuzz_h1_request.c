@@ -39,12 +39,12 @@ static bool is_same(struct http_view a, struct http_view b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-static void check_forwarded(const struct http_head *h)
+static void check_forwarded(const struct http_head *h, bool is_websocket)
 {
     static const struct h1_limits wide = {.head_bytes = 65536, .target_bytes = 65536, .field_count = HTTP_MAX_FIELDS};
     const struct forward f = {.client_ip = "2001:db8::1",
                               .is_trusted = (h->head_bytes & 1) != 0,
-                              .is_websocket = (h->head_bytes & 2) != 0,
+                              .is_websocket = is_websocket,
                               .upstream_host = "upstream:80",
                               .via = "edge",
                               .request_id = forward_request_id(h, (h->head_bytes & 1) != 0, "fresh")};
@@ -114,7 +114,7 @@ static void use_head(const struct http_head *h, const uint8_t *data, size_t len)
         upgrade_accept_key(http_value(h, "sec-websocket-key"), accept);
     else
         ASSERT(reason != NULL);
-    check_forwarded(h);
+    check_forwarded(h, upgrade_check_request(h, &reason) == 0);
     check_trace(h);
 }
 
