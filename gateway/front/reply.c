@@ -66,8 +66,7 @@ void reply_refuse(struct reply *r, struct client_home *h, const struct conn *con
 bool reply_redirects(const struct client_home *h, const struct http_head *request)
 {
     const char *health = h->env->conf->health.path;
-    bool is_health = health[0] != '\0' && http_view_is(request->path, health);
-    return !is_health && request->authority.len > 0 && request->path.len > 0 && request->path.data[0] == '/';
+    return health[0] == '\0' || !http_view_is(request->path, health);
 }
 
 /* The authority without its port. */
@@ -83,7 +82,12 @@ static struct http_view host_of(struct http_view authority)
 void reply_redirect(struct reply *r, struct client_home *h, const struct conn *conn, const struct http_head *request,
                     uint16_t port)
 {
+    if (request->authority.len == 0) {
+        reply_refuse(r, h, conn, request, 400, "no host");
+        return;
+    }
     const struct http_view host = host_of(request->authority);
+    const bool has_path = request->path.len > 0 && request->path.data[0] == '/'; /* OPTIONS * has none */
     const bool is_simple = http_view_is(request->method, "GET") || http_view_is(request->method, "HEAD");
     http_texts_init(&r->texts, TEXTS_BYTES);
     struct http_view port_text = {.data = NULL};
@@ -92,7 +96,7 @@ void reply_redirect(struct reply *r, struct client_home *h, const struct conn *c
     const struct http_view pieces[] = {http_view_of("https://"),
                                        host,
                                        port_text,
-                                       request->path,
+                                       has_path ? request->path : http_view_of("/"),
                                        http_view_of(request->query.data != NULL ? "?" : NULL),
                                        request->query};
     const struct http_field location = {.name = http_view_of("Location"),

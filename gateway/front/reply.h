@@ -14,15 +14,15 @@ struct reply {
 };
 
 /* Builds it, counts it and writes its line of the access log (`conn` NULL: the exchange it ends has written one).
- * `request`: what was understood of it, NULL for nothing;
- * borrowed as long as the reply. reply_fini() when it is sent. */
+ * `request`: what was understood of it, NULL for nothing; borrowed as long as the reply. reply_fini() when it is sent.
+ */
 void reply_refuse(struct reply *r, struct client_home *h, const struct conn *conn, const struct http_head *request,
                   uint16_t status, const char *reason);
-/* The same: 308 (301 to GET and HEAD, which old clients know) to the same target at https. */
+/* The same: 308 (301 to GET and HEAD, which old clients know) to the same target at https; 400 when the request does
+ * not say which host it means. */
 void reply_redirect(struct reply *r, struct client_home *h, const struct conn *conn, const struct http_head *request,
                     uint16_t port);
-/* Whether a listener that redirects does so with this request: not when it asks for the gateway's own health, and not
- * when it does not say which host it means. */
+/* Whether a listener that redirects does so with this request: not when it asks for the gateway's own health. */
 bool reply_redirects(const struct client_home *h, const struct http_head *request);
 void reply_fini(struct reply *r);
 

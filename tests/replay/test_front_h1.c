@@ -614,7 +614,9 @@ static void plain_requests_are_sent_to_https(void **state)
         {"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n", 301, "Location: https://[::1]:8443/\r\n"},
         {"POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2\r\n\r\nhi", 308,
          "Location: https://example.com:8443/a\r\n"},
+        {"OPTIONS * HTTP/1.1\r\nHost: example.com\r\n\r\n", 308, "Location: https://example.com:8443/\r\n"},
         {"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\r\n\r\n{"},
+        {"GET /a HTTP/1.0\r\n\r\n", 400, "Connection: close\r\n"},
     };
     struct rig r;
     char buf[4096], start[32];
