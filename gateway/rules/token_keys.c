@@ -97,12 +97,22 @@ static bool add_pkey(struct token_keys *k, const char *kid, EVP_PKEY *pkey)
     return is_added;
 }
 
+/* An encrypted file must not make a process without a terminal ask for a password. */
+static int no_password(char *buf, int size, int is_writing, void *arg)
+{
+    (void)buf;
+    (void)size;
+    (void)is_writing;
+    (void)arg;
+    return -1;
+}
+
 struct token_keys *token_keys_from_pem(const char *pem, char *error)
 {
     struct token_keys *k = keys_create();
     BIO *in = BIO_new_mem_buf(pem, -1);
     ASSERT(in != NULL);
-    EVP_PKEY *pkey = PEM_read_bio_PUBKEY(in, NULL, NULL, NULL);
+    EVP_PKEY *pkey = PEM_read_bio_PUBKEY(in, NULL, no_password, NULL);
     if (pkey == NULL)
         (void)snprintf(error, TOKEN_KEYS_ERROR_TEXT, "is not a public key in PEM");
     else if (!add_pkey(k, NULL, pkey))
