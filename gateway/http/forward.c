@@ -147,17 +147,17 @@ static bool is_own(struct http_view name, const struct forward *f)
     return false;
 }
 
-/* All values of a field as one, with `last` (may be empty) behind them. */
+/* All values of a list field as one, with `last` (may be empty) behind them. */
 static struct http_view join_values(struct http_texts *t, const struct http_head *h, const char *name,
-                                    const char *between, struct http_view last)
+                                    struct http_view last)
 {
-    struct http_view pieces[2 * HTTP_MAX_FIELDS + 1];
+    struct http_view pieces[2 * HTTP_ROOM_FIELDS + 1];
     size_t count = 0;
     for (uint32_t i = 0; i < h->field_count; i++) {
         if (h->fields[i].value.len == 0 || !http_view_is_nocase(h->fields[i].name, name))
             continue;
         pieces[count++] = h->fields[i].value;
-        pieces[count++] = http_view_of(between);
+        pieces[count++] = (struct http_view){", ", 2};
     }
     if (last.len > 0)
         pieces[count++] = last;
@@ -238,7 +238,7 @@ static struct http_view authority_for(const struct http_head *r, const struct fo
 static void add_x_forwarded(struct making *m, const struct http_head *r, const struct forward *f, bool has_ip)
 {
     const struct http_view ip = has_ip ? http_view_of(f->client_ip) : NOTHING;
-    const struct http_view list = f->is_trusted ? join_values(m->texts, r, "x-forwarded-for", ", ", ip) : ip;
+    const struct http_view list = f->is_trusted ? join_values(m->texts, r, "x-forwarded-for", ip) : ip;
     struct http_view proto = http_value(r, "x-forwarded-proto");
     struct http_view host = http_value(r, "x-forwarded-host");
 
@@ -267,7 +267,7 @@ static void add_forwarded(struct making *m, const struct http_head *r, const str
         http_view_of(f->is_tls ? ";proto=https" : ";proto=http"),
     };
     const struct http_view own = http_texts_join(m->texts, pieces, COUNT(pieces));
-    add_named(m, "Forwarded", f->is_trusted ? join_values(m->texts, r, "forwarded", ", ", own) : own);
+    add_named(m, "Forwarded", f->is_trusted ? join_values(m->texts, r, "forwarded", own) : own);
 }
 
 /* RFC 9110 section 7.6.3: the version is that of the message as it came. */
@@ -293,20 +293,11 @@ static bool request_field_passes(const struct http_head *r, struct http_view nam
            !is_own(name, f);
 }
 
-/* HTTP/2 clients may cut Cookie in pieces, which HTTP/1.1 does not know (RFC 9113 section 8.2.3). */
 static void add_request_fields(struct making *m, const struct http_head *r, const struct forward *f)
 {
-    const bool is_cut = r->major_version == 2 && http_count(r, "cookie") > 1;
-    bool has_cookie = false;
     for (uint32_t i = 0; i < r->field_count; i++) {
-        const struct http_field *field = &r->fields[i];
-        if (!request_field_passes(r, field->name, f))
-            continue;
-        if (!is_cut || !http_view_is_nocase(field->name, "cookie"))
-            add(m, field->name, field->value);
-        else if (!has_cookie)
-            add(m, field->name, join_values(m->texts, r, "cookie", "; ", NOTHING));
-        has_cookie = has_cookie || http_view_is_nocase(field->name, "cookie");
+        if (request_field_passes(r, r->fields[i].name, f))
+            add(m, r->fields[i].name, r->fields[i].value);
     }
     if (f->is_websocket && http_find(r, "sec-websocket-version") == NULL)
         add_named(m, "Sec-WebSocket-Version", http_view_of("13"));

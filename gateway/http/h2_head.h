@@ -48,7 +48,7 @@ uint32_t h2_head_urgency(const struct http_head *request);
 
 /* Fields on their way out; they look at texts that must stay until they are submitted. */
 struct h2_fields {
-    nghttp2_nv list[HTTP_MAX_FIELDS + 8];
+    nghttp2_nv list[HTTP_ROOM_FIELDS + 8];
     size_t count;
 };
 

@@ -228,7 +228,7 @@ void http_head_clear(struct http_head *h)
 
 bool http_head_add(struct http_head *h, struct http_view name, struct http_view value)
 {
-    if (h->field_count == HTTP_MAX_FIELDS)
+    if (h->field_count == HTTP_ROOM_FIELDS)
         return false;
     h->fields[h->field_count++] = (struct http_field){.name = name, .value = value};
     return true;

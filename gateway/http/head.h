@@ -22,8 +22,9 @@ struct http_field {
     struct http_view value; /* without the white space around it */
 };
 
-#define HTTP_MAX_FIELDS  100u
-#define HTTP_MAX_OPTIONS 32u /* names in Connection; each may cost a pass over the fields */
+#define HTTP_MAX_FIELDS  100u /* of a head that a peer sends */
+#define HTTP_ROOM_FIELDS 128u /* with what the gateway adds on the way */
+#define HTTP_MAX_OPTIONS 32u  /* names in Connection; each may cost a pass over the fields */
 
 struct http_head {
     /* A request. `target` is what was written (HTTP/2: path and query); the others are its parts, made the same for all
@@ -56,7 +57,7 @@ struct http_head {
     uint16_t error_status;    /* 400, 414, 431, 501, 505 */
     const char *error_reason; /* a few words for the log, static */
 
-    struct http_field fields[HTTP_MAX_FIELDS]; /* last, so that what is asked for often lies together */
+    struct http_field fields[HTTP_ROOM_FIELDS]; /* last, so that what is asked for often lies together */
 };
 
 /* Empties it: no fields, content_length -1. */

@@ -104,7 +104,7 @@ static void send_head(struct call *c)
     struct http_head head;
     struct strbuf out;
     /* The client's own head was bounded. */
-    strbuf_init(&out, 2 * c->head_text.len + HTTP_MAX_FIELDS * 4 + 1024);
+    strbuf_init(&out, 2 * c->head_text.len + HTTP_ROOM_FIELDS * 4 + 1024);
     const bool is_written = c->is_websocket ? upgrade_head(c, &head) && h1_write_request(&out, &head, &w)
                                             : h1_write_request(&out, &c->head, &w);
     if (is_written)

@@ -59,19 +59,15 @@ static void check_forwarded(const struct http_head *h, bool is_websocket)
 
     strbuf_init(&out, 65536);
     http_texts_init(&texts, 65536);
-    if (forward_request(&to, &texts, h, &f)) {
-        ASSERT(h1_write_request(&out, &to, &w));
-        const enum h1_result r = h1_parse_request(&again, &scan, (const uint8_t *)out.data, out.len, &wide);
-        if (r == H1_BAD) { /* Host and framing may be the ones too many, never anything else */
-            ASSERT(again.error_status == 431);
-        } else {
-            ASSERT(r == H1_DONE && again.head_bytes == out.len);
-            ASSERT(is_same(again.method, to.method) && is_same(again.path, h->path) && is_same(again.query, h->query));
-            ASSERT(again.is_chunked == h->is_chunked && again.content_length == h->content_length);
-            ASSERT(http_count(&again, "x-request-id") == 1 && http_count(&again, "forwarded") == 1);
-        }
+    ASSERT(forward_request(&to, &texts, h, &f) && h1_write_request(&out, &to, &w));
+    const enum h1_result r = h1_parse_request(&again, &scan, (const uint8_t *)out.data, out.len, &wide);
+    if (r == H1_BAD) { /* the gateway's own fields may be the ones too many, never anything else */
+        ASSERT(again.error_status == 431);
     } else {
-        ASSERT(!texts.failed && h->field_count + 8 > HTTP_MAX_FIELDS);
+        ASSERT(r == H1_DONE && again.head_bytes == out.len);
+        ASSERT(is_same(again.method, to.method) && is_same(again.path, h->path) && is_same(again.query, h->query));
+        ASSERT(again.is_chunked == h->is_chunked && again.content_length == h->content_length);
+        ASSERT(http_count(&again, "x-request-id") == 1 && http_count(&again, "forwarded") == 1);
     }
     http_texts_fini(&texts);
     strbuf_fini(&out);

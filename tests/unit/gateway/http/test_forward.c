@@ -141,22 +141,6 @@ static void framing_is_left_to_the_writer(void **state)
                   &plain, "GET a /\n" TAIL);
 }
 
-static void the_pieces_of_an_http2_cookie_are_one_again(void **state)
-{
-    struct http_head h;
-
-    (void)state;
-    http_head_clear(&h);
-    h.major_version = 2;
-    h.method = http_view_of("GET");
-    h.authority = http_view_of("a");
-    h.target = h.path = http_view_of("/");
-    assert_true(http_head_add(&h, http_view_of("cookie"), http_view_of("a=b")));
-    assert_true(http_head_add(&h, http_view_of("accept"), http_view_of("*/*")));
-    assert_true(http_head_add(&h, http_view_of("cookie"), http_view_of("c=d")));
-    check_forwarded(&h, &plain, "GET a /\ncookie: a=b; c=d\naccept: */*\n" TAIL);
-}
-
 /* ---- what is said about the client ---- */
 
 static void an_untrusted_peer_cannot_speak_for_others(void **state)
@@ -366,6 +350,24 @@ static void via_tells_the_version_and_the_name(void **state)
 
 /* ---- bounds ---- */
 
+static void the_fullest_head_of_a_peer_has_room_for_ours(void **state)
+{
+    struct http_head from, to;
+    struct http_texts texts;
+    struct forward f = plain;
+
+    (void)state;
+    f.via = "edge";
+    http_texts_init(&texts, TEXTS_BYTES);
+    head_of_request(&from, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (from.field_count < HTTP_MAX_FIELDS)
+        assert_true(http_head_add(&from, http_view_of("X-More"), http_view_of("1")));
+    assert_true(forward_request(&to, &texts, &from, &f));
+    assert_int_equal(http_count(&to, "x-more"), HTTP_MAX_FIELDS - 1);
+    assert_int_equal(http_count(&to, "via"), 1);
+    http_texts_fini(&texts);
+}
+
 static void what_does_not_fit_is_noticed(void **state)
 {
     struct http_head from, to;
@@ -441,7 +443,6 @@ int main(void)
         cmocka_unit_test(hop_by_hop_fields_end_here),
         cmocka_unit_test(connection_cannot_take_away_what_matters),
         cmocka_unit_test(framing_is_left_to_the_writer),
-        cmocka_unit_test(the_pieces_of_an_http2_cookie_are_one_again),
         cmocka_unit_test(an_untrusted_peer_cannot_speak_for_others),
         cmocka_unit_test(a_trusted_proxy_is_continued),
         cmocka_unit_test(an_ipv6_client_over_tls),
@@ -453,6 +454,7 @@ int main(void)
         cmocka_unit_test(the_host_is_the_clients_the_servers_or_another),
         cmocka_unit_test(a_trace_goes_on_under_the_gateways_span),
         cmocka_unit_test(via_tells_the_version_and_the_name),
+        cmocka_unit_test(the_fullest_head_of_a_peer_has_room_for_ours),
         cmocka_unit_test(what_does_not_fit_is_noticed),
         cmocka_unit_test(an_accepted_upgrade_goes_back),
         cmocka_unit_test(an_answer_loses_framing_and_hop_by_hop_fields),
