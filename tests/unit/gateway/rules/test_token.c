@@ -405,20 +405,22 @@ static void claims_become_fields(void **state)
 {
     (void)state;
     struct world w;
-    init_hs(&w, ", optional: true, forward: { sub: X-User, roles: X-Roles, a.b: [ X-AB, X-AB2 ], evil: X-Evil }");
+    init_hs(&w,
+            ", optional: true, forward: { sub: X-User, roles: X-Roles, a.b: [ X-AB, X-AB2 ], evil: [ X-Evil, x_b ] }");
     expect_signed(
         &w, sign_hs256("{\"sub\":\"u-1\",\"roles\":[\"a\",\"b\"],\"a\":{\"b\":5},\"evil\":\"x\\r\\nX-Admin: 1\"}"),
         NULL);
     char *text = world_fields(w.verdict.forward, w.verdict.forward_count);
-    assert_string_equal(text, "x-user: u-1\nx-roles: a,b\nx-ab: 5\nx-ab2: 5\nx-evil -\n");
+    assert_string_equal(text, "x-user: u-1\nx-roles: a,b\nx-ab: 5\nx-ab2: 5\nx-evil -\nx_b -\n");
     mem_free(text);
     assert_true(rules_drops_request_field(&w.verdict, http_view_of("X-User")));
     assert_true(rules_drops_request_field(&w.verdict, http_view_of("X_User"))); /* the same to many servers */
+    assert_true(rules_drops_request_field(&w.verdict, http_view_of("X-B")));
     assert_false(rules_drops_request_field(&w.verdict, http_view_of("X-Username")));
     /* without token there is nothing to put in, and what the client sent is dropped all the same */
     assert_int_equal(world_ask(&w, "GET / HTTP/1.1\r\nHost: h\r\nX-User: root\r\n\r\n"), 0);
     text = world_fields(w.verdict.forward, w.verdict.forward_count);
-    assert_string_equal(text, "x-user -\nx-roles -\nx-ab -\nx-ab2 -\nx-evil -\n");
+    assert_string_equal(text, "x-user -\nx-roles -\nx-ab -\nx-ab2 -\nx-evil -\nx_b -\n");
     mem_free(text);
     assert_true(rules_drops_request_field(&w.verdict, http_view_of("x-user")));
     world_fini(&w);

@@ -107,6 +107,7 @@ static void failures_keep_the_keys_and_back_off(void **state)
         assert_true(is_due(&w));
         bring(&w, i % 2 == 0 ? NULL : "{\"keys\":[]}", -1);
         assert_int_equal(ask_signed(&w, key, "a"), 0);
+        assert_int_equal(ask_signed(&w, key, "unknown"), 401); /* no reason to come sooner */
         w.now_ms += waits_ms[i] - 1;
         assert_false(is_due(&w));
         w.now_ms += 1;
@@ -175,6 +176,28 @@ static void a_reload_keeps_what_was_fetched(void **state)
     EVP_PKEY_free(key);
 }
 
+/* Routes may share keys and what is known about tokens, but not what they allow. */
+static void a_known_token_of_an_algorithm_no_longer_allowed(void **state)
+{
+    (void)state;
+    struct world w;
+    EVP_PKEY *key = sign_ec_key("P-256");
+    char *text = key_set(key, "a"), *token = sign_with(key, "{\"alg\":\"ES256\"}", "{}");
+    char *request = mem_printf("GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n", token);
+    world_init(&w, "", ROUTE);
+    assert_true(is_due(&w));
+    bring(&w, text, -1);
+    assert_int_equal(world_ask(&w, request), 0);
+    world_take(&w, world_conf("", "jwt: { jwks: { pool: p, path: /keys }, algorithms: [ RS256 ] }"));
+    assert_int_equal(world_ask(&w, request), 401);
+    assert_string_equal(w.verdict.reason, "algorithm not allowed");
+    world_fini(&w);
+    mem_free(request);
+    mem_free(token);
+    mem_free(text);
+    EVP_PKEY_free(key);
+}
+
 static void a_bad_key_leaves_everything_as_it_was(void **state)
 {
     (void)state;
@@ -204,6 +227,7 @@ int main(void)
         cmocka_unit_test(failures_keep_the_keys_and_back_off),
         cmocka_unit_test(an_unknown_key_makes_it_look_again_but_not_often),
         cmocka_unit_test(a_reload_keeps_what_was_fetched),
+        cmocka_unit_test(a_known_token_of_an_algorithm_no_longer_allowed),
         cmocka_unit_test(a_bad_key_leaves_everything_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
