@@ -16,6 +16,7 @@ module.exports = {
   ...require('./origin'),
   ...require('./h2raw'),
   ...require('./http2'),
+  ...require('./h2websocket'),
   ...require('./tools'),
   ...require('./scene'),
 };
