@@ -4,7 +4,7 @@
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { within } = require('./wait');
+const { waitFor, within } = require('./wait');
 
 // Runs one to its end; resolves with {code, stdout (Buffer), text, stderr}. `input`: what it reads.
 async function tool(command, args, { input, ms = 30000 } = {}) {
@@ -42,11 +42,15 @@ async function nginx(s, body = '') {
   return Object.assign(p, { port, root, url: `http://127.0.0.1:${port}` });
 }
 
-// haproxy with this text behind its defaults.
-async function haproxy(s, text) {
+// haproxy that passes TCP on, each of `servers` (text behind "server NAME") from a port of its own, which are returned.
+async function haproxy(s, servers) {
+  const ports = await Promise.all(servers.map(() => s.freePort()));
+  const listens = servers.map((server, i) => `listen l${i}\n  bind 127.0.0.1:${ports[i]}\n  server s${i} ${server}\n`);
   const file = path.join(fs.mkdtempSync(path.join(s.temp(), 'haproxy-')), 'haproxy.cfg');
-  fs.writeFileSync(file, `global\n  log stderr format raw local0\ndefaults\n  log global\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n${text}\n`);
-  return s.start({ name: 'haproxy', command: '/usr/sbin/haproxy', args: ['-db', '-f', file] });
+  fs.writeFileSync(file, `defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n${listens.join('')}`);
+  await s.start({ name: 'haproxy', command: '/usr/sbin/haproxy', args: ['-db', '-f', file] });
+  for (const port of ports) await waitFor('haproxy to listen', async () => (await s.connect(port)).destroy() ?? true);
+  return ports;
 }
 
 // nghttpd: HTTP/2 alone; with `tls` ({cert, key}) over TLS. Files under `root` are served.
