@@ -126,6 +126,13 @@ void h2_user_run(struct h2_user *u)
     }
 }
 
+void h2_user_pass(struct h2_user *u, int64_t time_ms)
+{
+    h2_user_run(u);
+    rig_advance(u->rig, time_ms);
+    h2_user_run(u);
+}
+
 void h2_user_open(struct h2_user *u, struct rig *r)
 {
     const struct h2_client_limits limits = H2_CLIENT_LIMITS_DEFAULT;

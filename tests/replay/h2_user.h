@@ -34,6 +34,8 @@ void h2_user_open(struct h2_user *u, struct rig *r);
 void h2_user_close(struct h2_user *u);
 /* Lets bytes go to and fro until nothing moves. */
 void h2_user_run(struct h2_user *u);
+/* Lets `time_ms` pass, and does so before and after. */
+void h2_user_pass(struct h2_user *u, int64_t time_ms);
 
 /* Begins a request ("GET", "/path"); `fields` as in HTTP/1.1, with line ends, NULL: none. `has_body`: it goes on with
  * h2_stream_send and h2_stream_end. */

@@ -1,4 +1,4 @@
-/* HTTP/2 clients: many requests on one connection, the way back of its windows, WebSockets over streams, goodbyes. */
+/* HTTP/2 clients: many requests on one connection, the way back of its windows, goodbyes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "gateway/http/upgrade.h"
 #include "tests/replay/h2_user.h"
+#include "tests/replay/talk.h"
 
 #define REST                                                                                                           \
     "limits: { header_timeout: 10s, body_timeout: 5s, keepalive_timeout: 20s, send_timeout: 8s, streams: 3 }\n"        \
@@ -19,27 +19,6 @@
     "pools: { web: { between_bytes_timeout: 1h, servers: [ { name: a, url: 'http://127.0.0.1:@a' } ] } }\n"            \
     "routes: [ { path: /, pool: web } ]\n"
 static const char yaml[] = "listen: [ { address: '127.0.0.1:1' } ]\n" REST;
-
-#define OK_HI "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-
-static void say(struct rig *r, int fd, const char *text)
-{
-    rig_write(r, fd, text, strlen(text));
-}
-
-static const char *text_at(struct rig *r, int fd, char *buf, size_t cap)
-{
-    buf[0] = '\0';
-    (void)rig_read(r, fd, buf, cap);
-    return buf;
-}
-
-static void pass_time(struct h2_user *u, int64_t time_ms)
-{
-    h2_user_run(u);
-    rig_advance(u->rig, time_ms);
-    h2_user_run(u);
-}
 
 /* ---- requests ---- */
 
@@ -137,9 +116,9 @@ static void a_body_that_does_not_come_is_408(void **state)
     h2_stream_send(c.stream, "hel", 3);
     h2_user_run(&u);
     int server = rig_accept(&r, 0);
-    pass_time(&u, 4000);
+    h2_user_pass(&u, 4000);
     assert_int_equal(c.status, 0);
-    pass_time(&u, 3000);
+    h2_user_pass(&u, 3000);
     assert_int_equal(c.status, 408);
     /* The others are not concerned. */
     h2_call_begin(&other, &u, "GET", "/healthz", NULL, false);
@@ -170,9 +149,9 @@ static void an_early_answer_waits_for_a_small_rest(void **state)
     assert_true(c.is_closed);
     /* But not for long. */
     h2_call_begin(&c, &u, "POST", "/healthz", "content-length: 10\r\n", true);
-    pass_time(&u, 900);
+    h2_user_pass(&u, 900);
     assert_false(c.is_ended);
-    pass_time(&u, 1200);
+    h2_user_pass(&u, 1200);
     assert_true(c.is_ended);
     assert_int_equal(c.code, H2_NO_ERROR);
     h2_user_close(&u);
@@ -304,9 +283,9 @@ static void a_stream_nobody_reads_stops_its_server_alone(void **state)
     h2_user_run(&u);
     assert_int_equal(quick.status, 200);
     /* And for no longer than send_timeout. */
-    pass_time(&u, 7000);
+    h2_user_pass(&u, 7000);
     assert_false(slow.is_closed);
-    pass_time(&u, 5000);
+    h2_user_pass(&u, 5000);
     assert_true(slow.is_closed);
     assert_int_equal(slow.code, H2_CANCEL);
     h2_user_close(&u);
@@ -352,172 +331,6 @@ static void a_server_that_does_not_read_stops_its_client(void **state)
     rig_close(&r);
 }
 
-/* ---- WebSockets over streams ---- */
-
-/* The 101 that belongs to the key at `key`. */
-static void make_answer(const char *key, char *answer, size_t cap)
-{
-    char accept[UPGRADE_ACCEPT_BYTES];
-    upgrade_accept_key((struct http_view){key, 24}, accept);
-    (void)snprintf(answer, cap,
-                   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                   "Sec-WebSocket-Accept: %s\r\n\r\n",
-                   accept);
-}
-
-static void open_websocket(struct h2_call *ws, struct h2_user *u, int *server)
-{
-    char buf[4096], answer[512];
-    const char *key;
-    h2_call_websocket(ws, u, "/ws");
-    h2_user_run(u);
-    *server = rig_accept(u->rig, 0);
-    text_at(u->rig, *server, buf, sizeof buf);
-    assert_memory_equal(buf, "GET /ws HTTP/1.1\r\n", 18);
-    key = strstr(buf, "Sec-WebSocket-Key: ");
-    assert_non_null(key);
-    make_answer(key + 19, answer, sizeof answer);
-    say(u->rig, *server, answer);
-    h2_user_run(u);
-    assert_int_equal(ws->status, 200);
-    assert_null(strstr(ws->fields, "sec-websocket-accept"));
-    assert_null(strstr(ws->fields, "upgrade"));
-}
-
-static void a_websocket_runs_over_a_stream(void **state)
-{
-    struct rig r;
-    struct h2_user u;
-    struct h2_call ws, other;
-    char buf[256];
-    int server;
-    (void)state;
-    rig_open(&r, yaml);
-    h2_user_open(&u, &r);
-    open_websocket(&ws, &u, &server);
-    h2_stream_send(ws.stream, "\x81\x82\1\1\1\1ij", 8);
-    h2_user_run(&u);
-    assert_int_equal(rig_read(&r, server, buf, sizeof buf), 8);
-    assert_memory_equal(buf, "\x81\x82\1\1\1\1ij", 8);
-    rig_send_text(&r, server, "hello", false);
-    h2_user_run(&u);
-    assert_int_equal(ws.body_bytes, 7);
-    assert_memory_equal(ws.body, "\x81\x05hello", 7);
-    h2_call_begin(&other, &u, "GET", "/healthz", NULL, false);
-    h2_user_run(&u);
-    assert_int_equal(other.status, 200);
-    /* Good-bye from the server: the stream ends as a connection would. */
-    rig_write(&r, server, "\x88\x02\x03\xe8", 4);
-    h2_stream_send(ws.stream, "\x88\x82\1\1\1\1\2\xe9", 8);
-    h2_user_run(&u);
-    close(server);
-    h2_user_run(&u);
-    assert_int_equal(ws.body_bytes, 11);
-    assert_true(ws.is_ended);
-    h2_stream_end(ws.stream);
-    h2_user_run(&u);
-    assert_true(ws.is_closed);
-    assert_int_equal(ws.code, H2_NO_ERROR);
-    h2_user_close(&u);
-    rig_close(&r);
-}
-
-static void what_is_said_before_the_answer_is_kept(void **state)
-{
-    struct rig r;
-    struct h2_user u;
-    struct h2_call ws;
-    char buf[4096], answer[512];
-    (void)state;
-    rig_open(&r, yaml);
-    h2_user_open(&u, &r);
-    h2_call_websocket(&ws, &u, "/ws");
-    h2_stream_send(ws.stream, "\x81\x82\1\1\1\1ij", 8);
-    h2_user_run(&u);
-    int server = rig_accept(&r, 0);
-    text_at(&r, server, buf, sizeof buf);
-    make_answer(strstr(buf, "Sec-WebSocket-Key: ") + 19, answer, sizeof answer);
-    say(&r, server, answer);
-    assert_int_equal(rig_read(&r, server, buf, sizeof buf), 8);
-    assert_memory_equal(buf, "\x81\x82\1\1\1\1ij", 8);
-    h2_user_close(&u);
-    close(server);
-    rig_close(&r);
-}
-
-static void a_reset_stream_is_a_broken_websocket(void **state)
-{
-    struct rig r;
-    struct h2_user u;
-    struct h2_call ws;
-    char buf[256];
-    int server;
-    (void)state;
-    rig_open(&r, yaml);
-    h2_user_open(&u, &r);
-    open_websocket(&ws, &u, &server);
-    h2_stream_reset(&ws.stream, H2_CANCEL);
-    h2_user_run(&u);
-    rig_advance(&r, 10);
-    assert_true(rig_read(&r, server, buf, sizeof buf) != -1);
-    h2_user_close(&u);
-    close(server);
-    rig_close(&r);
-}
-
-static void a_lost_connection_breaks_all_there_is_on_it(void **state)
-{
-    struct rig r;
-    struct h2_user u;
-    struct h2_call ws, c;
-    char buf[4096];
-    int server;
-    (void)state;
-    rig_open(&r, yaml);
-    h2_user_open(&u, &r);
-    open_websocket(&ws, &u, &server);
-    h2_call_begin(&c, &u, "GET", "/1", NULL, false);
-    h2_user_run(&u);
-    int other = rig_accept(&r, 0);
-    text_at(&r, other, buf, sizeof buf);
-    h2_user_close(&u);
-    rig_advance(&r, 10);
-    assert_true(rig_read(&r, server, buf, sizeof buf) != -1);
-    assert_true(rig_read(&r, other, buf, sizeof buf) != -1);
-    assert_int_equal(front_client_count(r.worker->front), 0);
-    close(server);
-    sim_settle(r.loop);
-    assert_int_equal(tunnel_set_count(r.worker->tunnels), 0);
-    close(other);
-    rig_close(&r);
-}
-
-static void a_websocket_nobody_reads_stops_its_server(void **state)
-{
-    struct rig r;
-    struct h2_user u;
-    struct h2_call ws;
-    size_t at = 0;
-    int server;
-    (void)state;
-    rig_open(&r, yaml);
-    h2_user_open(&u, &r);
-    open_websocket(&ws, &u, &server);
-    ws.keeps = true;
-    (void)fill(&r, server, &at);
-    h2_user_run(&u);
-    const size_t stuck = fill(&r, server, &at);
-    h2_user_run(&u);
-    assert_true(stuck < (32u << 20));
-    assert_int_equal(ws.body_bytes, 256 * 1024);
-    h2_stream_consume(ws.stream, ws.body_bytes);
-    h2_user_run(&u);
-    assert_int_equal(ws.body_bytes, 2 * 256 * 1024);
-    h2_user_close(&u);
-    close(server);
-    rig_close(&r);
-}
-
 /* ---- goodbyes ---- */
 
 static void an_idle_connection_is_closed_with_a_goodbye(void **state)
@@ -529,9 +342,9 @@ static void an_idle_connection_is_closed_with_a_goodbye(void **state)
     rig_open(&r, yaml);
     h2_user_open(&u, &r);
     h2_call_begin(&c, &u, "GET", "/healthz", NULL, false);
-    pass_time(&u, 19900);
+    h2_user_pass(&u, 19900);
     assert_false(u.is_goodbye);
-    pass_time(&u, 200);
+    h2_user_pass(&u, 200);
     assert_true(u.is_goodbye);
     assert_true(u.is_gone);
     h2_user_close(&u);
@@ -546,29 +359,11 @@ static void a_connection_that_asks_for_nothing_is_not_kept(void **state)
     (void)state;
     rig_open(&r, yaml);
     h2_user_open(&u, &r);
-    pass_time(&u, 9900);
+    h2_user_pass(&u, 9900);
     assert_false(u.is_goodbye);
-    pass_time(&u, 200);
+    h2_user_pass(&u, 200);
     assert_true(u.is_gone);
     h2_user_close(&u);
-    rig_close(&r);
-}
-
-static void a_websocket_keeps_its_connection(void **state)
-{
-    struct rig r;
-    struct h2_user u;
-    struct h2_call ws;
-    int server;
-    (void)state;
-    rig_open(&r, yaml);
-    h2_user_open(&u, &r);
-    open_websocket(&ws, &u, &server);
-    pass_time(&u, 50000);
-    assert_false(u.is_goodbye);
-    assert_false(ws.is_closed);
-    h2_user_close(&u);
-    close(server);
     rig_close(&r);
 }
 
@@ -596,7 +391,7 @@ static void a_drain_lets_what_is_under_way_finish(void **state)
     assert_int_equal(late.status, 200);
     h2_user_run(&idle);
     assert_true(idle.is_gone);
-    pass_time(&u, 3000);
+    h2_user_pass(&u, 3000);
     assert_false(u.is_gone);
     say(&r, server, OK_HI);
     h2_user_run(&u);
@@ -604,35 +399,6 @@ static void a_drain_lets_what_is_under_way_finish(void **state)
     assert_true(u.is_gone);
     h2_user_close(&u);
     h2_user_close(&idle);
-    assert_int_equal(front_client_count(r.worker->front), 0);
-    close(server);
-    rig_close(&r);
-}
-
-static void a_worker_that_leaves_closes_websockets_over_streams(void **state)
-{
-    struct rig r;
-    struct h2_user u;
-    struct h2_call ws;
-    int server;
-    (void)state;
-    rig_open(&r, yaml);
-    h2_user_open(&u, &r);
-    open_websocket(&ws, &u, &server);
-    worker_leave(r.worker, 2000, CLOSED_BY_DRAIN);
-    h2_user_run(&u);
-    assert_int_equal(front_client_count(r.worker->front), 1);
-    pass_time(&u, 2100);
-    assert_true(ws.body_bytes >= 4);
-    assert_memory_equal(ws.body, "\x88", 1);
-    assert_memory_equal(ws.body + 2, "\x03\xe9", 2); /* 1001 */
-    h2_stream_send(ws.stream, "\x88\x82\1\1\1\1\2\xe8", 8);
-    h2_stream_end(ws.stream);
-    h2_user_run(&u);
-    pass_time(&u, 2000);
-    assert_true(u.is_gone);
-    assert_int_equal(tunnel_set_count(r.worker->tunnels), 0);
-    h2_user_close(&u);
     assert_int_equal(front_client_count(r.worker->front), 0);
     close(server);
     rig_close(&r);
@@ -669,16 +435,9 @@ int main(void)
         cmocka_unit_test(a_head_too_large_is_431_and_the_connection_goes_on),
         cmocka_unit_test(a_stream_nobody_reads_stops_its_server_alone),
         cmocka_unit_test(a_server_that_does_not_read_stops_its_client),
-        cmocka_unit_test(a_websocket_runs_over_a_stream),
-        cmocka_unit_test(what_is_said_before_the_answer_is_kept),
-        cmocka_unit_test(a_reset_stream_is_a_broken_websocket),
-        cmocka_unit_test(a_lost_connection_breaks_all_there_is_on_it),
-        cmocka_unit_test(a_websocket_nobody_reads_stops_its_server),
         cmocka_unit_test(an_idle_connection_is_closed_with_a_goodbye),
         cmocka_unit_test(a_connection_that_asks_for_nothing_is_not_kept),
-        cmocka_unit_test(a_websocket_keeps_its_connection),
         cmocka_unit_test(a_drain_lets_what_is_under_way_finish),
-        cmocka_unit_test(a_worker_that_leaves_closes_websockets_over_streams),
         cmocka_unit_test(requests_are_sent_to_https_over_http2_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
