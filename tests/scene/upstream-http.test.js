@@ -40,6 +40,7 @@ async function backend(s, ca, { connect = false, refuse = false, streams = 100 }
     cert: fs.readFileSync(cert),
     key: fs.readFileSync(key),
     allowHTTP1: true,
+    maxSessionMemory: 1000, // MB; node resets new streams while its own answers wait in more than that
     settings: { enableConnectProtocol: connect, maxConcurrentStreams: streams },
   });
   const open = new Set();

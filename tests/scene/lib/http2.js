@@ -37,7 +37,8 @@ function h2Ask(session, { path = '/', method = 'GET', headers = {}, body, ms } =
 }
 
 // A server whose streams are handed to `serve(stream, headers)`; `tls`: {cert, key} as text. {port, url, server, sockets, sessionCount, streamCount}.
-async function h2Server(scene, serve, { tls, ...options } = {}) {
+async function h2Server(scene, serve, { tls, ...more } = {}) {
+  const options = { maxSessionMemory: 1000, ...more }; // MB; with more waiting in it node resets new streams
   const server = tls ? http2.createSecureServer({ ...tls, ...options }) : http2.createServer(options);
   const h = { server, sessions: new Set(), sockets: new Set(), sessionCount: 0, streamCount: 0 };
   server.on('connection', (socket) => h.sockets.add(socket));
