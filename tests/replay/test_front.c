@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 
 #include "gateway/http/h2_server.h"
 #include "tests/replay/rig.h"
+#include "tests/unit/base/authority.h"
 
 #define LIMITS "limits: { header_timeout: 10s, handshake_timeout: 3s, per_client: 1 }\n"
 #define REST                                                                                                           \
@@ -245,6 +247,71 @@ static void who_says_nothing_is_not_waited_for(void **state)
     }
 }
 
+/* ---- TLS ---- */
+
+static void write_file(char *path, char *text)
+{
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    free(text);
+}
+
+/* A worker whose listener speaks TLS. */
+static void open_secure(struct rig *r)
+{
+    char cert[] = "/tmp/tidegate-replay-XXXXXX", key[] = "/tmp/tidegate-replay-XXXXXX", yaml[1024];
+    struct identity self = make_identity(NULL, "replay", "DNS:app.example.com");
+    write_file(cert, cert_pem(&self));
+    write_file(key, key_pem(&self));
+    identity_free(&self);
+    (void)snprintf(
+        yaml, sizeof yaml,
+        "listen: [ { address: '127.0.0.1:1', tls: { certificates: [ { cert: %s, key: %s } ] } } ]\n" LIMITS REST, cert,
+        key);
+    rig_open(r, yaml);
+    (void)unlink(cert);
+    (void)unlink(key);
+}
+
+static uint64_t count_of(const struct rig *r, enum stat_process id)
+{
+    return stat_get(&r->birth.block->process[id]);
+}
+
+static void what_is_no_handshake_is_refused(void **state)
+{
+    struct rig r;
+    (void)state;
+    open_secure(&r);
+    int client = rig_client(&r, GET_1);
+    expect_gone(&r, client);
+    assert_int_equal(count_of(&r, STAT_TLS_FAILED), 1);
+    assert_int_equal(count_of(&r, STAT_TLS_HANDSHAKES), 0);
+    close(client);
+    rig_close(&r);
+}
+
+static void a_handshake_that_does_not_come_is_not_waited_for(void **state)
+{
+    static const char *const beginnings[] = {"", "\x16\x03\x01\x01"};
+    (void)state;
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
+        struct rig r;
+        char buf[64];
+        open_secure(&r);
+        int client = rig_client(&r, beginnings[i]);
+        rig_advance(&r, 2900);
+        assert_int_equal(rig_read(&r, client, buf, sizeof buf), -1);
+        rig_advance(&r, 200);
+        expect_gone(&r, client);
+        assert_int_equal(count_of(&r, STAT_TLS_FAILED), 1);
+        close(client);
+        rig_close(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +327,8 @@ int main(void)
         cmocka_unit_test(what_only_begins_like_http2_is_http1),
         cmocka_unit_test(http2_is_not_spoken_where_it_is_off),
         cmocka_unit_test(who_says_nothing_is_not_waited_for),
+        cmocka_unit_test(what_is_no_handshake_is_refused),
+        cmocka_unit_test(a_handshake_that_does_not_come_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,8 @@ static const char full[] =
     "control: { path: /run/c.sock }\n"
     "admin: { address: \"127.0.0.1:9180\" }\n"
     "health: { path: /live }\n"
-    "limits: { connections: 1000, per_client: 10, header_timeout: 2s, header_bytes: 8KiB }\n"
+    "limits: { connections: 1000, per_client: 10, handshake_timeout: 1s, header_timeout: 2s, header_bytes: 8KiB, "
+    "body_timeout: 3s, keepalive_timeout: 4s, send_timeout: 5s, streams: 6 }\n"
     "drain: { time: 1m }\n"
     "trusted_proxies: [ 10.0.0.0/8, \"fd00::/8\" ]\n"
     "listen:\n"
@@ -92,6 +93,11 @@ static void test_every_key_of_the_process(void **state)
     assert_int_equal(c->limits.per_client, 10);
     assert_int_equal(c->limits.header_timeout_ms, 2000);
     assert_int_equal(c->limits.header_bytes, 8192);
+    assert_int_equal(c->limits.handshake_timeout_ms, 1000);
+    assert_int_equal(c->limits.body_timeout_ms, 3000);
+    assert_int_equal(c->limits.keepalive_timeout_ms, 4000);
+    assert_int_equal(c->limits.send_timeout_ms, 5000);
+    assert_int_equal(c->limits.streams, 6);
     assert_int_equal(c->drain.time_ms, 60000);
     assert_int_equal(c->trusted_proxy_count, 2);
     struct addr inside;
@@ -257,6 +263,11 @@ static void test_defaults(void **state)
     assert_int_equal(c->limits.connections, 65536);
     assert_int_equal(c->limits.header_timeout_ms, 10000);
     assert_int_equal(c->limits.header_bytes, 16384);
+    assert_int_equal(c->limits.handshake_timeout_ms, 5000);
+    assert_int_equal(c->limits.body_timeout_ms, 30000);
+    assert_int_equal(c->limits.keepalive_timeout_ms, 75000);
+    assert_int_equal(c->limits.send_timeout_ms, 60000);
+    assert_int_equal(c->limits.streams, 128);
     assert_int_equal(c->drain.time_ms, 30000);
     const struct conf_pool *p = &c->pools[0];
     assert_int_equal(p->balance, BALANCE_ROUND_ROBIN);
