@@ -164,11 +164,11 @@ static void finish(void *arg)
     struct h2_request *r = arg;
     CHECK_OBJ(r, H2_REQUEST_MAGIC);
     r->exchange = NULL;
-    if (has_small_rest(r)) {
-        begin_ending(r);
-        post_work(r);
-    } else {
+    if (!has_small_rest(r))
         end_stream(r);
+    if (!r->is_ended) {
+        begin_ending(r);
+        post_work(r); /* what is held is in the way */
     }
 }
 

@@ -137,6 +137,33 @@ static void what_is_said_before_the_answer_is_kept(void **state)
     rig_close(&r);
 }
 
+/* A client that keeps its side open is not waited for. */
+static void a_websocket_that_is_refused_is_over(void **state)
+{
+    struct rig r;
+    struct h2_user u;
+    struct h2_call ws;
+    char buf[4096];
+    (void)state;
+    rig_open(&r, yaml);
+    h2_user_open(&u, &r);
+    h2_call_websocket(&ws, &u, "/ws");
+    h2_user_run(&u);
+    int server = rig_accept(&r, 0);
+    text_at(&r, server, buf, sizeof buf);
+    say(&r, server, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+    h2_user_run(&u);
+    assert_int_equal(ws.status, 403);
+    assert_string_equal(ws.body, "no");
+    assert_true(ws.is_ended);
+    h2_user_pass(&u, 2100);
+    assert_true(ws.is_closed);
+    assert_int_equal(ws.code, H2_NO_ERROR);
+    h2_user_close(&u);
+    close(server);
+    rig_close(&r);
+}
+
 static void a_reset_stream_is_a_broken_websocket(void **state)
 {
     struct rig r;
@@ -262,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_websocket_runs_over_a_stream),
         cmocka_unit_test(what_is_said_before_the_answer_is_kept),
+        cmocka_unit_test(a_websocket_that_is_refused_is_over),
         cmocka_unit_test(a_reset_stream_is_a_broken_websocket),
         cmocka_unit_test(a_lost_connection_breaks_all_there_is_on_it),
         cmocka_unit_test(a_websocket_nobody_reads_stops_its_server),
