@@ -22,7 +22,8 @@
 /* An answer that ends before the request does is followed by a reset (RFC 9113 section 8.1), which some clients take
  * for a failure: a rest of no more than a window, which may be on its way anyhow, is awaited first. */
 #define REST_BYTES (256 * 1024)
-/* What a client may have sent that nobody has taken: the window it is given (h2_server.h). */
+/* What a client may have sent that nobody has taken: the window it is given (h2_server.h), and before that as much
+ * again that was passed on. */
 #define HELD_BYTES_MAX (1u << 20)
 
 struct h2_request {
@@ -360,8 +361,16 @@ void h2_request_begin(struct client_h2 *c, struct h2_stream *st, const struct ht
     exchange_start(c->client.home->env, &o, &r->exchange);
 }
 
+/* What was passed on goes first, once it is the greater part: an upload whose server is slow may never be caught up
+ * with. */
 static void hold(struct h2_request *r, const uint8_t *data, size_t len)
 {
+    const size_t left = r->held.len - r->held_at;
+    if (r->held_at > 0 && r->held_at >= left) {
+        memmove(r->held.data, r->held.data + r->held_at, left);
+        r->held.len = left;
+        r->held_at = 0;
+    }
     strbuf_add(&r->held, data, len);
     ASSERT(!r->held.failed);
 }
