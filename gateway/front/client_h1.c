@@ -113,6 +113,7 @@ void client_h1_wait(struct client_h1 *c)
     c->is_timed = false;
     c->is_head = false;
     if (c->held.len > 0) {
+        client_h1_watch(c); /* in vain, unless the work has to wait as well */
         later_post(&c->work);
         return;
     }
@@ -125,7 +126,10 @@ void client_h1_wait(struct client_h1 *c)
         client_h1_watch(c); /* on_flushed */
     else
         client_h1_set_timer(c, client_h1_conf(c)->limits.keepalive_timeout_ms);
-    conn_resume(c->conn);
+    if (conn_is_full(c->conn))
+        conn_pause(c->conn); /* on_drain */
+    else
+        conn_resume(c->conn);
 }
 
 /* One that is idle may go; what was begun is served, and says that it is the last. */
@@ -208,6 +212,10 @@ static void on_drain(void *arg)
     CHECK_OBJ(c, CLIENT_H1_MAGIC);
     if (c->exchange != NULL)
         exchange_client_drained(c->exchange);
+    else if (c->state == H1_WAITING && c->held.len > 0)
+        later_post(&c->work);
+    else if (c->state == H1_WAITING)
+        conn_resume(c->conn);
 }
 
 static void on_close(void *arg, enum err e)
@@ -239,7 +247,7 @@ static void on_timer(void *arg)
     }
     switch ((enum h1_state)c->state) {
     case H1_WAITING:
-        if (c->held.len > 0)
+        if (c->held.len > 0 && !conn_is_full(c->conn))
             h1_refuse(c, 408, "head took too long");
         else if (conn_buffered(c->conn) > 0)
             client_h1_watch(c);

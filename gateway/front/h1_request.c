@@ -153,7 +153,9 @@ static void use_held(struct client_h1 *c)
 
 void h1_request_work(struct client_h1 *c)
 {
-    const bool has_use = c->state == H1_WAITING || c->state == H1_DISCARDING || client_h1_is_reading_body(c);
+    /* Who does not read its answers gets no more of them: what it asked for waits until there is room (on_drain). */
+    const bool may_begin = c->state == H1_WAITING && !conn_is_full(c->conn);
+    const bool has_use = may_begin || c->state == H1_DISCARDING || client_h1_is_reading_body(c);
     if (c->held.len > 0 && has_use)
         use_held(c);
     else if (c->state == H1_DISCARDING)
