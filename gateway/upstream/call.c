@@ -13,6 +13,8 @@
 #include "gateway/upstream/call_priv.h"
 
 #define DETAIL_BYTES 128u
+/* Of a request's body while there is no connection for it: what one read brought, for then the call is full. */
+#define BODY_BYTES (256u * 1024u)
 
 static const char *const phase_texts[CALL_PHASE_COUNT] = {
     [CALL_RESOLVE] = "resolve", [CALL_CONNECT] = "connect", [CALL_REQUEST] = "request",
@@ -47,6 +49,7 @@ static void let_go(struct call *c)
     c->is_over = true;
     timer_cancel(&c->timer);
     later_cancel(&c->news);
+    strbuf_fini(&c->body);
     c->engine->release(c);
     later_post(&c->reap);
     server_unref(&c->server);
@@ -163,16 +166,27 @@ void call_set_phase(struct call *c, enum call_phase p)
 
 /* ---- the answer ---- */
 
+/* With what the user has said before it could know that this is the second connection. */
+static void go_on(struct call *c)
+{
+    if (c->body.len > 0) {
+        c->engine->write(c, (const uint8_t *)c->body.data, c->body.len);
+        strbuf_fini(&c->body);
+    }
+    if (c->is_over)
+        return;
+    if (c->is_body_ended)
+        c->engine->end_body(c);
+    else
+        call_has_room(c);
+}
+
 void call_sent_head(struct call *c)
 {
     call_set_phase(c, c->is_body_ended ? CALL_ANSWER : CALL_REQUEST);
-    if (!c->has_body)
-        return;
-    if (c->is_body_ended) /* an empty one, and this is the second connection */
-        c->engine->end_body(c);
-    else if (c->is_ready_told)
-        call_has_room(c);
-    else
+    if (c->has_body && c->is_ready_told)
+        go_on(c);
+    else if (c->has_body)
         later_post(&c->news);
 }
 
@@ -256,6 +270,7 @@ static const struct call_engine *way_of(const struct call *c)
 static void begin(struct call *c, const struct call_engine *e)
 {
     c->engine = e;
+    later_cancel(&c->news);              /* of a connection that is gone */
     c->is_drain_owed = c->is_ready_told; /* full until there is a connection */
     call_set_phase(c, CALL_CONNECT);
     e->start(c);
@@ -315,6 +330,7 @@ struct call *call_start(struct net *n, const struct call_start *o)
     c->deadline_ms = o->deadline_ms != 0 ? o->deadline_ms : INT64_MAX;
     c->whole_ms = whole_ms == 0 || c->is_websocket ? INT64_MAX : (o->begun_ms != 0 ? o->begun_ms : now_ms) + whole_ms;
     take_key(c);
+    strbuf_init(&c->body, BODY_BYTES);
     later_init(&c->reap, n->loop, on_reap, c);
     later_init(&c->news, n->loop, on_news, c);
     timer_init(&c->timer, n->loop, on_timer, c);
@@ -331,7 +347,12 @@ void call_write(struct call *c, const uint8_t *data, size_t len)
     if (len == 0 || c->is_body_unwanted)
         return;
     c->is_body_begun = true;
-    c->engine->write(c, data, len);
+    if (c->phase >= CALL_REQUEST)
+        c->engine->write(c, data, len);
+    else
+        strbuf_add(&c->body, data, len);
+    if (c->body.failed)
+        call_fail(c, ERR_LIMIT, "request body came too early", true);
     if (c->is_over)
         return;
     if (c->engine->is_full(c))
@@ -346,7 +367,7 @@ void call_end_body(struct call *c)
     CHECK_OBJ(c, CALL_MAGIC);
     ASSERT(!c->is_over && c->is_ready_told && !c->is_body_ended);
     c->is_body_ended = true;
-    if (!c->is_body_unwanted)
+    if (!c->is_body_unwanted && c->phase >= CALL_REQUEST)
         c->engine->end_body(c);
     if (!c->is_over && c->phase == CALL_REQUEST)
         call_set_phase(c, CALL_ANSWER);

@@ -75,6 +75,7 @@ struct call {
     bool is_body_ended; /* call_end_body() came, or there is no body */
     bool is_body_unwanted;
     bool is_body_begun; /* a byte of it was taken */
+    struct strbuf body; /* what came of it while a connection that broke was being replaced */
     bool is_paused;
     bool is_replaced;   /* the one silent second try was made */
     bool is_drain_owed; /* call_is_full() was true when somebody looked */
