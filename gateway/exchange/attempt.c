@@ -172,7 +172,8 @@ struct fault {
     const char *cause;
     const char *detail;
     bool is_unprocessed;
-    bool is_ours; /* says nothing about the server */
+    bool is_ours;        /* says nothing about the server */
+    bool is_retry_given; /* may_try_again() was asked, and paid */
 };
 
 static enum step attempt_failed(struct exchange *x, const struct fault *f)
@@ -185,7 +186,7 @@ static enum step attempt_failed(struct exchange *x, const struct fault *f)
     pick_end(&x->pick, f->is_ours ? OUTCOME_CANCELLED : OUTCOME_FAILED, now_ms);
     if (x->has_body && !x->is_body_over)
         x->ops->want_body(x->arg, false);
-    if (!may_try_again(x, f->is_unprocessed))
+    if (!f->is_retry_given && !may_try_again(x, f->is_unprocessed))
         return deliver_own(x, f->status, f->cause);
     return STEP_PICK;
 }
@@ -238,7 +239,8 @@ static void on_head(void *arg, const struct http_head *head, bool has_body)
         struct fault f = {.status = head->status == 500 ? 502 : head->status,
                           .phase = call_phase_text(CALL_ANSWER),
                           .cause = cause,
-                          .detail = ""};
+                          .detail = "",
+                          .is_retry_given = true};
         call_cancel(&x->call);
         exchange_run(x, attempt_failed(x, &f));
         return;
