@@ -24,8 +24,9 @@ static struct h2_client *client_of(struct h2_session *s)
 
 /* ---- from the session ---- */
 
-static void reset_quietly(struct h2_session *s, const struct h2_stream *st, enum h2_code code)
+static void reset_quietly(struct h2_session *s, struct h2_stream *st, enum h2_code code)
 {
+    st->is_blamed = true;
     h2_watch_charge(&s->watch, H2_PURSE_RESET);
     (void)nghttp2_submit_rst_stream(s->ng, NGHTTP2_FLAG_NONE, st->id, code);
 }

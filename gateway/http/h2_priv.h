@@ -87,6 +87,7 @@ struct h2_stream {
     bool is_tunnel : 1;    /* extended CONNECT: its two directions end apart */
     bool is_done : 1;      /* what counts has passed: the answer's end, whichever way it goes */
     bool is_unsendable : 1;
+    bool is_blamed : 1; /* the peer has paid for its being reset */
 };
 
 /* `s` is zeroed but for role, ops, arg, limits. Settings are sent first. */

@@ -57,9 +57,14 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     return 0;
 }
 
-/* The peer has sent what makes the stream be reset: that costs, or it could reset streams without sending resets. */
-static void blame(struct h2_session *s, const char *reason)
+/* The peer has sent what makes the stream (NULL: none) be reset: that costs, or it could reset streams without sending
+ * resets. Once for each stream. */
+static void blame(struct h2_session *s, struct h2_stream *st, const char *reason)
 {
+    if (st != NULL && st->is_blamed)
+        return;
+    if (st != NULL)
+        st->is_blamed = true;
     h2_watch_charge(&s->watch, H2_PURSE_RESET);
     if (s->role->on_malformed != NULL)
         s->role->on_malformed(s, reason);
@@ -78,7 +83,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, nghttp2_rc
         return 0;
     (void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id,
                                     s->head->is_too_large ? H2_ENHANCE_YOUR_CALM : H2_PROTOCOL_ERROR);
-    blame(s, s->head->malformed);
+    blame(s, nghttp2_session_get_stream_user_data(ng, id), s->head->malformed);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
@@ -99,11 +104,9 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
 {
     struct h2_session *s = arg;
 
-    (void)ng;
-    (void)frame;
     if (s->is_destroyed)
         return STOP;
-    blame(s, nghttp2_strerror(error));
+    blame(s, nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id), nghttp2_strerror(error));
     return s->is_destroyed || s->watch.violation != NULL ? STOP : 0;
 }
 
@@ -235,6 +238,16 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
     return 0;
 }
 
+/* A body of another length than announced, or beyond its window: nghttp2 resets the stream and tells nobody. Resets of
+ * the owner's come too late to find the stream, those of this file have been blamed or are nobody's fault. */
+static void on_reset_send(struct h2_session *s, const nghttp2_frame *frame)
+{
+    const uint32_t code = frame->rst_stream.error_code;
+    struct h2_stream *st = nghttp2_session_get_stream_user_data(s->ng, frame->hd.stream_id);
+    if (st != NULL && (code == H2_PROTOCOL_ERROR || code == H2_FLOW_CONTROL_ERROR))
+        blame(s, st, nghttp2_http2_strerror(code));
+}
+
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
     struct h2_session *s = arg;
@@ -244,6 +257,10 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
         return STOP;
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != H2_NO_ERROR && s->failure == NULL)
         s->failure = nghttp2_http2_strerror(frame->goaway.error_code);
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+        on_reset_send(s, frame);
+        return s->is_destroyed ? STOP : 0;
+    }
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     struct h2_stream *st = nghttp2_session_get_stream_user_data(ng, id);
@@ -474,6 +491,8 @@ size_t h2_session_output(struct h2_session *s, uint8_t *buf, size_t cap_bytes)
     s->out_len = 0;
     for (int round = 0; round < OUTPUT_ROUNDS && s->out_len == 0; round++) {
         send_frames(s);
+        if (!s->is_destroyed && s->failure == NULL && s->watch.violation != NULL) /* see on_reset_send */
+            h2_session_fail(s, H2_ENHANCE_YOUR_CALM, s->watch.violation);
         tell_writable(s);
         if (s->is_destroyed || nghttp2_session_want_write(s->ng) == 0)
             break;

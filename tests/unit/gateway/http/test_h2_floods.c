@@ -24,6 +24,20 @@ static void flood_made_resets(struct wire *w, uint32_t i)
     wire_frame_u32(w, WINDOW_UPDATE, 2 * i + 1, 0x7fffffff);
 }
 
+/* The same by a body that is not as long as it said: one byte too many ... */
+static void flood_long_bodies(struct wire *w, uint32_t i)
+{
+    WIRE_GET(w, 2 * i + 1, 0, "content-length", "1", NULL);
+    wire_frame(w, DATA, 0, 2 * i + 1, "xx", 2);
+}
+
+/* ... or too few. */
+static void flood_short_bodies(struct wire *w, uint32_t i)
+{
+    WIRE_GET(w, 2 * i + 1, 0, "content-length", "3", NULL);
+    wire_frame(w, DATA, END_STREAM, 2 * i + 1, "xx", 2);
+}
+
 static void flood_malformed(struct wire *w, uint32_t i)
 {
     WIRE_GET(w, 2 * i + 1, END_STREAM, "", "", NULL);
@@ -85,6 +99,8 @@ static const struct {
 } flood_rows[] = {
     {"rapid reset", flood_resets, 420, 30, "too many streams reset"},
     {"made you reset", flood_made_resets, 420, 30, "too many streams reset"},
+    {"bodies too long", flood_long_bodies, 420, 30, "too many streams reset"},
+    {"bodies too short", flood_short_bodies, 420, 30, "too many streams reset"},
     {"malformed requests", flood_malformed, 420, 30, "too many streams reset"},
     {"settings", flood_settings, 25, 1, "too many settings"},
     {"pings", flood_pings, 110, 15, "too many pings"},
