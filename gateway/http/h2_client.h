@@ -13,13 +13,14 @@ struct h2_client_limits {
     size_t header_bytes;              /* of an answer's head: names, values and 32 bytes per field */
     uint32_t field_count;             /* at most HTTP_MAX_FIELDS */
     uint32_t stream_window_bytes;     /* unconsumed content of one answer */
-    uint32_t connection_window_bytes; /* and of all; at least 65535 */
+    uint32_t connection_window_bytes; /* and of all; at least 65535. All streams' windows together, or those whom
+                                         nobody reads hold up the others, who may be of another client */
     size_t queue_bytes;               /* of a request: h2_stream_is_full beyond it */
 };
 #define H2_CLIENT_LIMITS_DEFAULT                                                                                       \
     {                                                                                                                  \
         .stream_count = 128, .header_bytes = 65536, .field_count = HTTP_MAX_FIELDS, .stream_window_bytes = 256 * 1024, \
-        .connection_window_bytes = 4 * 1024 * 1024, .queue_bytes = 64 * 1024                                           \
+        .connection_window_bytes = 128 * 256 * 1024, .queue_bytes = 64 * 1024                                          \
     }
 
 /* Callbacks to the owner; see h2_stream_ops for what they may do. */

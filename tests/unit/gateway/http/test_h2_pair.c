@@ -35,6 +35,7 @@ struct call {
     uint32_t close_code;
     bool is_closed;
     bool is_server_slow; /* consumes only when told to */
+    bool is_client_slow; /* consumes nothing */
     size_t owed_bytes;
 };
 
@@ -208,7 +209,8 @@ static void on_client_data(void *arg, struct h2_stream *st, const uint8_t *data,
     struct call *c = h2_stream_owner(st);
     (void)arg;
     read_flow(&c->down, data, len);
-    h2_stream_consume(st, len);
+    if (!c->is_client_slow)
+        h2_stream_consume(st, len);
 }
 
 static void on_client_end(void *arg, struct h2_stream *st)
@@ -282,18 +284,23 @@ static void settle(struct world *w)
     assert_null(h2_client_failure(w->client));
 }
 
-static void start(struct world *w)
+static void start_with(struct world *w, struct h2_server_limits sl, struct h2_client_limits cl)
 {
-    struct h2_server_limits sl = H2_SERVER_LIMITS_DEFAULT;
-    struct h2_client_limits cl = H2_CLIENT_LIMITS_DEFAULT;
     *w = (struct world){.seed = 1, .client_wants_output = true, .server_wants_output = true};
     http_head_clear(&w->answer);
     w->answer.status = 200;
     sl.queue_bytes = cl.queue_bytes = QUEUE_BYTES;
-    sl.stream_window_bytes = cl.stream_window_bytes = 65536;
     w->client = h2_client_create(&cl, &client_ops, w, 0);
     w->server = h2_server_create(&sl, &server_ops, w, 0);
     settle(w);
+}
+
+static void start(struct world *w)
+{
+    struct h2_server_limits sl = H2_SERVER_LIMITS_DEFAULT;
+    struct h2_client_limits cl = H2_CLIENT_LIMITS_DEFAULT;
+    sl.stream_window_bytes = cl.stream_window_bytes = 65536;
+    start_with(w, sl, cl);
 }
 
 static void stop(struct world *w)
@@ -401,6 +408,25 @@ static void test_slow_reader(void **state)
     stop(&w);
 }
 
+/* The streams of one connection to a server belong to clients who know nothing of each other. However many of them do
+ * not read, the next one gets its answer. */
+static void test_slow_readers_hold_up_nobody(void **state)
+{
+    struct world w;
+    (void)state;
+    start_with(&w, (struct h2_server_limits)H2_SERVER_LIMITS_DEFAULT,
+               (struct h2_client_limits)H2_CLIENT_LIMITS_DEFAULT);
+    for (uint32_t i = 0; i + 1 < MAX_CALLS; i++) {
+        w.calls[i].is_client_slow = true;
+        (void)call(&w, 0, 1000000, NULL, 0);
+    }
+    settle(&w);
+    struct call *c = call(&w, 0, 300000, NULL, 0);
+    settle(&w);
+    assert_true(c->is_closed);
+    stop(&w);
+}
+
 /* A download that always has more to say does not hold up a small answer behind it. */
 static void test_streams_take_turns(void **state)
 {
@@ -459,9 +485,13 @@ static void test_goodbyes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),       cmocka_unit_test(test_bodies_both_ways),
-        cmocka_unit_test(test_slow_reader),  cmocka_unit_test(test_streams_take_turns),
-        cmocka_unit_test(test_many_at_once), cmocka_unit_test(test_goodbyes),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_bodies_both_ways),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_slow_readers_hold_up_nobody),
+        cmocka_unit_test(test_streams_take_turns),
+        cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_goodbyes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
