@@ -389,9 +389,11 @@ static void on_stream_close(void *arg, struct h2_stream *st, uint32_t code, bool
         r->ops->on_closed(r->arg);
         return;
     }
-    const struct rider_failure f = {.error = ERR_RESET,
-                                    .is_stream = true,
-                                    .code = code,
+    /* A goodbye closes the streams it does not mean to serve: that is about the connection, not about the request. */
+    const bool is_left_behind = is_unprocessed && is_leaving(k);
+    const struct rider_failure f = {.error = is_left_behind ? ERR_EOF : ERR_RESET,
+                                    .is_stream = !is_left_behind,
+                                    .code = is_left_behind ? H2_NO_ERROR : code,
                                     .is_unprocessed = is_unprocessed,
                                     .is_resolved = true,
                                     .is_connected = true,
