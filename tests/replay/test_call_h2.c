@@ -140,6 +140,37 @@ static void a_paused_download_does_not_stop_the_others(void **state)
     calls_close(&t);
 }
 
+/* However many of them there are on its connection. */
+static void many_paused_downloads_do_not_stop_the_others(void **state)
+{
+    enum { SLOW = 40, PIECES = 20 };
+    struct calls t;
+    struct user slow[SLOW] = {0}, quick = {0};
+    struct peer p;
+    static uint8_t piece[16384];
+    (void)state;
+    calls_open(&t, yaml);
+    for (int i = 0; i < SLOW; i++) {
+        slow[i].pauses = true;
+        user_start(&t, &slow[i], &get);
+    }
+    user_start(&t, &quick, &get);
+    peer_accept(&t, &p, 0, false, 100);
+    for (int i = 0; i < SLOW; i++) {
+        peer_respond(&p, i, 200, NULL, NULL, true);
+        for (int k = 0; k < PIECES; k++)
+            h2_stream_send(p.requests[i].st, piece, sizeof piece);
+    }
+    peer_run(&p);
+    peer_answer(&p, SLOW, 200, "quick", true);
+    user_expect(&quick, 200, "quick");
+    user_fini(&quick);
+    for (int i = 0; i < SLOW; i++)
+        user_fini(&slow[i]);
+    peer_hang_up(&p);
+    calls_close(&t);
+}
+
 static void an_early_answer_ends_the_upload(void **state)
 {
     struct calls t;
@@ -265,6 +296,33 @@ static void a_goodbye_lets_the_others_finish(void **state)
     user_fini(&first);
     user_fini(&second);
     server_expect_gone(&t, p[0].fd);
+    peer_hang_up(&p[0]);
+    peer_hang_up(&p[1]);
+    calls_close(&t);
+}
+
+/* It was on its way already: the server has promised not to have looked at it. */
+static void a_goodbye_that_crosses_a_request_is_not_the_end_of_it(void **state)
+{
+    struct calls t;
+    struct user first = {0}, second = {0};
+    struct peer p[2];
+    (void)state;
+    calls_open(&t, yaml);
+    user_start(&t, &first, &get);
+    peer_accept(&t, &p[0], 0, false, 100);
+    user_start(&t, &second, &(struct ask){.method = "POST", .is_not_repeatable = true});
+    sim_settle(t.loop); /* sent */
+    h2_server_goaway(p[0].h2, true);
+    peer_run(&p[0]);
+    peer_accept(&t, &p[1], 0, false, 100);
+    assert_int_equal(p[1].request_count, 1);
+    peer_answer(&p[0], 0, 200, "old", true);
+    peer_answer(&p[1], 0, 200, "new", true);
+    user_expect(&first, 200, "old");
+    user_expect(&second, 200, "new");
+    user_fini(&first);
+    user_fini(&second);
     peer_hang_up(&p[0]);
     peer_hang_up(&p[1]);
     calls_close(&t);
@@ -456,11 +514,13 @@ int main(void)
         cmocka_unit_test(answers_may_have_no_body),
         cmocka_unit_test(uploads_are_stopped_by_the_servers_window),
         cmocka_unit_test(a_paused_download_does_not_stop_the_others),
+        cmocka_unit_test(many_paused_downloads_do_not_stop_the_others),
         cmocka_unit_test(an_early_answer_ends_the_upload),
         cmocka_unit_test(a_full_session_gets_a_second_one),
         cmocka_unit_test(a_cancelled_call_leaves_the_others_alone),
         cmocka_unit_test(a_server_that_says_nothing_is_no_session),
         cmocka_unit_test(a_goodbye_lets_the_others_finish),
+        cmocka_unit_test(a_goodbye_that_crosses_a_request_is_not_the_end_of_it),
         cmocka_unit_test(a_reset_says_whether_anything_was_done),
         cmocka_unit_test(a_reset_within_the_body_breaks_the_answer),
         cmocka_unit_test(a_lost_connection_is_replaced_where_that_is_safe),
