@@ -8,7 +8,7 @@ const http = require('node:http');
 const path = require('node:path');
 const { describe } = require('node:test');
 const {
-  Authority, Origin, curl, event, exchange, isSanitized, nginx, peakMemory, readBody, reply, request, scene, stopped, verdicts, waitFor, within,
+  Authority, Client, Origin, curl, event, exchange, isSanitized, nginx, peakMemory, readBody, reply, request, scene, stopped, tool, verdicts, waitFor, within,
 } = require('./lib');
 
 const MIB = 1 << 20;
@@ -316,6 +316,53 @@ describe('http: bytes', { concurrency: true }, () => {
     await raw.ended();
     assert.equal(origin.requests.length, 1);
     await waitFor('the server to lose the rest', () => origin.connections.every((c) => c.raw.hasEnded || c.count === 1));
+  });
+
+  scene('an answer that comes before the body is whole reaches the client, who may stop or go on', async (s) => {
+    const total = 32 * MIB;
+    const origin = await Origin.start(s, ({ path: target }, raw) => {
+      if (target === '/fine') return reply('fine');
+      raw.write(reply('who are you', { status: 401, headers: target === '/closes' ? { Connection: 'close' } : {} }));
+      if (target === '/closes') raw.destroy();
+      return undefined;
+    }, { early: true });
+    const gateway = await front(s, origin, { pool: { max_retries: 0 } });
+    const file = path.join(s.temp(), 'data');
+    fs.writeFileSync(file, Buffer.alloc(total, 'x'));
+    for (const target of ['/stays', '/closes']) {
+      // When a server slams the door its word may be lost, but then there is a clean answer of our own.
+      const wanted = target === '/closes' ? /401[^]*who are you|502/ : /401[^]*who are you/;
+      const url = `http://127.0.0.1:${gateway.port}${target}`;
+      const h1 = await curl('-i', '-H', 'Expect:', '-X', 'POST', '--data-binary', `@${file}`, url);
+      assert.match(h1.text, wanted, `${target} ${h1.stderr}`);
+      const h2 = await tool('nghttp', ['-v', '-d', file, url]);
+      assert.match(h2.text, wanted, `${target} ${h2.stderr}`);
+    }
+    assert.equal((await ask(s, gateway, { path: '/fine' })).body, 'fine');
+    assert.equal((await gateway.metrics()).sum('buffered_bytes'), 0);
+  });
+
+  scene('pages and WebSockets of one pool of http:// servers', async (s) => {
+    const region = await s.region({ name: 'us-a' });
+    const gateway = await front(s, { url: region.url.replace('ws:', 'http:') });
+    assert.equal((await ask(s, gateway, { path: '/health' })).status, 200);
+    const c = await Client.open(s, `${gateway.url}/echo`);
+    assert.equal(await c.ask('hello'), 'hello');
+    assert.equal((await ask(s, gateway, { path: '/echo' })).status, (await request({ port: region.port, path: '/echo' })).status);
+    assert.equal((await gateway.metrics()).sum('ws_connections'), 1);
+  });
+
+  scene('methods beyond the usual: OPTIONS, PATCH, one of somebody\'s own; TRACE and CONNECT are not served', async (s) => {
+    const origin = await Origin.start(s);
+    const gateway = await front(s, origin);
+    for (const method of ['OPTIONS', 'PATCH', 'PURGE', 'PROPFIND']) {
+      assert.equal((await ask(s, gateway, { method, path: '/x' })).body, '/x');
+      assert.equal(origin.requests.at(-1).method, method);
+    }
+    assert.equal((await ask(s, gateway, { method: 'OPTIONS', path: '*' })).status, 204);
+    assert.equal((await ask(s, gateway, { method: 'TRACE' })).status, 405);
+    assert.equal((await ask(s, gateway, { method: 'CONNECT', path: 'h:80' })).status, 501);
+    assert.equal(origin.requests.length, 4);
   });
 
   scene('answers of every framing reach clients of either version', async (s) => {
