@@ -9,6 +9,8 @@
 
 /* Decimal digits of a Content-Length that cannot overflow an int64_t. */
 #define LENGTH_DIGITS 18u
+/* The longest name there is (RFC 1035 section 3.1), with a dot at its end and a port. */
+#define AUTHORITY_BYTES 260u
 
 struct http_view http_view_of(const char *text)
 {
@@ -111,6 +113,8 @@ bool http_has_token(const struct http_head *h, const char *name, const char *tok
 bool http_is_authority(struct http_view v)
 {
     size_t i = 0;
+    if (v.len > AUTHORITY_BYTES)
+        return false;
     if (v.len > 0 && v.data[0] == '[') {
         for (i = 1; i < v.len && v.data[i] != ']'; i++) {
             if (!text_is_digit(v.data[i]) && !(text_lower(v.data[i]) >= 'a' && text_lower(v.data[i]) <= 'f') &&

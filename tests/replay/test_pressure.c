@@ -28,6 +28,8 @@ static const char yaml[] = "listen: [ { address: '127.0.0.1:1' } ]\n"
                            "      - { name: c, url: 'http://127.0.0.1:@c', tier: backup }\n"
                            "routes:\n"
                            "  - { path: /two, pool: two }\n"
+                           "  - { path: /said, pool: one, cors: { origins: ['https://a.example'] },\n"
+                           "      response_headers: { set: { X-Said: '{host} {host} {host} {host} {host}' } } }\n"
                            "  - { path: /, pool: one }\n";
 
 #define OK_HI "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -87,6 +89,28 @@ static void who_asks_without_listening_is_not_asked_on(void **state)
             answer_count++;
     assert_in_range(answer_count, sent_bytes / (sizeof request - 1) - 2, sent_bytes / (sizeof request - 1));
     close(client);
+    rig_close(&r);
+}
+
+/* What the gateway repeats of a request has room in its answers. */
+static void a_host_longer_than_any_name_is_refused(void **state)
+{
+    enum { LONG = 15000 };
+    static char host[LONG + 1], request[LONG + 100], buf[65536];
+    struct rig r;
+    (void)state;
+    memset(host, 'a', LONG);
+    rig_open(&r, yaml);
+    for (size_t len = 200; len <= LONG; len += LONG - 200) {
+        (void)snprintf(request, sizeof request,
+                       "OPTIONS /said HTTP/1.1\r\nOrigin: https://b.example\r\nAccess-Control-Request-Method: GET\r\n"
+                       "Host: %.*s\r\n\r\n",
+                       (int)len, host);
+        int client = rig_client(&r, request);
+        text_at(&r, client, buf, sizeof buf);
+        assert_memory_equal(buf, len == LONG ? "HTTP/1.1 400" : "HTTP/1.1 403", 12);
+        close(client);
+    }
     rig_close(&r);
 }
 
@@ -210,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_asks_without_listening_is_not_asked_on),
+        cmocka_unit_test(a_host_longer_than_any_name_is_refused),
         cmocka_unit_test(an_upload_may_go_little_by_little),
         cmocka_unit_test(a_body_that_comes_while_its_connection_is_replaced_is_not_lost),
         cmocka_unit_test(a_retry_is_paid_once),
