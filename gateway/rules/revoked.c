@@ -1,6 +1,8 @@
 /* The lines themselves are the keys of a map. */
 #include "gateway/rules/revoked.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/map.h"
@@ -9,6 +11,7 @@
 #define REVOKED_MAGIC 0x2e70ced9u
 #define PREFIX_BYTES  4u    /* "jti:" and "sub:" */
 #define ID_MAX_BYTES  8192u /* no token is longer */
+#define NUMBER_BYTES  24u   /* of an int64_t */
 
 struct revoked {
     uint32_t magic;
@@ -48,8 +51,20 @@ static bool has_line(const struct revoked *r, const char *prefix, struct http_vi
     return map_get(r->lines, line, PREFIX_BYTES + id.len) != NULL;
 }
 
+/* A number is neither an id nor a subject (RFC 7519 section 4.1), but there are issuers who do not know. */
+static bool has_number(const struct revoked *r, const char *prefix, const struct token_claims *claims, const char *name)
+{
+    char text[NUMBER_BYTES];
+    int64_t number = 0;
+    if (!token_claims_integer(claims, name, &number))
+        return false;
+    (void)snprintf(text, sizeof text, "%" PRId64, number);
+    return has_line(r, prefix, http_view_of(text));
+}
+
 bool revoked_has(const struct revoked *r, const struct token_claims *claims)
 {
     CHECK_OBJ(r, REVOKED_MAGIC);
-    return has_line(r, "jti:", token_claims_id(claims)) || has_line(r, "sub:", token_claims_subject(claims));
+    return has_line(r, "jti:", token_claims_id(claims)) || has_line(r, "sub:", token_claims_subject(claims)) ||
+           has_number(r, "jti:", claims, "jti") || has_number(r, "sub:", claims, "sub");
 }

@@ -12,7 +12,6 @@
 #define CLAIMS_MAGIC      0x70c1a135u
 #define PATH_PART_BYTES   256u
 #define TEXT_MAX_BYTES    4096u
-#define NUMBER_BYTES      32u
 #define SECONDS_MAX       253402300799.0 /* the end of the year 9999 */
 #define EXPIRY_UNKNOWN_MS 0
 
@@ -30,26 +29,26 @@ struct token_claims {
     struct made_text *made;
 };
 
-/* False when it is there and no time. */
-static bool read_time(const json_t *json, const char *name, int64_t *ms)
+/* False when it is there and no time. An end at the very beginning (0) is none: the token would never end. */
+static bool read_time(const json_t *json, const char *name, bool is_end, int64_t *ms)
 {
     const json_t *value = json_object_get(json, name);
     *ms = EXPIRY_UNKNOWN_MS;
     if (value == NULL)
         return true;
     const double seconds = json_number_value(value); /* a NumericDate may have a fraction */
-    if (!json_is_number(value) || !(seconds > 0.0) || seconds > SECONDS_MAX)
+    if (!json_is_number(value) || !(seconds >= 0.0) || seconds > SECONDS_MAX)
         return false;
     *ms = (int64_t)(seconds * 1000.0);
-    return *ms > 0;
+    return *ms > 0 || !is_end;
 }
 
 struct token_claims *token_claims_parse(const void *text, size_t len)
 {
     json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
     int64_t expires_ms = 0, not_before_ms = 0, issued_ms = 0;
-    if (!json_is_object(json) || !read_time(json, "exp", &expires_ms) || !read_time(json, "nbf", &not_before_ms) ||
-        !read_time(json, "iat", &issued_ms)) {
+    if (!json_is_object(json) || !read_time(json, "exp", true, &expires_ms) ||
+        !read_time(json, "nbf", false, &not_before_ms) || !read_time(json, "iat", false, &issued_ms)) {
         json_decref(json);
         return NULL;
     }
@@ -122,6 +121,14 @@ struct http_view token_claims_id(const struct token_claims *c)
 {
     CHECK_OBJ(c, CLAIMS_MAGIC);
     return string_view(json_object_get(c->json, "jti"));
+}
+
+bool token_claims_integer(const struct token_claims *c, const char *name, int64_t *value)
+{
+    CHECK_OBJ(c, CLAIMS_MAGIC);
+    const json_t *number = json_object_get(c->json, name);
+    *value = json_integer_value(number);
+    return json_is_integer(number);
 }
 
 /* At each object the whole rest of the path is tried as a name first: "https://example.com/role" is a claim of its own.

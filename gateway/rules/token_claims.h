@@ -23,6 +23,8 @@ int64_t token_claims_issued_ms(const struct token_claims *c);     /* iat */
 /* Text claims; data NULL when absent. Valid as long as the claims. */
 struct http_view token_claims_subject(const struct token_claims *c); /* sub */
 struct http_view token_claims_id(const struct token_claims *c);      /* jti */
+/* A claim that is an integer; false when it is none. Not a path. */
+bool token_claims_integer(const struct token_claims *c, const char *name, int64_t *value);
 
 /* The claim at a dotted path ("app_metadata.role"; a member whose name has the dots in it comes first) as text: a
  * string as it is, numbers and true and false as in JSON, a list of these joined with commas. data NULL when absent, or

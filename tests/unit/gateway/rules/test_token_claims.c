@@ -62,6 +62,11 @@ static void times(void **state)
     assert_int_equal(token_claims_not_before_ms(c), INT64_C(1700000000500));
     assert_int_equal(token_claims_issued_ms(c), 1000);
     token_claims_unref(&c);
+    c = parse("{\"nbf\":0,\"iat\":0.0}"); /* the beginning of all time, as issuers say it who have no better idea */
+    assert_non_null(c);
+    assert_int_equal(token_claims_not_before_ms(c), 0);
+    assert_int_equal(token_claims_issued_ms(c), 0);
+    token_claims_unref(&c);
     c = parse("{}");
     assert_int_equal(token_claims_expires_ms(c), 0);
     assert_null(token_claims_subject(c).data);
