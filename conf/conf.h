@@ -269,6 +269,8 @@ struct conf {
         bool access;
         enum conf_access_format access_format;
         enum conf_access_query access_query;
+        const char *const *token_queries; /* every name in routes[].jwt.query, once */
+        size_t token_query_count;
         const char *access_file; /* "" = where the log goes */
     } log;
     struct {

@@ -107,6 +107,22 @@ static void derive_rules(struct build *b, struct conf *conf, struct conf_route *
             j->jwks_pool_index = i;
 }
 
+/* What the access log must not show. */
+static void derive_token_queries(struct build *b, struct conf *c)
+{
+    const char **names = arena_alloc(b->kind.arena, c->route_count, sizeof *names);
+    size_t count = 0;
+    for (size_t i = 0; i < c->route_count; i++) {
+        size_t at = 0;
+        while (at < count && strcmp(names[at], c->routes[i].jwt.query) != 0)
+            at++;
+        if (at == count && c->routes[i].jwt.query[0] != '\0')
+            names[count++] = c->routes[i].jwt.query;
+    }
+    c->log.token_queries = names;
+    c->log.token_query_count = count;
+}
+
 /* "client" and "upstream" are words, everything else is a host. */
 static void derive_heads(struct conf_route *r)
 {
@@ -155,6 +171,7 @@ void derive_values(struct build *b)
         derive_rules(b, c, r);
         derive_heads(r);
     }
+    derive_token_queries(b, c);
 }
 
 /* Exact names, then wildcards, then any. */

@@ -122,7 +122,8 @@ const struct schema_row schema_rows[] = {
                                        "with further fields as key=value behind."},
     {SECTION_ROOT, "log.access_query", KIND_WORD, IN(conf, log.access_query), .words = access_query_words, .standard = "masked",
      .applies = APPLIES_WORKER, .doc = "What is shown of the query of a request and of its Referer. masked: all of it, but *** for the values of "
-                                       "parameters that look like credentials by their names (apikey, token, jwt, password, ...)."},
+                                       "parameters that look like credentials by their names (apikey, token, jwt, password, ...), "
+                                       "and of those in which a route expects its tokens."},
     {SECTION_ROOT, "log.access_file", KIND_PATH, IN(conf, log.access_file), RANGE(0, 1023), .standard = "",
      .applies = APPLIES_SUPERVISOR, .doc = "A file for these lines alone, opened again on USR1. Empty: they go where the log goes."},
     {SECTION_ROOT, "headers.via", KIND_NAME, IN(conf, headers.via_text), .standard = "tidegate", .applies = APPLIES_WORKER,

@@ -334,8 +334,8 @@ void access_log_write(struct access_log *a, const struct conf *c, const struct a
     if (r->major_version != 0)
         (void)snprintf(protocol, sizeof protocol, "HTTP/%u.%u", (unsigned)r->major_version, (unsigned)r->minor_version);
     strbuf_clear(&a->line);
-    access_mask_query(&a->query, r->query, c->log.access_query);
-    access_mask_url(&a->referer, r->referer, c->log.access_query);
+    access_mask_query(&a->query, r->query, c);
+    access_mask_url(&a->referer, r->referer, c);
     switch (c->log.access_format) {
     case ACCESS_FORMAT_EVENT:
         write_event(a, log_format_in_use(), r, protocol, what);

@@ -44,7 +44,7 @@ static size_t fold(struct http_view name, char out[NAME_BYTES + 1])
     return len;
 }
 
-static bool is_credential(struct http_view name)
+static bool is_credential(struct http_view name, const struct conf *c)
 {
     char folded[NAME_BYTES + 1];
     const size_t len = fold(name, folded);
@@ -57,6 +57,10 @@ static bool is_credential(struct http_view name)
         if (strcmp(folded, wholes[i]) == 0)
             return true;
     }
+    for (size_t i = 0; i < c->log.token_query_count; i++) {
+        if (http_view_is(name, c->log.token_queries[i])) /* by the letter, as tokens are looked for */
+            return true;
+    }
     return false;
 }
 
@@ -67,11 +71,11 @@ static void put(struct strbuf *out, const char *data, size_t len)
 }
 
 /* One "name=value". */
-static void put_pair(struct strbuf *out, struct http_view pair)
+static void put_pair(struct strbuf *out, struct http_view pair, const struct conf *c)
 {
     const char *equals = memchr(pair.data, '=', pair.len);
     const size_t name_len = equals != NULL ? (size_t)(equals - pair.data) : pair.len;
-    if (equals == NULL || !is_credential((struct http_view){.data = pair.data, .len = name_len})) {
+    if (equals == NULL || !is_credential((struct http_view){.data = pair.data, .len = name_len}, c)) {
         put(out, pair.data, pair.len);
         return;
     }
@@ -80,25 +84,25 @@ static void put_pair(struct strbuf *out, struct http_view pair)
 }
 
 /* Pairs between "&", ";", "?" and "#": whatever a server may take for the beginning of one. */
-static void put_masked(struct strbuf *out, struct http_view v)
+static void put_masked(struct strbuf *out, struct http_view v, const struct conf *c)
 {
     size_t begin = 0;
     for (size_t i = 0; i <= v.len && out->len < out->max_bytes; i++) {
         if (i < v.len && (v.data[i] == '\0' || strchr("&;?#", v.data[i]) == NULL))
             continue;
         if (i > begin)
-            put_pair(out, (struct http_view){.data = v.data + begin, .len = i - begin});
+            put_pair(out, (struct http_view){.data = v.data + begin, .len = i - begin}, c);
         if (i < v.len)
             put(out, v.data + i, 1);
         begin = i + 1;
     }
 }
 
-static void put_query(struct strbuf *out, struct http_view v, enum conf_access_query show)
+static void put_query(struct strbuf *out, struct http_view v, const struct conf *c)
 {
-    switch (show) {
+    switch (c->log.access_query) {
     case ACCESS_QUERY_MASKED:
-        put_masked(out, v);
+        put_masked(out, v, c);
         break;
     case ACCESS_QUERY_WHOLE:
         put(out, v.data, v.len);
@@ -108,14 +112,14 @@ static void put_query(struct strbuf *out, struct http_view v, enum conf_access_q
     }
 }
 
-void access_mask_query(struct strbuf *out, struct http_view query, enum conf_access_query show)
+void access_mask_query(struct strbuf *out, struct http_view query, const struct conf *c)
 {
     strbuf_clear(out);
     if (query.len > 0)
-        put_query(out, query, show);
+        put_query(out, query, c);
 }
 
-void access_mask_url(struct strbuf *out, struct http_view url, enum conf_access_query show)
+void access_mask_url(struct strbuf *out, struct http_view url, const struct conf *c)
 {
     size_t end = 0;
     strbuf_clear(out);
@@ -124,5 +128,5 @@ void access_mask_url(struct strbuf *out, struct http_view url, enum conf_access_
     if (end > 0)
         put(out, url.data, end);
     if (end < url.len)
-        put_query(out, (struct http_view){.data = url.data + end, .len = url.len - end}, show);
+        put_query(out, (struct http_view){.data = url.data + end, .len = url.len - end}, c);
 }

@@ -159,6 +159,8 @@ static void what_nobody_wrote(void **state)
     assert_int_equal(r->jwt.algorithms, 1u << JWT_RS256 | 1u << JWT_ES256); /* a public set never signs HS256 */
     assert_string_equal(r->jwt.header, "");
     assert_string_equal(r->jwt.jwks_path, "/.well-known/jwks.json");
+    assert_int_equal(c->log.token_query_count, 1); /* which the access log hides */
+    assert_string_equal(c->log.token_queries[0], "token");
     conf_unref(&c);
 }
 

@@ -277,6 +277,14 @@ static void a_copy_outlives_what_it_was_made_of(void **state)
 
 /* ---- masks ---- */
 
+static const char *const token_queries[] = {"t", "bearer"}; /* of routes[].jwt.query */
+#define SHOWING(how)                                                                                                   \
+    {                                                                                                                  \
+        .log = {.access_query = how, .token_queries = token_queries, .token_query_count = 2 }                          \
+    }
+static const struct conf show_masked = SHOWING(ACCESS_QUERY_MASKED), show_whole = SHOWING(ACCESS_QUERY_WHOLE),
+                         show_none = SHOWING(ACCESS_QUERY_NONE);
+
 static const struct {
     const char *query, *shown;
 } queries[] = {
@@ -300,6 +308,7 @@ static const struct {
     {"an-awfully-long-name-of-more-than-sixty-four-bytes-that-ends-as-a-secret-token=a",
      "an-awfully-long-name-of-more-than-sixty-four-bytes-that-ends-as-a-secret-token=***"},
     {"%=a&%4=b&token%=c", "%=a&%4=b&token%=***"},
+    {"t=eyJ&tt=b&T=c&bearer=d", "t=***&tt=b&T=c&bearer=***"}, /* where a route expects its tokens */
 };
 
 static void values_that_sound_like_credentials_are_masked(void **state)
@@ -309,14 +318,14 @@ static void values_that_sound_like_credentials_are_masked(void **state)
     (void)state;
     strbuf_init(&out, ACCESS_MASK_BYTES);
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
-        access_mask_query(&out, http_view_of(queries[i].query), ACCESS_QUERY_MASKED);
+        access_mask_query(&out, http_view_of(queries[i].query), &show_masked);
         assert_string_equal(out.len > 0 ? out.data : "", queries[i].shown);
-        access_mask_query(&out, http_view_of(queries[i].query), ACCESS_QUERY_WHOLE);
+        access_mask_query(&out, http_view_of(queries[i].query), &show_whole);
         assert_string_equal(out.len > 0 ? out.data : "", queries[i].query);
-        access_mask_query(&out, http_view_of(queries[i].query), ACCESS_QUERY_NONE);
+        access_mask_query(&out, http_view_of(queries[i].query), &show_none);
         assert_int_equal(out.len, 0);
     }
-    access_mask_query(&out, (struct http_view){.data = NULL}, ACCESS_QUERY_MASKED);
+    access_mask_query(&out, (struct http_view){.data = NULL}, &show_masked);
     assert_int_equal(out.len, 0);
     strbuf_fini(&out);
 }
@@ -327,9 +336,9 @@ static void urls_have_queries_and_fragments(void **state)
 
     (void)state;
     strbuf_init(&out, ACCESS_MASK_BYTES);
-    access_mask_url(&out, http_view_of("https://a/token=x?token=y&z=1#access_token=w"), ACCESS_QUERY_MASKED);
+    access_mask_url(&out, http_view_of("https://a/token=x?token=y&z=1#access_token=w"), &show_masked);
     assert_string_equal(out.data, "https://a/token=x?token=***&z=1#access_token=***");
-    access_mask_url(&out, http_view_of("https://a/#access_token=w"), ACCESS_QUERY_NONE);
+    access_mask_url(&out, http_view_of("https://a/#access_token=w"), &show_none);
     assert_string_equal(out.data, "https://a/");
     strbuf_fini(&out);
 }
@@ -344,9 +353,9 @@ static void what_is_too_long_is_cut_and_stays_masked(void **state)
     memcpy(query, "token=", 6);
     memcpy(query + 2000, "&x=", 3);
     strbuf_init(&out, ACCESS_MASK_BYTES);
-    access_mask_query(&out, (struct http_view){.data = query, .len = sizeof query}, ACCESS_QUERY_MASKED);
+    access_mask_query(&out, (struct http_view){.data = query, .len = sizeof query}, &show_masked);
     assert_memory_equal(out.data, "token=***&x=aaa", 15);
-    access_mask_query(&out, (struct http_view){.data = query, .len = sizeof query}, ACCESS_QUERY_WHOLE);
+    access_mask_query(&out, (struct http_view){.data = query, .len = sizeof query}, &show_whole);
     assert_int_equal(out.len, ACCESS_MASK_BYTES);
     strbuf_fini(&out);
 }
