@@ -171,7 +171,6 @@ struct conf_jwt { /* one of secret, public_key, jwks_file and jwks_pool: where t
     struct conf_file public_key; /* PEM */
     struct conf_file jwks_file;  /* RFC 7517 */
     const char *jwks_pool;
-    size_t jwks_pool_index;
     const char *jwks_path;
     int64_t jwks_refresh_ms;
     uint32_t algorithms; /* bit 1 << enum conf_jwt_algorithm; resolved: never 0 with keys */

@@ -87,7 +87,7 @@ static void derive_cors(struct arena *arena, struct conf_route *r)
     c->expose_text = joined(arena, c->expose, c->expose_count);
 }
 
-static void derive_rules(struct build *b, struct conf *conf, struct conf_route *r)
+static void derive_rules(struct build *b, struct conf_route *r)
 {
     struct arena *arena = b->kind.arena;
     struct conf_jwt *j = &r->jwt;
@@ -102,9 +102,6 @@ static void derive_rules(struct build *b, struct conf *conf, struct conf_route *
     j->header = build_is_given(b, &j->header) ? lowered(arena, j->header) : "authorization";
     for (size_t i = 0; i < j->forward_count; i++)
         j->forward[i].value = lowered(arena, j->forward[i].value);
-    for (size_t i = 0; i < conf->pool_count; i++)
-        if (strcmp(conf->pools[i].name, j->jwks_pool) == 0)
-            j->jwks_pool_index = i;
 }
 
 /* What the access log must not show. */
@@ -168,7 +165,7 @@ void derive_values(struct build *b)
         struct conf_route *r = &c->routes[i];
         if (r->name[0] == '\0')
             r->name = arena_printf(b->kind.arena, "%s%s", r->host, r->path);
-        derive_rules(b, c, r);
+        derive_rules(b, r);
         derive_heads(r);
     }
     derive_token_queries(b, c);

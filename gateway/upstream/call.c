@@ -27,12 +27,6 @@ const char *call_phase_text(enum call_phase p)
     return phase_texts[p];
 }
 
-const char *call_protocol_text(const struct call *c)
-{
-    CHECK_OBJ(c, CALL_MAGIC);
-    return c->phase >= CALL_REQUEST ? c->engine->name : "";
-}
-
 /* ---- the end ---- */
 
 static void on_reap(void *arg)

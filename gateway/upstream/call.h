@@ -100,9 +100,6 @@ void call_resume(struct call *c);
 /* No callback after this. A connection in the middle of an answer cannot be kept. */
 void call_cancel(struct call **cp);
 
-/* "h1" or "h2", for the log; "" while that is not settled. */
-const char *call_protocol_text(const struct call *c);
-
 /* Closes the idle connections to a server, and lets the busy ones end after what is under way on them: for a server
  * that was removed, drained or found down. Also the server's on_free. */
 void call_forget_server(struct server *s);

@@ -342,8 +342,7 @@ static void resume_answer(struct call *c)
         conn_resume(c->h1.link.conn);
 }
 
-const struct call_engine call_h1 = {.name = "h1",
-                                    .start = start,
+const struct call_engine call_h1 = {.start = start,
                                     .write = write_body,
                                     .end_body = end_body,
                                     .is_full = is_full,

@@ -329,8 +329,7 @@ static void resume_answer(struct call *c)
         h2_stream_consume(c->h2.rider.stream, len);
 }
 
-const struct call_engine call_h2 = {.name = "h2",
-                                    .start = start,
+const struct call_engine call_h2 = {.start = start,
                                     .write = write_body,
                                     .end_body = end_body,
                                     .is_full = is_full,

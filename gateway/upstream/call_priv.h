@@ -16,7 +16,6 @@
 
 /* How a call travels. An engine has the call from its start() until call_*() below ends it or sends it elsewhere. */
 struct call_engine {
-    const char *name;
     void (*start)(struct call *c);
     void (*write)(struct call *c, const uint8_t *data, size_t len);
     void (*end_body)(struct call *c);

@@ -407,12 +407,6 @@ const char *target_name(const struct target *t)
     return t->server->slot_name;
 }
 
-int target_slot(const struct target *t)
-{
-    CHECK_OBJ(t, TARGET_MAGIC);
-    return t->slot;
-}
-
 enum verdict_state target_state(const struct target *t)
 {
     CHECK_OBJ(t, TARGET_MAGIC);

@@ -41,7 +41,6 @@ void target_set_server(struct target *t, const struct conf_server *server);
 void target_nudge(struct target *t);
 
 const char *target_name(const struct target *t); /* "pool/server" */
-int target_slot(const struct target *t);
 enum verdict_state target_state(const struct target *t);
 int64_t target_since_wall_ms(const struct target *t);
 
