@@ -258,6 +258,9 @@ static void on_head(void *arg, const struct http_head *head, bool has_body)
     x->server = x->pick.server;
     server_request_began(x->server); /* and a reference of its own */
     pick_end(&x->pick, o, exchange_now_ms(x));
+    /* A server that refuses does not want the rest of the body; nobody waits for it any more. */
+    if (!x->is_body_over && call_is_full(x->call))
+        x->ops->want_body(x->arg, false);
 }
 
 static void on_data(void *arg, const uint8_t *data, size_t len)

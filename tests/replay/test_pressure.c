@@ -152,6 +152,27 @@ static void an_upload_may_go_little_by_little(void **state)
 
 /* ---- servers ---- */
 
+/* A client that has heard a refusal need not go on sending what nobody wants. */
+static void a_refusal_of_an_upload_may_take_its_time(void **state)
+{
+    struct rig r;
+    char buf[4096];
+    (void)state;
+    rig_open(&r, yaml);
+    int client = rig_client(&r, "POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nbegun");
+    int server = rig_accept(&r, 0);
+    text_at(&r, server, buf, sizeof buf);
+    say(&r, server, "HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nnot");
+    rig_advance(&r, 4000);
+    say(&r, server, "for");
+    rig_advance(&r, 4000);
+    say(&r, server, "you");
+    expect_at(&r, client, "\r\n\r\nnotforyou");
+    close(client);
+    close(server);
+    rig_close(&r);
+}
+
 /* Leaves a connection to server `i` that is kept, and returns the server's end. */
 static int warm_up(struct rig *r, const char *path, int i)
 {
@@ -236,6 +257,7 @@ int main(void)
         cmocka_unit_test(who_asks_without_listening_is_not_asked_on),
         cmocka_unit_test(a_host_longer_than_any_name_is_refused),
         cmocka_unit_test(an_upload_may_go_little_by_little),
+        cmocka_unit_test(a_refusal_of_an_upload_may_take_its_time),
         cmocka_unit_test(a_body_that_comes_while_its_connection_is_replaced_is_not_lost),
         cmocka_unit_test(a_retry_is_paid_once),
     };
