@@ -96,13 +96,6 @@ static bool is_named_by_connection(const struct http_head *h, struct http_view n
     return false;
 }
 
-static bool ends_here(const struct http_head *h, struct http_view name)
-{
-    if (is_in(name, ending_here, COUNT(ending_here)))
-        return true;
-    return !is_in(name, kept, COUNT(kept)) && is_named_by_connection(h, name);
-}
-
 static char fold(char c)
 {
     return c == '_' ? '-' : text_lower(c);
@@ -120,6 +113,26 @@ static bool resembles(struct http_view a, struct http_view b)
     return true;
 }
 
+/* One of the table (in lower case, with dashes), or what a server could take for one. */
+static bool resembles_one(struct http_view name, const char *const *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t at = 0;
+        while (at < name.len && table[i][at] != '\0' && fold(name.data[at]) == table[i][at])
+            at++;
+        if (at == name.len && table[i][at] == '\0')
+            return true;
+    }
+    return false;
+}
+
+static bool ends_here(const struct http_head *h, struct http_view name)
+{
+    if (resembles_one(name, ending_here, COUNT(ending_here)))
+        return true;
+    return !is_in(name, kept, COUNT(kept)) && is_named_by_connection(h, name);
+}
+
 static bool begins_with(struct http_view name, const char *prefix)
 {
     const size_t len = strlen(prefix);
@@ -130,11 +143,13 @@ static bool begins_with(struct http_view name, const char *prefix)
 static bool is_claim(struct http_view name)
 {
     static const char *const names[] = {"forwarded", "x-real-ip", "x-request-id"};
-    for (size_t i = 0; i < COUNT(names); i++) {
-        if (resembles(name, http_view_of(names[i])))
-            return true;
-    }
-    return begins_with(name, "x-forwarded-");
+    return resembles_one(name, names, COUNT(names)) || begins_with(name, "x-forwarded-");
+}
+
+/* A proxy makes such claims with dashes; in other letters they are its client's. */
+static bool may_claim(struct http_view name, bool is_trusted)
+{
+    return is_trusted && memchr(name.data, '_', name.len) == NULL;
 }
 
 /* The gateway alone may say it. */
@@ -289,8 +304,8 @@ static bool request_field_passes(const struct http_head *r, struct http_view nam
         (http_view_is_nocase(name, "traceparent") ||
          (!f->trace->is_continued && http_view_is_nocase(name, "tracestate"))))
         return false;
-    return !is_in(name, rewritten, COUNT(rewritten)) && !ends_here(r, name) && (f->is_trusted || !is_claim(name)) &&
-           !is_own(name, f);
+    return !is_in(name, rewritten, COUNT(rewritten)) && !ends_here(r, name) &&
+           (may_claim(name, f->is_trusted) || !is_claim(name)) && !is_own(name, f);
 }
 
 static void add_request_fields(struct making *m, const struct http_head *r, const struct forward *f)

@@ -171,6 +171,20 @@ static void a_trusted_proxy_is_continued(void **state)
                   "X-Request-Id: id-1\n");
 }
 
+/* A proxy that is trusted passes on what it does not know, and that is what a client could say in other letters to a
+ * server that cannot tell "_" from "-". */
+static void a_trusted_proxy_does_not_write_underscores(void **state)
+{
+    struct forward f = plain;
+
+    (void)state;
+    f.is_trusted = true;
+    check_request("POST / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 10.0.0.1\r\nx-forwarded_proto: https\r\n"
+                  "X_Real_IP: 10.0.0.1\r\nX_Request_Id: x\r\nX_Forwarded_User: root\r\n"
+                  "Content_Length: 7\r\nTransfer_Encoding: chunked\r\nX_Own: 1\r\nContent-Length: 2\r\n\r\n",
+                  &f, "POST a /\n(2 bytes)\nX_Own: 1\n" TAIL);
+}
+
 static void an_ipv6_client_over_tls(void **state)
 {
     struct forward f = plain;
@@ -445,6 +459,7 @@ int main(void)
         cmocka_unit_test(framing_is_left_to_the_writer),
         cmocka_unit_test(an_untrusted_peer_cannot_speak_for_others),
         cmocka_unit_test(a_trusted_proxy_is_continued),
+        cmocka_unit_test(a_trusted_proxy_does_not_write_underscores),
         cmocka_unit_test(an_ipv6_client_over_tls),
         cmocka_unit_test(a_local_client_has_no_address),
         cmocka_unit_test(what_the_gateway_says_itself_nobody_else_may_say),
