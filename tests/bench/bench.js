@@ -8,6 +8,8 @@ const processes = require('./lib/process.js');
 const { peers, isThere } = require('./lib/peers.js');
 const { median, print, integer, ratio } = require('./lib/table.js');
 
+const HTTP_CONNECTIONS = [50, 500];
+const HTTP2 = { connections: 10, streams: 32 };
 const ECHO_CONNECTIONS = 500;
 const ECHO_BYTES = 128;
 const MANY_CONNECTIONS = 10000;
@@ -43,55 +45,102 @@ function compare(title, found, key, extra) {
     peers[name].title,
     integer(value(name)),
     ratio(value(name), base('nginx')),
-    ratio(value(name), base('raw')),
+    ...(found.has('raw') ? [ratio(value(name), base('raw'))] : []),
     value(name, 'cpu_us').toFixed(2),
     ratio(value(name, 'cpu_us'), base('nginx', 'cpu_us')),
     ...extra.map(([, field, format]) => format(median(found.get(name).map((r) => r[field])))),
   ]);
-  print(title, ['', 'per second', 'of nginx', 'of plain relay', 'proxy CPU us each', 'of nginx', ...extra.map(([head]) => head)], rows);
+  const head = ['', 'per second', 'of nginx', ...(found.has('raw') ? ['of plain relay'] : []), 'proxy CPU us each', 'of nginx'];
+  print(title, [...head, ...extra.map(([name]) => name)], rows);
 }
 
 const milliseconds = (us) => (us / 1000).toFixed(2);
 
-// ---- the four benchmarks ----
+const latency = [['p50 ms', 'latency_p50_us', milliseconds], ['p99 ms', 'latency_p99_us', milliseconds]];
+const ofHandshake = [['handshake p50 ms', 'handshake_p50_us', milliseconds], ['p99 ms', 'handshake_p99_us', milliseconds]];
+
+// The programs side by side, one worker each: `measure(port)` in rounds, and a table of what was found.
+async function sideBySide(stage, names, options, { what, title, connections, isSecure = false, key, extra = latency }, measure) {
+  const started = [];
+  for (const name of names.filter((n) => !isSecure || !peers[n].isBlind))
+    started.push(await stage.start(name, 1, connections + 100, isSecure));
+  const found = await rounds(started, options.rounds, what, ({ port }) => measure(port));
+  for (const { child } of started) await processes.stop(child);
+  compare(title, found, key, extra);
+}
+
+const echoArguments = (options) => [
+  '--connections', ECHO_CONNECTIONS, '--size', ECHO_BYTES, '--warm-up', 1, '--seconds', options.seconds,
+];
+
+// ---- the benchmarks ----
+
+async function http(stage, names, options) {
+  for (const connections of HTTP_CONNECTIONS) {
+    const title = `HTTP/1.1 requests, answers of 1 KiB, ${connections} kept connections with one request under way each, one worker`;
+    const how = { what: 'http', title, connections, key: 'round_trips_per_second' };
+    await sideBySide(stage, names, options, how, (port) =>
+      stage.load(port, ['--http', '--connections', connections, '--warm-up', 1, '--seconds', options.seconds]));
+  }
+}
+
+async function https(stage, names, options) {
+  for (const connections of HTTP_CONNECTIONS) {
+    const title = `The same over TLS 1.3, ${connections} connections, one worker`;
+    const how = { what: 'https', title, connections, isSecure: true, key: 'round_trips_per_second' };
+    await sideBySide(stage, names, options, how, (port) =>
+      stage.load(port, ['--http', '--tls', '--connections', connections, '--warm-up', 1, '--seconds', options.seconds]));
+  }
+  for (const [kind, more] of [['full', []], ['resumed', ['--resume']]]) {
+    const title = `TLS 1.3 connections with a ${kind} handshake (ECDSA P-256): opened, one request, closed; 50 at a time, one worker`;
+    const resumedOf = (share) => `${Math.round(100 * share)} %`;
+    const extra = [...ofHandshake, ['resumed', 'resumed_share', resumedOf]];
+    const how = { what: `https, ${kind}`, title, connections: 2000, isSecure: true, key: 'cycles_per_second', extra };
+    await sideBySide(stage, names, options, how, async (port) => {
+      const result = await stage.load(port, [
+        '--http', '--tls', '--mode', 'churn', '--connections', 50, '--sources', 20, '--seconds', options.seconds, ...more,
+      ]);
+      return { ...result, resumed_share: result.resumed / result.opened };
+    });
+  }
+}
+
+async function h2(stage, names, options) {
+  const { connections, streams } = HTTP2;
+  const title = `HTTP/2 over TLS 1.3, answers of 1 KiB, ${connections} connections with ${streams} streams each, one worker`;
+  const how = { what: 'h2', title, connections: connections * streams, isSecure: true, key: 'round_trips_per_second', extra: [] };
+  await sideBySide(stage, names, options, how, (port) => stage.loadHttp2(port, { ...HTTP2, seconds: options.seconds }));
+}
 
 async function echo(stage, names, options) {
-  const started = [];
-  for (const name of names) started.push(await stage.start(name, 1, ECHO_CONNECTIONS + 100));
-  const found = await rounds(started, options.rounds, 'echo', ({ port }) =>
-    stage.load(port, [
-      '--connections', ECHO_CONNECTIONS, '--size', ECHO_BYTES, '--warm-up', 1, '--seconds', options.seconds,
-    ]));
-  for (const { child } of started) await processes.stop(child);
-  compare(
-    `WebSocket echo, ${ECHO_BYTES} bytes, ${ECHO_CONNECTIONS} connections with one message in flight each, one worker: round trips`,
-    found, 'round_trips_per_second',
-    [['p50 ms', 'latency_p50_us', milliseconds], ['p99 ms', 'latency_p99_us', milliseconds]],
-  );
+  const title = `WebSocket echo, ${ECHO_BYTES} bytes, ${ECHO_CONNECTIONS} connections with one message in flight each, one worker: round trips`;
+  const how = { what: 'echo', title, connections: ECHO_CONNECTIONS, key: 'round_trips_per_second' };
+  await sideBySide(stage, names, options, how, (port) => stage.load(port, echoArguments(options)));
+}
+
+async function wss(stage, names, options) {
+  const title = `The same echo over TLS 1.3 (wss), ${ECHO_CONNECTIONS} connections, one worker: round trips`;
+  const how = { what: 'wss', title, connections: ECHO_CONNECTIONS, isSecure: true, key: 'round_trips_per_second' };
+  await sideBySide(stage, names, options, how, (port) => stage.load(port, ['--tls', ...echoArguments(options)]));
 }
 
 async function churn(stage, names, options) {
-  const started = [];
-  for (const name of names) started.push(await stage.start(name, 1, 2000));
-  const found = await rounds(started, options.rounds, 'churn', ({ port }) =>
+  const title = 'WebSocket connections: opened, one message, closed with the closing handshake; 100 at a time, one worker';
+  const how = { what: 'churn', title, connections: 2000, key: 'cycles_per_second', extra: ofHandshake };
+  await sideBySide(stage, names, options, how, (port) =>
     stage.load(port, ['--mode', 'churn', '--connections', 100, '--sources', 20, '--seconds', options.seconds]));
-  for (const { child } of started) await processes.stop(child);
-  compare(
-    'WebSocket connections: opened, one message, closed with the closing handshake; 100 at a time, one worker',
-    found, 'cycles_per_second',
-    [['handshake p50 ms', 'handshake_p50_us', milliseconds], ['p99 ms', 'handshake_p99_us', milliseconds]],
-  );
 }
 
-async function memory(stage, names) {
+// What idle connections take: `args` for the load tester say of which kind.
+async function idleMemory(stage, names, { what, isSecure, args }) {
   // the tightest program holds both ends of every connection in one process
   const connections = Math.min(MANY_CONNECTIONS, Math.floor((fdLimit() - 2000) / 2));
   const rows = [];
-  for (const name of names.filter((n) => peers[n].maxWorkers !== 1)) {
-    const { child, port } = await stage.start(name, 2, connections + 500);
-    await stage.load(port, ['--connections', 100, '--messages', 10]); // everything once, so that code is paged in
+  for (const name of names.filter((n) => !peers[n].isBlind)) {
+    const { child, port } = await stage.start(name, 2, connections + 500, isSecure);
+    await stage.load(port, ['--connections', 100, '--messages', 10, ...args]); // everything once, so that code is paged in
     const empty = await processes.settledPssBytes(child.pid);
-    const result = await stage.hold(port, ['--connections', connections], () => processes.settledPssBytes(child.pid));
+    const result = await stage.hold(port, ['--connections', connections, ...args], () => processes.settledPssBytes(child.pid));
     await processes.stop(child);
     console.error(`memory: ${name}: alive=${result.alive} dropped=${result.dropped} failed=${result.failed} ${result.first_error}`);
     rows.push([
@@ -103,9 +152,19 @@ async function memory(stage, names) {
     ]);
   }
   print(
-    `Memory of idle relayed WebSockets, two workers, ${integer(connections)} connections (PSS of all processes; without the kernel's socket buffers)`,
+    `Memory of ${what}, two workers, ${integer(connections)} connections (PSS of all processes; without the kernel's socket buffers)`,
     ['', 'MiB without', 'MiB with', 'bytes per connection', 'alive at the end'], rows,
   );
+}
+
+async function memory(stage, names) {
+  const kinds = [
+    { what: 'idle relayed WebSockets', isSecure: false, args: [] },
+    { what: 'idle relayed WebSockets over TLS 1.3', isSecure: true, args: ['--tls'] },
+    { what: 'idle HTTP/1.1 clients between two requests', isSecure: false, args: ['--http'] },
+    { what: 'idle HTTP/1.1 clients over TLS 1.3', isSecure: true, args: ['--http', '--tls'] },
+  ];
+  for (const kind of kinds) await idleMemory(stage, names, kind);
 }
 
 async function many(stage, names) {
@@ -133,7 +192,7 @@ async function many(stage, names) {
   );
 }
 
-const benchmarks = { echo, churn, memory, many };
+const benchmarks = { echo, wss, churn, http, https, h2, memory, many };
 
 async function main() {
   const { values, positionals } = parseArgs({

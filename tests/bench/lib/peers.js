@@ -1,5 +1,6 @@
 'use strict';
-// Who is compared: one row per program, with the least configuration that relays WebSockets and has the descriptors for it.
+// Who is compared: one row per program, with the least configuration that relays WebSockets and requests, keeps connections
+// on both sides, and has the descriptors for it. With `tls` it is reached over TLS, HTTP/2 offered.
 const fs = require('node:fs');
 const path = require('node:path');
 
@@ -12,17 +13,23 @@ function write(dir, name, text) {
   return file;
 }
 
-// Each gets { dir, port, backend, workers } and says what to run.
+// Each gets { dir, port, backend, workers, connections, tls } and says what to run; `tls` is null or { cert, key, both }, paths
+// of PEM files.
 const peers = {
   raw: {
     title: 'plain relay',
     command: ({ port, backend }) => [program('relay-raw'), [`127.0.0.1:${port}`, `127.0.0.1:${backend}`]],
     maxWorkers: 1,
+    isBlind: true, // to TLS, HTTP and everything else
   },
 
   nginx: {
     title: 'nginx',
-    command: ({ dir, port, backend, workers }) => {
+    command: ({ dir, port, backend, workers, connections, tls }) => {
+      const secure = tls === null ? '' : `
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_certificate ${tls.cert};
+    ssl_certificate_key ${tls.key};`;
       const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
         .map((kind) => `  ${kind}_temp_path ${dir}/${kind};`)
         .join('\n');
@@ -35,15 +42,22 @@ events { worker_connections 30000; }
 http {
   access_log off;
 ${temporary}
-  upstream backend { server 127.0.0.1:${backend}; }
+  map $http_upgrade $connection_field { default upgrade; '' ''; }
+  upstream backend {
+    server 127.0.0.1:${backend};
+    keepalive ${connections};
+    keepalive_requests 1000000000;
+  }
   server {
-    listen 127.0.0.1:${port} reuseport backlog=4096;
+    listen 127.0.0.1:${port}${tls === null ? '' : ' ssl http2'} reuseport backlog=4096;${secure}
+    keepalive_requests 1000000000;
+    keepalive_timeout 1h;
     location / {
       proxy_pass http://backend;
       proxy_http_version 1.1;
       proxy_set_header Host $host;
       proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection "upgrade";
+      proxy_set_header Connection $connection_field;
       proxy_read_timeout 1h;
       proxy_send_timeout 1h;
     }
@@ -56,13 +70,15 @@ ${temporary}
 
   haproxy: {
     title: 'HAProxy',
-    // One process with threads: all descriptors count against one limit.
+    // One process with threads: all descriptors count against one limit. Of them only a quarter may be kept connections to
+    // the server, so the limit is not a tight one.
     isOneProcess: true,
-    command: ({ dir, port, backend, workers, connections }) => {
+    command: ({ dir, port, backend, workers, connections, tls }) => {
+      const secure = tls === null ? '' : ` ssl crt ${tls.both} alpn h2,http/1.1`;
       const file = write(dir, 'haproxy.cfg', `
 global
   nbthread ${workers}
-  maxconn ${connections}
+  maxconn ${Math.max(connections, 5000)}
 defaults
   mode http
   timeout connect 5s
@@ -70,7 +86,7 @@ defaults
   timeout server 1h
   timeout tunnel 1h
 frontend front
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${port}${secure} backlog 4096
   default_backend back
 backend back
   server one 127.0.0.1:${backend}
@@ -81,19 +97,21 @@ backend back
 
   tidegate: {
     title: 'Tidegate',
-    command: ({ dir, port, backend, workers }) => {
+    command: ({ dir, port, backend, workers, connections, tls }) => {
+      const secure = tls === null ? '' : `, tls: { certificates: [ { cert: ${tls.cert}, key: ${tls.key} } ] }`;
       const file = write(dir, 'tidegate.yaml', `
 node: { name: bench, region: local }
 workers: ${workers}
 state_dir: ""
 log: { level: warn, access: false }
 listen:
-  - { address: "127.0.0.1:${port}", backlog: 4096 }
-limits: { connections: 30000, per_client: 0 }
+  - { address: "127.0.0.1:${port}", backlog: 4096${secure} }
+limits: { connections: 30000, per_client: 0, keepalive_timeout: 1h }
 pools:
   echo:
     check: { type: tcp, interval: 1s, timeout: 500ms }
-    servers: [ { name: one, url: "ws://127.0.0.1:${backend}" } ]
+    keepalive: { connections: ${Math.min(connections, 10000)}, time: 1h }
+    servers: [ { name: one, url: "http://127.0.0.1:${backend}" } ]
 routes:
   - { path: /, pool: echo }
 `);

@@ -4,6 +4,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const readline = require('node:readline');
+const { execFileSync } = require('node:child_process');
 const processes = require('./process.js');
 const { peers, program } = require('./peers.js');
 
@@ -11,12 +12,24 @@ const { peers, program } = require('./peers.js');
 const PROXY_CORE = '0';
 const LOAD_CORE = '1';
 
+// A key and a certificate of it that nobody vouches for: what TLS costs depends on the kind of key alone. ECDSA over P-256.
+function makeCertificate(dir) {
+  const tls = { cert: path.join(dir, 'cert.pem'), key: path.join(dir, 'key.pem'), both: path.join(dir, 'both.pem') };
+  execFileSync('openssl', [
+    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30',
+    '-subj', '/CN=bench.example', '-addext', 'subjectAltName=DNS:bench.example', '-keyout', tls.key, '-out', tls.cert,
+  ], { stdio: 'pipe' });
+  fs.writeFileSync(tls.both, fs.readFileSync(tls.cert, 'utf8') + fs.readFileSync(tls.key, 'utf8'), { mode: 0o600 });
+  return tls;
+}
+
 class Stage {
   static async open() {
     const stage = new Stage();
     stage.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'tidegate-bench-'));
     // workers that gave up their privileges must reach their files
     fs.chmodSync(stage.dir, 0o755);
+    stage.tls = makeCertificate(stage.dir);
     stage.backend = await processes.freePort();
     const server = processes.start(program('tidegate-bench'), ['--serve', `127.0.0.1:${stage.backend}`], {
       cores: LOAD_CORE,
@@ -31,11 +44,13 @@ class Stage {
   }
 
   // Starts one of the peers; { child, port }. With one worker it is pinned to its core.
-  async start(name, workers, connections) {
+  async start(name, workers, connections, isSecure = false) {
     const dir = fs.mkdtempSync(path.join(this.dir, `${name}-`));
     fs.chmodSync(dir, 0o755);
     const port = await processes.freePort();
-    const [command, args] = peers[name].command({ dir, port, backend: this.backend, workers, connections });
+    const [command, args] = peers[name].command({
+      dir, port, backend: this.backend, workers, connections, tls: isSecure ? this.tls : null,
+    });
     const child = processes.start(command, args, { cores: workers === 1 ? PROXY_CORE : null, cwd: dir });
     await processes.untilListening(child, port);
     return { name, child, port };
@@ -47,6 +62,27 @@ class Stage {
       cores: LOAD_CORE,
     });
     return this.#finish(child, this.#lines(child));
+  }
+
+  // One run of h2load; what it found, in the words of the load tester.
+  async loadHttp2(port, { connections, streams, seconds }) {
+    const child = processes.start(
+      'h2load',
+      ['-c', connections, '-m', streams, '-t', 1, '-D', seconds, `https://127.0.0.1:${port}/`].map(String),
+      { cores: LOAD_CORE },
+    );
+    let text = '';
+    for await (const piece of child.stdout) text += piece;
+    const number = (pattern) => Number(pattern.exec(text)?.[1] ?? NaN);
+    const done = number(/(\d+) succeeded/);
+    if (!(done > 0) || !/Application protocol: h2/.test(text)) throw new Error(`h2load: no result\n${text}${child.errors}`);
+    return {
+      round_trips_per_second: number(/finished in [^,]*, ([\d.]+) req\/s/),
+      echoes: done,
+      failed: number(/(\d+) failed/),
+      dropped: number(/(\d+) errored/),
+      first_error: '',
+    };
   }
 
   // Opens connections and holds them while `inspect` runs; findings plus what it returned.

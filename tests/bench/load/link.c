@@ -1,4 +1,5 @@
-/* One WebSocket connection of the load tester: connect, upgrade, messages and their echoes, close. */
+/* One connection of the load tester: connect, TLS, upgrade, messages and their answers, close. HTTP has no upgrade, and
+ * its close is that of the connection. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,8 @@ void link_drop(struct load *l, struct link *k)
 {
     if (k->state == LINK_NONE)
         return;
+    if (k->tls != NULL)
+        secure_link_destroy(&k->tls);
     close(k->fd);
     k->fd = -1;
     mem_free(k->head);
@@ -55,8 +58,11 @@ static void gone(struct load *l, struct link *k, const char *what, const char *d
 
 void link_on_timeout(struct load *l, struct link *k)
 {
-    static const char *const waited_for[LINK_STATE_COUNT] = {
-        [LINK_CONNECTING] = "connect", [LINK_UPGRADING] = "upgrade", [LINK_WAITING] = "echo", [LINK_CLOSING] = "close"};
+    static const char *const waited_for[LINK_STATE_COUNT] = {[LINK_CONNECTING] = "connect",
+                                                             [LINK_SECURING] = "tls",
+                                                             [LINK_UPGRADING] = "upgrade",
+                                                             [LINK_WAITING] = "answer",
+                                                             [LINK_CLOSING] = "close"};
     gone(l, k, "timeout", waited_for[k->state] != NULL ? waited_for[k->state] : "nothing");
 }
 
@@ -76,7 +82,53 @@ void link_open(struct load *l, struct link *k)
     watch(l, k, EPOLL_CTL_ADD, true);
 }
 
-/* ---- upgrade ---- */
+static ssize_t link_write(struct link *k, const void *data, size_t len)
+{
+    return k->tls != NULL ? secure_send(k->tls, data, len) : send(k->fd, data, len, MSG_NOSIGNAL);
+}
+
+/* ---- handshakes ---- */
+
+static void on_open(struct load *l, struct link *k)
+{
+    set_state(l, k, LINK_IDLE);
+    load_on_open(l, k);
+}
+
+static void upgrade(struct load *l, struct link *k)
+{
+    if (l->options->speaks_http) {
+        watch(l, k, EPOLL_CTL_MOD, false);
+        on_open(l, k);
+        return;
+    }
+    /* a fresh socket takes a few hundred bytes at once */
+    if (link_write(k, l->request, l->request_len) != (ssize_t)l->request_len) {
+        gone(l, k, "request", strerror(errno));
+        return;
+    }
+    set_state(l, k, LINK_UPGRADING);
+    watch(l, k, EPOLL_CTL_MOD, false);
+}
+
+static void on_securing(struct load *l, struct link *k)
+{
+    switch (secure_handshake(k->tls)) {
+    case SECURE_DONE:
+        l->result->resumed += secure_is_resumed(k->tls);
+        upgrade(l, k);
+        return;
+    case SECURE_WANTS_READ:
+        watch(l, k, EPOLL_CTL_MOD, false);
+        return;
+    case SECURE_WANTS_WRITE:
+        watch(l, k, EPOLL_CTL_MOD, true);
+        return;
+    case SECURE_FAILED:
+        gone(l, k, "tls", secure_failure_text());
+        return;
+    }
+}
 
 static void on_connected(struct load *l, struct link *k)
 {
@@ -86,24 +138,34 @@ static void on_connected(struct load *l, struct link *k)
         gone(l, k, "connect", strerror(why));
         return;
     }
-    /* a fresh socket takes a few hundred bytes at once */
-    if (send(k->fd, l->request, l->request_len, MSG_NOSIGNAL) != (ssize_t)l->request_len) {
-        gone(l, k, "request", strerror(errno));
+    if (l->secure == NULL) {
+        upgrade(l, k);
         return;
     }
-    set_state(l, k, LINK_UPGRADING);
-    watch(l, k, EPOLL_CTL_MOD, false);
+    k->tls = secure_link_create(l->secure, k->fd);
+    set_state(l, k, LINK_SECURING);
+    if (k->tls == NULL)
+        gone(l, k, "tls", secure_failure_text());
+    else
+        on_securing(l, k);
 }
 
 static void keep_head(struct load *l, struct link *k, const uint8_t *data, size_t len)
 {
     if (k->head_len + len > HEAD_MAX_BYTES) {
-        gone(l, k, "upgrade", "response head too long");
+        gone(l, k, "response", "too long");
         return;
     }
     k->head = mem_realloc(k->head, HEAD_MAX_BYTES);
     memcpy(k->head + k->head_len, data, len);
     k->head_len += (uint32_t)len;
+}
+
+static void forget_head(struct link *k)
+{
+    mem_free(k->head);
+    k->head = NULL;
+    k->head_len = 0;
 }
 
 static void on_head(struct load *l, struct link *k, const struct http_head *head)
@@ -120,11 +182,8 @@ static void on_head(struct load *l, struct link *k, const struct http_head *head
         gone(l, k, "upgrade", "wrong accept key");
         return;
     }
-    mem_free(k->head);
-    k->head = NULL;
-    k->head_len = 0;
-    set_state(l, k, LINK_IDLE);
-    load_on_open(l, k);
+    forget_head(k);
+    on_open(l, k);
 }
 
 static void on_upgrade_bytes(struct load *l, struct link *k, const uint8_t *data, size_t len)
@@ -161,7 +220,7 @@ static void on_upgrade_bytes(struct load *l, struct link *k, const uint8_t *data
 static void send_on(struct load *l, struct link *k)
 {
     while (k->sent_bytes < l->message_len) {
-        const ssize_t n = send(k->fd, l->message + k->sent_bytes, l->message_len - k->sent_bytes, MSG_NOSIGNAL);
+        const ssize_t n = link_write(k, l->message + k->sent_bytes, l->message_len - k->sent_bytes);
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0) {
@@ -189,7 +248,12 @@ void link_say_goodbye(struct load *l, struct link *k)
     static const uint8_t frame[] = {0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8};
     k->since_ns = net_now_ns();
     set_state(l, k, LINK_CLOSING);
-    if (send(k->fd, frame, sizeof frame, MSG_NOSIGNAL) != (ssize_t)sizeof frame)
+    if (l->options->speaks_http) {
+        k->is_closed = true;
+        gone(l, k, NULL, NULL);
+        return;
+    }
+    if (link_write(k, frame, sizeof frame) != (ssize_t)sizeof frame)
         gone(l, k, "send", strerror(errno));
 }
 
@@ -218,7 +282,7 @@ static size_t on_control(struct load *l, struct link *k, const uint8_t *data, si
     static const uint8_t key[4] = {0x37, 0xfa, 0x21, 0x3d};
     const size_t head_len = ws_header_build(pong, WS_OPCODE_PONG, frame_len - 2, key);
     ws_mask_copy(pong + head_len, data + 2, frame_len - 2, key, 0);
-    if (send(k->fd, pong, head_len + frame_len - 2, MSG_NOSIGNAL) < 0) {
+    if (link_write(k, pong, head_len + frame_len - 2) < 0) {
         gone(l, k, "send", strerror(errno));
         return 0;
     }
@@ -257,15 +321,64 @@ static void on_bytes(struct load *l, struct link *k, const uint8_t *data, size_t
     }
 }
 
+/* Length of the whole response at `data`, 0 when more is needed, -1 with *why. */
+static ssize_t response_len(const uint8_t *data, size_t len, const char **why)
+{
+    static const struct h1_limits limits = H1_LIMITS_DEFAULT;
+    struct http_head head;
+    struct h1_scan scan = {0};
+    const enum h1_result r = h1_parse_response(&head, &scan, data, len, &limits);
+    if (r == H1_MORE)
+        return 0;
+    *why = r == H1_BAD ? head.error_reason : "not status 200 with a length on a kept connection";
+    if (r == H1_BAD || head.status != 200 || head.content_length < 0 || !head.is_persistent)
+        return -1;
+    const size_t whole = head.head_bytes + (size_t)head.content_length;
+    return whole <= len ? (ssize_t)whole : 0;
+}
+
+static void on_response_bytes(struct load *l, struct link *k, const uint8_t *data, size_t len)
+{
+    if (k->state != LINK_WAITING) {
+        gone(l, k, "response", "nobody asked");
+        return;
+    }
+    if (k->head_len > 0) {
+        keep_head(l, k, data, len);
+        if (k->state == LINK_NONE)
+            return;
+        data = (const uint8_t *)k->head;
+        len = k->head_len;
+    }
+    const char *why = "bytes behind it that nobody asked for";
+    const ssize_t whole = response_len(data, len, &why);
+    if (whole == 0) {
+        if (k->head_len == 0)
+            keep_head(l, k, data, len);
+        return;
+    }
+    if ((size_t)whole != len) {
+        gone(l, k, "response", why);
+        return;
+    }
+    forget_head(k);
+    k->message_count++;
+    set_state(l, k, LINK_IDLE);
+    load_on_reply(l, k, net_now_ns() - k->since_ns);
+}
+
 static void on_readable(struct load *l, struct link *k)
 {
-    const ssize_t n = recv(k->fd, l->scratch, sizeof l->scratch, 0);
+    const ssize_t n = k->tls != NULL ? secure_recv(k->tls, l->scratch, sizeof l->scratch)
+                                     : recv(k->fd, l->scratch, sizeof l->scratch, 0);
     if (n < 0 && errno == EAGAIN)
         return;
     if (n < 0)
         gone(l, k, "receive", strerror(errno));
     else if (n == 0)
         gone(l, k, k->state == LINK_UPGRADING ? "upgrade" : "connection", "ended by the peer");
+    else if (l->options->speaks_http)
+        on_response_bytes(l, k, l->scratch, (size_t)n);
     else if (k->state == LINK_UPGRADING)
         on_upgrade_bytes(l, k, l->scratch, (size_t)n);
     else
@@ -276,6 +389,10 @@ void link_on_events(struct load *l, struct link *k, uint32_t events)
 {
     if (k->state == LINK_CONNECTING) {
         on_connected(l, k);
+        return;
+    }
+    if (k->state == LINK_SECURING) {
+        on_securing(l, k);
         return;
     }
     if ((events & EPOLLOUT) != 0 && k->state == LINK_WAITING)

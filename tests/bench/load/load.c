@@ -20,7 +20,7 @@
 
 static uint32_t opening_count(const struct load *l)
 {
-    return l->count[LINK_CONNECTING] + l->count[LINK_UPGRADING];
+    return l->count[LINK_CONNECTING] + l->count[LINK_SECURING] + l->count[LINK_UPGRADING];
 }
 
 static void set_phase(struct load *l, enum phase to)
@@ -42,6 +42,14 @@ static void build_request(struct load *l)
                             "Sec-WebSocket-Key: dGlkZWdhdGUtYmVuY2gtMQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
                             l->options->path, l->options->authority);
     l->request_len = (uint32_t)strlen(l->request);
+}
+
+static void build_http(struct load *l)
+{
+    char *request = mem_printf("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: tidegate-bench\r\nAccept: */*\r\n\r\n",
+                               l->options->path, l->options->authority);
+    l->message = (uint8_t *)request;
+    l->message_len = (uint32_t)strlen(request);
 }
 
 static void build_message(struct load *l)
@@ -262,8 +270,9 @@ bool load_run(const struct options *o, struct result *r)
     l->options = o;
     l->result = r;
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (l->epoll_fd < 0) {
-        perror("tidegate-bench: epoll");
+    l->secure = o->is_tls ? secure_create(o->resumes) : NULL;
+    if (l->epoll_fd < 0 || (o->is_tls && l->secure == NULL)) {
+        fprintf(stderr, "tidegate-bench: cannot begin: %s\n", l->epoll_fd < 0 ? "epoll" : secure_failure_text());
         mem_free(l);
         return false;
     }
@@ -272,7 +281,10 @@ bool load_run(const struct options *o, struct result *r)
         l->links[i].number = i;
     l->count[LINK_NONE] = o->connections;
     build_request(l);
-    build_message(l);
+    if (o->speaks_http)
+        build_http(l);
+    else
+        build_message(l);
     set_phase(l, o->mode == MODE_CHURN ? PHASE_MEASURE : PHASE_OPENING);
     l->start_ns = l->now_ns;
     step(l);
@@ -280,6 +292,8 @@ bool load_run(const struct options *o, struct result *r)
     for (uint32_t i = 0; i < o->connections; i++)
         link_drop(l, &l->links[i]);
     close(l->epoll_fd);
+    if (l->secure != NULL)
+        secure_destroy(&l->secure);
     mem_free(l->request);
     mem_free(l->message);
     mem_free(l->echo);

@@ -1,8 +1,11 @@
 /* The client side of the load tester: many links, one thread, one epoll.
  *
+ * A link speaks WebSocket - then the message is a frame, and its answer the echo - or HTTP: then the message is a
+ * request, and its answer whatever comes with status 200. Both do so over TCP or TLS.
+ *
  * link.c is the life of one connection; load.c says when it is opened, when it speaks, and when the run is over. The
- * message is the same for all and built once: a masked frame whose echo is known byte by byte, so that sending is one
- * system call and checking one comparison. */
+ * message is the same for all and built once, and so is the echo, so that sending is one system call and checking one
+ * comparison. */
 #ifndef TESTS_BENCH_LOAD_LOAD_H
 #define TESTS_BENCH_LOAD_LOAD_H
 
@@ -10,10 +13,12 @@
 
 #include "tests/bench/load/options.h"
 #include "tests/bench/load/result.h"
+#include "tests/bench/load/secure.h"
 
 enum link_state {
     LINK_NONE = 0, /* no socket */
     LINK_CONNECTING,
+    LINK_SECURING,  /* the TLS handshake is under way */
     LINK_UPGRADING, /* the request is out */
     LINK_IDLE,      /* open */
     LINK_WAITING,   /* open, a message is in flight */
@@ -24,13 +29,14 @@ enum link_state {
 struct link {
     enum link_state state;
     int fd;
+    struct secure_link *tls; /* NULL: none */
     uint32_t number;
     uint32_t message_count;         /* round trips completed */
     uint32_t sent_bytes, got_bytes; /* of the message and the echo under way */
     int64_t since_ns;               /* of the connect, the message or the close frame under way */
     bool wants_write;
     bool is_closed; /* the peer's close frame has come */
-    char *head;     /* a response head that came in pieces */
+    char *head;     /* a response (WebSocket: its head) that came in pieces */
     uint32_t head_len;
 };
 
@@ -57,12 +63,13 @@ struct load {
     struct link *links; /* options->connections of them */
     uint32_t next_link; /* the first one not opened yet */
     uint32_t count[LINK_STATE_COUNT];
-    bool has_input; /* hold: stdin is being watched */
+    bool has_input;        /* hold: stdin is being watched */
+    struct secure *secure; /* NULL: no TLS */
 
     /* built once */
     char *request;
     uint32_t request_len;
-    uint8_t *message; /* frame as sent */
+    uint8_t *message; /* frame or request as sent */
     uint32_t message_len;
     uint8_t *echo; /* frame as it must come back */
     uint32_t echo_len;

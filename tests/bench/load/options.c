@@ -28,6 +28,18 @@ static const struct number_option number_options[] = {
 };
 #define NUMBER_OPTION_COUNT (sizeof number_options / sizeof number_options[0])
 
+static const struct flag_option {
+    const char *name;
+    size_t offset;
+    const char *help;
+} flag_options[] = {
+    {"--http", offsetof(struct options, speaks_http), "no WebSockets: one GET after the other on each connection"},
+    {"--tls", offsetof(struct options, is_tls), "TLS 1.3; the certificate is not checked"},
+    {"--resume", offsetof(struct options, resumes), "with --tls: go on with the session of an earlier connection"},
+    {"--json", offsetof(struct options, is_json), "the result as a JSON object"},
+};
+#define FLAG_OPTION_COUNT (sizeof flag_options / sizeof flag_options[0])
+
 static const struct {
     const char *name, *help;
 } modes[MODE_COUNT] = {
@@ -42,9 +54,11 @@ static bool usage(const char *what, const char *which)
     if (what != NULL)
         fprintf(stderr, "tidegate-bench: %s: %s\n", what, which);
     fprintf(stderr, "usage: tidegate-bench --serve IP:PORT\n"
-                    "       tidegate-bench --connect IP:PORT [--path /x] [--mode MODE] [--json] [options]\n");
+                    "       tidegate-bench --connect IP:PORT [--path /x] [--mode MODE] [options]\n");
     for (size_t i = MODE_ECHO; i < MODE_COUNT; i++)
         fprintf(stderr, "  --mode %-14s %s\n", modes[i].name, modes[i].help);
+    for (size_t i = 0; i < FLAG_OPTION_COUNT; i++)
+        fprintf(stderr, "  %-21s %s\n", flag_options[i].name, flag_options[i].help);
     for (size_t i = 0; i < NUMBER_OPTION_COUNT; i++)
         fprintf(stderr, "  %-21s %s\n", number_options[i].name, number_options[i].help);
     return false;
@@ -64,6 +78,15 @@ static bool set_number(struct options *o, const struct number_option *n, const c
     else
         *(uint32_t *)field = (uint32_t)value;
     return true;
+}
+
+static bool set_flag(struct options *o, const char *name)
+{
+    for (size_t i = 0; i < FLAG_OPTION_COUNT; i++) {
+        if (strcmp(name, flag_options[i].name) == 0)
+            return *(bool *)((char *)o + flag_options[i].offset) = true;
+    }
+    return false;
 }
 
 static bool set_mode(struct options *o, const char *text)
@@ -107,10 +130,8 @@ bool options_parse(struct options *o, int argc, char **argv)
     *o = (struct options){
         .mode = MODE_ECHO, .path = "/", .connections = 100, .time_ms = 5000, .size_bytes = 128, .opening_count = 128};
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            o->is_json = true;
+        if (set_flag(o, argv[i]))
             continue;
-        }
         if (i + 1 == argc)
             return usage("needs a value, or is unknown", argv[i]);
         if (!set_one(o, argv[i], argv[i + 1]))

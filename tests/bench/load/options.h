@@ -18,6 +18,9 @@ enum mode {
 
 struct options {
     enum mode mode;
+    bool speaks_http; /* requests and answers over kept connections instead of messages and echoes */
+    bool is_tls;
+    bool resumes;          /* TLS sessions */
     struct addr address;   /* to listen on, or to connect to */
     const char *authority; /* as written, for the Host field */
     const char *path;

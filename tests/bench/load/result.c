@@ -23,6 +23,7 @@ void result_print(const struct result *r, bool is_json)
         int decimals;
     } rows[] = {
         {"opened", (double)r->opened, 0},
+        {"resumed", (double)r->resumed, 0},
         {"failed", (double)r->failed, 0},
         {"dropped", (double)r->dropped, 0},
         {"alive", (double)r->alive, 0},

@@ -9,6 +9,7 @@
 
 struct result {
     uint64_t opened;      /* handshakes completed */
+    uint64_t resumed;     /* of them: with a TLS session from before */
     uint64_t failed;      /* connections or handshakes that did not succeed */
     uint64_t dropped;     /* connections lost, or found silent or talking nonsense, after they were open */
     uint64_t alive;       /* hold: still there and echoing at the end */

@@ -20,6 +20,8 @@
 
 #define EVENTS_PER_PASS   512
 #define READ_BYTES        65536u
+#define PLAIN_BYTES       1024u /* the body of the answer to a request that is no handshake */
+#define REPLY_BYTES       (PLAIN_BYTES + 256u)
 #define FRAME_MAX_BYTES   (1u << 20)
 #define SCRATCH_MAX_BYTES (FRAME_MAX_BYTES + WS_HEADER_BYTES + READ_BYTES)
 
@@ -86,6 +88,15 @@ static bool on_writable(struct server *v, struct peer *p)
 
 /* ---- the handshake ---- */
 
+static void answer_plain(char *reply, size_t cap)
+{
+    const int head_len =
+        snprintf(reply, cap, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %u\r\n\r\n", PLAIN_BYTES);
+    ASSERT(head_len > 0 && (size_t)head_len + PLAIN_BYTES < cap);
+    memset(reply + head_len, 'x', PLAIN_BYTES);
+    reply[(size_t)head_len + PLAIN_BYTES] = '\0';
+}
+
 /* Takes a head off the front of `data`: bytes taken, 0 when more is needed, or -1. Writes the answer to `reply`. */
 static ssize_t take_request(struct peer *p, const uint8_t *data, size_t len, char *reply, size_t cap)
 {
@@ -96,8 +107,8 @@ static ssize_t take_request(struct peer *p, const uint8_t *data, size_t len, cha
     if (r != H1_DONE)
         return r == H1_MORE ? 0 : -1;
     if (!upgrade_is_wanted(&head)) {
-        p->is_ending = true;
-        (void)snprintf(reply, cap, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n");
+        answer_plain(reply, cap);
+        p->is_ending = !head.is_persistent;
         return (ssize_t)head.head_bytes;
     }
     const char *why;
@@ -193,7 +204,7 @@ static bool on_readable(struct server *v, struct peer *p)
             keep(p, v->scratch + taken, len - taken);
         return answer(v, p, v->scratch, made);
     }
-    char reply[256];
+    char reply[REPLY_BYTES];
     const ssize_t taken = take_request(p, v->scratch, len, reply, sizeof reply);
     if (taken < 0)
         return false;

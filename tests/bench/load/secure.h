@@ -1,0 +1,32 @@
+/* TLS of the load tester's links: 1.3 alone, no look at who signed the certificate, and on request every connection
+ * after the first one resumes the session of one before it. OpenSSL directly, not base/tls.h: what is measured should
+ * not share its mistakes with what measures. */
+#ifndef TESTS_BENCH_LOAD_SECURE_H
+#define TESTS_BENCH_LOAD_SECURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct secure;      /* what all connections share */
+struct secure_link; /* one connection */
+
+/* NULL when OpenSSL cannot. */
+struct secure *secure_create(bool resumes);
+void secure_destroy(struct secure **sp);
+
+/* Over a connected, non-blocking socket, which stays the caller's. */
+struct secure_link *secure_link_create(struct secure *s, int fd);
+/* Says goodbye (close_notify) if the socket takes it. */
+void secure_link_destroy(struct secure_link **kp);
+
+enum secure_result { SECURE_DONE = 0, SECURE_WANTS_READ, SECURE_WANTS_WRITE, SECURE_FAILED };
+enum secure_result secure_handshake(struct secure_link *k);
+bool secure_is_resumed(const struct secure_link *k);
+const char *secure_failure_text(void);
+
+/* As send() and recv(): a count, 0 at the end of the stream, or -1 with errno. */
+ssize_t secure_send(struct secure_link *k, const void *data, size_t len);
+ssize_t secure_recv(struct secure_link *k, void *data, size_t cap);
+
+#endif
