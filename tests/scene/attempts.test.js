@@ -205,7 +205,7 @@ describe('circuit', { concurrency: true }, () => {
 
   scene('the checker’s word shortens its rest', async (s) => {
     const region = await s.region();
-    const check = { type: 'tcp', interval: '200ms', timeout: '200ms', rise: 1, fall: 1 };
+    const check = { type: 'tcp', interval: '1s', timeout: '200ms', rise: 1, fall: 1 };
     const gateway = await s.gateway(onePool({ check, circuit: { ...circuit, failures: 1, open: '1h' }, servers: servers([region]) }));
     await waitFor('it to be up', async () => (await standings(gateway)).region.state === 'up');
     await region.kill();
