@@ -33,18 +33,27 @@ async function isWell(s, gateway, origin) {
   assert.equal((await gateway.processes())['worker-0'].restarts, 0);
 }
 
-// Every row ([what, bytes, status = 400]) is answered once with its status, and the connection closed.
+// Sends bytes in two pieces, cut at `at`.
+function sendIn(raw, bytes, at) {
+  if (at > 0) raw.socket.write(bytes.subarray(0, at), () => setImmediate(() => raw.write(bytes.subarray(at))));
+  else raw.write(bytes);
+}
+
+// Every row ([what, bytes, status = 400]), whole and cut in the middle, is answered once with its status, and the connection closed.
 async function refuses(s, { gateway, origin }, rows) {
-  for (const [what, bytes, status = 400] of rows) {
-    const raw = await s.connect(gateway.port);
-    raw.write(Buffer.concat([Buffer.from(bytes, 'latin1'), Buffer.from(HIDDEN)]));
-    const answer = await raw.head().catch((error) => Promise.reject(new Error(`${what}: ${error.message}`)));
-    assert.equal(answer.status, status, what);
-    assert.equal(answer.headers.connection, 'close', what);
-    await readBody(raw, answer);
-    await raw.ended();
-    assert.equal(raw.bytes.toString('latin1'), '', `${what}: answered once`);
-    raw.destroy();
+  for (const [what, text, status = 400] of rows) {
+    const bytes = Buffer.concat([Buffer.from(text, 'latin1'), Buffer.from(HIDDEN)]);
+    for (const at of [0, Math.floor(text.length / 2)]) {
+      const raw = await s.connect(gateway.port);
+      sendIn(raw, bytes, at);
+      const answer = await raw.head().catch((error) => Promise.reject(new Error(`${what}: ${error.message}`)));
+      assert.equal(answer.status, status, what);
+      assert.equal(answer.headers.connection, 'close', what);
+      await readBody(raw, answer);
+      await raw.ended();
+      assert.equal(raw.bytes.toString('latin1'), '', `${what}: answered once`);
+      raw.destroy();
+    }
   }
   assert.doesNotMatch(origin.text, /hidden/);
 }
