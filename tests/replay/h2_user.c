@@ -162,7 +162,7 @@ static void add_fields(struct http_head *h, const char *fields)
 
 static void begin(struct h2_call *c, struct h2_user *u, struct http_head *h, bool has_body)
 {
-    *c = (struct h2_call){.user = u};
+    *c = (struct h2_call){.user = u, .has_body = has_body};
     h->authority = http_view_of("app.example.com");
     c->stream = h2_client_request(u->session, h, "http", has_body, c);
     assert_non_null(c->stream);

@@ -18,6 +18,8 @@ struct h2_user {
 struct h2_call {
     struct h2_user *user;
     struct h2_stream *stream; /* NULL once closed */
+    bool has_body;            /* of the request ... */
+    bool has_ended;           /* ... which the test has ended: kept by the test */
     bool keeps;               /* takes nothing of what comes: no window is given back */
     uint16_t interim;         /* status of the last interim answer */
     uint16_t status;          /* 0: no answer yet */
