@@ -161,7 +161,7 @@ static void put_default(struct build *b, const struct scope *s, const struct sch
     if (schema_is_file(row->kind)) {
         *(struct conf_file *)at = (struct conf_file){.path = ""};
     } else if (row->kind == KIND_URL) {
-        *(struct conf_url *)at = (struct conf_url){.text = "", .host = "", .path = ""};
+        *(struct conf_url *)at = (struct conf_url){.text = "", .host = "", .authority = "", .path = ""};
     } else if (row->standard != NULL && row->standard[0] != '\0') {
         struct node node = {.kind = NODE_SCALAR, .text = row->standard, .written = row->standard};
         struct expansion as_it_is = {.arena = b->scratch, .dir = "", .is_off = true};

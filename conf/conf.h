@@ -41,7 +41,8 @@ struct conf_url {
     enum conf_scheme scheme;
     const char *host; /* name or numeric address without brackets */
     uint16_t port;
-    const char *path; /* "" or "/prefix" without trailing slash */
+    const char *authority; /* both, as a Host field has them: without the scheme's own port */
+    const char *path;      /* "" or "/prefix" without trailing slash */
     bool is_tls;
 };
 

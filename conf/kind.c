@@ -271,6 +271,14 @@ static const char *read_address(struct kind_context *k, const struct schema_row 
     return NULL;
 }
 
+static const char *authority_of(struct arena *a, const struct value_url *u)
+{
+    const char *host = arena_strndup(a, u->host, u->host_len);
+    if (strchr(host, ':') != NULL)
+        host = arena_printf(a, "[%s]", host);
+    return u->is_usual_port ? host : arena_printf(a, "%s:%u", host, u->port);
+}
+
 static const char *read_url(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
     (void)row;
@@ -282,6 +290,7 @@ static const char *read_url(struct kind_context *k, const struct schema_row *row
                                                     .scheme = parts.scheme,
                                                     .host = arena_strndup(k->arena, parts.host, parts.host_len),
                                                     .port = parts.port,
+                                                    .authority = authority_of(k->arena, &parts),
                                                     .path = arena_strndup(k->arena, parts.path, parts.path_len),
                                                     .is_tls = value_scheme_is_tls(parts.scheme)};
     return NULL;

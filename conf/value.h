@@ -36,7 +36,8 @@ struct value_url {
     const char *host; /* without brackets */
     size_t host_len;
     uint16_t port;
-    const char *path; /* without trailing slashes */
+    bool is_usual_port; /* the scheme's own */
+    const char *path;   /* without trailing slashes */
     size_t path_len;
 };
 const char *value_url(const char *text, struct value_url *out);

@@ -277,10 +277,11 @@ const char *value_url(const char *text, struct value_url *out)
     if (strstr(text, "://") == NULL)
         return "has no scheme";
     const char *s = text;
+    uint16_t usual_port = 0;
     for (size_t i = 0; i < SCHEME_ROWS; i++)
         if (strncmp(text, schemes[i].text, strlen(schemes[i].text)) == 0) {
             out->scheme = schemes[i].scheme;
-            out->port = schemes[i].port;
+            out->port = usual_port = schemes[i].port;
             s = text + strlen(schemes[i].text);
         }
     if (out->scheme == SCHEME_NONE)
@@ -291,6 +292,7 @@ const char *value_url(const char *text, struct value_url *out)
     const char *why = host_and_port(s, authority_len, &out->host, &out->host_len, &out->port);
     if (why != NULL)
         return why;
+    out->is_usual_port = out->port == usual_port;
     out->path = s + authority_len;
     if (*out->path != '\0') {
         if (*out->path == '?')

@@ -65,8 +65,6 @@ static bool make_head(struct exchange *x, struct http_head *to, struct http_text
 {
     const struct conf_route *r = x->route;
     const struct conf_url *url = &x->pick.server->server_conf->url;
-    char host[300];
-    (void)snprintf(host, sizeof host, strchr(url->host, ':') != NULL ? "[%s]:%u" : "%s:%u", url->host, url->port);
     struct http_field subject;
     const bool has_subject = make_subject(x, t, &subject);
     struct forward f = {.client_ip = x->peer_ip,
@@ -77,7 +75,7 @@ static bool make_head(struct exchange *x, struct http_head *to, struct http_text
                         .add_prefix = r->add_prefix,
                         .server_prefix = url->path,
                         .host_policy = r->host_policy,
-                        .upstream_host = http_texts_add(t, host, strlen(host) + 1).data,
+                        .upstream_host = url->authority,
                         .literal_host = r->host_header,
                         .request_id = exchange_id(x),
                         .trace = &x->trace,

@@ -13,7 +13,6 @@
 #define JWKS_FETCH_MAGIC 0x3d0a7c41u
 #define LOOK_MS          250  /* how soon a wish is noticed */
 #define WHOLE_MS         5000 /* for one fetch, whatever the pool's own deadlines are */
-#define HOST_BYTES       300u
 #define TARGET_BYTES     4096u
 #define SECONDS_BYTES    12u
 
@@ -116,14 +115,13 @@ static struct pool *find_pool(const struct jwks_fetch *f, const char *name)
 static void start_call(struct jwks_fetch *f, struct server *s)
 {
     const struct conf_url *url = &s->server_conf->url;
-    char host[HOST_BYTES], target[TARGET_BYTES];
+    char target[TARGET_BYTES];
     struct http_head head;
-    (void)snprintf(host, sizeof host, strchr(url->host, ':') != NULL ? "[%s]:%u" : "%s:%u", url->host, url->port);
     (void)snprintf(target, sizeof target, "%s%s", url->path, f->path);
     http_head_clear(&head);
     head.method = http_view_of("GET");
     head.target = http_view_of(target);
-    head.authority = http_view_of(host);
+    head.authority = http_view_of(url->authority);
     const char *query = strchr(target, '?');
     head.path = (struct http_view){target, query != NULL ? (size_t)(query - target) : head.target.len};
     if (query != NULL)

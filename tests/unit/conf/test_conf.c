@@ -140,6 +140,7 @@ static void test_every_key_of_a_pool(void **state)
     assert_int_equal(a->url.scheme, SCHEME_WSS);
     assert_string_equal(a->url.host, "a.example");
     assert_int_equal(a->url.port, 444);
+    assert_string_equal(a->url.authority, "a.example:444");
     assert_string_equal(a->url.path, "/prefix");
     assert_true(a->url.is_tls);
     assert_string_equal(a->region, "us");
@@ -153,6 +154,7 @@ static void test_every_key_of_a_pool(void **state)
     assert_null(a->tls.ca.text);
     assert_string_equal(p->servers[1].url.host, "::1");
     assert_int_equal(p->servers[1].url.port, 80);
+    assert_string_equal(p->servers[1].url.authority, "[::1]");
     assert_int_equal(p->servers[1].tier, TIER_EMERGENCY);
     conf_unref(&c);
 }
