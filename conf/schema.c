@@ -322,7 +322,8 @@ const struct schema_row schema_rows[] = {
      .doc = "A host name without port, or *.example.com for all names below example.com. Empty: any."},
     {SECTION_ROUTE, "path", KIND_HTTP_PATH, IN(conf_route, path), .standard = "/", .applies = APPLIES_WORKER,
      .doc = "Matches itself and everything below it: /chat matches /chat and /chat/1 but not /chats. With a / at its end it "
-            "matches what begins with it."},
+            "matches what begins with it. A path that is one route's as it is written, and another's to a server that merges //, "
+            "decodes %2F or drops ;parameters, is answered with 400."},
     {SECTION_ROUTE, "pool", KIND_POOL, IN(conf_route, pool), .is_required = true, .applies = APPLIES_WORKER,
      .doc = "The pool that serves the route."},
     {SECTION_ROUTE, "websocket.protocol", KIND_WORD, IN(conf_route, protocol), .words = ws_protocol_words, .standard = "opaque",

@@ -46,9 +46,15 @@ enum step step_route(struct exchange *x)
     }
     if (!target_path_is_safe(h->path))
         return deliver_own(x, 400, "ambiguous path");
+    const bool is_plain = target_path_is_plain(h->path);
     for (size_t i = 0; i < c->route_count; i++) {
         const struct conf_route *r = &c->routes[i];
-        if (!target_matches_host(h->authority, r->host) || !target_matches_prefix(h->path, r->path))
+        const bool is_meant = target_matches_host(h->authority, r->host) && target_matches_prefix(h->path, r->path);
+        /* Another route as it is written than to its server: nobody gets around a route's rules that way. */
+        if (!is_plain && !is_meant && target_matches_host(h->authority, r->host) &&
+            target_may_match_prefix(h->path, r->path))
+            return deliver_own(x, 400, "ambiguous path");
+        if (!is_meant)
             continue;
         x->route_slot = slots_find(x->env->slots, SLOT_ROUTE, r->name);
         if (x->route_slot < 0)

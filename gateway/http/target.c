@@ -84,6 +84,67 @@ bool target_matches_prefix(struct http_view path, const char *prefix)
     return target_prefix_bytes(path, prefix) >= 0;
 }
 
+/* ---- as servers may read it ---- */
+
+#define PATH_END (-1)
+
+static bool is_any_slash(int unit)
+{
+    return unit == '/' || unit == '\\' || unit == ESCAPED_SLASH;
+}
+
+bool target_path_is_plain(struct http_view path)
+{
+    bool is_behind_slash = false;
+    while (path.len > 0) {
+        const int unit = unit_next(&path);
+        if (unit == ';' || (is_any_slash(unit) && (unit != '/' || is_behind_slash)))
+            return false;
+        is_behind_slash = unit == '/';
+    }
+    return true;
+}
+
+static void skip_parameters(struct http_view *v)
+{
+    for (struct http_view next = *v; v->len > 0 && !is_any_slash(unit_next(&next));)
+        *v = next;
+}
+
+/* The next character that counts; *is_behind_slash is the reader's memory. */
+static int lax_next(struct http_view *v, bool *is_behind_slash)
+{
+    while (v->len > 0) {
+        int unit = unit_next(v);
+        if (unit == ';') {
+            skip_parameters(v);
+            continue;
+        }
+        unit = is_any_slash(unit) ? '/' : unit;
+        if (unit == '/' && *is_behind_slash)
+            continue;
+        *is_behind_slash = unit == '/';
+        return unit;
+    }
+    return PATH_END;
+}
+
+bool target_may_match_prefix(struct http_view path, const char *prefix)
+{
+    struct http_view rest = {.data = prefix, .len = strlen(prefix)};
+    bool is_open = false, is_behind_slash = false;
+    int wanted;
+
+    while ((wanted = lax_next(&rest, &is_open)) != PATH_END) {
+        if (lax_next(&path, &is_behind_slash) != wanted)
+            return false;
+    }
+    if (is_open)
+        return true;
+    const int next = lax_next(&path, &is_behind_slash);
+    return next == '/' || next == PATH_END;
+}
+
 /* The host of host[:port], without a dot at its end. */
 static struct http_view host_of(struct http_view authority)
 {

@@ -13,6 +13,11 @@ bool target_path_is_safe(struct http_view path);
  * segments: "/a" has "/a" and "/a/b", not "/ab". "/a/" has all that begins with it. Escaped characters equal the plain
  * ones, except that "%2F" is not a segment border. */
 bool target_matches_prefix(struct http_view path, const char *prefix);
+/* Whether all servers read the path alike: no slashes in a row, no "\" or "%2F", no ";parameters". */
+bool target_path_is_plain(struct http_view path);
+/* Whether some server behind the gateway may take `path` for one under the prefix: read with slashes in a row as one,
+ * "\" and "%2F" as a slash, and without ";parameters". True whenever the prefix matches. */
+bool target_may_match_prefix(struct http_view path, const char *prefix);
 /* How many bytes of `path`, as it is written, a prefix that matches takes; -1 when it does not match. */
 ptrdiff_t target_prefix_bytes(struct http_view path, const char *prefix);
 

@@ -57,6 +57,11 @@ static const struct {
     {"no host", "GET /ws HTTP/1.1\r\n\r\n", 400},
     {"two framings", "GET /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
     {"dot segments", "GET /ws/../admin HTTP/1.1\r\nHost: x\r\n\r\n", 400},
+    {"another route's path to a server that merges slashes", "GET /busy//x HTTP/1.1\r\nHost: x\r\n\r\n", 426},
+    {"the same across routes", "GET //ws HTTP/1.1\r\nHost: x\r\n\r\n", 400},
+    {"to one that drops parameters", "GET /ws;x HTTP/1.1\r\nHost: x\r\n\r\n", 400},
+    {"to one that decodes slashes", "GET /ws%2Fx HTTP/1.1\r\nHost: x\r\n\r\n", 400},
+    {"odd, but no route's", "GET //elsewhere;x%2F HTTP/1.1\r\nHost: x\r\n\r\n", 404},
     {"health", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200},
     {"health cannot be changed", "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 405},
 };

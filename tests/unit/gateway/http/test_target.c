@@ -100,6 +100,45 @@ static void prefixes_match_on_segment_borders(void **state)
     }
 }
 
+/* What one server or another takes for a path below the prefix, though as it is written it is none. */
+static void prefixes_are_guessed_at_as_servers_do(void **state)
+{
+    static const struct {
+        const char *prefix, *path;
+        bool may_match;
+    } rows[] = {
+        {"/admin", "/admin/x", true},   {"/admin", "//admin/x", true},
+        {"/admin", "/%2fadmin", true},  {"/admin", "/\\admin", true},
+        {"/admin", "/%5cadmin", true},  {"/admin", "/;x/admin", true},
+        {"/admin", "/admin;x=1", true}, {"/admin", "/admin;x=1/y", true},
+        {"/admin", "/admin%2Fx", true}, {"/a/b/", "/a;x//b%2f", true},
+        {"/a/b/", "/a//b/c", true},     {"/a//b", "/a/b", true}, /* and the prefix as well */
+        {"/a%2fb", "/a%2Fb/c", true},   {"/", "//", true},
+        {"/admin", "/", false},         {"/admin", "//admins", false},
+        {"/admin", "/x//admin", false}, {"/admin", "/adm;in", false},
+        {"/a/b/", "/a;b/", false},      {"/a/b/", "/a;/b", false},
+        {"/admin", "", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (target_may_match_prefix(view(rows[i].path), rows[i].prefix) != rows[i].may_match)
+            fail_msg("prefix %s, path %s", rows[i].prefix, rows[i].path);
+    }
+}
+
+static void plain_paths_are_read_alike_by_all(void **state)
+{
+    static const char *const plain[] = {"/", "/a/b/", "/%61", "/a:b@c", "*"};
+    static const char *const odd[] = {"//", "/a//", "/a;b", "/a%3Bb", "/a%2fb", "/a\\b", "/a%5Cb"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        assert_true(target_path_is_plain(view(plain[i])));
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+        assert_false(target_path_is_plain(view(odd[i])));
+}
+
 static void hosts_match_without_case_port_and_dot(void **state)
 {
     static const struct {
@@ -184,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_that_mean_one_thing_only),         cmocka_unit_test(prefixes_match_on_segment_borders),
+        cmocka_unit_test(prefixes_are_guessed_at_as_servers_do),  cmocka_unit_test(plain_paths_are_read_alike_by_all),
         cmocka_unit_test(hosts_match_without_case_port_and_dot),  cmocka_unit_test(query_values_are_found_and_decoded),
         cmocka_unit_test(a_long_query_value_is_cut_but_measured),
     };
