@@ -340,6 +340,7 @@ void call_write(struct call *c, const uint8_t *data, size_t len)
     ASSERT(!c->is_over && c->is_ready_told && !c->is_body_ended);
     if (len == 0 || c->is_body_unwanted)
         return;
+    const bool was_full = c->engine->is_full(c);
     c->is_body_begun = true;
     if (c->phase >= CALL_REQUEST)
         c->engine->write(c, data, len);
@@ -351,8 +352,8 @@ void call_write(struct call *c, const uint8_t *data, size_t len)
         return;
     if (c->engine->is_full(c))
         c->is_drain_owed = true;
-    else
-        call_moved(c);
+    if (!was_full)
+        call_moved(c); /* also when it is full now: from here on it is the server's turn */
     call_watch(c);
 }
 
@@ -363,9 +364,12 @@ void call_end_body(struct call *c)
     c->is_body_ended = true;
     if (!c->is_body_unwanted && c->phase >= CALL_REQUEST)
         c->engine->end_body(c);
-    if (!c->is_over && c->phase == CALL_REQUEST)
+    if (c->is_over)
+        return;
+    call_moved(c);
+    if (c->phase == CALL_REQUEST)
         call_set_phase(c, CALL_ANSWER);
-    else if (!c->is_over)
+    else
         call_watch(c);
 }
 

@@ -358,6 +358,28 @@ static void a_client_that_sends_slowly_is_not_the_servers_fault(void **state)
     calls_close(&t);
 }
 
+/* The server's time begins when there is something for it to take, however long nothing was before. */
+static void a_client_that_sends_much_after_a_pause_is_not_either(void **state)
+{
+    struct calls t;
+    struct user u = {0};
+    static uint8_t much[16 << 20];
+    (void)state;
+    calls_open(&t, yaml);
+    user_start(&t, &u, &chunked_upload);
+    int fd = server_accept(&t, 0);
+    calls_advance(&t, 100000);
+    call_write(u.call, much, sizeof much);
+    assert_true(call_is_full(u.call));
+    calls_advance(&t, 59000);
+    assert_false(u.is_failed);
+    calls_advance(&t, 2000);
+    user_expect_failed(&u, ERR_TIMEOUT, CALL_REQUEST);
+    user_fini(&u);
+    close(fd);
+    calls_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_user_who_pauses_is_not_the_servers_fault),
         cmocka_unit_test(a_request_has_a_deadline_as_a_whole),
         cmocka_unit_test(a_client_that_sends_slowly_is_not_the_servers_fault),
+        cmocka_unit_test(a_client_that_sends_much_after_a_pause_is_not_either),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
