@@ -17,6 +17,9 @@
 #include "tests/replay/h2_user.h"
 
 #define STEPS 500
+#define HANDSHAKE                                                                                                      \
+    "GET /4 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"         \
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 static const char yaml[] =
     "listen: [ { address: '127.0.0.1:1' } ]\n"
@@ -138,8 +141,7 @@ static void plain_step(struct storm *s)
         "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
         "POST /2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-        "GET /4 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        HANDSHAKE,
         "POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello",
         "world",
         "POST /3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n",

@@ -63,6 +63,11 @@ static void a_line_of_text_names_the_client(void **state)
     }
 }
 
+/* 108 bytes. */
+#define LONG_LINE                                                                                                      \
+    "PROXY UNKNOWN "                                                                                                   \
+    ".............................................................................................\r\n"
+
 static const char *const v1_bad[] = {
     "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\n",     /* no CR */
     "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r \n",  /* no LF behind the CR */
@@ -94,8 +99,7 @@ static const char *const v1_bad[] = {
     "GET / HTTP/1.1\r\nHost: x\r\n\r\n",                   /* no header at all */
     "\x16\x03\x01\x02",                                    /* a TLS client */
     "\r\n\r\nGET / HTTP/1.1\r\n",                          /* begins like version 2 */
-    "PROXY UNKNOWN "
-    ".............................................................................................\r\n", /* 108 */
+    LONG_LINE,
 };
 
 static void what_is_no_such_line_is_dropped(void **state)
