@@ -134,21 +134,20 @@ describe('rules', { concurrency: 3 }, () => {
     const gateway = await s.gateway({
       workers: 3,
       pools: pools(web),
-      routes: [{ path: '/', pool: 'p', rate: { requests: 10, every: '20s', burst: 10 } }, { path: '/key', pool: 'p', rate: { per: 'header', name: 'X-Key', requests: 1, every: '1s' } }],
+      routes: [{ path: '/', pool: 'p', rate: { requests: 10, every: '200s', burst: 10 } }, { path: '/key', pool: 'p', rate: { per: 'header', name: 'X-Key', requests: 1, every: '3s' } }],
     });
     const answers = await Promise.all(Array.from({ length: 40 }, () => get(gateway.port, '/')));
     const passed = answers.filter((a) => a.status === 200).length;
-    assert.ok(passed >= 10 && passed <= 11, `${passed} of 40 passed`); // one more comes in every two seconds
+    assert.ok(passed >= 10 && passed <= 11, `${passed} of 40 passed`); // one more comes in every twenty seconds
     const refused = answers.find((a) => a.status === 429);
-    assert.ok(Number(refused.headers['retry-after']) >= 1 && Number(refused.headers['retry-after']) <= 2);
+    assert.ok(Number(refused.headers['retry-after']) >= 1 && Number(refused.headers['retry-after']) <= 20);
     const byKey = (key) => get(gateway.port, '/key', { headers: { 'x-key': key } });
     assert.equal((await byKey('a')).status, 200);
     const wait = await byKey('a');
     assert.equal(wait.status, 429);
     assert.equal((await byKey('b')).status, 200);
-    const since = Date.now();
+    assert.ok(Number(wait.headers['retry-after']) >= 1 && Number(wait.headers['retry-after']) <= 3);
     await waitFor('the bucket to have one again', async () => (await byKey('a')).status === 200);
-    assert.ok(Date.now() - since <= Number(wait.headers['retry-after']) * 1000 + 1000);
   });
 
   scene('tokens: a secret, claims as headers, and what is refused', async (s) => {
