@@ -438,7 +438,7 @@ const struct schema_row schema_rows[] = {
      .doc = "Where they do."},
     {SECTION_JWT, "jwks.refresh", KIND_DURATION, IN(conf_jwt, jwks_refresh_ms), RANGE(10 * SECOND, DAY), .standard = "10m",
      .applies = APPLIES_WORKER, .doc = "How old a fetched key set may get. Keys stay in use while it cannot be fetched; a token with "
-            "an unknown kid makes the gateway look earlier, at most every 10s."},
+            "an unknown kid makes the gateway look earlier, at most every 10s, and so does a reload."},
     {SECTION_JWT, "algorithms", KIND_WORDS, IN(conf_jwt, algorithms), .words = jwt_algorithm_words,
      .standard_doc = "HS256 with secret, else RS256 and ES256", .applies = APPLIES_WORKER, .doc = "Which signatures count."},
     {SECTION_JWT, "header", KIND_PARAMETER, IN(conf_jwt, header), .standard = "", .standard_doc = "Authorization", .applies = APPLIES_WORKER,

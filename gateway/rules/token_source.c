@@ -54,6 +54,7 @@ struct token_source *token_source_get(struct list *all, const struct conf_jwt *j
         if (strcmp(s->identity, identity) == 0) {
             s->refs++;
             s->refresh_ms = j->jwks_refresh_ms;
+            s->due_ms = 0; /* what the pool's name stands for may have changed */
             forget(&identity);
             return s;
         }

@@ -33,8 +33,9 @@ struct token_source {
     bool is_under_way;
 };
 
-/* Finds the source in `all` or makes one that is in no list; a reference either way. NULL with a reason in `error`
- * (TOKEN_KEYS_ERROR_TEXT) when the keys do not parse. `id_count` numbers key sets. */
+/* Finds the source in `all` or makes one that is in no list; a reference either way. One that was
+ * there keeps its keys, and is due to be fetched again. NULL with a reason in `error` (TOKEN_KEYS_ERROR_TEXT) when the
+ * keys do not parse. `id_count` numbers key sets. */
 struct token_source *token_source_get(struct list *all, const struct conf_jwt *j, uint64_t *id_count, char *error);
 void token_source_unref(struct token_source **sp);
 
