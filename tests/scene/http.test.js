@@ -572,7 +572,7 @@ describe('http: attempts', { concurrency: true }, () => {
     const [a, b] = [await Origin.start(s, answer('a')), await Origin.start(s, answer('b'))];
     const gateway = await s.gateway({
       pools: {
-        p: { check: { type: 'http', path: '/health', interval: '50ms', rise: 1, fall: 1 }, servers: [{ name: 'a', url: a.url }, { name: 'b', url: b.url, tier: 'backup' }] },
+        p: { check: { type: 'http', path: '/health', interval: '400ms', rise: 1, fall: 1 }, servers: [{ name: 'a', url: a.url }, { name: 'b', url: b.url, tier: 'backup' }] },
       },
       routes: [{ path: '/', pool: 'p' }],
     });

@@ -9,7 +9,7 @@ const http2 = require('node:http2');
 const path = require('node:path');
 const { describe } = require('node:test');
 const WebSocket = require('ws');
-const { Authority, Client, event, metric, onePool, request, scene, waitFor } = require('./lib');
+const { Authority, Client, event, h2Server, metric, onePool, request, scene, verdicts, waitFor } = require('./lib');
 
 const BIG = crypto.randomBytes(8 << 20);
 const digest = (data) => crypto.createHash('sha256').update(data).digest('hex');
@@ -160,6 +160,73 @@ describe('HTTP towards the servers', { concurrency: true }, () => {
     const gateway = await s.gateway(config(b, ca, { http: 'h1' }));
     assert.equal((await request({ port: gateway.port })).json.version, '1.1');
     assert.equal(b.seen.sessions, 0);
+  });
+
+  scene('deadlines count for each request of a shared connection, and end it alone', async (s) => {
+    const gone = [];
+    const h2 = await h2Server(s, (stream, headers) => {
+      const { ':path': target } = headers;
+      stream.on('close', () => gone.push(target));
+      if (target === '/late') return;
+      stream.respond({ ':status': 200, ...(target === '/fine' ? {} : { 'content-length': '1000000' }) });
+      if (target === '/fine') stream.end('fine');
+      if (target === '/stops') stream.write('hello');
+      if (target === '/drips') {
+        const drip = setInterval(() => stream.write('x'), 20);
+        stream.on('close', () => clearInterval(drip));
+      }
+    });
+    const times_ = { first_byte_timeout: '300ms', between_bytes_timeout: '500ms', request_timeout: '1200ms', max_retries: 0, circuit: { failures: 0 } };
+    const gateway = await s.gateway(config({ name: 'h2', url: h2.url }, undefined, { http: 'h2', ...times_ }));
+    const cut = async (target) => {
+      const raw = await s.connect(gateway.port);
+      raw.write(`GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`);
+      assert.equal((await raw.head()).status, 200, target);
+      await raw.ended();
+      assert.ok(raw.bytes.length < 1000000, target);
+    };
+    await Promise.all([
+      request({ port: gateway.port, path: '/late' }).then(({ status }) => assert.equal(status, 504)),
+      cut('/stops'),
+      cut('/drips'),
+      times(10, async () => assert.equal((await request({ port: gateway.port, path: '/fine' })).text, 'fine')),
+    ]);
+    await waitFor('the streams to end', () => ['/late', '/stops', '/drips'].every((target) => gone.includes(target)));
+    assert.equal((await request({ port: gateway.port, path: '/fine' })).text, 'fine');
+    assert.equal(h2.sessionCount, 1);
+  });
+
+  scene('a server that is down loses its shared connection, when what is under way on it is done', async (s) => {
+    const held = [];
+    let isHealthy = true;
+    const h2 = await h2Server(s, (stream, headers) => {
+      if (headers[':path'] === '/slow') held.push(stream);
+      else stream.respond({ ':status': 200 }, { endStream: true });
+    });
+    const health = http.createServer((req, res) => res.writeHead(isHealthy ? 200 : 500).end());
+    health.listen(0, '127.0.0.1');
+    await event(health, 'listening');
+    s.atEnd(() => {
+      health.close();
+      health.closeAllConnections();
+    });
+    const check = { type: 'http', port: health.address().port, interval: '400ms', rise: 1, fall: 1 };
+    const gateway = await s.gateway(config({ name: 'h2', url: h2.url }, undefined, { http: 'h2', check }));
+    await verdicts(gateway, { h2: 'up' });
+    const slow = request({ port: gateway.port, path: '/slow' });
+    await waitFor('the request to be there', () => held.length === 1);
+    assert.equal((await request({ port: gateway.port })).status, 200);
+    isHealthy = false;
+    await verdicts(gateway, { h2: 'down' });
+    assert.equal((await request({ port: gateway.port })).status, 503);
+    held[0].respond({ ':status': 200 });
+    held[0].end('after all');
+    assert.equal((await slow).text, 'after all');
+    await waitFor('the connection to end', () => h2.sessions.size === 0);
+    isHealthy = true;
+    await verdicts(gateway, { h2: 'up' });
+    assert.equal((await request({ port: gateway.port })).status, 200);
+    assert.equal(h2.sessionCount, 2);
   });
 
   scene('nginx and nghttpd are good servers', async (s) => {
