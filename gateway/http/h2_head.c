@@ -30,7 +30,7 @@ void h2_head_destroy(struct h2_head **hp)
     CHECK_OBJ(*hp, H2_HEAD_MAGIC);
     for (uint32_t i = 0; i < (*hp)->held_count; i++)
         nghttp2_rcbuf_decref((*hp)->held[i]);
-    mem_free((*hp)->cookie);
+    strbuf_fini(&(*hp)->cookie);
     OBJ_FREE(hp, H2_HEAD_MAGIC);
 }
 
@@ -83,6 +83,22 @@ static bool add_pseudo(struct h2_head *h, struct http_view name, nghttp2_rcbuf *
     return malformed(h, "unknown pseudo-header");
 }
 
+/* RFC 9113 section 8.2.3: a client may cut its cookies into many fields; nobody behind this gateway expects that. False
+ * for the first one. */
+static bool join_cookie(struct h2_head *h, const struct h2_head_limits *l, struct http_view crumb)
+{
+    const struct http_field *first = http_find(&h->head, "cookie");
+    if (first == NULL)
+        return false;
+    if (h->cookie.len == 0) {
+        strbuf_init(&h->cookie, l->header_bytes); /* which counts more for each than is written here */
+        strbuf_add(&h->cookie, first->value.data, first->value.len);
+    }
+    strbuf_add(&h->cookie, "; ", 2);
+    strbuf_add(&h->cookie, crumb.data, crumb.len);
+    return true;
+}
+
 bool h2_head_add(struct h2_head *h, const struct h2_head_limits *l, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
 {
     CHECK_OBJ(h, H2_HEAD_MAGIC);
@@ -98,6 +114,8 @@ bool h2_head_add(struct h2_head *h, const struct h2_head_limits *l, nghttp2_rcbu
         return true;
     if (n.len > 0 && n.data[0] == ':')
         return add_pseudo(h, n, value);
+    if (h->kind == H2_HEAD_REQUEST && http_view_is(n, "cookie") && join_cookie(h, l, view_of(value)))
+        return true;
     if (h->head.field_count == l->field_count) {
         h->is_too_large = true;
         return h->kind == H2_HEAD_REQUEST ? true : malformed(h, "too many fields");
@@ -106,37 +124,12 @@ bool h2_head_add(struct h2_head *h, const struct h2_head_limits *l, nghttp2_rcbu
     return http_head_add(&h->head, kept_name, hold(h, value));
 }
 
-/* RFC 9113 section 8.2.3: a client may cut its cookies into many fields; nobody behind this gateway expects that. */
-static void join_cookies(struct h2_head *h)
+static void put_cookie(struct h2_head *h)
 {
-    uint32_t kept = 0, first = HTTP_MAX_FIELDS;
-    size_t bytes = 0, len = 0;
-
-    if (http_count(&h->head, "cookie") < 2)
-        return;
-    for (uint32_t i = 0; i < h->head.field_count; i++) {
+    for (uint32_t i = 0; i < h->head.field_count && h->cookie.len > 0; i++) {
         if (http_view_is(h->head.fields[i].name, "cookie"))
-            bytes += h->head.fields[i].value.len + 2;
+            h->head.fields[i].value = (struct http_view){.data = h->cookie.data, .len = h->cookie.len};
     }
-    h->cookie = mem_alloc(bytes);
-    for (uint32_t i = 0; i < h->head.field_count; i++) {
-        const struct http_field f = h->head.fields[i];
-        if (!http_view_is(f.name, "cookie")) {
-            h->head.fields[kept++] = f;
-            continue;
-        }
-        if (first == HTTP_MAX_FIELDS) {
-            first = kept++;
-            h->head.fields[first].name = f.name;
-        } else {
-            memcpy(h->cookie + len, "; ", 2);
-            len += 2;
-        }
-        memcpy(h->cookie + len, f.value.data, f.value.len);
-        len += f.value.len;
-    }
-    h->head.fields[first].value = (struct http_view){.data = h->cookie, .len = len};
-    h->head.field_count = kept;
 }
 
 static void drop_fields(struct http_head *head, const char *name)
@@ -200,7 +193,7 @@ bool h2_head_finish_request(struct h2_head *h, const struct h2_head_limits *l)
     const char *reason = set_request(head);
     if (reason != NULL)
         return refuse(h, 400, reason);
-    join_cookies(h);
+    put_cookie(h);
     drop_fields(head, "te");
     head->expects_continue = http_view_is_nocase(http_value(head, "expect"), "100-continue");
     return true;

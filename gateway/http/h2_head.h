@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "base/buf.h"
 #include "gateway/http/head.h"
 
 /* What a field costs besides its bytes (RFC 9113 section 6.5.2). */
@@ -28,7 +29,7 @@ struct h2_head {
     bool is_too_large;
     const char *malformed; /* a few static words: the stream is to be reset */
     struct http_view scheme;
-    char *cookie; /* all cookie fields as one; NULL when one is enough */
+    struct strbuf cookie; /* all cookie fields as one, once there are two */
     struct http_head head;
     uint32_t held_count;
     nghttp2_rcbuf *held[2 * HTTP_MAX_FIELDS + 16];

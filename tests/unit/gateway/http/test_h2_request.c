@@ -184,6 +184,42 @@ static void test_request_is_as_one_of_http1(void **state)
     stop(&p);
 }
 
+static void on_request_with_many_cookies(void *arg, struct h2_stream *st, const struct http_head *head, bool has_body)
+{
+    (void)has_body;
+    const struct http_view cookie = http_value(head, "cookie");
+    note(arg, "%u fields, %zu bytes, %.7s...%.6s ", head->field_count, cookie.len, cookie.data,
+         cookie.data + cookie.len - 6);
+    answer(st, 204);
+}
+
+/* Browsers send each cookie as a field of its own (RFC 9113 section 8.2.3): however many there are, it is one field. */
+static void test_many_cookies(void **state)
+{
+    struct h2_server_ops with_cookies = ops;
+    struct peer p = {.now_ms = 0};
+    struct wire block = {.len = 0};
+    (void)state;
+    with_cookies.on_request = on_request_with_many_cookies;
+    p.server = h2_server_create(&limits, &with_cookies, &p, 0);
+    wire_put(&p.in, H2_PREFACE, H2_PREFACE_BYTES);
+    wire_frame(&p.in, SETTINGS, 0, 0, NULL, 0);
+    wire_field(&block, ":method", "GET");
+    wire_field(&block, ":scheme", "https");
+    wire_field(&block, ":path", "/");
+    wire_field(&block, ":authority", "a");
+    wire_field(&block, "x", "y");
+    for (unsigned i = 0; i < 180; i++) {
+        char crumb[8];
+        (void)snprintf(crumb, sizeof crumb, "n%03u=v", i);
+        wire_field(&block, "cookie", i == 90 ? "" : crumb);
+    }
+    wire_frame(&p.in, HEADERS, END_STREAM | END_HEADERS, 1, block.data, block.len);
+    exchange(&p);
+    assert_string_equal(p.log, "2 fields, 1432 bytes, n000=v;...n179=v close NO_ERROR ");
+    stop(&p);
+}
+
 static void test_large_heads(void **state)
 {
     static char long_text[20000];
@@ -363,11 +399,9 @@ static void test_bad_bodies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_heads),
-        cmocka_unit_test(test_request_is_as_one_of_http1),
-        cmocka_unit_test(test_large_heads),
-        cmocka_unit_test(test_bomb),
-        cmocka_unit_test(test_body_and_trailers),
+        cmocka_unit_test(test_heads),        cmocka_unit_test(test_request_is_as_one_of_http1),
+        cmocka_unit_test(test_many_cookies), cmocka_unit_test(test_large_heads),
+        cmocka_unit_test(test_bomb),         cmocka_unit_test(test_body_and_trailers),
         cmocka_unit_test(test_bad_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
