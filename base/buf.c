@@ -107,6 +107,13 @@ static bool reserve(struct strbuf *b, size_t len)
     return true;
 }
 
+void strbuf_reserve(struct strbuf *b, size_t len)
+{
+    const size_t room = b->max_bytes - b->len;
+    if (!b->failed)
+        (void)reserve(b, len < room ? len : room);
+}
+
 void strbuf_add(struct strbuf *b, const void *data, size_t len)
 {
     if (!reserve(b, len))
@@ -122,14 +129,40 @@ void strbuf_puts(struct strbuf *b, const char *s)
     strbuf_add(b, s, strlen(s));
 }
 
+size_t decimal_text(uint64_t n, char out[DECIMAL_BYTES])
+{
+    char reversed[DECIMAL_BYTES];
+    size_t len = 0;
+    do
+        reversed[len++] = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    for (size_t i = 0; i < len; i++)
+        out[i] = reversed[len - 1 - i];
+    return len;
+}
+
+void strbuf_decimal(struct strbuf *b, uint64_t n)
+{
+    char digits[DECIMAL_BYTES];
+    strbuf_add(b, digits, decimal_text(n, digits));
+}
+
+/* Into the room there is; what does not fit is formatted again when there is enough. */
 void strbuf_printf(struct strbuf *b, const char *fmt, ...)
 {
     va_list ap;
+    const size_t room = b->failed ? 0 : b->cap_bytes - b->len;
 
     va_start(ap, fmt);
-    int len = vsnprintf(NULL, 0, fmt, ap);
+    int len = vsnprintf(room > 0 ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
     ASSERT(len >= 0);
+    if ((size_t)len < room) {
+        b->len += (size_t)len;
+        return;
+    }
+    if (room > 0)
+        b->data[b->len] = '\0';
     if (!reserve(b, (size_t)len))
         return;
     va_start(ap, fmt);

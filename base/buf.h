@@ -39,6 +39,10 @@ void slice_release(struct slice *s);                   /* drops the reference an
 /* Length of the well-formed UTF-8 sequence (RFC 3629) that `text` begins with, 0 when it begins with none. */
 size_t utf8_sequence_len(const char *text, size_t len);
 
+/* `n` in decimal digits, without a NUL; how many. Where printf would be called for nothing else. */
+#define DECIMAL_BYTES 20u
+size_t decimal_text(uint64_t n, char out[DECIMAL_BYTES]);
+
 /* Growable text/byte builder with a hard bound. Once a write does not fit, the builder is `failed`, later
  * writes do nothing, and the caller checks once at the end. */
 struct strbuf {
@@ -51,9 +55,11 @@ struct strbuf {
 
 void strbuf_init(struct strbuf *b, size_t max_bytes);
 void strbuf_fini(struct strbuf *b);
-void strbuf_clear(struct strbuf *b); /* keeps the memory */
+void strbuf_clear(struct strbuf *b);               /* keeps the memory */
+void strbuf_reserve(struct strbuf *b, size_t len); /* memory for so much more, as far as the bound allows, at once */
 void strbuf_add(struct strbuf *b, const void *data, size_t len);
 void strbuf_puts(struct strbuf *b, const char *s);
+void strbuf_decimal(struct strbuf *b, uint64_t n);
 void strbuf_printf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Adds a JSON string with its quotes (RFC 8259 section 7); bytes that are not UTF-8 become U+FFFD. */
 void strbuf_json_string(struct strbuf *b, const char *s, size_t len);

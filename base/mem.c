@@ -12,12 +12,21 @@ static size_t at_least_one(size_t size)
     return size > 0 ? size : 1;
 }
 
+/* What the C library keeps at hand goes up to this size, but its calloc(3) does not look there. */
+#define AT_HAND_BYTES 1032u
+
 void *mem_alloc(size_t size)
 {
-    void *p = calloc(1, at_least_one(size));
+    void *p = size <= AT_HAND_BYTES ? realloc(NULL, at_least_one(size)) : calloc(1, size);
 
     ASSERT(p != NULL && "out of memory");
-    return p;
+    return size <= AT_HAND_BYTES ? memset(p, 0, size) : p;
+}
+
+void *mem_alloc_begun(size_t size, size_t zeroed)
+{
+    ASSERT(zeroed <= size);
+    return memset(mem_realloc(NULL, size), 0, zeroed);
 }
 
 void *mem_alloc_array(size_t count, size_t size)

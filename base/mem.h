@@ -10,6 +10,8 @@
 
 /* `size` zeroed bytes; never NULL. Release with mem_free(). */
 void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull, warn_unused_result));
+/* The same, but only the first `zeroed` bytes are: for what ends in room that is seldom used. */
+void *mem_alloc_begun(size_t size, size_t zeroed) __attribute__((malloc, returns_nonnull, warn_unused_result));
 void *mem_alloc_array(size_t count, size_t size) __attribute__((malloc, returns_nonnull, warn_unused_result));
 /* Grows or shrinks like realloc(3); new bytes are not zeroed. */
 void *mem_realloc(void *p, size_t size) __attribute__((returns_nonnull, warn_unused_result));
@@ -23,6 +25,10 @@ void mem_wipe(void *p, size_t len);
 
 /* Heap objects with magic: NEW sets it, FREE checks it, clears it and nulls the caller's pointer. */
 #define OBJ_NEW(p, m) ((p) = mem_alloc(sizeof *(p)), (p)->magic = (m))
+/* OBJ_NEW of a struct whose last member is a struct http_head or the like: what it holds behind `tail` is not zeroed.
+ */
+#define OBJ_NEW_UP_TO(p, m, tail)                                                                                      \
+    ((p) = mem_alloc_begun(sizeof *(p), offsetof(__typeof__(*(p)), tail)), (p)->magic = (m))
 #define OBJ_FREE(pp, m)                                                                                                \
     do {                                                                                                               \
         CHECK_OBJ(*(pp), m);                                                                                           \

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/buf.h"
 
 #define UNIX_PREFIX      "unix:"
 #define KEEPALIVE_IDLE_S 60
@@ -89,13 +90,26 @@ bool addr_parse(struct addr *a, const char *text)
     return addr_from_ip(a, ip, port) && (a->sa.sa_family == AF_INET6) == is_bracketed;
 }
 
+/* Each request asks for it twice, and inet_ntop(3) would call printf. */
+static void ip4_text(const struct in_addr *ip, char out[INET_ADDRSTRLEN])
+{
+    const uint8_t *octets = (const uint8_t *)&ip->s_addr;
+    char digits[DECIMAL_BYTES];
+    for (size_t i = 0; i < 4; i++) {
+        const size_t len = decimal_text(octets[i], digits);
+        memcpy(out, digits, len);
+        out[len] = i < 3 ? '.' : '\0';
+        out += len + 1;
+    }
+}
+
 const char *addr_ip_text(const struct addr *a, char *out, size_t cap_bytes)
 {
     ASSERT(cap_bytes >= INET6_ADDRSTRLEN);
     if (a->len == 0)
         snprintf(out, cap_bytes, "none");
     else if (a->sa.sa_family == AF_INET)
-        inet_ntop(AF_INET, &a->v4.sin_addr, out, (socklen_t)cap_bytes);
+        ip4_text(&a->v4.sin_addr, out);
     else if (a->sa.sa_family == AF_INET6)
         inet_ntop(AF_INET6, &a->v6.sin6_addr, out, (socklen_t)cap_bytes);
     else

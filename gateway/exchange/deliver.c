@@ -51,6 +51,8 @@ static void fill_record(const struct exchange *x, struct access_record *r)
 void deliver_log(const struct exchange *x, uint16_t status, const char *reason)
 {
     struct access_record r;
+    if (!x->conf->log.access)
+        return;
     fill_record(x, &r);
     r.status = status;
     r.reason = http_view_of(reason);

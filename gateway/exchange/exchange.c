@@ -8,8 +8,6 @@
  *
  * A step returns the next one, or WAIT when a callback will go on. What fails before an answer has begun is tried on
  * the next server, if repeating it is safe (attempt.c). */
-#include <inttypes.h>
-#include <stdio.h>
 #include <sys/random.h>
 
 #include "base/mem.h"
@@ -43,10 +41,20 @@ int64_t exchange_now_ms(const struct exchange *x)
 
 /* ---- life ---- */
 
+/* The lowest digits of `n`; what is behind them. */
+static char *put_hex(char *out, uint64_t n, unsigned digit_count)
+{
+    for (unsigned i = digit_count; i > 0; i--)
+        *out++ = "0123456789abcdef"[n >> 4 * (i - 1) & 0xf];
+    return out;
+}
+
 static void set_id(struct exchange *x)
 {
     char fresh[FORWARD_ID_BYTES + 1];
-    (void)snprintf(fresh, sizeof fresh, "%016" PRIx64 "%08" PRIx64, x->env->id_seed, ++x->env->id_count);
+    const uint64_t count = ++x->env->id_count;
+    char *end = put_hex(put_hex(fresh, x->env->id_seed, 16), count, count >> 32 == 0 ? 8 : 16);
+    *end = '\0';
     struct http_view id = forward_request_id(&x->head, x->is_trusted, fresh);
     memcpy(x->id, id.data, id.len);
     x->id[id.len] = '\0';
@@ -90,7 +98,7 @@ void exchange_start(struct exchange_env *env, const struct exchange_start *o, st
 {
     struct exchange *x;
     struct addr peer;
-    OBJ_NEW(x, EXCHANGE_MAGIC);
+    OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, head);
     x->env = env;
     x->self = ep;
     x->ops = o->ops;

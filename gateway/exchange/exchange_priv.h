@@ -47,7 +47,6 @@ struct exchange {
 
     /* the request */
     struct slice head_copy;
-    struct http_head head;
     bool has_body;
     bool is_body_over;
     bool is_websocket;
@@ -82,6 +81,8 @@ struct exchange {
     uint16_t status;       /* 0: not begun */
     int64_t answer_ms;     /* when it began */
     uint64_t sent_bytes;   /* of its body */
+
+    struct http_head head; /* the request's; last, for its fields are not zeroed */
 };
 
 /* ---- exchange.c ---- */

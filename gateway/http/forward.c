@@ -288,10 +288,10 @@ static void add_forwarded(struct making *m, const struct http_head *r, const str
 /* RFC 9110 section 7.6.3: the version is that of the message as it came. */
 static void add_via(struct making *m, const struct http_head *from, const char *via)
 {
+    const char version[] = {(char)('0' + from->major_version), '.', (char)('0' + from->minor_version), ' '};
+    const struct http_view pieces[] = {{version, sizeof version}, http_view_of(via)};
     if (via != NULL && via[0] != '\0')
-        add_named(
-            m, "Via",
-            http_texts_printf(m->texts, "%u.%u %s", (unsigned)from->major_version, (unsigned)from->minor_version, via));
+        add_named(m, "Via", http_texts_join(m->texts, pieces, COUNT(pieces)));
 }
 
 /* ---- requests ---- */

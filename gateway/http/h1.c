@@ -57,12 +57,33 @@ static enum h1_result scan_byte(struct http_head *h, struct h1_scan *s, uint8_t 
     return H1_MORE;
 }
 
+/* Walks over bytes that stand for nothing but themselves, as far as no limit is near. */
+static void scan_plain(struct h1_scan *s, const uint8_t *data, size_t len, const struct h1_limits *l)
+{
+    size_t room = len - s->seen_bytes;
+    const size_t left = l->head_bytes - s->seen_bytes;
+    const size_t line_left = l->target_bytes + LINE_EXTRA_BYTES - s->line_bytes;
+    if (room >= left)
+        room = left - 1;
+    if (s->line_count == 0 && room > line_left)
+        room = line_left;
+    size_t n = 0;
+    for (data += s->seen_bytes; n < room && data[n] >= 0x20 && data[n] != 0x7f;)
+        n++;
+    s->seen_bytes += n;
+    s->line_bytes += n;
+}
+
 /* H1_DONE when the bytes up to seen_bytes are a whole head. */
 static enum h1_result scan(struct http_head *h, struct h1_scan *s, const uint8_t *data, size_t len,
                            const struct h1_limits *l, bool is_request)
 {
     ASSERT(s->seen_bytes <= len);
     while (s->seen_bytes < len) {
+        if (!s->has_cr)
+            scan_plain(s, data, len, l);
+        if (s->seen_bytes == len)
+            break;
         enum h1_result r = scan_byte(h, s, data[s->seen_bytes], is_request);
         if (r != H1_MORE)
             return r;

@@ -22,7 +22,7 @@ bool http_view_is(struct http_view v, const char *text)
     return v.data != NULL && strlen(text) == v.len && memcmp(v.data, text, v.len) == 0;
 }
 
-bool http_view_is_nocase(struct http_view v, const char *lower)
+bool http_view_matches_nocase(struct http_view v, const char *lower)
 {
     if (v.data == NULL)
         return false;

@@ -41,10 +41,8 @@ static struct texts_block *block_with(struct http_texts *t, size_t len)
     if (b != NULL && b->cap_bytes - b->used_bytes >= len)
         return b;
     const size_t cap_bytes = len > BLOCK_BYTES ? len : BLOCK_BYTES;
-    b = mem_alloc(sizeof *b + cap_bytes);
-    b->magic = TEXTS_BLOCK_MAGIC;
-    b->cap_bytes = cap_bytes;
-    b->before = t->last;
+    b = mem_realloc(NULL, sizeof *b + cap_bytes);
+    *b = (struct texts_block){.magic = TEXTS_BLOCK_MAGIC, .before = t->last, .cap_bytes = cap_bytes};
     t->last = b;
     return b;
 }

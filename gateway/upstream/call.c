@@ -310,7 +310,7 @@ struct call *call_start(struct net *n, const struct call_start *o)
     const int64_t now_ms = loop_now_ms(n->loop), whole_ms = o->server->pool_conf->request_timeout_ms;
     struct call *c;
     ASSERT(!(o->has_body && o->websocket == CALL_WEBSOCKET));
-    OBJ_NEW(c, CALL_MAGIC);
+    OBJ_NEW_UP_TO(c, CALL_MAGIC, head);
     c->net = n;
     c->server = server_ref(o->server);
     c->ops = o->ops;

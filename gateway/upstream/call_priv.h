@@ -59,7 +59,6 @@ struct call {
     const char *early_detail;
 
     /* the request */
-    struct http_head head;
     struct slice head_text;
     struct http_view key;             /* of a WebSocket: the client's, or ... */
     char made_key[UPGRADE_KEY_BYTES]; /* ... our own */
@@ -89,6 +88,8 @@ struct call {
     int64_t whole_ms;    /* request_timeout's end; INT64_MAX: none */
     int64_t since_ms;    /* the phase began */
     int64_t moved_ms;    /* a byte of a body moved */
+
+    struct http_head head; /* the request's; last, for its fields are not zeroed */
 };
 
 /* Lets the timer run to the next deadline; after everything that may bring one nearer. */

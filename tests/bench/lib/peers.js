@@ -103,6 +103,7 @@ backend back
 node: { name: bench, region: local }
 workers: ${workers}
 state_dir: ""
+control: { path: "" }
 log: { level: warn, access: false }
 listen:
   - { address: "127.0.0.1:${port}", backlog: 4096${secure} }

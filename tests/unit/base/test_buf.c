@@ -140,6 +140,59 @@ static void utf8_is_well_formed_or_it_is_not(void **state)
         assert_int_equal(utf8_sequence_len(rows[i].text, rows[i].len), rows[i].sequence);
 }
 
+static void numbers_are_written_in_decimal(void **state)
+{
+    static const struct {
+        uint64_t n;
+        const char *text;
+    } rows[] = {{0, "0"}, {9, "9"}, {10, "10"}, {1024, "1024"}, {UINT64_MAX, "18446744073709551615"}};
+    struct strbuf b;
+
+    (void)state;
+    strbuf_init(&b, DECIMAL_BYTES);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        strbuf_clear(&b);
+        strbuf_decimal(&b, rows[i].n);
+        assert_string_equal(b.data, rows[i].text);
+    }
+    strbuf_decimal(&b, 7);
+    assert_true(b.failed);
+    strbuf_fini(&b);
+}
+
+static void memory_asked_for_ahead_stays_where_it_is(void **state)
+{
+    struct strbuf b;
+
+    (void)state;
+    strbuf_init(&b, 500);
+    strbuf_reserve(&b, 400);
+    const char *place = b.data;
+    for (int i = 0; i < 400; i++)
+        strbuf_puts(&b, "x");
+    assert_ptr_equal(b.data, place);
+    strbuf_reserve(&b, 10000); /* a wish, not a write */
+    assert_false(b.failed);
+    assert_int_equal(b.len, 400);
+    assert_in_range(b.cap_bytes, 401, 501);
+    strbuf_fini(&b);
+}
+
+static void printing_into_too_little_room_is_no_different(void **state)
+{
+    struct strbuf b;
+
+    (void)state;
+    strbuf_init(&b, 100);
+    strbuf_puts(&b, "The first room has 64 bytes, and this text takes most of it: ");
+    strbuf_printf(&b, "%d%s", 42, " does not fit");
+    assert_string_equal(b.data, "The first room has 64 bytes, and this text takes most of it: 42 does not fit");
+    strbuf_printf(&b, "%100s", "beyond the bound");
+    assert_true(b.failed);
+    assert_string_equal(b.data, "The first room has 64 bytes, and this text takes most of it: 42 does not fit");
+    strbuf_fini(&b);
+}
+
 static void json_strings_are_escaped(void **state)
 {
     static const struct {
@@ -185,6 +238,9 @@ int main(void)
         cmocka_unit_test(printing_adds_formatted_text),
         cmocka_unit_test(utf8_is_well_formed_or_it_is_not),
         cmocka_unit_test(json_strings_are_escaped),
+        cmocka_unit_test(numbers_are_written_in_decimal),
+        cmocka_unit_test(memory_asked_for_ahead_stays_where_it_is),
+        cmocka_unit_test(printing_into_too_little_room_is_no_different),
     };
     return cmocka_run_group_tests_name("base/buf", tests, NULL, NULL);
 }

@@ -139,6 +139,25 @@ static void ask_for_an_impossible_array(void *arg)
     mem_free(mem_alloc_array(half, 4));
 }
 
+static void the_end_of_an_object_may_be_left_as_it_is(void **state)
+{
+    struct thing {
+        uint32_t magic;
+        char name[60];
+        char room[4000];
+    } * t;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* the second one where the first one was */
+        OBJ_NEW_UP_TO(t, 0x7e57e57eu, room);
+        assert_int_equal(t->magic, 0x7e57e57eu);
+        for (size_t k = 0; k < sizeof t->name; k++)
+            assert_int_equal(t->name[k], 0);
+        memset(t->name, 'x', sizeof t->name);
+        OBJ_FREE(&t, 0x7e57e57eu);
+    }
+}
+
 static void out_of_memory_ends_the_process(void **state)
 {
     char said[64 * 1024]; /* a sanitizer has a longer story to tell, and may tell it instead */
@@ -160,10 +179,10 @@ static void out_of_memory_ends_the_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_comes_zeroed_and_never_null), cmocka_unit_test(texts_are_copied),
-        cmocka_unit_test(an_object_is_marked_while_it_lives), cmocka_unit_test(secrets_are_overwritten),
-        cmocka_unit_test(a_broken_promise_leaves_last_words), cmocka_unit_test(last_words_are_bounded),
-        cmocka_unit_test(out_of_memory_ends_the_process),
+        cmocka_unit_test(memory_comes_zeroed_and_never_null),        cmocka_unit_test(texts_are_copied),
+        cmocka_unit_test(an_object_is_marked_while_it_lives),        cmocka_unit_test(secrets_are_overwritten),
+        cmocka_unit_test(a_broken_promise_leaves_last_words),        cmocka_unit_test(last_words_are_bounded),
+        cmocka_unit_test(the_end_of_an_object_may_be_left_as_it_is), cmocka_unit_test(out_of_memory_ends_the_process),
     };
     return cmocka_run_group_tests_name("base/mem", tests, NULL, NULL);
 }
