@@ -150,7 +150,7 @@ void exchange_cancel(struct exchange **ep, uint16_t status)
 {
     struct exchange *x = *ep;
     CHECK_OBJ(x, EXCHANGE_MAGIC);
-    deliver_log(x, status, status == 499 ? "client gone" : "client too slow");
+    deliver_log(x, status, status == 499 ? "client gone" : status == 408 ? "client too slow" : "bad body");
     exchange_free(x);
 }
 
