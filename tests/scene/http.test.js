@@ -8,7 +8,7 @@ const http = require('node:http');
 const path = require('node:path');
 const { describe } = require('node:test');
 const {
-  Authority, Client, Origin, curl, event, exchange, isSanitized, nginx, peakMemory, readBody, reply, request, scene, stopped, tool, verdicts, waitFor, within,
+  Authority, Client, Origin, curl, event, exchange, h2Ask, h2Connect, isSanitized, nginx, peakMemory, readBody, reply, request, scene, stopped, tool, verdicts, waitFor, within,
 } = require('./lib');
 
 const MIB = 1 << 20;
@@ -316,6 +316,12 @@ describe('http: bytes', { concurrency: true }, () => {
     await raw.ended();
     assert.equal(origin.requests.length, 1);
     await waitFor('the server to lose the rest', () => origin.connections.every((c) => c.raw.hasEnded || c.count === 1));
+    // Over HTTP/2 as well; the connection goes on.
+    const session = await h2Connect(s, `http://127.0.0.1:${gateway.port}`);
+    for (const [size, headers, status] of [[10240, {}, 200], [10241, { 'content-length': 10241 }, 413], [1000000, { 'content-length': 1000000 }, 413], [1000000, {}, 413]]) {
+      assert.equal((await h2Ask(session, { method: 'POST', headers, body: Buffer.alloc(size) })).status, status, `${size} ${headers['content-length']}`);
+    }
+    assert.deepEqual(origin.requests.map(({ body }) => body.length), [10240, 10240]);
   });
 
   scene('an answer that comes before the body is whole reaches the client, who may stop or go on', async (s) => {
