@@ -460,7 +460,8 @@ const struct schema_row schema_rows[] = {
      .doc = "How long a WebSocket may stay open after its token expired, for protocols that bring a new one in-band."},
     {SECTION_JWT, "revoked", KIND_TEXT_FILE, IN(conf_jwt, revoked), .standard = "", .applies = APPLIES_WORKER,
      .doc = "File with tokens that no longer count, one jti:ID or sub:SUBJECT a line, # before remarks; read again at a "
-            "reload, which also closes the WebSockets opened with them (1008)."},
+            "reload, which also closes the WebSockets opened with them (1008), unless the route had no such file when they were "
+            "opened."},
 
     /* ---- routes[].request_headers, routes[].response_headers ---- */
     {SECTION_EDITS, "remove", KIND_TOKENS, IN(conf_edits, remove), RANGE(0, 32), .applies = APPLIES_WORKER,

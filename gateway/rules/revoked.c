@@ -25,8 +25,11 @@ struct revoked *revoked_create(const char *text)
     r->lines = map_create();
     while (*text != '\0') {
         const size_t len = strcspn(text, "\r\n");
-        if (len > PREFIX_BYTES && text[0] != '#')
-            (void)map_put(r->lines, text, len, r);
+        size_t used = len;
+        while (used > 0 && (text[used - 1] == ' ' || text[used - 1] == '\t'))
+            used--;
+        if (used > PREFIX_BYTES && text[0] != '#')
+            (void)map_put(r->lines, text, used, r);
         text += len;
         text += strspn(text, "\r\n");
     }

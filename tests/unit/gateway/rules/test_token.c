@@ -287,7 +287,7 @@ static void taken_back(void **state)
     struct world w;
     init_hs(&w, "");
     struct conf_route *r = &w.conf->routes[0];
-    r->jwt.revoked.text = "# gone\r\njti:one\nsub:mallory\n\nsub:\njti:with space\nsub:42\njti:-7\n";
+    r->jwt.revoked.text = "# gone\r\njti:one\nsub:mallory\n\nsub:\njti:with space\nsub:blanks \t\nsub:42\njti:-7\n";
     world_take(&w, conf_ref(w.conf));
     expect_signed(&w, sign_hs256("{\"jti\":\"two\",\"sub\":\"alice\"}"), NULL);
     assert_false(rules_is_revoked(w.rules, r, w.verdict.claims));
@@ -295,6 +295,7 @@ static void taken_back(void **state)
     expect_signed(&w, sign_hs256("{\"jti\":\"two\",\"sub\":\"mallory\"}"), "token revoked");
     expect_signed(&w, sign_hs256("{\"sub\":\"one\",\"jti\":\"mallory\"}"), NULL); /* each kind for itself */
     expect_signed(&w, sign_hs256("{\"jti\":\"with space\"}"), "token revoked");
+    expect_signed(&w, sign_hs256("{\"sub\":\"blanks\"}"), "token revoked"); /* nobody sees what is behind it */
     /* Issuers who number their users write numbers: who is on the list is taken back all the same. */
     expect_signed(&w, sign_hs256("{\"sub\":42}"), "token revoked");
     expect_signed(&w, sign_hs256("{\"sub\":\"42\"}"), "token revoked");
