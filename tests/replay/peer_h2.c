@@ -23,6 +23,7 @@ static void on_request(void *arg, struct h2_stream *st, const struct http_head *
     struct peer_request *r = &p->requests[p->request_count++];
     r->st = st;
     r->is_ended = !has_body;
+    r->content_length = h->content_length;
     r->has_key = http_find(h, "sec-websocket-key") != NULL;
     copy(r->method, sizeof r->method, h->method);
     copy(r->path, sizeof r->path, h->target);

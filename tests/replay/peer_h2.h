@@ -12,6 +12,7 @@ struct peer_request {
     char method[16], path[64], protocol[16], authority[64];
     bool has_key; /* a Sec-WebSocket-Key came along */
     bool is_ended;
+    int64_t content_length; /* -1: not said */
     uint64_t body_bytes;
     char body[64]; /* the beginning */
     uint32_t close_code;

@@ -75,6 +75,34 @@ static void answers_may_have_no_body(void **state)
     calls_close(&t);
 }
 
+/* There are servers that read nothing of a body without a length (CGI and its kin). */
+static void a_known_length_is_told(void **state)
+{
+    struct calls t;
+    struct user known = {0}, unknown = {0};
+    struct peer p;
+    (void)state;
+    calls_open(&t, yaml);
+    user_start(&t, &known, &(struct ask){.method = "PUT", .has_body = true, .content_length = 4});
+    user_start(&t, &unknown, &upload);
+    peer_accept(&t, &p, 0, false, 100);
+    assert_int_equal(p.requests[0].content_length, 4);
+    assert_int_equal(p.requests[1].content_length, -1);
+    call_write(known.call, (const uint8_t *)"body", 4);
+    call_end_body(known.call);
+    call_end_body(unknown.call);
+    peer_run(&p);
+    assert_string_equal(p.requests[0].body, "body");
+    peer_answer(&p, 0, 204, NULL, true);
+    peer_answer(&p, 1, 204, NULL, true);
+    user_expect(&known, 204, "");
+    user_expect(&unknown, 204, "");
+    user_fini(&known);
+    user_fini(&unknown);
+    peer_hang_up(&p);
+    calls_close(&t);
+}
+
 static void uploads_are_stopped_by_the_servers_window(void **state)
 {
     struct calls t;
@@ -512,6 +540,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_calls_share_one_connection),
         cmocka_unit_test(answers_may_have_no_body),
+        cmocka_unit_test(a_known_length_is_told),
         cmocka_unit_test(uploads_are_stopped_by_the_servers_window),
         cmocka_unit_test(a_paused_download_does_not_stop_the_others),
         cmocka_unit_test(many_paused_downloads_do_not_stop_the_others),
