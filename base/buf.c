@@ -114,6 +114,16 @@ void strbuf_reserve(struct strbuf *b, size_t len)
         (void)reserve(b, len < room ? len : room);
 }
 
+char *strbuf_extend(struct strbuf *b, size_t len)
+{
+    if (!reserve(b, len))
+        return NULL;
+    char *at = b->data + b->len;
+    b->len += len;
+    b->data[b->len] = '\0';
+    return at;
+}
+
 void strbuf_add(struct strbuf *b, const void *data, size_t len)
 {
     if (!reserve(b, len))

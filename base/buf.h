@@ -57,6 +57,8 @@ void strbuf_init(struct strbuf *b, size_t max_bytes);
 void strbuf_fini(struct strbuf *b);
 void strbuf_clear(struct strbuf *b);               /* keeps the memory */
 void strbuf_reserve(struct strbuf *b, size_t len); /* memory for so much more, as far as the bound allows, at once */
+/* `len` more bytes, to be written by the caller at once; NULL when they do not fit. */
+char *strbuf_extend(struct strbuf *b, size_t len);
 void strbuf_add(struct strbuf *b, const void *data, size_t len);
 void strbuf_puts(struct strbuf *b, const char *s);
 void strbuf_decimal(struct strbuf *b, uint64_t n);

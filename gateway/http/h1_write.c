@@ -3,6 +3,7 @@
 #include "gateway/http/h1_write.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "gateway/http/answer.h"
@@ -55,10 +56,15 @@ static void add_field(struct strbuf *out, struct http_view name, struct http_vie
         out->failed = true;
         return;
     }
-    add_view(out, name);
-    strbuf_add(out, ": ", 2);
-    add_view(out, value);
-    strbuf_add(out, "\r\n", 2);
+    char *at = strbuf_extend(out, name.len + 2 + value.len + 2);
+    if (at == NULL)
+        return;
+    memcpy(at, name.data, name.len);
+    at += name.len;
+    memcpy(at, ": ", 2);
+    if (value.len > 0)
+        memcpy(at + 2, value.data, value.len);
+    memcpy(at + 2 + value.len, "\r\n", 2);
 }
 
 /* The fields, without those named in own_fields and the one called `but` (NULL: none). */

@@ -175,6 +175,13 @@ static void memory_asked_for_ahead_stays_where_it_is(void **state)
     assert_false(b.failed);
     assert_int_equal(b.len, 400);
     assert_in_range(b.cap_bytes, 401, 501);
+    char *at = strbuf_extend(&b, 100);
+    memset(at, 'y', 100);
+    assert_string_equal(
+        b.data + 399,
+        "xyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy");
+    assert_null(strbuf_extend(&b, 1));
+    assert_true(b.failed);
     strbuf_fini(&b);
 }
 
