@@ -502,7 +502,7 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     t->route = o->route;
     t->route_slot = o->route_slot;
     t->record_text = access_record_copy(&t->record, o->record);
-    if (o->claims != NULL && o->route->jwt.revoked.text != NULL)
+    if (o->claims != NULL)
         t->claims = token_claims_ref(o->claims);
     t->end_reason = "";
     t->opened_ms = t->active_ms = loop_now_ms(s->loop);

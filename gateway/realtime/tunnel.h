@@ -51,7 +51,7 @@ struct tunnel_start {
     const uint8_t *upstream_early; /* bytes that came behind the server's 101 */
     size_t upstream_early_bytes;
     int64_t token_left_ms; /* until what the client's token allows is over, which is closed with 1008; 0: never */
-    /* Of that token; NULL: none. A reference is taken when the route has a list of revoked tokens. */
+    /* Of that token; NULL: none. A reference is taken: a list of revoked tokens may come with a later configuration. */
     struct token_claims *claims;
     const struct ws_deflate_params *deflate; /* agreed with the client; borrowed for the call; NULL: no compression */
 };

@@ -59,7 +59,7 @@ struct tunnel {
     struct server *server;
     struct conf *conf;
     const struct conf_route *route;
-    struct token_claims *claims; /* NULL: its token, if there was one, cannot be revoked */
+    struct token_claims *claims; /* of its token; NULL: it needed none */
     struct timer timer;          /* the earliest of all its deadlines, moved lazily */
     struct ending planned;
     int64_t opened_ms;

@@ -120,14 +120,13 @@ static void list_close(struct list_file *l)
     mem_free(l->yaml);
 }
 
-static void a_reload_ends_what_it_revokes(void **state)
+static void expect_revoked(const char *before)
 {
     struct rig r;
     struct list_file l;
     int server[2];
-    (void)state;
     list_open(&l, "");
-    rig_open(&r, l.yaml);
+    rig_open(&r, before != NULL ? before : l.yaml);
     char *mine = path_with(&r, HOUR_MS, ",\"jti\":\"mine\""), *stolen = path_with(&r, HOUR_MS, ",\"jti\":\"stolen\"");
     int kept = rig_websocket(&r, mine, 0, &server[0]), ended = rig_websocket(&r, stolen, 0, &server[1]);
     write_list(&l, "jti:stolen\n");
@@ -143,6 +142,14 @@ static void a_reload_ends_what_it_revokes(void **state)
     mem_free(stolen);
     rig_close(&r);
     list_close(&l);
+}
+
+static void a_reload_ends_what_it_revokes(void **state)
+{
+    (void)state;
+    expect_revoked(NULL);
+    /* The route gets its first list when there is something to revoke. */
+    expect_revoked(HEAD "  - { pool: p, " QUIET ", jwt: { secret: '" SECRET "', query: token } }\n");
 }
 
 /* The token was good when the request came, and is not any more when the server has answered. */
