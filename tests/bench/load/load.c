@@ -79,7 +79,8 @@ void load_on_open(struct load *l, struct link *k)
 {
     l->result->opened++;
     histogram_add(&l->result->handshake, (uint64_t)(net_now_ns() - k->since_ns));
-    if (l->options->mode == MODE_CHURN)
+    /* an HTTP client that is held idle is one between two requests */
+    if (l->options->mode == MODE_CHURN || (l->options->mode == MODE_HOLD && l->options->speaks_http))
         link_send(l, k);
 }
 
@@ -95,7 +96,7 @@ void load_on_reply(struct load *l, struct link *k, int64_t took_ns)
         return;
     }
     if (l->options->mode == MODE_HOLD) {
-        l->result->alive++;
+        l->result->alive += l->phase == PHASE_LAST_WORDS;
         return;
     }
     const uint32_t messages = l->options->messages;
@@ -147,7 +148,7 @@ static void begin_hold(struct load *l)
 static void step_opening(struct load *l)
 {
     open_more(l);
-    if (l->next_link < l->options->connections || opening_count(l) > 0)
+    if (l->next_link < l->options->connections || opening_count(l) + l->count[LINK_WAITING] > 0)
         return;
     l->result->open_ns = net_now_ns() - l->start_ns;
     if (l->options->mode == MODE_HOLD) {
