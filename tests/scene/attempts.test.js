@@ -113,7 +113,8 @@ describe('attempts', { concurrency: true }, () => {
     assert.equal(await where(s, gateway), 504);
     const took = Date.now() - begin;
     assert.ok(took >= 790 && took < 3000, `${took} ms`);
-    assert.equal(sum(await requests(regions)), 3);
+    // Its word, not the servers': the last attempt may be over before its server, on a busy machine, has looked at it.
+    await gateway.process.line(/request answered .*attempts=3 status=504 reason="failover timeout"/);
   });
 
   scene('a client that gives up ends the attempt, which proves nothing about the server', async (s) => {
