@@ -14,7 +14,8 @@
 #include "base/mem.h"
 #include "gateway/http/access_mask.h"
 
-#define ACCESS_LOG_MAGIC 0xacce551eu
+#define ACCESS_LOG_MAGIC  0xacce551eu
+#define ACCESS_KEPT_MAGIC 0xacce57edu
 
 #define FIELDS_MAX  48u
 #define VALUE_BYTES 512u /* of any text that a peer chose */
@@ -43,32 +44,86 @@ static const size_t texts[] = {
     offsetof(struct access_record, cache),   offsetof(struct access_record, reason),
 };
 
-static struct http_view *text_at(struct access_record *r, size_t i)
+#define TEXT_COUNT (sizeof texts / sizeof texts[0])
+/* The length of a text that is not there at all. */
+#define NO_TEXT UINT16_MAX
+
+struct access_kept {
+    uint32_t magic;
+    uint32_t attempt_count;
+    int64_t begun_wall_ms;
+    int64_t duration_ms;
+    int64_t first_byte_ms;
+    int64_t upstream_ms;
+    uint16_t status;
+    uint8_t major_version;
+    uint8_t minor_version;
+    uint16_t text_bytes[TEXT_COUNT];
+    char text[]; /* one behind the other */
+};
+
+static uint16_t kept_bytes(const struct http_view *v)
 {
-    return (struct http_view *)(void *)((char *)r + texts[i]);
+    return v->data == NULL ? NO_TEXT : (uint16_t)(v->len < VALUE_BYTES ? v->len : VALUE_BYTES);
 }
 
-struct slice access_record_copy(struct access_record *to, const struct access_record *from)
+static const struct http_view *text_of(const struct access_record *r, size_t i)
+{
+    return (const struct http_view *)(const void *)((const char *)r + texts[i]);
+}
+
+struct access_kept *access_record_keep(const struct access_record *r)
 {
     size_t bytes = 0;
-    *to = *from;
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        struct http_view *v = text_at(to, i);
-        v->len = v->len < VALUE_BYTES ? v->len : VALUE_BYTES;
-        bytes += v->len;
-    }
-    struct slice room = {.owner = block_create(bytes)};
-    room.data = room.owner->data;
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        struct http_view *v = text_at(to, i);
+    for (size_t i = 0; i < TEXT_COUNT; i++)
+        if (text_of(r, i)->data != NULL)
+            bytes += kept_bytes(text_of(r, i));
+    struct access_kept *k = mem_alloc(sizeof *k + bytes);
+    *k = (struct access_kept){.magic = ACCESS_KEPT_MAGIC,
+                              .attempt_count = r->attempt_count,
+                              .begun_wall_ms = r->begun_wall_ms,
+                              .duration_ms = r->duration_ms,
+                              .first_byte_ms = r->first_byte_ms,
+                              .upstream_ms = r->upstream_ms,
+                              .status = r->status,
+                              .major_version = r->major_version,
+                              .minor_version = r->minor_version};
+    char *at = k->text;
+    for (size_t i = 0; i < TEXT_COUNT; i++) {
+        const struct http_view *v = text_of(r, i);
+        k->text_bytes[i] = kept_bytes(v);
         if (v->data == NULL)
             continue;
-        uint8_t *at = room.owner->data + room.len;
-        memcpy(at, v->data, v->len);
-        room.len += v->len;
-        v->data = (const char *)at;
+        memcpy(at, v->data, k->text_bytes[i]);
+        at += k->text_bytes[i];
     }
-    return room;
+    return k;
+}
+
+void access_record_restore(struct access_record *to, const struct access_kept *k)
+{
+    CHECK_OBJ(k, ACCESS_KEPT_MAGIC);
+    *to = (struct access_record){.attempt_count = k->attempt_count,
+                                 .begun_wall_ms = k->begun_wall_ms,
+                                 .duration_ms = k->duration_ms,
+                                 .first_byte_ms = k->first_byte_ms,
+                                 .upstream_ms = k->upstream_ms,
+                                 .status = k->status,
+                                 .major_version = k->major_version,
+                                 .minor_version = k->minor_version};
+    const char *at = k->text;
+    for (size_t i = 0; i < TEXT_COUNT; i++) {
+        if (k->text_bytes[i] == NO_TEXT)
+            continue;
+        struct http_view *v = (struct http_view *)(void *)((char *)to + texts[i]);
+        *v = (struct http_view){.data = at, .len = k->text_bytes[i]};
+        at += k->text_bytes[i];
+    }
+}
+
+void access_kept_free(struct access_kept **kp)
+{
+    OBJ_FREE(kp, ACCESS_KEPT_MAGIC);
 }
 
 /* ---- fields ---- */

@@ -56,9 +56,14 @@ struct access_record {
     } websocket;
 };
 
-/* Copies all text of `from`, bounded as the log would bound it, into one block, whose slice is returned (slice_release
- * it), and makes `to` look there: for whoever writes the line when the request's head is long gone. */
-struct slice access_record_copy(struct access_record *to, const struct access_record *from);
+/* A record packed for the long time until its line is written, when the request's head is gone: text bounded as the log
+ * would bound it, numbers of the handshake; bytes and WebSocket members are not kept. A few hundred bytes, as an open
+ * WebSocket has one. */
+struct access_kept;
+struct access_kept *access_record_keep(const struct access_record *r);
+/* Fills `to`, whose text looks into `k`. */
+void access_record_restore(struct access_record *to, const struct access_kept *k);
+void access_kept_free(struct access_kept **kp);
 
 /* Where the lines go; one per process. */
 struct access_log;

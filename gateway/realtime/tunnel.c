@@ -32,7 +32,8 @@ static void on_timer(void *arg);
 
 static void log_end(const struct tunnel *t, int64_t now_ms)
 {
-    struct access_record r = t->record;
+    struct access_record r;
+    access_record_restore(&r, t->record);
     r.status = 101;
     r.reason = http_view_of(t->end_reason);
     r.duration_ms += now_ms - t->opened_ms;
@@ -501,7 +502,7 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     t->conf = conf_ref(o->conf);
     t->route = o->route;
     t->route_slot = o->route_slot;
-    t->record_text = access_record_copy(&t->record, o->record);
+    t->record = access_record_keep(o->record);
     if (o->claims != NULL)
         t->claims = token_claims_ref(o->claims);
     t->end_reason = "";
@@ -556,7 +557,7 @@ void tunnel_free(struct tunnel *t)
     if (t->coding != NULL)
         tunnel_coded_free(t);
     conf_unref(&t->conf);
-    slice_release(&t->record_text);
+    access_kept_free(&t->record);
     if (t->claims != NULL)
         token_claims_unref(&t->claims);
     OBJ_FREE(&t, TUNNEL_MAGIC);

@@ -73,8 +73,7 @@ struct tunnel {
     uint8_t ended_by;
     uint8_t phase;
     bool has_end;
-    struct access_record record; /* as it was when the tunnel opened; its text is in `record_text` */
-    struct slice record_text;
+    struct access_kept *record; /* as it was when the tunnel opened */
 };
 
 /* ---- tunnel.c ---- */
