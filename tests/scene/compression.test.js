@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { describe } = require('node:test');
 const WebSocket = require('ws');
-const { Client, event, scene } = require('./lib');
+const { Client, event, scene, waitFor } = require('./lib');
 const { Authority } = require('./lib/authority');
 const { ask, open, openPage, servePage } = require('./lib/browser');
 
@@ -71,7 +71,7 @@ describe('compression', { concurrency: 2 }, () => {
       assert.ok(sum.plain > 1500000 && sum.packed < sum.plain / 2, JSON.stringify(sum));
       await client.close(4000, 'enough');
       assert.deepEqual(await server.closing(), { code: 4000, reason: 'enough' });
-      assert.equal((await gateway.metrics()).sum('ws_connections'), 0);
+      await waitFor('ws_connections to be 0', async () => (await gateway.metrics()).sum('ws_connections') === 0);
     });
   }
 

@@ -346,7 +346,7 @@ describe('ends', { concurrency: 2 }, () => {
     await closed(aged.client, GOING_AWAY, 'maximum lifetime');
     await dismissed(aged.server, GOING_AWAY, 'maximum lifetime');
     assert.equal(await aged.logged(), `timeout open ${GOING_AWAY}`);
-    assert.equal((await gateway.metrics()).sum('ws_closed_total', { by: 'timeout', code: GOING_AWAY }), 4);
+    await waitFor('ws_closed_total to be 4', async () => (await gateway.metrics()).sum('ws_closed_total', { by: 'timeout', code: GOING_AWAY }) === 4);
   });
 
   scene('a message beyond max_message ends it with 1009 for its sender', async (s) => {
@@ -365,6 +365,6 @@ describe('ends', { concurrency: 2 }, () => {
         assert.equal(await logged(), `limit open ${TOO_BIG}`);
       }
     }
-    assert.equal((await gateway.metrics()).sum('ws_closed_total', { by: 'limit', code: TOO_BIG }), 4);
+    await waitFor('ws_closed_total to be 4', async () => (await gateway.metrics()).sum('ws_closed_total', { by: 'limit', code: TOO_BIG }) === 4);
   });
 });

@@ -174,7 +174,7 @@ routes: [ { path: /, pool: nobody } ]`);
     assertSpread(await closeTimes(going, start), 2000);
     await gateway.process.line(/websocket closed.* route=goes\.test .*by=drain phase=open code=1012/);
     await assertEchoes(staying, 'still here');
-    assert.equal((await gateway.metrics()).sum('ws_closed_total', { by: 'drain', code: 1012 }), 20);
+    await waitFor('ws_closed_total to be 20', async () => (await gateway.metrics()).sum('ws_closed_total', { by: 'drain', code: 1012 }) === 20);
   });
 
   scene('the clients of a removed server leave likewise, and come back elsewhere', async (s) => {
