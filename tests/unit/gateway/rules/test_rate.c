@@ -12,10 +12,13 @@
 
 #define GET "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
+/* With a secret that is the same in every run, so that what shares a word by chance does so always or never. */
 static struct stats *make_stats(void)
 {
     struct stats *s = mem_alloc(sizeof *s);
     stats_init(s);
+    for (size_t i = 0; i < sizeof s->client_key; i++)
+        ((unsigned char *)&s->client_key)[i] = (unsigned char)(i * 7 + 1);
     return s;
 }
 
