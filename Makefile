@@ -13,8 +13,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION := 0.1.0
 
-LAYERS := gateway/front gateway/exchange gateway/realtime gateway/upstream gateway/net gateway/ws gateway/rules gateway/http \
-          gateway/report cache health conf base
+LAYERS := gateway/front gateway/exchange gateway/realtime gateway/upstream cache gateway/net gateway/ws gateway/rules gateway/http \
+          gateway/report health conf base
 LAYERS := $(foreach l,$(LAYERS),$(if $(wildcard $(l)/*.c),$(l)))
 
 # program        : folder (its main.c and archive)   layers it stands on from   extra libraries
@@ -57,7 +57,7 @@ endif
 CPPFLAGS_ALL := -I. -D_GNU_SOURCE -DTIDEGATE_VERSION='"$(VERSION)"' $(CPPFLAGS)
 CFLAGS_ALL   := -std=c17 -fPIE $(WARN) $(OPT) $(CFLAGS)
 LDFLAGS_ALL  := $(LDHARD) $(LDFLAGS)
-LIBS         := -lyaml -lnghttp2 -lssl -lcrypto -lcares -lz -ljwt -ljansson -lev -lm
+LIBS         := -lyaml -lnghttp2 -lhiredis -lssl -lcrypto -lcares -lz -lbrotlienc -lzstd -ljwt -ljansson -lev -lm
 
 .PHONY: all debug check check-debug lint unit replay fuzz fuzz-replay scene bench fmt tidy reference install clean
 all: $(PROGRAMS:%=$(BUILD)/%)
