@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -304,4 +303,10 @@ enum err ipc_send(struct ipc *i, enum ipc_type type, const void *payload, int fd
         e = queue_add(i, &f, fd);
     mem_wipe(&f, sizeof f);
     return e;
+}
+
+bool ipc_has_room(const struct ipc *i)
+{
+    CHECK_OBJ(i, IPC_MAGIC);
+    return i->queue_count < IPC_QUEUE_MAX / 2;
 }

@@ -3,6 +3,7 @@
 #ifndef BASE_IPC_H
 #define BASE_IPC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,7 +11,8 @@
 #include "base/loop.h"
 #include "base/tls_tickets.h"
 
-#define IPC_TEXT_BYTES 256u
+#define IPC_TEXT_BYTES       256u
+#define IPC_PURGE_TEXT_BYTES 1024u
 
 /* clang-format off */
 /* ---- payloads: fixed-size, no pointers ---- */
@@ -20,6 +22,8 @@ struct msg_conf_ack { uint64_t generation; uint32_t ok; char error[IPC_TEXT_BYTE
 struct msg_drain    { int64_t time_ms; };                   /* close everything evenly within time_ms, then exit */
 struct msg_tickets  { struct tls_ticket_keys keys; };
 struct msg_text     { char text[IPC_TEXT_BYTES]; };
+struct msg_purge    { uint64_t id; uint32_t kind, is_soft, is_publisher; char text[IPC_PURGE_TEXT_BYTES]; };
+struct msg_purge_ack { uint64_t id; uint32_t published; };  /* enum purge_published */
 struct msg_empty    { uint8_t unused; };
 
 /*    id                 payload             from        meaning */
@@ -33,6 +37,8 @@ struct msg_empty    { uint8_t unused; };
     X(MSG_REOPEN_LOG,    struct msg_empty,    "super",   "open the log file again; a new descriptor may come along (fd)") \
     X(MSG_ACCESS_LOG,    struct msg_empty,    "super",   "write the access log there (fd), or without one where the log goes") \
     X(MSG_VERDICT_FLIP,  struct msg_text,     "checker", "a target changed: pool/server and old, new state") \
+    X(MSG_PURGE,         struct msg_purge,    "both",    "what caches hold of this is no longer to be served; the law is below") \
+    X(MSG_PURGE_ACK,     struct msg_purge_ack, "worker", "in force here, as is every purge that came before it") \
     X(MSG_PING,          struct msg_empty,    "super",   "do you live? answered by this file: whose loop turns lives") \
     X(MSG_PONG,          struct msg_empty,    "child",   "I live")                                           \
 
@@ -52,6 +58,18 @@ const char *ipc_type_text(enum ipc_type t);
  * came with it and keeps all it had. The admin process, which has one socket, gets it with every configuration; it
  * replaces the one before. */
 
+/* The law of purges; kind, is_soft and text are those of struct cache_purge. The supervisor numbers those that somebody
+ * waits for, from 1 up, and sends them to all workers; each acknowledges with the number once the purge is in force in
+ * it. Messages keep their order, so a number stands for all before it. One worker is the publisher: it tells other
+ * gateways, and its acknowledgement says how far that got. A purge that a worker sends is one it has published itself;
+ * the supervisor passes it on to the other workers with number 0, which nobody acknowledges. Purges may come twice.
+ * Where they would fill a queue, one of everything takes their place. */
+enum purge_published {
+    PURGE_NOT_PUBLISHED = 0, /* no Redis is configured, or somebody else is the publisher */
+    PURGE_PUBLISHED,
+    PURGE_PUBLISHED_LATER, /* waits for Redis to come back */
+};
+
 struct ipc;
 /* `payload` is borrowed for the call and has the table's size; `fd` is -1 or now belongs to the callee. */
 typedef void ipc_message_fn(void *arg, enum ipc_type type, const void *payload, int fd);
@@ -65,5 +83,8 @@ void ipc_destroy(struct ipc **ip);
  * Queues up to IPC_QUEUE_MAX messages while the peer is slow; ERR_FULL beyond that. */
 enum err ipc_send(struct ipc *i, enum ipc_type type, const void *payload, int fd) MUST_CHECK;
 #define IPC_QUEUE_MAX 256u
+/* Whether the queue has room for ordinary messages: those that may come in any number leave half of it to those that
+ * must get through. */
+bool ipc_has_room(const struct ipc *i);
 
 #endif

@@ -21,7 +21,7 @@ struct end {
     unsigned count;
     enum ipc_type last_type;
     uint64_t next_generation;
-    char text[IPC_TEXT_BYTES];
+    char text[IPC_PURGE_TEXT_BYTES];
     int last_fd;
     unsigned closed_count;
     bool destroy_on_message;
@@ -42,6 +42,12 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
         assert_int_equal(((const struct msg_conf *)payload)->generation, e->next_generation++);
     if (type == MSG_LISTENER)
         strcpy(e->text, ((const struct msg_listener *)payload)->address);
+    if (type == MSG_PURGE) {
+        assert_int_equal(((const struct msg_purge *)payload)->id, 1);
+        memcpy(e->text, ((const struct msg_purge *)payload)->text, sizeof e->text);
+    }
+    if (type == MSG_PURGE_ACK)
+        e->next_generation = ((const struct msg_purge_ack *)payload)->id;
     if (e->last_fd >= 0)
         close(e->last_fd);
     e->last_fd = fd;
@@ -149,6 +155,38 @@ static void test_a_slow_peer_gets_everything_in_order_up_to_the_bound(void **sta
     run_until(f, &f->b.count, sent + 1);
 }
 
+static void test_a_purge_carries_a_whole_text_and_is_acknowledged_by_number(void **state)
+{
+    struct fixture *f = *state;
+    struct msg_purge m = {.id = 1, .kind = 3, .is_soft = 1, .is_publisher = 1};
+    const struct msg_purge_ack ack = {.id = 1, .published = PURGE_PUBLISHED_LATER};
+    memset(m.text, 'x', sizeof m.text - 1);
+    assert_int_equal(ipc_send(f->a.ipc, MSG_PURGE, &m, -1), ERR_NONE);
+    run_until(f, &f->b.count, 1);
+    assert_int_equal(f->b.last_type, MSG_PURGE);
+    assert_memory_equal(f->b.text, m.text, sizeof m.text);
+    assert_int_equal(ipc_send(f->b.ipc, MSG_PURGE_ACK, &ack, -1), ERR_NONE);
+    run_until(f, &f->a.count, 1);
+    assert_int_equal(f->a.last_type, MSG_PURGE_ACK);
+    assert_int_equal(f->a.next_generation, 1);
+}
+
+static void test_half_of_the_queue_is_for_what_must_get_through(void **state)
+{
+    struct fixture *f = *state;
+    const struct msg_purge m = {.id = 1};
+    const struct msg_empty stop = {0};
+    unsigned sent = 0, more = 0;
+    for (; ipc_has_room(f->a.ipc) && sent < 100000; sent++)
+        assert_int_equal(ipc_send(f->a.ipc, MSG_PURGE, &m, -1), ERR_NONE);
+    for (; more < IPC_QUEUE_MAX / 2; more++)
+        assert_int_equal(ipc_send(f->a.ipc, MSG_STOP, &stop, -1), ERR_NONE);
+    assert_int_equal(ipc_send(f->a.ipc, MSG_STOP, &stop, -1), ERR_FULL);
+    run_until(f, &f->b.count, sent + more);
+    assert_int_equal(f->b.last_type, MSG_STOP);
+    assert_true(ipc_has_room(f->a.ipc));
+}
+
 static void test_a_ping_is_answered_by_whoever_runs(void **state)
 {
     struct fixture *f = *state;
@@ -232,6 +270,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_message_brings_its_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both_ends_speak, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_slow_peer_gets_everything_in_order_up_to_the_bound, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_purge_carries_a_whole_text_and_is_acknowledged_by_number, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_half_of_the_queue_is_for_what_must_get_through, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_ping_is_answered_by_whoever_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_vanished_peer_is_told_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_destroyed_from_its_own_callbacks, setup, teardown),
