@@ -244,6 +244,8 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
             worker_leave(w, ((const struct msg_drain *)payload)->time_ms, CLOSED_BY_DRAIN);
         else if (type == MSG_STOP)
             worker_leave(w, 0, CLOSED_BY_GATEWAY);
+        else if (type == MSG_PURGE)
+            purging_take(w, payload);
         if (fd >= 0)
             (void)close(fd);
     }
@@ -310,6 +312,7 @@ struct worker *worker_create(struct birth *b, struct loop *l)
     env_init(w);
     w->key_sets = jwks_fetch_create(w->net, w->pools, w->rules);
     w->front = front_create(&w->env, on_maybe_empty, w);
+    purging_init(w);
     timer_init(&w->watch, l, on_watch, w);
     timer_init(&w->last_call, l, on_last_call, w);
     timer_start(&w->watch, WATCH_MS);
@@ -321,6 +324,7 @@ void worker_destroy(struct worker **wp)
 {
     struct worker *w = *wp;
     CHECK_OBJ(w, WORKER_MAGIC);
+    purging_fini(w);
     timer_cancel(&w->watch);
     timer_cancel(&w->last_call);
     settle_sockets(w, false);

@@ -16,6 +16,7 @@
 #include "gateway/front/front.h"
 #include "gateway/upstream/names.h"
 #include "gateway/worker/jwks_fetch.h"
+#include "gateway/worker/purging.h"
 #include "health/verdict.h"
 
 #define WORKER_MAGIC 0x30a4e29du
@@ -45,6 +46,7 @@ struct worker {
     struct list new_sockets;   /* came since the last configuration: accepted from when it is acknowledged */
     bool is_ack_owed;
 
+    struct purging purging;
     struct timer watch;           /* looks for servers that went down with tunnels open */
     struct timer last_call;       /* the end of a drain */
     bool is_leaving;              /* draining or stopping: exits when the last client is gone */
