@@ -18,9 +18,10 @@
 #define CACHE_TAG_BYTES_MAX 128u  /* of one tag */
 #define CACHE_KEY_BYTES_MAX 8192u /* a request with more to tell it apart by is not cached */
 
-/* How a body is coded (RFC 9110 section 8.4.1), as far as it matters here. */
-enum cache_coding { CODING_IDENTITY = 0, CODING_GZIP, CODING_BR, CODING_ZSTD, CODING_COUNT };
-const char *cache_coding_text(enum cache_coding c); /* as Content-Encoding has it */
+/* How a body is coded (RFC 9110 section 8.4.1), as far as it matters here. CODING_OTHER is one that the gateway does
+ * not make, or several at once: such a body is served as it is and never coded again. */
+enum cache_coding { CODING_IDENTITY = 0, CODING_GZIP, CODING_BR, CODING_ZSTD, CODING_OTHER, CODING_COUNT };
+const char *cache_coding_text(enum cache_coding c); /* as Content-Encoding has it; NULL for CODING_OTHER */
 
 /* How long an entry serves; the last three begin where it stops being fresh, and run at the same time. */
 struct cache_life {
@@ -35,7 +36,7 @@ int64_t cache_life_whole_ms(const struct cache_life *l);
 
 /* How much of the purge log was known when the fetch began: what was purged later than that is purged here too. The
  * first two are the log's own ids and the same for all gateways; `local` counts what this process heard before the log
- * had it, and is 0 in what other processes stored. */
+ * had it: from 1 on, and 0 is what other processes stored. */
 struct cache_position {
     uint64_t ms;
     uint64_t seq;
@@ -89,9 +90,13 @@ struct cache_draft {
 
 /* One reference for the caller. Left out of the fields: what belongs to a connection (Connection and all it names,
  * Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade, Proxy-*), Content-Length and Age (said anew each time),
- * Set-Cookie, and the fields that carried tags. */
+ * Set-Cookie, and the fields that carried tags. The draft has at most HTTP_ROOM_FIELDS fields, CACHE_TAGS_MAX tags and
+ * CACHE_KEY_BYTES_MAX of key (asserted: who reads drafts off a wire checks first). A body that is a small part of its
+ * block is copied after all, so that what is counted is what is held. */
 struct cache_entry *cache_entry_create(const struct cache_draft *d);
-/* What a 304 makes of an entry (RFC 9111 section 4.3.4): its fields updated by those of `fields`, the same body. */
+/* What a 304 makes of an entry (RFC 9111 sections 3.2 and 4.3.4): its fields updated by those of `fields` - but for
+ * those that are never stored, Content-Encoding and Content-Range -, the same body in all codings it was made in, the
+ * same tags (they are about the body). Fields beyond HTTP_ROOM_FIELDS in all are not added. */
 struct cache_entry *cache_entry_update(const struct cache_entry *old, const struct http_field *fields,
                                        uint32_t field_count, const struct cache_life *life,
                                        const struct cache_position *position, int64_t born_ms);

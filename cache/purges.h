@@ -22,8 +22,11 @@ const char *cache_purge_kind_text(enum cache_purge_kind k); /* all, tag, url, pr
 
 /* One purge, as it travels between processes. `text`: a tag; or host and path with or without a query
  * ("example.com/rest/v1/cars?select=*"; without a host, "/rest/..." is meant at every host). A URL without a query
- * purges all its queries. A prefix is one of the text as it is written. Empty for PURGE_ALL. */
+ * purges all its queries. A prefix is one of the text as it is written. Empty for PURGE_ALL. `id` is made once, at
+ * random, by whoever makes the purge, and goes with it everywhere (also through the log): the same purge is heard by a
+ * process directly and from the log, in either order, and must not count as two. */
 struct cache_purge {
+    uint64_t id;      /* 0: not known */
     uint32_t kind;    /* enum cache_purge_kind */
     uint32_t is_soft; /* to be taken for stale, not for gone */
     char text[CACHE_PURGE_TEXT_BYTES];
