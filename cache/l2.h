@@ -5,10 +5,11 @@
  * Commands go over one connection per node, pipelined; hiredis makes and reads them, gateway/net carries them (TCP,
  * unix socket, TLS). A single node, Sentinel, or a cluster: the user of this header does not see which.
  *
- * Names in Redis, all under `prefix` (cache.redis.prefix), hash-tagged so that what belongs together lies together:
- *   {p}:e:{<sha256 of the key>}   an entry (cache/codec.h), expiring at the end of its whole life
- *   {p}:l:{<sha256 of the key>}   the lease of whoever is fetching it
- *   {p}:purges                    a stream: the purge log (see l2_purges.c) */
+ * Names in Redis, all under P = cache.redis.prefix; the braces are written, so that a cluster keeps an entry and its
+ * lease together and spreads the entries:
+ *   P:e:{<sha256 of the key>}   an entry (cache/codec.h), expiring at the end of its whole life
+ *   P:l:{<sha256 of the key>}   the lease of whoever is fetching it
+ *   P:purges                    a stream: the purge log (see l2_purges.c) */
 #ifndef CACHE_L2_H
 #define CACHE_L2_H
 
