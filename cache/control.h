@@ -1,6 +1,6 @@
 /* Cache-Control (RFC 9111 section 5.2), parsed: over all fields of that name, without allocation, tolerant as the RFC
- * asks (unknown directives are skipped, a quoted number is a number, the smallest of repeated ones counts, a number
- * that is none makes an answer stale at once). */
+ * asks. Unknown directives are skipped, a quoted number is a number, of repeated ones the strictest counts. A number
+ * that is none is 0 in an answer, which makes it stale at once (section 4.2.1), and is not there in a request. */
 #ifndef CACHE_CONTROL_H
 #define CACHE_CONTROL_H
 
@@ -20,7 +20,7 @@ struct cache_control {
     bool only_if_cached;
     bool is_immutable;
     bool has_max_stale;
-    int64_t max_age_s; /* -1: not there; these are bounded by 2^31 (section 1.2.2) */
+    int64_t max_age_s; /* -1: not there; all are bounded by 2^31 (section 1.2.2) */
     int64_t s_maxage_s;
     int64_t max_stale_s; /* with has_max_stale; -1: any */
     int64_t min_fresh_s;
@@ -30,6 +30,7 @@ struct cache_control {
 
 /* Of a request: Pragma: no-cache counts where there is no Cache-Control (section 5.4). */
 void cache_control_of_request(const struct http_head *h, struct cache_control *out);
-void cache_control_of_answer(const struct http_head *h, struct cache_control *out);
+/* Of an answer, or of the fields of a stored one. Pragma means nothing there. */
+void cache_control_of_answer(const struct http_field *fields, uint32_t field_count, struct cache_control *out);
 
 #endif

@@ -23,7 +23,7 @@
 enum cache_coding { CODING_IDENTITY = 0, CODING_GZIP, CODING_BR, CODING_ZSTD, CODING_OTHER, CODING_COUNT };
 const char *cache_coding_text(enum cache_coding c); /* as Content-Encoding has it; NULL for CODING_OTHER */
 
-/* How long an entry serves; the last three begin where it stops being fresh, and run at the same time. */
+/* How long an entry serves; all but the first begin where it stops being fresh, and run at the same time. */
 struct cache_life {
     int64_t fresh_ms;
     int64_t stale_ms; /* served at once, and refreshed behind the client's back (RFC 5861 section 3) */
