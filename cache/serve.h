@@ -15,25 +15,35 @@
 struct cache_serving {
     uint16_t status; /* the entry's own, 206, 304, 412 or 416 */
     enum cache_coding coding;
-    bool has_body;
+    bool has_body;                /* a HEAD has none, though byte_count says how long it would be */
+    bool needs_coding;            /* only `coding` is decided: make that body, then choose again */
     size_t from_byte, byte_count; /* of the body in that coding */
 };
 
-/* Decides. If-Match and If-Unmodified-Since (412), If-None-Match (weak comparison), If-Modified-Since, Range with
- * If-Range: one range of bytes, several or malformed ones are answered with the whole; only for GET and 200. The coding
- * is the one that the request likes best among those that `codings` (bit 1 << enum cache_coding) allows and the entry
- * has or can have: the caller makes it (cache/compress.h) before it asks for the head; with q=0 for all of them
- * identity is served nevertheless. A range is one of the coded body. */
+/* Decides, in the order of RFC 9110 section 13.2.2: If-Match, else If-Unmodified-Since (412), If-None-Match (weak
+ * comparison), else If-Modified-Since (304), Range with If-Range: one range of bytes (206, 416), several or malformed
+ * ones are answered with the whole; conditions only for 200, ranges only for GET and 200.
+ *
+ * The coding is the one that the request likes best among those that `codings` (bit 1 << enum cache_coding) allows and
+ * the entry has or can have; among equals the smallest of those that are made already, else br before zstd before gzip
+ * before none. An entry that came coded is served so. When the answer needs a body that is not made yet, needs_coding
+ * is set: the caller asks for it (cache_compress_get), takes the coding out of `codings` when it cannot be had, and
+ * chooses again. With q=0 for all there is, the entry's own is served nevertheless. A range is one of the coded body.
+ */
 void cache_serve_choose(struct cache_serving *out, const struct cache_entry *e, const struct http_head *request,
                         uint32_t codings);
 /* Makes the head: status, the entry's fields (for a 304 those of RFC 9110 section 15.4.5 alone), Age, ETag as the
  * coding has it (its own for each: "x" becomes "x-gzip", W/ stays), Content-Encoding, Content-Range, Accept-Ranges,
- * Vary with Accept-Encoding when there is a choice of codings. content_length is set; a 304 has -1. False when there is
- * no room. */
+ * Vary with Accept-Encoding when there is a choice of codings. content_length is set; a 304 has -1. 412 and 416 have no
+ * body. `to` looks into `t` and the entry. False when there is no room. */
 bool cache_serve_head(struct http_head *to, struct http_texts *t, const struct cache_entry *e,
                       const struct cache_serving *s, uint32_t codings, int64_t now_ms);
-/* The entity tag the origin knows, for a validator a client sent: without the ending a coding has put on it. */
-struct http_view cache_serve_origin_etag(struct http_view etag);
+/* The entity tag the origin knows, for a validator a client sent: without the ending a coding has put on it. A view
+ * into it, or into `t`. */
+struct http_view cache_serve_origin_etag(struct http_texts *t, struct http_view etag);
+/* The same for the list of an If-Match or If-None-Match that goes to the origin: both forms of each, because an origin
+ * may use such endings itself. "*" stays. */
+struct http_view cache_serve_origin_etags(struct http_texts *t, struct http_view list);
 
 /* Cache-Status (RFC 9211), one member: what the cache named `node` did with a request. */
 enum cache_fwd {
