@@ -45,6 +45,7 @@ struct l2_link_settings {
     const char *username;        /* "" = none */
     const char *password;        /* "" = no AUTH */
     uint32_t database;           /* 0: no SELECT */
+    int64_t timeout_ms;          /* of the PING that closes the circuit */
     int64_t connect_timeout_ms;  /* name, TCP, TLS and login together */
     uint32_t circuit_failures;   /* 0: never opens */
     int64_t circuit_open_ms;
