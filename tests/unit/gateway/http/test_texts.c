@@ -1,4 +1,4 @@
-/* Text in a chain of blocks: it stays where it is, and all of it together is bounded. Dates beside it. */
+/* Text in a chain of blocks: it stays where it is, and all of it together is bounded. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "gateway/http/date.h"
 #include "gateway/http/texts.h"
 
 static void views_stay_good_while_more_is_added(void **state)
@@ -74,16 +73,6 @@ static void what_does_not_fit_fails_for_good(void **state)
     http_texts_fini(&t);
 }
 
-static void dates_are_those_of_http(void **state)
-{
-    char text[DATE_BYTES];
-
-    (void)state;
-    assert_string_equal(date_text(INT64_C(784111777999), text), "Sun, 06 Nov 1994 08:49:37 GMT");
-    assert_string_equal(date_text(0, text), "Thu, 01 Jan 1970 00:00:00 GMT");
-    assert_string_equal(date_text(INT64_C(1709164800000), text), "Thu, 29 Feb 2024 00:00:00 GMT");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,7 +80,6 @@ int main(void)
         cmocka_unit_test(pieces_are_joined),
         cmocka_unit_test(long_text_gets_a_block_of_its_own),
         cmocka_unit_test(what_does_not_fit_fails_for_good),
-        cmocka_unit_test(dates_are_those_of_http),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
