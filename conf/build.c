@@ -193,6 +193,7 @@ static void complain_value(struct build *b, const struct scope *s, const struct 
 {
     const char *what = n->kind != NODE_SCALAR                     ? ""
                        : row->kind == KIND_TEXT && row->is_secret ? "the value"
+                       : row->kind == KIND_REDIS_URL              ? "the URL"
                                                                   : show_value(b, n);
     complain(b->complaints, n->at, join(b, s->path, row->key), "%s%s%s, expected %s", what, what[0] ? " " : "", why,
              expected(b, row));

@@ -55,6 +55,22 @@ void check_values(struct build *b);
 void check_rules(struct build *b);
 /* conf/check_heads.c: the same for what becomes of heads on their way through. */
 void check_heads(struct build *b);
+/* conf/check_cache.c: the same for what is kept of answers, and where. */
+void check_cache(struct build *b);
+
+/* For the checks: a key, and whether it says something else than its default does. */
+struct check_use {
+    const void *member;
+    const char *key;
+    bool is_set;
+};
+/* conf/check_rules.c: each key that is set waits for something that is not there, `expected`. */
+void check_unused(struct build *b, const void *section, const struct check_use *uses, size_t count,
+                  const char *expected);
+/* conf/check.c: the tls keys of something the gateway connects to. Without `is_tls` they have no use with `url`, and
+ * `expected` would be the thing to write. */
+void check_client_tls(struct build *b, const void *section, const struct conf_server_tls *t, bool is_tls,
+                      const char *url, const char *expected);
 /* conf/derive.c: routes in the order they are tried. Last, because marks go by address. */
 void derive_order(struct conf *conf);
 

@@ -179,30 +179,25 @@ static void check_probe(struct build *b, const struct conf_check *c, const struc
     check_at_most(b, c, &c->timeout_ms, "timeout", &c->interval_ms, "interval");
 }
 
-static void check_server_tls(struct build *b, const struct conf_server *s)
+void check_client_tls(struct build *b, const void *section, const struct conf_server_tls *t, bool is_tls,
+                      const char *url, const char *expected)
 {
-    const struct conf_server_tls *t = &s->tls;
-    const struct {
-        const void *member;
-        const char *key;
-        bool is_set;
-    } keys[] = {{&t->ca, "tls.ca", t->ca.text != NULL},
-                {&t->cert, "tls.cert", t->cert.text != NULL},
-                {&t->key, "tls.key", t->key.text != NULL},
-                {&t->server_name, "tls.server_name", t->server_name[0] != '\0'},
-                {&t->verify, "tls.verify", !t->verify}};
-    if (b->kind.expansion->is_off || s->url.scheme == SCHEME_NONE)
-        return; /* sealed: judged before; no scheme: complained about */
-    for (size_t i = 0; !s->url.is_tls && i < sizeof keys / sizeof keys[0]; i++)
+    const struct check_use keys[] = {{&t->ca, "tls.ca", t->ca.text != NULL},
+                                     {&t->cert, "tls.cert", t->cert.text != NULL},
+                                     {&t->key, "tls.key", t->key.text != NULL},
+                                     {&t->server_name, "tls.server_name", t->server_name[0] != '\0'},
+                                     {&t->verify, "tls.verify", !t->verify}};
+    if (b->kind.expansion->is_off)
+        return; /* sealed: judged before */
+    for (size_t i = 0; !is_tls && i < sizeof keys / sizeof keys[0]; i++)
         if (keys[i].is_set)
-            build_complain(b, s, keys[i].member, keys[i].key, "has no use with %s, expected a wss:// or https:// url",
-                           s->url.text);
-    if (!s->url.is_tls || build_is_broken(b, &t->ca) || build_is_broken(b, &t->cert) || build_is_broken(b, &t->key))
+            build_complain(b, section, keys[i].member, keys[i].key, "has no use with %s, expected %s", url, expected);
+    if (!is_tls || build_is_broken(b, &t->ca) || build_is_broken(b, &t->cert) || build_is_broken(b, &t->key))
         return;
     if (t->cert.text != NULL && t->key.text == NULL)
-        build_complain(b, s, &t->cert, "tls.cert", "is given without tls.key, expected both or neither");
+        build_complain(b, section, &t->cert, "tls.cert", "is given without tls.key, expected both or neither");
     if (t->key.text != NULL && t->cert.text == NULL)
-        build_complain(b, s, &t->key, "tls.key", "is given without tls.cert, expected both or neither");
+        build_complain(b, section, &t->key, "tls.key", "is given without tls.cert, expected both or neither");
     if ((t->cert.text == NULL) != (t->key.text == NULL) || (t->ca.text == NULL && t->cert.text == NULL))
         return;
     char why[TLS_ERROR_TEXT_BYTES] = "";
@@ -210,7 +205,7 @@ static void check_server_tls(struct build *b, const struct conf_server *s)
         .ca_pem = t->ca.text, .cert_pem = t->cert.text, .key_pem = t->key.text, .insecure = !t->verify};
     struct tls_ctx *ctx = tls_ctx_create_client(&opts, why);
     if (ctx == NULL)
-        build_complain(b, s, t->cert.text != NULL ? &t->cert : &t->ca, "tls",
+        build_complain(b, section, t->cert.text != NULL ? &t->cert : &t->ca, "tls",
                        "%s, expected PEM files that OpenSSL takes", why);
     else
         tls_ctx_unref(&ctx);
@@ -226,7 +221,8 @@ static void check_servers(struct build *b, const struct conf_pool *p)
                                s->name, build_line(b, &p->servers[j]));
                 break;
             }
-        check_server_tls(b, s);
+        if (s->url.scheme != SCHEME_NONE)
+            check_client_tls(b, s, &s->tls, s->url.is_tls, s->url.text, "a wss:// or https:// url");
         check_probe(b, &s->check, &p->check);
     }
 }
@@ -323,8 +319,8 @@ static void check_limits(struct build *b)
 
 void check_values(struct build *b)
 {
-    static void (*const checks[])(struct build *) = {check_listeners, check_pools, check_routes,
-                                                     check_limits,    check_rules, check_heads};
+    static void (*const checks[])(struct build *) = {check_listeners, check_pools, check_routes, check_limits,
+                                                     check_rules,     check_heads, check_cache};
     CHECK_OBJ(b, BUILD_MAGIC);
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         checks[i](b);

@@ -11,15 +11,8 @@
 #define BUCKET_MAX_MS    (UINT64_C(365) * 24 * 3600 * 1000)
 #define SHOWN_BYTES      40 /* of a line of a file */
 
-struct use {
-    const void *member;
-    const char *key;
-    bool is_set; /* says something else than the default does */
-};
-
-/* Each of them waits for something that is not there. */
-static void check_unused(struct build *b, const void *section, const struct use *uses, size_t count,
-                         const char *expected)
+void check_unused(struct build *b, const void *section, const struct check_use *uses, size_t count,
+                  const char *expected)
 {
     for (size_t i = 0; i < count; i++)
         if (uses[i].is_set)
@@ -63,10 +56,10 @@ static void check_cors(struct build *b, const struct conf_cors *c)
         build_complain(
             b, c, &c->credentials, "credentials",
             "would let every page act with its visitor's cookies, expected origins other than \"*\" with it");
-    const struct use uses[] = {{&c->methods, "methods", c->method_count > 0},
-                               {&c->headers, "headers", c->header_count > 0},
-                               {&c->expose, "expose", c->expose_count > 0},
-                               {&c->credentials, "credentials", c->credentials}};
+    const struct check_use uses[] = {{&c->methods, "methods", c->method_count > 0},
+                                     {&c->headers, "headers", c->header_count > 0},
+                                     {&c->expose, "expose", c->expose_count > 0},
+                                     {&c->credentials, "credentials", c->credentials}};
     if (c->origin_count == 0 && !build_is_broken(b, &c->origins))
         check_unused(b, c, uses, sizeof uses / sizeof uses[0], "origins");
 }
@@ -76,7 +69,7 @@ static void check_cors(struct build *b, const struct conf_cors *c)
 static void check_rate(struct build *b, const struct conf_rate *r, const struct conf_jwt *j)
 {
     bool has_name = r->name[0] != '\0';
-    const struct use uses[] = {
+    const struct check_use uses[] = {
         {&r->per, "per", r->per != RATE_PER_IP}, {&r->name, "name", has_name}, {&r->burst, "burst", r->burst != 0}};
     if (r->requests == 0) {
         if (!build_is_broken(b, &r->requests))
@@ -177,13 +170,13 @@ static bool has_broken_source(const struct build *b, const struct conf_jwt *j)
 
 static void check_jwt(struct build *b, const struct conf_jwt *j)
 {
-    const struct use uses[] = {{&j->required, "required", j->required_count > 0},
-                               {&j->forward, "forward", j->forward_count > 0},
-                               {&j->revoked, "revoked", j->revoked.text != NULL},
-                               {&j->algorithms, "algorithms", j->algorithms != 0},
-                               {&j->query, "query", j->query[0] != '\0'},
-                               {&j->cookie, "cookie", j->cookie[0] != '\0'},
-                               {&j->optional, "optional", j->optional}};
+    const struct check_use uses[] = {{&j->required, "required", j->required_count > 0},
+                                     {&j->forward, "forward", j->forward_count > 0},
+                                     {&j->revoked, "revoked", j->revoked.text != NULL},
+                                     {&j->algorithms, "algorithms", j->algorithms != 0},
+                                     {&j->query, "query", j->query[0] != '\0'},
+                                     {&j->cookie, "cookie", j->cookie[0] != '\0'},
+                                     {&j->optional, "optional", j->optional}};
     if (!conf_jwt_is_on(j)) {
         if (!has_broken_source(b, j))
             check_unused(b, j, uses, sizeof uses / sizeof uses[0], "secret, public_key, jwks.file or jwks.pool");

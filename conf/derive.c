@@ -12,6 +12,8 @@
 #include "conf/value.h"
 
 #define WORKERS_MAX     64
+#define REDIS_PORT      6379u
+#define SENTINEL_PORT   26379u
 #define HOST_NAME_BYTES 61u /* value_name() allows 60 */
 
 static uint32_t cpu_count(void)
@@ -104,6 +106,60 @@ static void derive_rules(struct build *b, struct conf_route *r)
         j->forward[i].value = lowered(arena, j->forward[i].value);
 }
 
+static void derive_cache_route(struct build *b, struct conf_cache_route *k)
+{
+    static const char *const usual_headers[] = {"accept", "accept-profile", "apikey", "prefer"};
+    struct arena *arena = b->kind.arena;
+    if (!build_is_given(b, &k->headers)) {
+        k->header_count = sizeof usual_headers / sizeof usual_headers[0];
+        k->headers = arena_alloc(arena, k->header_count, sizeof *k->headers);
+        memcpy(k->headers, usual_headers, sizeof usual_headers);
+    }
+    for (size_t i = 0; i < k->header_count; i++)
+        k->headers[i] = lowered(arena, k->headers[i]);
+}
+
+/* What the url has and the key of its own has not; two that differ are complained about here, where both are known. */
+static void derive_credential(struct build *b, struct conf_redis *r, const char **member, const char *key,
+                              const char *text, size_t len)
+{
+    if (text == NULL || build_is_broken(b, member))
+        return;
+    char *plain = arena_strndup(b->kind.arena, text, len);
+    value_percent_decode(plain, text, len);
+    if ((*member)[0] == '\0')
+        *member = plain;
+    else if (strcmp(*member, plain) != 0)
+        build_complain(b, r, member, key, "differs from that of the url, expected it in one of the two places");
+}
+
+static void derive_redis(struct build *b, struct conf_redis *r)
+{
+    struct value_redis_url u;
+    r->host = "";
+    if (r->text[0] == '\0')
+        return;
+    const char *why = value_redis_url(r->text, &u);
+    ASSERT(why == NULL); /* it was read */
+    r->scheme = u.scheme;
+    r->host = arena_strndup(b->kind.arena, u.host, u.host_len);
+    r->port = u.scheme == REDIS_UNIX      ? 0
+              : u.port != 0               ? u.port
+              : r->mode == REDIS_SENTINEL ? SENTINEL_PORT
+                                          : REDIS_PORT;
+    r->database = u.database;
+    derive_credential(b, r, &r->username, "username", u.user, u.user_len);
+    derive_credential(b, r, &r->password, "password", u.password, u.password_len);
+}
+
+static void derive_cache(struct build *b, struct conf *c)
+{
+    if (!build_is_given(b, &c->cache.max_entry_bytes) && c->cache.memory_bytes != 0 &&
+        c->cache.max_entry_bytes > c->cache.memory_bytes / 4)
+        c->cache.max_entry_bytes = c->cache.memory_bytes / 4;
+    derive_redis(b, &c->cache.redis);
+}
+
 /* What the access log must not show. */
 static void derive_token_queries(struct build *b, struct conf *c)
 {
@@ -157,6 +213,7 @@ void derive_values(struct build *b)
     if (c->node.name[0] == '\0')
         c->node.name = host_name(b->kind.arena);
     derive_own_headers(c);
+    derive_cache(b, c);
     for (size_t i = 0; i < c->listen_count; i++)
         derive_listen(&c->listen[i]);
     for (size_t i = 0; i < c->pool_count; i++)
@@ -167,6 +224,7 @@ void derive_values(struct build *b)
             r->name = arena_printf(b->kind.arena, "%s%s", r->host, r->path);
         derive_rules(b, r);
         derive_heads(r);
+        derive_cache_route(b, &r->cache);
     }
     derive_token_queries(b, c);
 }

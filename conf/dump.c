@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "conf/build.h"
+#include "conf/kind.h"
 #include "conf/node.h"
 #include "conf/schema.h"
 #include "conf/value.h"
@@ -13,6 +14,7 @@
 #define DUMP_MAX_BYTES SEALED_MAX_BYTES
 #define INDENT_STEP    2
 #define MASK           "***"
+#define URL_MAX_BYTES  4096u
 
 struct dump {
     struct strbuf out;
@@ -79,6 +81,17 @@ static void put_text(struct dump *d, const struct schema_row *row, const char *t
     put_quoted(d, row->is_secret && !d->is_sealed && text[0] != '\0' ? MASK : text);
 }
 
+/* It may hold a password. */
+static void put_redis_url(struct dump *d, const char *url)
+{
+    struct strbuf masked;
+    strbuf_init(&masked, URL_MAX_BYTES);
+    if (!d->is_sealed && url[0] != '\0')
+        value_redis_url_masked(&masked, url);
+    put_quoted(d, masked.len > 0 ? masked.data : url);
+    strbuf_fini(&masked);
+}
+
 static uint64_t number_at(const struct schema_row *row, const void *at)
 {
     if (row->size_bytes == sizeof(uint64_t))
@@ -102,6 +115,12 @@ static void put_scalar(struct dump *d, const struct schema_row *row, const void 
     case KIND_DURATION:
         value_duration_text(&d->out, *(const int64_t *)at);
         break;
+    case KIND_LIFETIME:
+        if (*(const int64_t *)at < 0)
+            strbuf_puts(&d->out, VALUE_ORIGIN);
+        else
+            value_duration_text(&d->out, *(const int64_t *)at);
+        break;
     case KIND_SIZE:
         value_size_text(&d->out, number_at(row, at));
         break;
@@ -119,6 +138,9 @@ static void put_scalar(struct dump *d, const struct schema_row *row, const void 
         break;
     case KIND_URL:
         put_quoted(d, ((const struct conf_url *)at)->text);
+        break;
+    case KIND_REDIS_URL:
+        put_redis_url(d, *(const char *const *)at);
         break;
     case KIND_FILE:
     case KIND_TEXT_FILE:
@@ -190,13 +212,13 @@ static void dump_pairs(struct dump *d, const struct schema_array *array)
 
 static void dump_list(struct dump *d, const struct schema_row *row, const void *at)
 {
+    if (kind_is_texts(row->kind)) {
+        dump_texts(d, at);
+        return;
+    }
     switch (row->kind) {
     case KIND_CIDRS:
         dump_cidrs(d, at);
-        break;
-    case KIND_TOKENS:
-    case KIND_ORIGINS:
-        dump_texts(d, at);
         break;
     case KIND_WORDS:
         dump_words(d, row, *(const uint32_t *)at);

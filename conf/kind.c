@@ -61,6 +61,14 @@ static const char *read_duration(struct kind_context *k, const struct schema_row
     return why;
 }
 
+static const char *read_lifetime(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    if (strcmp(n->text, VALUE_ORIGIN) != 0)
+        return read_duration(k, row, n, at);
+    MEMBER(int64_t, at) = -1;
+    return NULL;
+}
+
 static const char *read_size(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
     (void)k;
@@ -123,6 +131,11 @@ bool kind_range(struct strbuf *b, const struct schema_row *row)
     case KIND_CIDRS:
     case KIND_TOKENS:
     case KIND_ORIGINS:
+    case KIND_CLAIMS:
+    case KIND_PARAMETERS:
+    case KIND_TARGETS:
+    case KIND_TAGS:
+    case KIND_NODES:
     case KIND_PAIRS:
         strbuf_printf(b, "%lld to %lld", (long long)row->min, (long long)row->max);
         return true;
@@ -130,6 +143,7 @@ bool kind_range(struct strbuf *b, const struct schema_row *row)
         strbuf_printf(b, "%lld%% to %lld%%", (long long)row->min, (long long)row->max);
         return true;
     case KIND_DURATION:
+    case KIND_LIFETIME:
         value_duration_text(b, row->min);
         strbuf_puts(b, " to ");
         value_duration_text(b, row->max);
@@ -156,6 +170,12 @@ static void expect_duration(struct strbuf *b, const struct schema_row *row, cons
     (void)conf;
     strbuf_puts(b, "a duration with its unit (ms, s, m, h, d) from ");
     (void)kind_range(b, row);
+}
+
+static void expect_lifetime(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    strbuf_puts(b, VALUE_ORIGIN ", or ");
+    expect_duration(b, row, conf);
 }
 
 static void expect_size(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
@@ -296,6 +316,16 @@ static const char *read_url(struct kind_context *k, const struct schema_row *row
     return NULL;
 }
 
+static const char *read_redis_url(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)row;
+    struct value_redis_url parts;
+    const char *why = value_redis_url(n->text, &parts);
+    if (why == NULL)
+        put_text(k, at, n->text);
+    return why;
+}
+
 /* In sealed text a file is [path, content]. */
 static const char *read_sealed_file(struct kind_context *k, const struct node *n, struct conf_file *out)
 {
@@ -416,22 +446,22 @@ static const char *read_cidr(struct kind_context *k, const struct schema_row *ro
     return cidr_parse(at, n->text) ? NULL : "is not an address block";
 }
 
-static const char *read_token(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+static const char *read_item(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
-    (void)row;
-    const char *why = value_token(n->text);
+    const char *why = kind_lists[row->kind].judge(n->text);
     if (why == NULL)
         put_text(k, at, n->text);
     return why;
 }
 
-static const char *read_origin(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+static const char *judge_target(const char *text)
 {
-    (void)row;
-    const char *why = value_origin(n->text);
-    if (why == NULL)
-        put_text(k, at, n->text);
-    return why;
+    return value_path(text, true);
+}
+
+bool kind_is_texts(enum schema_kind k)
+{
+    return kind_lists[k].judge != NULL;
 }
 
 static void expect_words(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
@@ -447,7 +477,7 @@ static void expect_items(struct strbuf *b, const struct schema_row *row, const s
                        : row->kind == KIND_LIST  ? "a list"
                        : row->kind == KIND_CIDRS ? "a list of address blocks such as 10.0.0.0/8"
                                                  : kinds[row->kind].title;
-    if (row->kind == KIND_TOKENS || row->kind == KIND_ORIGINS)
+    if (kind_is_texts(row->kind))
         strbuf_puts(b, "a ");
     strbuf_puts(b, what);
     if (row->min > 0)
@@ -475,6 +505,8 @@ EXPECT(expect_authority, "a host name or address, with :port if need be")
 EXPECT(expect_parameter, "the name of a header or query parameter")
 EXPECT(expect_address, "address:port such as 0.0.0.0:80 or \"[::1]:80\", or unix:/path")
 EXPECT(expect_url, "a URL such as wss://us-a.example.com or http://10.0.0.1:8080/prefix (ws, wss, http, https)")
+EXPECT(expect_redis_url,
+       "redis://[user:password@]host[:port][/database], rediss://... for TLS, or unix:/path[?db=number]")
 EXPECT(expect_file, "the path of a PEM file, or PEM text")
 EXPECT(expect_text, "a value")
 EXPECT(expect_text_file, "the path of a file")
@@ -486,6 +518,7 @@ EXPECT(expect_section, "a section with keys")
 const struct kind kinds[KIND_COUNT] = {
     [KIND_UINT]         = {"number",       read_uint,      expect_uint},
     [KIND_DURATION]     = {"duration",     read_duration,  expect_duration},
+    [KIND_LIFETIME]     = {"duration or `" VALUE_ORIGIN "`", read_lifetime, expect_lifetime},
     [KIND_SIZE]         = {"size",         read_size,      expect_size},
     [KIND_PERCENT]      = {"percentage",   read_percent,   expect_percent},
     [KIND_BOOL]         = {"boolean",      read_bool,      expect_bool},
@@ -504,6 +537,7 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_PARAMETER]    = {"name",         read_parameter, expect_parameter},
     [KIND_ADDRESS]      = {"address",      read_address,   expect_address},
     [KIND_URL]          = {"URL",          read_url,       expect_url},
+    [KIND_REDIS_URL]    = {"URL",          read_redis_url, expect_redis_url},
     [KIND_FILE]         = {"PEM file",     read_file,      expect_file},
     [KIND_TEXT]         = {"text",         read_text,      expect_text},
     [KIND_TEXT_FILE]    = {"file",         read_text_file, expect_text_file},
@@ -512,15 +546,25 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_WORDS]        = {"list of words", NULL,          expect_words},
     [KIND_PAIRS]        = {"names with values", NULL,      expect_pairs},
     [KIND_CIDRS]        = {"list of address blocks", read_cidr, expect_items},
-    [KIND_TOKENS]       = {"list of names", read_token,    expect_items},
-    [KIND_ORIGINS]      = {"list of origins", read_origin, expect_items},
+    [KIND_TOKENS]       = {"list of names", read_item,     expect_items},
+    [KIND_ORIGINS]      = {"list of origins", read_item,   expect_items},
+    [KIND_CLAIMS]       = {"list of claims", read_item,    expect_items},
+    [KIND_PARAMETERS]   = {"list of parameters", read_item, expect_items},
+    [KIND_TARGETS]      = {"list of request paths", read_item, expect_items},
+    [KIND_TAGS]         = {"list of tags", read_item,      expect_items},
+    [KIND_NODES]        = {"list of addresses", read_item, expect_items},
     [KIND_LIST]         = {"list",         NULL,           expect_items},
     [KIND_MAP]          = {"named sections", NULL,         expect_items},
     [KIND_INLINE]       = {"section",      NULL,           expect_section},
 };
 const struct kind_list kind_lists[KIND_COUNT] = {
-    [KIND_CIDRS]   = {sizeof(struct cidr), "one such as 10.0.0.0/8, 192.0.2.1 or fd00::/8"},
-    [KIND_TOKENS]  = {sizeof(char *), "letters, digits and hyphens"},
-    [KIND_ORIGINS] = {sizeof(char *), "one such as https://app.example.com, https://*.example.com or \"*\""},
+    [KIND_CIDRS]      = {sizeof(struct cidr), NULL, "one such as 10.0.0.0/8, 192.0.2.1 or fd00::/8"},
+    [KIND_TOKENS]     = {sizeof(char *), value_token, "letters, digits and hyphens"},
+    [KIND_ORIGINS]    = {sizeof(char *), value_origin, "one such as https://app.example.com, https://*.example.com or \"*\""},
+    [KIND_CLAIMS]     = {sizeof(char *), value_claim, "the name of a claim, at most 127 bytes, dots lead into objects"},
+    [KIND_PARAMETERS] = {sizeof(char *), value_parameter, "the name of a query parameter"},
+    [KIND_TARGETS]    = {sizeof(char *), judge_target, "a path that begins with /, with a query if need be"},
+    [KIND_TAGS]       = {sizeof(char *), value_tag, "1 to 128 bytes of visible ASCII without commas"},
+    [KIND_NODES]      = {sizeof(char *), value_node, "host:port, such as 10.0.0.1:6379 or \"[fd00::1]:6379\""},
 };
 /* clang-format on */

@@ -25,9 +25,12 @@ struct kind {
 
 /* Lists of plain values: their kind's `read` puts one of them. */
 struct kind_list {
-    size_t item_bytes;         /* 0: no such list */
-    const char *item_expected; /* to stand behind "expected" */
+    size_t item_bytes;                      /* 0: no such list */
+    const char *(*judge)(const char *text); /* of texts: what is wrong with one */
+    const char *item_expected;              /* to stand behind "expected" */
 };
+/* A list of const char *. */
+bool kind_is_texts(enum schema_kind k);
 
 /* Lists of sections, maps and inline sections have no `read`: conf/build.c walks them. */
 extern const struct kind kinds[KIND_COUNT];

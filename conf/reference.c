@@ -45,7 +45,7 @@ static void put_type(struct strbuf *b, const struct schema_row *row)
 {
     struct strbuf text;
     strbuf_init(&text, 512);
-    if (row->kind == KIND_WORD)
+    if (row->kind == KIND_WORD || row->kind == KIND_WORDS)
         kinds[row->kind].expect(&text, row, NULL);
     else
         strbuf_puts(&text, kinds[row->kind].title);

@@ -1,11 +1,13 @@
-/* The table of all keys. The order of rows is the order of the dump and the manual, and a row may rely on those above
- * it: a server's check starts as a copy of its pool's, a route names a pool that has been read before. */
+/* The table of all keys but for those of the cache (conf/schema_cache.c). The order of rows is the order of the dump
+ * and the manual, and a row may rely on those above it: a server's check starts as a copy of its pool's, a route names
+ * a pool that has been read before. */
 #include "conf/schema.h"
 
 #include <string.h>
 
 #include "base/slots.h"
 #include "conf/conf.h"
+#include "conf/schema_rows.h"
 
 /* clang-format off */
 static const struct schema_word log_level_words[] = {
@@ -84,20 +86,18 @@ const struct schema_section_info schema_sections[SECTION_COUNT] = {
                         "for editing; the Host field is host_header's."},
     [SECTION_MAINTENANCE] = {"routes[].maintenance", sizeof(struct conf_maintenance), 0,
                         "What the route answers while it is taken out of service, without asking any server."},
+    [SECTION_CACHE]  = {"routes[].cache", sizeof(struct conf_cache_route), 0,
+                        "Whether and how answers are kept (RFC 9111, RFC 5861) and given to others who ask the same. Who is "
+                        "right: of how long an answer lives, the route, where it says anything; else the origin. Of whether "
+                        "it may be kept or used at all, the origin (no-store, private, Set-Cookie and the like) and the "
+                        "client, whatever the route says of lifetimes, unless that is in ignore. What is not part of the key "
+                        "does not reach the origin of a request that may be answered from the cache."},
+    [SECTION_REDIS]  = {"cache.redis", sizeof(struct conf_redis), 0,
+                        "The second layer, shared by all workers and gateways: Redis 6 or later, or Valkey. It may be slow, "
+                        "gone or full at any time; the gateways then go on with what each worker has."},
 };
 
-#define IN(type, member) .offset = offsetof(struct type, member), .size_bytes = sizeof(((struct type *)0)->member)
-#define RANGE(low, high) .min = (low), .max = (high)
-#define MS     INT64_C(1)
-#define SECOND (1000 * MS)
-#define MINUTE (60 * SECOND)
-#define HOUR   (60 * MINUTE)
-#define DAY    (24 * HOUR)
-#define KIB    (INT64_C(1) << 10)
-#define MIB    (INT64_C(1) << 20)
-#define GIB    (INT64_C(1) << 30)
-
-const struct schema_row schema_rows[] = {
+static const struct schema_row rows[] = {
     /* ---- the process ---- */
     {SECTION_ROOT, "node.name", KIND_NAME, IN(conf, node.name), .standard_doc = "the host name", .applies = APPLIES_ALL,
      .doc = "What this gateway calls itself in logs, status and headers."},
@@ -172,6 +172,15 @@ const struct schema_row schema_rows[] = {
      .applies = APPLIES_WORKER, .doc = "Requests, WebSockets included, under way at a time on one HTTP/2 connection."},
     {SECTION_ROOT, "drain.time", KIND_DURATION, IN(conf, drain.time_ms), RANGE(0, DAY), .standard = "30s", .applies = APPLIES_WORKER,
      .doc = "Over which connections are closed, evenly spread, on QUIT and for what a reload removed."},
+    {SECTION_ROOT, "cache.memory", KIND_SIZE, IN(conf, cache.memory_bytes), RANGE(0, 64 * GIB), .standard = "64MiB", .applies = APPLIES_WORKER,
+     .doc = "What the answers that one worker keeps may take. 0: none are kept in memory."},
+    {SECTION_ROOT, "cache.max_entry", KIND_SIZE, IN(conf, cache.max_entry_bytes), RANGE(1 * KIB, 64 * MIB), .standard = "1MiB",
+     .standard_doc = "1MiB, or a quarter of memory if that is less", .applies = APPLIES_WORKER,
+     .doc = "A longer answer is passed on and not kept. At most a quarter of memory."},
+    {SECTION_ROOT, "cache.warm_per_second", KIND_UINT, IN(conf, cache.warm_per_s), RANGE(0, 10000), .standard = "10", .applies = APPLIES_WORKER,
+     .doc = "How fast a worker fetches what routes[].cache.warm lists. 0: it does not."},
+    {SECTION_ROOT, "cache.redis", KIND_INLINE, IN(conf, cache.redis), .of = SECTION_REDIS, .applies = APPLIES_WORKER,
+     .doc = "A Redis shared by all workers and gateways."},
     {SECTION_ROOT, "trusted_proxies", KIND_CIDRS, IN(conf, trusted_proxies), RANGE(0, 1024), .applies = APPLIES_WORKER,
      .doc = "Address blocks whose X-Forwarded-* and Forwarded fields are believed; from others they are replaced."},
     {SECTION_ROOT, "listen", KIND_LIST, IN(conf, listen), RANGE(1, 64), .of = SECTION_LISTEN, .is_required = true,
@@ -381,6 +390,8 @@ const struct schema_row schema_rows[] = {
      .doc = "How often one client may ask."},
     {SECTION_ROUTE, "jwt", KIND_INLINE, IN(conf_route, jwt), .of = SECTION_JWT, .applies = APPLIES_WORKER,
      .doc = "The token that requests must carry."},
+    {SECTION_ROUTE, "cache", KIND_INLINE, IN(conf_route, cache), .of = SECTION_CACHE, .applies = APPLIES_WORKER,
+     .doc = "Answers that are kept."},
 
     /* ---- routes[].websocket.compression ---- */
     {SECTION_COMPRESSION, "enabled", KIND_BOOL, IN(conf_compression, is_enabled), .standard = "false", .applies = APPLIES_WORKER,
@@ -487,11 +498,6 @@ const struct schema_row schema_rows[] = {
 };
 /* clang-format on */
 
-const size_t schema_row_count = sizeof schema_rows / sizeof schema_rows[0];
-
-/* What the kinds take for granted about the structs. */
-#define ARRAY_FITS(type, array, n)                                                                                     \
-    _Static_assert(offsetof(struct type, n) == offsetof(struct type, array) + offsetof(struct schema_array, count), #n)
 ARRAY_FITS(conf, trusted_proxies, trusted_proxy_count);
 ARRAY_FITS(conf, listen, listen_count);
 ARRAY_FITS(conf_listen, tls.certificates, tls.certificate_count);
@@ -521,13 +527,16 @@ _Static_assert(offsetof(struct conf_check, expect_status_max) ==
 
 const struct schema_row *schema_section_rows(enum schema_section s, size_t *count)
 {
+    const bool is_cache = s == SECTION_CACHE || s == SECTION_REDIS;
+    const struct schema_row *table = is_cache ? schema_cache_rows : rows;
+    const size_t table_count = is_cache ? schema_cache_row_count : sizeof rows / sizeof rows[0];
     size_t first = 0, end = 0;
-    while (schema_rows[first].section != s)
+    while (table[first].section != s)
         first++;
-    for (end = first; end < schema_row_count && schema_rows[end].section == s; end++)
+    for (end = first; end < table_count && table[end].section == s; end++)
         ;
     *count = end - first;
-    return &schema_rows[first];
+    return &table[first];
 }
 
 bool schema_is_file(enum schema_kind k)

@@ -23,12 +23,15 @@ enum schema_section {
     SECTION_JWT,
     SECTION_EDITS,
     SECTION_MAINTENANCE,
+    SECTION_CACHE,
+    SECTION_REDIS,
     SECTION_COUNT
 };
 
 enum schema_kind {
     KIND_UINT = 0, /* uint32_t or int */
     KIND_DURATION, /* int64_t, milliseconds */
+    KIND_LIFETIME, /* the same, or -1: what the origin says */
     KIND_SIZE,     /* uint32_t or uint64_t, bytes */
     KIND_PERCENT,  /* uint32_t */
     KIND_BOOL,     /* bool */
@@ -43,23 +46,29 @@ enum schema_kind {
     KIND_HTTP_TARGET, /* the same with a query */
     KIND_HOST,        /* DNS name or address */
     KIND_HOST_PATTERN,
-    KIND_AUTHORITY, /* host, with a port if need be */
-    KIND_PARAMETER, /* header or query parameter */
-    KIND_ADDRESS,   /* const char * with the text, then struct addr */
-    KIND_URL,       /* struct conf_url */
-    KIND_TEXT,      /* const char *: any one value, a secret mostly */
-    KIND_FILE,      /* struct conf_file: the path of a PEM file, or the PEM text itself */
-    KIND_TEXT_FILE, /* struct conf_file: the path of a file of any text */
-    KIND_OCSP,      /* struct conf_file: an OCSP response, read from DER or PEM, kept as PEM text */
-    KIND_POOL,      /* size_t: index of a pool, by its name */
-    KIND_WORDS,     /* uint32_t: one bit for each word of the list */
-    KIND_PAIRS,     /* array of struct conf_pair and its count; in the file name: value, or name: [value, ...] */
-    KIND_CIDRS,     /* array of struct cidr and its count */
-    KIND_TOKENS,    /* array of const char * and its count: names of methods or header fields */
-    KIND_ORIGINS,   /* the same with origins of web pages */
-    KIND_LIST,      /* array of a section's struct and its count */
-    KIND_MAP,       /* the same, in the file as name: section */
-    KIND_INLINE,    /* a section's struct within this one */
+    KIND_AUTHORITY,  /* host, with a port if need be */
+    KIND_PARAMETER,  /* header or query parameter */
+    KIND_REDIS_URL,  /* const char *: the text as written; conf/derive.c takes it apart */
+    KIND_ADDRESS,    /* const char * with the text, then struct addr */
+    KIND_URL,        /* struct conf_url */
+    KIND_TEXT,       /* const char *: any one value, a secret mostly */
+    KIND_FILE,       /* struct conf_file: the path of a PEM file, or the PEM text itself */
+    KIND_TEXT_FILE,  /* struct conf_file: the path of a file of any text */
+    KIND_OCSP,       /* struct conf_file: an OCSP response, read from DER or PEM, kept as PEM text */
+    KIND_POOL,       /* size_t: index of a pool, by its name */
+    KIND_WORDS,      /* uint32_t: one bit for each word of the list */
+    KIND_PAIRS,      /* array of struct conf_pair and its count; in the file name: value, or name: [value, ...] */
+    KIND_CIDRS,      /* array of struct cidr and its count */
+    KIND_TOKENS,     /* array of const char * and its count: names of methods or header fields */
+    KIND_ORIGINS,    /* the same with origins of web pages */
+    KIND_CLAIMS,     /* ... claims of tokens */
+    KIND_PARAMETERS, /* ... parameters of queries */
+    KIND_TARGETS,    /* ... targets of requests */
+    KIND_TAGS,       /* ... tags of cached answers */
+    KIND_NODES,      /* ... host:port */
+    KIND_LIST,       /* array of a section's struct and its count */
+    KIND_MAP,        /* the same, in the file as name: section */
+    KIND_INLINE,     /* a section's struct within this one */
     KIND_COUNT
 };
 
@@ -104,14 +113,11 @@ struct schema_section_info {
     const char *doc;
 };
 
-extern const struct schema_row schema_rows[];
-extern const size_t schema_row_count;
 extern const struct schema_section_info schema_sections[SECTION_COUNT];
 extern const char *const schema_applies_texts[APPLIES_COUNT];
 
-#define SCHEMA_SECTION_ROWS 40u /* no section has more */
+#define SCHEMA_SECTION_ROWS 64u /* no section has more */
 
-/* The rows of a section stand together. */
 const struct schema_row *schema_section_rows(enum schema_section s, size_t *count);
 /* Kinds whose member is a struct conf_file. */
 bool schema_is_file(enum schema_kind k);

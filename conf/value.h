@@ -30,6 +30,16 @@ const char *value_parameter(const char *text);             /* name in a query st
 const char *value_origin(const char *text);                /* of pages: scheme://host[:port], "*." in the host, "*" */
 const char *value_file_path(const char *text);
 
+const char *value_claim(const char *text); /* a claim of a token */
+const char *value_tag(const char *text);   /* of cached answers */
+const char *value_node(const char *text);  /* host:port */
+/* Splits "host", "host:port", "[v6]" or "[v6]:port"; the host comes without brackets, and `port` stays as it is when
+ * there is none. */
+const char *value_host_port(const char *text, size_t len, const char **host, size_t *host_len, uint16_t *port);
+
+/* What stands for "as the origin says" in the place of a duration. */
+#define VALUE_ORIGIN "origin"
+
 /* A server's URL in its parts (RFC 3986); they point into `text`. */
 struct value_url {
     enum conf_scheme scheme;
@@ -42,6 +52,25 @@ struct value_url {
 };
 const char *value_url(const char *text, struct value_url *out);
 bool value_scheme_is_tls(enum conf_scheme s);
+
+/* Where a Redis is, in parts that point into `text`: redis://[user[:password]@]host[:port][/database], rediss:// for
+ * TLS, unix:/path[?db=number] (also redis+unix:). User and password are percent-encoded. */
+struct value_redis_url {
+    enum conf_redis_scheme scheme;
+    const char *host; /* without brackets; the path of a socket */
+    size_t host_len;
+    uint16_t port; /* 0: not given */
+    uint32_t database;
+    const char *user; /* NULL: not given */
+    size_t user_len;
+    const char *password; /* NULL: not given */
+    size_t password_len;
+};
+const char *value_redis_url(const char *text, struct value_redis_url *out);
+/* Decodes a part that value_redis_url() has passed; `out` has room for `len` + 1 bytes. */
+void value_percent_decode(char *out, const char *text, size_t len);
+/* The URL with *** for its password. */
+void value_redis_url_masked(struct strbuf *b, const char *text);
 
 /* The way back, in the largest unit that keeps the value exact. */
 void value_duration_text(struct strbuf *b, int64_t ms);

@@ -13,6 +13,8 @@
 #define PATH_MAX_BYTES     1024u
 #define FILE_PATH_MAX      1023u
 #define URL_TEXT_MAX_BYTES 1500u
+#define CLAIM_MAX_BYTES    127u
+#define TAG_MAX_BYTES      128u /* CACHE_TAG_BYTES_MAX */
 
 static bool is_alnum(char c)
 {
@@ -103,9 +105,7 @@ const char *value_host_pattern(const char *text)
     return value_hostname(text);
 }
 
-/* Splits "host", "host:port", "[v6]" or "[v6]:port"; `port` stays as it is when there is none. `end` is behind the host
- * and port. */
-static const char *host_and_port(const char *text, size_t len, const char **host, size_t *host_len, uint16_t *port)
+const char *value_host_port(const char *text, size_t len, const char **host, size_t *host_len, uint16_t *port)
 {
     const char *end = text + len;
     const char *s = text;
@@ -151,7 +151,7 @@ const char *value_authority(const char *text)
     const char *host = NULL;
     size_t host_len = 0;
     uint16_t port = 0;
-    return host_and_port(text, strlen(text), &host, &host_len, &port);
+    return value_host_port(text, strlen(text), &host, &host_len, &port);
 }
 
 static bool is_hex(char c)
@@ -209,6 +209,35 @@ const char *value_parameter(const char *text)
     if (strlen(text) > NAME_MAX_BYTES)
         return "is too long";
     return all_of(text, "-._~%+!$'()*,;:@/?[]") ? NULL : "has a character that must be written as %XX";
+}
+
+const char *value_claim(const char *text)
+{
+    if (text[0] == '\0')
+        return "is empty";
+    return strlen(text) > CLAIM_MAX_BYTES ? "is too long" : NULL;
+}
+
+/* Origins list theirs with spaces (Surrogate-Key) or commas (Cache-Tag) between. */
+const char *value_tag(const char *text)
+{
+    if (text[0] == '\0')
+        return "is empty";
+    if (strlen(text) > TAG_MAX_BYTES)
+        return "is too long";
+    for (const char *s = text; *s != '\0'; s++)
+        if (*s <= ' ' || *s >= 0x7f || *s == ',')
+            return "has a character that tags may not have";
+    return NULL;
+}
+
+const char *value_node(const char *text)
+{
+    const char *host = NULL;
+    size_t host_len = 0;
+    uint16_t port = 0;
+    const char *why = value_host_port(text, strlen(text), &host, &host_len, &port);
+    return why == NULL && port == 0 ? "has no port" : why;
 }
 
 /* As browsers write it (RFC 6454 section 6.2): lower case, without path, without the scheme's own port. */
@@ -289,7 +318,7 @@ const char *value_url(const char *text, struct value_url *out)
     size_t authority_len = strcspn(s, "/?#");
     if (memchr(s, '@', authority_len) != NULL)
         return "has a user or password in it";
-    const char *why = host_and_port(s, authority_len, &out->host, &out->host_len, &out->port);
+    const char *why = value_host_port(s, authority_len, &out->host, &out->host_len, &out->port);
     if (why != NULL)
         return why;
     out->is_usual_port = out->port == usual_port;

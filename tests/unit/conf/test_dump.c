@@ -50,6 +50,7 @@ static const struct settled {
     const char *key, *text;
     bool is_always;
 } settled[] = {
+    {"cache.memory", "256MiB", true},
     {"failover_timeout", "1h", true},
     {"interval", "1d", true},
     {"type", "websocket", true},
@@ -59,7 +60,7 @@ static const struct settled {
     {"expect.status", "2xx", false},
     {"limits.connections", "0", false},
     {"limits.per_client", "7", false},
-    {"url", "\"wss://h\"", true},
+    {"url", "\"https://h\"", true},
     {"pool", "p0", true},
     {"path", NULL, true}, /* made: unique paths keep routes apart */
     {"control.path", "\"\"", false},
@@ -85,17 +86,37 @@ static const struct settled {
     {"content_type", "text/x-later", false},
 };
 
-static const struct settled *find_settled(const char *key)
+/* The same for keys that mean something else in other sections. */
+static const struct {
+    enum schema_section section;
+    struct settled settled;
+} settled_there[] = {
+    {SECTION_CACHE, {"headers", "[ cookie, X-A ]", false}},
+    {SECTION_CACHE, {"scope", "public", false}},
+    {SECTION_CACHE, {"claims", "[]", false}},
+    {SECTION_CACHE, {"query.keep", "[]", false}},
+    {SECTION_CACHE, {"query.drop", "[ \"utm_*\", a ]", false}},
+    {SECTION_CACHE, {"timeout", "800ms", false}},
+    {SECTION_CACHE, {"warm", "[]", false}},
+    {SECTION_REDIS, {"url", "\"rediss://[::1]:7/0\"", true}},
+    {SECTION_REDIS, {"mode", "cluster", true}},
+    {SECTION_REDIS, {"master", "\"\"", false}},
+};
+
+static const struct settled *find_settled(const struct schema_row *row)
 {
+    for (size_t i = 0; i < sizeof settled_there / sizeof settled_there[0]; i++)
+        if (settled_there[i].section == row->section && strcmp(settled_there[i].settled.key, row->key) == 0)
+            return &settled_there[i].settled;
     for (size_t i = 0; i < sizeof settled / sizeof settled[0]; i++)
-        if (strcmp(settled[i].key, key) == 0)
+        if (strcmp(settled[i].key, row->key) == 0)
             return &settled[i];
     return NULL;
 }
 
 static bool is_left_out(struct maker *m, const struct schema_row *row)
 {
-    const struct settled *s = find_settled(row->key);
+    const struct settled *s = find_settled(row);
     /* test_secrets_stay_in_the_seal has them */
     if (schema_is_file(row->kind) || row->is_secret || row->of == SECTION_CERTIFICATE)
         return true;
@@ -114,6 +135,12 @@ static void make_text(struct maker *m, const struct schema_row *row)
         [KIND_TEXT] = {"\"\"", "\"\"", "\"\""},
         [KIND_TOKENS] = {"[ GET, HEAD ]", "[ PUT ]", "[]"},
         [KIND_ORIGINS] = {"[ \"https://a.example\" ]", "[ \"*\" ]", "[]"},
+        [KIND_LIFETIME] = {"origin", "90s", "0"},
+        [KIND_CLAIMS] = {"[ sub, \"a.b c\" ]", "[]", "[ \"${X:-y}\" ]"},
+        [KIND_PARAMETERS] = {"[ a, \"b%20c\" ]", "[]", "[ select ]"},
+        [KIND_TARGETS] = {"[ \"/a?b=c\", / ]", "[]", "[ /x ]"},
+        [KIND_TAGS] = {"[ \"table:a\", b ]", "[]", "[ \"\\\"\\\\\" ]"},
+        [KIND_NODES] = {"[ \"h:1\", \"[::1]:2\" ]", "[]", "[ \"a.example:3\" ]"},
         [KIND_PAIRS] = {"{ sub: x-a, \"a b\": [ x-c, x-d ] }", "{}", "{ \"e.f\": X-G }"},
         [KIND_AUTHORITY] = {"a.example", "\"[::1]:80\"", "\"\""},
     };
@@ -127,7 +154,7 @@ static void make_value(struct maker *m, const struct schema_row *row)
     uint64_t span = (uint64_t)(row->max - row->min) + 1;
     uint64_t number = (uint64_t)row->min + (span > 1 ? pick(m, span) : 0);
     size_t word_count = 0;
-    const struct settled *s = find_settled(row->key);
+    const struct settled *s = find_settled(row);
     if (s != NULL && s->text != NULL) {
         strbuf_puts(&m->out, s->text);
         return;
@@ -138,6 +165,9 @@ static void make_value(struct maker *m, const struct schema_row *row)
         break;
     case KIND_DURATION:
         value_duration_text(&m->out, (int64_t)number);
+        break;
+    case KIND_WORDS:
+        strbuf_printf(&m->out, "[ %s, %s ]", row->words[0].text, row->words[1].text);
         break;
     case KIND_SIZE:
         value_size_text(&m->out, number);
