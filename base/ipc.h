@@ -22,8 +22,8 @@ struct msg_conf_ack { uint64_t generation; uint32_t ok; char error[IPC_TEXT_BYTE
 struct msg_drain    { int64_t time_ms; };                   /* close everything evenly within time_ms, then exit */
 struct msg_tickets  { struct tls_ticket_keys keys; };
 struct msg_text     { char text[IPC_TEXT_BYTES]; };
-struct msg_purge    { uint64_t id; uint32_t kind, is_soft, is_publisher; char text[IPC_PURGE_TEXT_BYTES]; };
-struct msg_purge_ack { uint64_t id; uint32_t published; };  /* enum purge_published */
+struct msg_purge    { uint64_t number, id; uint32_t kind, is_soft, is_publisher; char text[IPC_PURGE_TEXT_BYTES]; };
+struct msg_purge_ack { uint64_t number; uint32_t published; };  /* enum purge_published */
 struct msg_empty    { uint8_t unused; };
 
 /*    id                 payload             from        meaning */
@@ -58,12 +58,12 @@ const char *ipc_type_text(enum ipc_type t);
  * came with it and keeps all it had. The admin process, which has one socket, gets it with every configuration; it
  * replaces the one before. */
 
-/* The law of purges; kind, is_soft and text are those of struct cache_purge. The supervisor numbers those that somebody
- * waits for, from 1 up, and sends them to all workers; each acknowledges with the number once the purge is in force in
- * it. Messages keep their order, so a number stands for all before it. One worker is the publisher: it tells other
- * gateways, and its acknowledgement says how far that got. A purge that a worker sends is one it has published itself;
- * the supervisor passes it on to the other workers with number 0, which nobody acknowledges. Purges may come twice.
- * Where they would fill a queue, one of everything takes their place. */
+/* The law of purges; id, kind, is_soft and text are those of struct cache_purge. The supervisor numbers those that
+ * somebody waits for, from 1 up, and sends them to all workers; each acknowledges with the number once the purge is in
+ * force in it. Messages keep their order, so a number stands for all before it. One worker is the publisher: it tells
+ * other gateways, and its acknowledgement says how far that got. A purge that a worker sends is one it has published
+ * itself; the supervisor passes it on to the other workers with number 0, which nobody acknowledges. Purges may come
+ * twice. Where they would fill a queue, one of everything takes their place. */
 enum purge_published {
     PURGE_NOT_PUBLISHED = 0, /* no Redis is configured, or somebody else is the publisher */
     PURGE_PUBLISHED,

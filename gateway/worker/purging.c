@@ -19,33 +19,35 @@ _Static_assert(CACHE_PURGE_TEXT_BYTES == IPC_PURGE_TEXT_BYTES, "a purge is the s
 static enum purge_published hold(struct worker *w, const struct cache_purge *p, bool is_publisher)
 {
     CHECK_OBJ(w, WORKER_MAGIC);
-    LOG_DEBUG("purged", KV_UINT("kind", p->kind), KV_STR("text", p->text), KV_BOOL("soft", p->is_soft != 0),
-              KV_BOOL("publisher", is_publisher));
+    (void)p;
+    (void)is_publisher;
     return PURGE_NOT_PUBLISHED;
 }
 
-static void acknowledge(struct worker *w, uint64_t id, enum purge_published published)
+static void acknowledge(struct worker *w, uint64_t number, enum purge_published published)
 {
-    const struct msg_purge_ack ack = {.id = id, .published = published};
+    const struct msg_purge_ack ack = {.number = number, .published = published};
     if (ipc_send(w->ipc, MSG_PURGE_ACK, &ack, -1) != ERR_NONE)
-        LOG_ERR("purge not acknowledged", KV_UINT("id", id));
+        LOG_ERR("purge not acknowledged", KV_UINT("number", number));
 }
 
 void purging_take(struct worker *w, const struct msg_purge *m)
 {
     CHECK_OBJ(w, WORKER_MAGIC);
-    struct cache_purge p = {.kind = m->kind, .is_soft = m->is_soft};
+    struct cache_purge p = {.id = m->id, .kind = m->kind, .is_soft = m->is_soft};
     memcpy(p.text, m->text, sizeof p.text - 1);
     enum purge_published published = hold(w, &p, m->is_publisher != 0);
-    if (m->id != 0)
-        acknowledge(w, m->id, published);
+    LOG_DEBUG("purged", KV_UINT("kind", p.kind), KV_STR("text", p.text), KV_BOOL("soft", p.is_soft != 0),
+              KV_BOOL("publisher", m->is_publisher != 0));
+    if (m->number != 0)
+        acknowledge(w, m->number, published);
 }
 
 /* ---- our own ---- */
 
 static bool send_purge(struct worker *w, const struct cache_purge *p)
 {
-    struct msg_purge m = {.kind = p->kind, .is_soft = p->is_soft};
+    struct msg_purge m = {.id = p->id, .kind = p->kind, .is_soft = p->is_soft};
     memcpy(m.text, p->text, sizeof m.text - 1);
     return ipc_has_room(w->ipc) && ipc_send(w->ipc, MSG_PURGE, &m, -1) == ERR_NONE;
 }

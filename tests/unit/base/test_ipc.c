@@ -43,11 +43,11 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
     if (type == MSG_LISTENER)
         strcpy(e->text, ((const struct msg_listener *)payload)->address);
     if (type == MSG_PURGE) {
-        assert_int_equal(((const struct msg_purge *)payload)->id, 1);
+        assert_int_equal(((const struct msg_purge *)payload)->number, 1);
         memcpy(e->text, ((const struct msg_purge *)payload)->text, sizeof e->text);
     }
     if (type == MSG_PURGE_ACK)
-        e->next_generation = ((const struct msg_purge_ack *)payload)->id;
+        e->next_generation = ((const struct msg_purge_ack *)payload)->number;
     if (e->last_fd >= 0)
         close(e->last_fd);
     e->last_fd = fd;
@@ -158,8 +158,8 @@ static void test_a_slow_peer_gets_everything_in_order_up_to_the_bound(void **sta
 static void test_a_purge_carries_a_whole_text_and_is_acknowledged_by_number(void **state)
 {
     struct fixture *f = *state;
-    struct msg_purge m = {.id = 1, .kind = 3, .is_soft = 1, .is_publisher = 1};
-    const struct msg_purge_ack ack = {.id = 1, .published = PURGE_PUBLISHED_LATER};
+    struct msg_purge m = {.number = 1, .id = 2, .kind = 3, .is_soft = 1, .is_publisher = 1};
+    const struct msg_purge_ack ack = {.number = 1, .published = PURGE_PUBLISHED_LATER};
     memset(m.text, 'x', sizeof m.text - 1);
     assert_int_equal(ipc_send(f->a.ipc, MSG_PURGE, &m, -1), ERR_NONE);
     run_until(f, &f->b.count, 1);
@@ -174,7 +174,7 @@ static void test_a_purge_carries_a_whole_text_and_is_acknowledged_by_number(void
 static void test_half_of_the_queue_is_for_what_must_get_through(void **state)
 {
     struct fixture *f = *state;
-    const struct msg_purge m = {.id = 1};
+    const struct msg_purge m = {.number = 1};
     const struct msg_empty stop = {0};
     unsigned sent = 0, more = 0;
     for (; ipc_has_room(f->a.ipc) && sent < 100000; sent++)
