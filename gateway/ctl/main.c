@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "gateway/ctl/call.h"
+#include "gateway/ctl/purge.h"
 #include "gateway/ctl/render.h"
 
 #define SOCKET_DEFAULT    "/run/tidegate/control.sock"
@@ -20,12 +21,22 @@ struct verb {
     int64_t timeout_ms;
     const char *about;
     bool (*render)(const char *json, size_t len, struct strbuf *out); /* NULL: the body is for people already */
+    bool has_words; /* of its own behind it: what and which to purge */
+};
+
+struct options {
+    const char *socket_path;
+    int64_t timeout_ms; /* 0: the verb's own */
+    bool as_json;
+    bool is_soft;
 };
 
 static const struct verb verbs[] = {
-    {"status", "status", TIMEOUT_MS, "show processes, pools, servers and routes", render_status},
-    {"reload", "reload", TIMEOUT_RELOAD_MS, "read the configuration again; says why when it is refused", NULL},
-    {"reopen-logs", "reopen-logs", TIMEOUT_MS, "open the log file again, after rotation", NULL},
+    {"status", "status", TIMEOUT_MS, "show processes, pools, servers and routes", render_status, false},
+    {"reload", "reload", TIMEOUT_RELOAD_MS, "read the configuration again; says why when it is refused", NULL, false},
+    {"purge", "purge", TIMEOUT_MS, "stop serving what is cached: tag NAME..., url URL..., prefix TEXT... or all", NULL,
+     true},
+    {"reopen-logs", "reopen-logs", TIMEOUT_MS, "open the log file again, after rotation", NULL, false},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 
@@ -39,6 +50,7 @@ static void print_usage(FILE *to)
             "options:\n"
             "  -s, --socket SOCKET  control socket of the gateway (%s)\n"
             "  -j, --json           print the answer as the gateway sent it\n"
+            "      --soft           purge: serve it as stale once more while it is fetched again\n"
             "  -t, --timeout TIME   give up after this long, e.g. 800ms or 30s (5s; reload 30s)\n"
             "  -V, --version        print the version\n\n"
             "exit codes: 0 done, 1 refused, %d wrong usage, %d no gateway answers there\n",
@@ -71,13 +83,14 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-static int print_answer(const struct verb *verb, const struct call_answer *answer, bool as_json)
+/* `what` is the verb, and what it is about when it is about several things. */
+static int print_answer(const struct verb *verb, const char *what, const struct call_answer *answer, bool as_json)
 {
     struct strbuf page;
     int rc = EX_OK;
 
     if (!answer->is_ok) {
-        fprintf(stderr, "tidegatectl: %s: %s\n", verb->name, answer->text.data);
+        fprintf(stderr, "tidegatectl: %s: %s\n", what, answer->text.data);
         return EXIT_REFUSED;
     }
     if (verb->render == NULL || as_json) {
@@ -90,17 +103,18 @@ static int print_answer(const struct verb *verb, const struct call_answer *answe
     else
         rc = EX_PROTOCOL;
     if (rc != EX_OK)
-        fprintf(stderr, "tidegatectl: %s: the answer is not what this version understands; try --json\n", verb->name);
+        fprintf(stderr, "tidegatectl: %s: the answer is not what this version understands; try --json\n", what);
     else if (fflush(stdout) != 0)
         rc = EX_IOERR;
     strbuf_fini(&page);
     return rc;
 }
 
-static int run(const struct verb *verb, const char *socket_path, int64_t timeout_ms, bool as_json)
+static int run(const struct verb *verb, const char *line, const char *what, const struct options *o)
 {
+    const char *socket_path = o->socket_path;
     struct call_answer answer;
-    enum err e = call_gateway(socket_path, verb->command, timeout_ms, &answer);
+    enum err e = call_gateway(socket_path, line, o->timeout_ms > 0 ? o->timeout_ms : verb->timeout_ms, &answer);
     int rc;
 
     if (e == ERR_INVALID) {
@@ -119,55 +133,128 @@ static int run(const struct verb *verb, const char *socket_path, int64_t timeout
         fprintf(stderr, "tidegatectl: %s: no gateway answers there: %s\n", socket_path, err_text(e));
         return EX_UNAVAILABLE;
     }
-    rc = print_answer(verb, &answer, as_json);
+    rc = print_answer(verb, what, &answer, o->as_json);
     call_answer_fini(&answer);
     return rc;
 }
 
-int main(int argc, char **argv)
+/* One purge: sent, or only looked at. */
+static int purge_one(const struct verb *verb, const char *kind, const char *name, const struct options *o, bool is_sent)
 {
+    struct strbuf line;
+    const char *why;
+    int rc = EX_OK;
+
+    strbuf_init(&line, PURGE_LINE_BYTES);
+    why = purge_line(&line, kind, name, o->is_soft);
+    if (why != NULL) {
+        fprintf(stderr, "tidegatectl: purge %s \"%s\": %s\n", kind, name, why);
+        rc = EX_USAGE;
+    } else if (is_sent) {
+        rc = run(verb, line.data, line.data, o);
+    }
+    strbuf_fini(&line);
+    return rc;
+}
+
+/* Every name is looked at before the first is sent. One that is refused does not hold up the others; a gateway that
+ * does not answer is not asked again. */
+static int run_purges(const struct verb *verb, int count, char *const words[], const struct options *o)
+{
+    const char *why = purge_check_words(count, words);
+    const int first = count > 1 ? 1 : 0; /* "all" stands for its own name */
+    int rc = EX_OK;
+
+    if (why != NULL) {
+        fprintf(stderr, "tidegatectl: purge: %s\n", why);
+        return EX_USAGE;
+    }
+    for (int i = first; i < count && rc == EX_OK; i++)
+        rc = purge_one(verb, words[0], words[i], o, false);
+    for (int i = first; i < count && (rc == EX_OK || rc == EXIT_REFUSED); i++) {
+        int one = purge_one(verb, words[0], words[i], o, true);
+
+        if (one != EX_OK)
+            rc = one;
+    }
+    return rc;
+}
+
+/* Fills `o`; true when that was all there is to do, with the exit code in *rc. */
+static bool parse_options(int argc, char **argv, struct options *o, int *rc)
+{
+    enum { OPTION_SOFT = 256 };
     static const struct option options[] = {
-        {"socket", required_argument, NULL, 's'},  {"json", no_argument, NULL, 'j'},
-        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"timeout", required_argument, NULL, 't'},
+        {"soft", no_argument, NULL, OPTION_SOFT},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
     };
-    const char *socket_path = SOCKET_DEFAULT;
-    int64_t timeout_ms = 0; /* the verb's own */
-    const struct verb *verb;
-    bool as_json = false;
     int c;
 
+    *rc = EX_OK;
     while ((c = getopt_long(argc, argv, "s:jt:hV", options, NULL)) != -1) {
         if (c == 's') {
-            socket_path = optarg;
+            o->socket_path = optarg;
         } else if (c == 'j') {
-            as_json = true;
+            o->as_json = true;
+        } else if (c == OPTION_SOFT) {
+            o->is_soft = true;
         } else if (c == 't') {
-            timeout_ms = parse_time_ms(optarg);
-            if (timeout_ms < 0) {
+            o->timeout_ms = parse_time_ms(optarg);
+            if (o->timeout_ms < 0) {
                 fprintf(stderr, "tidegatectl: --timeout %s: expected a time such as 800ms, 5s or 1m\n", optarg);
-                return EX_USAGE;
+                *rc = EX_USAGE;
+                return true;
             }
         } else if (c == 'h') {
             print_usage(stdout);
-            return EX_OK;
+            return true;
         } else if (c == 'V') {
             printf("tidegatectl %s\n", TIDEGATE_VERSION);
-            return EX_OK;
+            return true;
         } else {
-            return EX_USAGE; /* getopt has said why */
+            *rc = EX_USAGE; /* getopt has said why */
+            return true;
         }
     }
-    if (optind + 1 == argc && strcmp(argv[optind], "help") == 0) {
+    return false;
+}
+
+static int wrong_usage(const char *what)
+{
+    if (what != NULL)
+        fprintf(stderr, "tidegatectl: what is \"%s\"?\n", what);
+    print_usage(stderr);
+    return EX_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.socket_path = SOCKET_DEFAULT};
+    const struct verb *verb;
+    int rc, count;
+    char **words;
+
+    if (parse_options(argc, argv, &o, &rc))
+        return rc;
+    words = argv + optind;
+    count = argc - optind;
+    if (count == 1 && strcmp(words[0], "help") == 0) {
         print_usage(stdout);
         return EX_OK;
     }
-    verb = optind + 1 == argc ? find_verb(argv[optind]) : NULL;
-    if (verb == NULL) {
-        if (optind < argc)
-            fprintf(stderr, "tidegatectl: what is \"%s\"?\n", argv[optind + 1 == argc ? optind : optind + 1]);
-        print_usage(stderr);
-        return EX_USAGE;
-    }
-    return run(verb, socket_path, timeout_ms > 0 ? timeout_ms : verb->timeout_ms, as_json);
+    verb = count > 0 ? find_verb(words[0]) : NULL;
+    if (verb == NULL)
+        return wrong_usage(count > 0 ? words[0] : NULL);
+    if (verb->has_words)
+        return run_purges(verb, count - 1, words + 1, &o);
+    if (count > 1)
+        return wrong_usage(words[1]);
+    if (o.is_soft)
+        return wrong_usage("--soft");
+    return run(verb, verb->command, verb->name, &o);
 }
