@@ -16,7 +16,7 @@
 #include "gateway/http/head.h"
 #include "gateway/http/texts.h"
 
-#define CACHE_QUERY_SORTED_MAX 128u /* parameters; a query of more is not sorted, and not for the cache */
+#define CACHE_QUERY_PARAMETERS_MAX 128u /* to be sorted or chosen from; a query of more is not for the cache */
 
 /* Who is asking, as far as the origin can tell. */
 struct cache_who {
@@ -69,7 +69,8 @@ bool cache_key_passes(const struct conf_route *r, struct http_view name, bool is
 bool cache_vary_of(struct http_view *out, struct http_texts *t, const struct conf_route *r,
                    const struct http_head *answer, struct http_view known);
 /* Adds to the key what the request says in the fields of `vary`: values joined by commas, white space at commas
- * removed; Accept-Encoding reduced to the codings known here; secrets by their SHA-256. False when too long. */
+ * removed; Accept-Encoding reduced to the codings known here; of secrets the SHA-256 of each field as it is. False when
+ * too long. */
 bool cache_key_add_vary(struct strbuf *key, struct http_view vary, const struct http_head *request);
 
 #endif

@@ -174,7 +174,7 @@ bool target_matches_host(struct http_view authority, const char *pattern)
 }
 
 /* The same for a query: "+" is a space, and what is escaped is only a character. */
-static int query_unit_next(struct http_view *v)
+int target_query_unit(struct http_view *v)
 {
     const bool is_plus = v->data[0] == '+';
     const int unit = unit_next(v);
@@ -183,8 +183,7 @@ static int query_unit_next(struct http_view *v)
     return unit == ESCAPED_SLASH ? '/' : unit == BROKEN_ESCAPE ? '%' : unit;
 }
 
-/* Takes the next "name=value" off the query. */
-static bool pair_next(struct http_view *query, struct http_view *name, struct http_view *value)
+bool target_query_next(struct http_view *query, struct http_view *name, struct http_view *value)
 {
     if (query->len == 0)
         return false;
@@ -206,7 +205,7 @@ static bool is_name(struct http_view encoded, const char *name)
 {
     size_t at = 0;
     for (; encoded.len > 0 && name[at] != '\0'; at++) {
-        if (query_unit_next(&encoded) != (uint8_t)name[at])
+        if (target_query_unit(&encoded) != (uint8_t)name[at])
             return false;
     }
     return encoded.len == 0 && name[at] == '\0';
@@ -215,12 +214,12 @@ static bool is_name(struct http_view encoded, const char *name)
 ptrdiff_t target_query_value(struct http_view query, const char *name, char *out, size_t cap_bytes)
 {
     struct http_view key, value;
-    while (pair_next(&query, &key, &value)) {
+    while (target_query_next(&query, &key, &value)) {
         if (!is_name(key, name))
             continue;
         size_t len = 0;
         for (; value.len > 0; len++) {
-            const int c = query_unit_next(&value);
+            const int c = target_query_unit(&value);
             if (len < cap_bytes)
                 out[len] = (char)c;
         }

@@ -25,6 +25,12 @@ ptrdiff_t target_prefix_bytes(struct http_view path, const char *prefix);
  * one or more labels before it, else the very name. Without case, port and the dot at the end. */
 bool target_matches_host(struct http_view authority, const char *pattern);
 
+/* Takes the next parameter, "name=value" or a name alone, off a query; both stay encoded, and lie in a row. False at
+ * the query's end. */
+bool target_query_next(struct http_view *query, struct http_view *name, struct http_view *value);
+/* Takes one character off an encoded name or value (not empty), 0-255: "+" is a space, a broken escape is as written.
+ */
+int target_query_unit(struct http_view *encoded);
 /* The first value of a query parameter, decoded ("+" is a space). Returns its whole length and writes at most
  * `cap_bytes` of it, without NUL; -1 when the parameter is not there. A broken escape stays as it is written. */
 ptrdiff_t target_query_value(struct http_view query, const char *name, char *out, size_t cap_bytes);
