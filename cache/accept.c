@@ -40,13 +40,13 @@ static int take_weight(struct http_view *element)
     return weight_of(q);
 }
 
-/* CODING_COUNT: unknown. */
+/* CODING_OTHER: one that is unknown, or "*". */
 static int coding_of(struct http_view name)
 {
     if (http_view_is_nocase(name, "x-gzip"))
         return CODING_GZIP;
     int c = 0;
-    while (c < CODING_COUNT && !http_view_is_nocase(name, cache_coding_text((enum cache_coding)c)))
+    while (c < CODING_OTHER && !http_view_is_nocase(name, cache_coding_text((enum cache_coding)c)))
         c++;
     return c;
 }
@@ -62,8 +62,8 @@ static void take(struct saying *s, struct http_view element)
     if (weight < 0)
         return;
     const int c = coding_of(element);
-    uint16_t *to = c < CODING_COUNT ? &s->named.weight[c] : &s->others;
-    if (c == CODING_COUNT && !http_view_is(element, "*"))
+    uint16_t *to = c < CODING_OTHER ? &s->named.weight[c] : &s->others;
+    if (c == CODING_OTHER && !http_view_is(element, "*"))
         return;
     if (*to == NOT_SAID)
         *to = (uint16_t)weight;
@@ -72,7 +72,7 @@ static void take(struct saying *s, struct http_view element)
 void cache_accept_of(struct cache_accept *out, const struct http_head *request)
 {
     struct saying s = {.others = NOT_SAID};
-    for (int c = 0; c < CODING_COUNT; c++)
+    for (int c = 0; c < CODING_OTHER; c++)
         s.named.weight[c] = NOT_SAID;
     for (uint32_t i = 0; i < request->field_count; i++) {
         struct http_view list = request->fields[i].value, element;
@@ -81,7 +81,7 @@ void cache_accept_of(struct cache_accept *out, const struct http_head *request)
         while (http_list_next(&list, &element))
             take(&s, element);
     }
-    for (int c = 0; c < CODING_COUNT; c++) {
+    for (int c = 0; c < CODING_OTHER; c++) {
         const uint16_t unsaid = s.others != NOT_SAID ? s.others : c == CODING_IDENTITY ? 1 : 0;
         out->weight[c] = s.named.weight[c] != NOT_SAID ? s.named.weight[c] : unsaid;
     }

@@ -10,7 +10,7 @@
 
 /* How much a client likes each coding, in thousandths; 0: it does not take it. */
 struct cache_accept {
-    uint16_t weight[CODING_COUNT];
+    uint16_t weight[CODING_OTHER];
 };
 
 /* Without the field identity alone: any coding would be allowed, but who did not ask may not be able to. Identity is

@@ -183,7 +183,7 @@ static void add_codings(struct strbuf *text, const struct http_head *h)
 {
     struct cache_accept a;
     cache_accept_of(&a, h);
-    for (int c = 0; c < CODING_COUNT; c++) {
+    for (int c = 0; c < CODING_OTHER; c++) {
         if (a.weight[c] == 0)
             continue;
         if (text->len > 0)
