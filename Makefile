@@ -103,7 +103,7 @@ libs_of  = $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$($(p)_libs))
 own_of   = $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$(call archive,$(1))))
 define UNIT_RULE
 $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call own_of,$(call unit_dir,$(1))) $(call archives_from,$(call base_of,$(call unit_dir,$(1))))
-	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $$@ $$^ -lcmocka -ljansson $(call libs_of,$(call unit_dir,$(1))) $(LIBS)
+	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $$@ $$^ -lcmocka -ljansson -lbrotlidec $(call libs_of,$(call unit_dir,$(1))) $(LIBS)
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call UNIT_RULE,$(t))))
 # Some tests start programs of this build.
