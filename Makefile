@@ -20,7 +20,7 @@ LAYERS := $(foreach l,$(LAYERS),$(if $(wildcard $(l)/*.c),$(l)))
 # program        : folder (its main.c and archive)   layers it stands on from   extra libraries
 PROGRAMS := tidegate tidegate-worker tidegate-checker tidegate-admin tidegatectl region region-talk tidegate-bench relay-raw
 tidegate_dir         := gateway/super
-tidegate_base        := gateway/rules
+tidegate_base        := cache
 tidegate-worker_dir  := gateway/worker
 tidegate-worker_base := gateway/front
 tidegate-checker_dir := health/checker

@@ -262,6 +262,10 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
     pulse_heard(&c->pulse, loop_now_ms(c->super->loop));
     if (type == MSG_CONF_ACK)
         on_ack(c, payload);
+    else if (type == MSG_PURGE && c->role == ROLE_WORKER)
+        purger_take(c->super, c, payload);
+    else if (type == MSG_PURGE_ACK && c->role == ROLE_WORKER)
+        purger_acked(c->super, c, payload);
     else if (type != MSG_PONG && type != MSG_VERDICT_FLIP) /* the checker logs its verdicts itself */
         LOG_WARN("message not understood", KV_STR("child", c->name), KV_STR("message", ipc_type_text(type)));
 }
@@ -440,6 +444,7 @@ static void bury(struct child *c, int status)
     apply(c, CHILD_EXITED);
     if (c->state == ROSTER_WAITING)
         wait_for_restart(c);
+    purger_forget(s, c);
     super_child_changed(s);
 }
 

@@ -49,6 +49,7 @@ struct child {
     uint64_t held_generation; /* the last one it confirmed */
     struct conf *sent_conf;   /* NULL: none yet */
     struct conf *held_conf;
+    bool is_purge_owed; /* it took no more purges: see purger.c */
 };
 
 void children_init(struct super *s);

@@ -11,7 +11,7 @@
 #include "base/loop.h"
 
 #define CONTROL_CLIENTS_MAX 16u
-#define CONTROL_LINE_BYTES  512u /* of a request, with its end */
+#define CONTROL_LINE_BYTES  2048u /* of a request, with its end */
 #define CONTROL_BODY_BYTES  (8u << 20)
 
 struct control;

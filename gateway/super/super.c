@@ -41,6 +41,11 @@ static void command_reload(void *arg, struct control_request *r, const char *res
     reload_start(arg, r);
 }
 
+static void command_purge(void *arg, struct control_request *r, const char *rest)
+{
+    purger_start(arg, r, rest);
+}
+
 static void reopen_logs(struct super *s)
 {
     log_reopen();
@@ -60,6 +65,7 @@ static void command_reopen_logs(void *arg, struct control_request *r, const char
 static const struct control_command commands[] = {
     {"status", command_status},
     {"reload", command_reload},
+    {"purge", command_purge},
     {"reopen-logs", command_reopen_logs},
     {NULL, NULL},
 };
@@ -312,6 +318,7 @@ struct super *super_create(struct loop *l, const char *conf_path, int *exit_code
     children_init(s);
     reload_init(s);
     tickets_init(s);
+    purger_init(s);
     timer_init(&s->pulse, l, on_pulse, s);
     for (size_t i = 0; i < SUPER_SIG_COUNT; i++)
         sig_init(&s->sigs[i], l, signals[i].signo, on_signal, s);
@@ -345,6 +352,7 @@ void super_destroy(struct super **sp)
     timer_cancel(&s->pulse);
     reload_fini(s);
     tickets_fini(s);
+    purger_fini(s);
     children_fini(s);
     notify_destroy(&s->notify);
     listeners_destroy(&s->listeners);

@@ -11,6 +11,7 @@
 #include "gateway/super/control.h"
 #include "gateway/super/listeners.h"
 #include "gateway/super/notify.h"
+#include "gateway/super/purger.h"
 #include "gateway/super/reload.h"
 #include "gateway/super/tables.h"
 #include "gateway/super/tickets.h"
@@ -46,6 +47,7 @@ struct super {
     struct edition current;
     struct reload reload;
     struct tickets tickets;
+    struct purger purger;
     struct timer pulse;
     struct child child[CHILDREN_MAX];
 };
