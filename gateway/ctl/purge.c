@@ -48,20 +48,29 @@ static bool is_one_line(const char *text)
     return true;
 }
 
-/* Without what a cache never hears of: the scheme and the fragment. */
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+    return len >= strlen(end) && memcmp(text + len - strlen(end), end, strlen(end)) == 0;
+}
+
+/* Without what a cache never hears of: the scheme, its own port, the fragment. A purge without a port is one at every
+ * port. */
 static void add_url(struct strbuf *out, const char *url, bool has_path)
 {
-    static const char *const schemes[] = {"http://", "https://"};
-    size_t host_len, len;
+    static const struct {
+        const char *scheme, *port;
+    } schemes[] = {{"http://", ":80"}, {"https://", ":443"}};
+    const char *port = NULL;
+    size_t host_len, kept_len;
 
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
-        if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0) {
-            url += strlen(schemes[i]);
-            break;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0] && port == NULL; i++)
+        if (strncasecmp(url, schemes[i].scheme, strlen(schemes[i].scheme)) == 0) {
+            url += strlen(schemes[i].scheme);
+            port = schemes[i].port;
         }
-    len = strcspn(url, "#");
     host_len = strcspn(url, "/?#");
-    for (size_t i = 0; i < host_len; i++) {
+    kept_len = port != NULL && ends_with(url, host_len, port) ? host_len - strlen(port) : host_len;
+    for (size_t i = 0; i < kept_len; i++) {
         char c = url[i];
 
         if (c >= 'A' && c <= 'Z')
@@ -70,7 +79,7 @@ static void add_url(struct strbuf *out, const char *url, bool has_path)
     }
     if (has_path && url[host_len] != '/')
         strbuf_puts(out, "/");
-    strbuf_add(out, url + host_len, len - host_len);
+    strbuf_add(out, url + host_len, strcspn(url + host_len, "#"));
 }
 
 const char *purge_line(struct strbuf *out, const char *kind, const char *name, bool is_soft)
