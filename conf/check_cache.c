@@ -95,6 +95,17 @@ static bool is_below(const char *path, const char *target)
     return path[len - 1] == '/' || target[len] == '\0' || target[len] == '/' || target[len] == '?';
 }
 
+/* Another route whose requests these are: of the same host, with a longer path. */
+static const struct conf_route *find_nearer(const struct conf *c, const struct conf_route *r, const char *target)
+{
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct conf_route *other = &c->routes[i];
+        if (strcmp(other->host, r->host) == 0 && strlen(other->path) > strlen(r->path) && is_below(other->path, target))
+            return other;
+    }
+    return NULL;
+}
+
 static void check_warm(struct build *b, const struct conf_route *r)
 {
     const struct conf_cache_route *k = &r->cache;
@@ -102,10 +113,15 @@ static void check_warm(struct build *b, const struct conf_route *r)
         build_complain(b, k, &k->warm, "warm", "cannot be fetched for nobody in particular, expected scope: public");
     if (k->warm_count > 0 && r->host[0] == '*')
         build_complain(b, k, &k->warm, "warm", "cannot be fetched for %s, expected a route with one host", r->host);
-    for (size_t i = 0; i < k->warm_count && !build_is_broken(b, &r->path); i++)
+    for (size_t i = 0; i < k->warm_count && !build_is_broken(b, &r->path); i++) {
+        const struct conf_route *nearer = find_nearer(b->conf, r, k->warm[i]);
         if (!is_below(r->path, k->warm[i]))
             build_complain(b, k, &k->warm, "warm", "\"%s\" is not below the route's path (%s), expected it to be",
                            k->warm[i], r->path);
+        else if (nearer != NULL)
+            build_complain(b, k, &k->warm, "warm", "\"%s\" belongs to the route on line %u, expected it there",
+                           k->warm[i], build_line(b, nearer));
+    }
 }
 
 static void check_route(struct build *b, const struct conf_route *r)

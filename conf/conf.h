@@ -236,7 +236,7 @@ struct conf_cache_route {
 };
 
 struct conf_redis {
-    const char *text; /* the url as written; "" = no Redis */
+    const char *text; /* the url as written, with its password: never shown; "" = no Redis */
     enum conf_redis_scheme { REDIS_TCP = 0, REDIS_TLS, REDIS_UNIX } scheme;
     const char *host; /* or the path of the socket */
     uint16_t port;

@@ -107,6 +107,8 @@ static const char *read_host(const char *text, struct value_redis_url *out)
     size_t len = strcspn(text, "/?#");
     const char *at = memrchr(text, '@', len);
     const char *why = NULL;
+    if (strchr(text + len, '@') != NULL)
+        return "has a password with a / ? or # that must be written as %XX";
     if (at != NULL) {
         why = read_credentials(text, (size_t)(at - text), out);
         len -= (size_t)(at + 1 - text);
@@ -117,8 +119,6 @@ static const char *read_host(const char *text, struct value_redis_url *out)
     text += len;
     if (why != NULL || text[0] == '\0' || strcmp(text, "/") == 0)
         return why;
-    if (strchr(text, '@') != NULL)
-        return "has a password with a / ? or # that must be written as %XX";
     if (text[0] == '?' || strchr(text, '?') != NULL)
         return "has a query";
     return text[0] == '#' ? "has a fragment" : read_database(text + 1, out);
