@@ -203,6 +203,9 @@ static void look_up(struct cache_entry *e)
     e->last_modified_wall_ms = -1;
     if (count_of(e, "last-modified") == 1 && modified.len > 0)
         e->last_modified = modified;
+    /* A year of two digits is told by when the answer was made. */
+    if (e->last_modified.data != NULL)
+        e->last_modified_wall_ms = date_parse(modified, date_parse(first_value(e, "date"), 0));
     e->coding = coding_of(e);
 }
 
