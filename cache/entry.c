@@ -200,12 +200,12 @@ static void look_up(struct cache_entry *e)
     if (count_of(e, "etag") == 1 && is_etag(etag))
         e->etag = etag;
     const struct http_view modified = first_value(e, "last-modified");
+    const int64_t date_wall_ms = date_parse(first_value(e, "date"), 0);
     e->last_modified_wall_ms = -1;
-    if (count_of(e, "last-modified") == 1 && modified.len > 0)
+    if (count_of(e, "last-modified") == 1) /* a year of two digits is told by when the answer was made */
+        e->last_modified_wall_ms = date_parse(modified, date_wall_ms > 0 ? date_wall_ms : 0);
+    if (e->last_modified_wall_ms >= 0)
         e->last_modified = modified;
-    /* A year of two digits is told by when the answer was made. */
-    if (e->last_modified.data != NULL)
-        e->last_modified_wall_ms = date_parse(modified, date_parse(first_value(e, "date"), 0));
     e->coding = coding_of(e);
 }
 

@@ -57,10 +57,10 @@ struct cache_entry {
     struct http_view *tags;
     struct http_view key;
     struct http_view host, path, query; /* of the request, as purges name them */
-    struct http_view etag;              /* data NULL: none; with its quotes and W/ */
-    struct http_view last_modified;
-    struct http_view vary;         /* is_vary: names in lower case, sorted, with commas */
-    int64_t last_modified_wall_ms; /* -1: none */
+    struct http_view etag;              /* data NULL: none that is one; with its quotes and W/ */
+    struct http_view last_modified;     /* data NULL: none that is a date */
+    struct http_view vary;              /* is_vary: names in lower case, sorted, with commas */
+    int64_t last_modified_wall_ms;      /* -1: none */
     struct cache_life life;
     struct cache_position position;
     int64_t born_ms;
