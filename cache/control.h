@@ -1,6 +1,7 @@
 /* Cache-Control (RFC 9111 section 5.2), parsed: over all fields of that name, without allocation, tolerant as the RFC
  * asks. Unknown directives are skipped, a quoted number is a number, of repeated ones the strictest counts. A number
- * that is none is 0 in an answer, which makes it stale at once (section 4.2.1), and is not there in a request. */
+ * that is none is 0 in an answer, which makes it stale at once (section 4.2.1), and is not there in a request.
+ * must-understand is not known here, so that a no-store beside it holds (section 5.2.2.3). */
 #ifndef CACHE_CONTROL_H
 #define CACHE_CONTROL_H
 

@@ -262,15 +262,9 @@ static const char *set_life(const struct asking *a, struct cache_life *l)
         set_windows(a, l);
     if (has_one)
         set_keep(l);
-    if (l->fresh_ms + widest_ms(l) + l->keep_ms > 0)
+    if (cache_life_whole_ms(l) > 0)
         return NULL;
     return is_always ? "no-cache" : told_ms < 0 ? "no-lifetime" : "stale";
-}
-
-static int64_t whole_ms(const struct cache_life *l)
-{
-    const int64_t ms = widest_ms(l);
-    return l->fresh_ms + (ms > l->keep_ms ? ms : l->keep_ms);
 }
 
 void cache_may_store(const struct conf_cache_route *r, const struct http_head *request, const struct http_head *answer,
@@ -292,7 +286,7 @@ void cache_may_store(const struct conf_cache_route *r, const struct http_head *r
     if (out->why != NULL)
         return;
     out->age_ms = initial_age_ms(&a, delay_ms);
-    if (out->age_ms >= whole_ms(&out->life))
+    if (out->age_ms >= cache_life_whole_ms(&out->life))
         out->why = "stale";
     out->may_store = out->why == NULL;
 }

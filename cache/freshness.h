@@ -65,8 +65,9 @@ struct cache_moment {
                                             stale-if-error); NULL: not looked at */
 };
 /* What may be done with an entry of that age. A policy of network-first gives CACHE_USE_IF_ERROR also for what is
- * fresh. With is_origin_down or has_failed the answer is what holds then: CACHE_USE_FRESH for all that may be served,
- * and anything else means that it may not.
+ * fresh. What is purged softly while it is fresh has just become stale, and its windows end when they would anyway.
+ * With is_origin_down or has_failed the answer is what holds then: CACHE_USE_FRESH for all that may be served, and
+ * anything else means that it may not.
  *
  * What a client asks for decides whether its origin is asked (CACHE_USE_VALIDATE), not what it gets when the origin
  * cannot answer: there the entry's own windows hold, for it as for all others. It may ask for more of what the entry

@@ -50,8 +50,9 @@ const struct schema_row schema_cache_rows[] = {
      .doc = "How long an answer is fresh: served without asking. A duration wins over the origin's s-maxage, max-age and Expires. origin: theirs "
             "counts, and an answer without them is stale from the start."},
     {SECTION_CACHE, "stale", KIND_LIFETIME, IN(conf_cache_route, stale_ms), RANGE(0, 365 * DAY), .standard = "origin", .applies = APPLIES_WORKER,
-     .doc = "How long after that it may be served while it is fetched anew, and with network-first when the servers are late. A duration wins over the "
-            "origin's stale-while-revalidate; an origin that says must-revalidate, proxy-revalidate or no-cache forbids it unless that is in ignore."},
+     .doc = "How long after that it may be served while it is fetched anew; with network-first and cache-first only when the servers are late or fail. A "
+            "duration wins over the origin's stale-while-revalidate; an origin that says no-cache, must-revalidate, proxy-revalidate or (with fresh: "
+            "origin) s-maxage forbids it unless that is in ignore (must-revalidate for the last three)."},
     {SECTION_CACHE, "stale_if_error", KIND_LIFETIME, IN(conf_cache_route, error_ms), RANGE(0, 365 * DAY), .standard = "origin",
      .applies = APPLIES_WORKER,
      .doc = "How long after it was fresh it may be served when the servers cannot be reached or answer 500, 502, 503 or 504. A duration wins over the "
