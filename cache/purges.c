@@ -382,8 +382,10 @@ void cache_purges_add(struct cache_purges *p, const struct cache_purge *what)
     struct marks *marks = marks_of(p, what);
     struct mark *m = what->is_soft ? &marks->soft : &marks->hard;
     m->local = ++p->local;
-    m->awaited_id = what->id;
-    m->is_awaited = true;
+    if (what->id != 0) {
+        m->awaited_id = what->id;
+        m->is_awaited = true;
+    }
     p->count++;
 }
 

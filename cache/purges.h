@@ -29,7 +29,7 @@ const char *cache_purge_kind_text(enum cache_purge_kind k); /* all, tag, url, pr
  * random, by whoever makes the purge, and goes with it everywhere (also through the log): the same purge is heard by a
  * process directly and from the log, in either order, and must not count as two. */
 struct cache_purge {
-    uint64_t id;      /* 0: not known */
+    uint64_t id;      /* 0: not known; of one heard directly: the log will not have it */
     uint32_t kind;    /* enum cache_purge_kind */
     uint32_t is_soft; /* to be taken for stale, not for gone */
     char text[CACHE_PURGE_TEXT_BYTES];

@@ -376,6 +376,29 @@ static void a_purge_of_all_ends_what_was_known(void **state)
     cache_purges_destroy(&p);
 }
 
+/* What stands for purges that were lost on their way here; the log has those under their own ids. */
+static void a_purge_without_an_id_is_not_waited_for_in_the_log(void **state)
+{
+    struct cache_purges *p = cache_purges_create();
+    const struct cache_purge lost = purge_of(PURGE_ALL, false, "", 0);
+    const struct cache_purge own = purge_of(PURGE_ALL, false, "", 7);
+    struct cache_entry *ours = entry_of("a", "/x", NULL, "t", cache_purges_position(p));
+    struct cache_entry *theirs = entry_of("a", "/x", NULL, "t", (struct cache_position){.ms = 50});
+
+    (void)state;
+    cache_purges_add(p, &lost);
+    assert_int_equal(cache_purges_judge(p, ours), CACHE_PURGED_HARD);
+    assert_int_equal(cache_purges_judge(p, theirs), CACHE_NOT_PURGED);
+    cache_purges_add(p, &own);
+    cache_purges_add(p, &lost);
+    assert_int_equal(cache_purges_judge(p, theirs), CACHE_PURGED_HARD);
+    cache_purges_add_at(p, &own, 40, 0);
+    assert_int_equal(cache_purges_judge(p, theirs), CACHE_NOT_PURGED);
+    cache_entry_unref(&ours);
+    cache_entry_unref(&theirs);
+    cache_purges_destroy(&p);
+}
+
 /* ---- what is a purge ---- */
 
 static void nonsense_is_told_from_purges(void **state)
@@ -444,6 +467,7 @@ int main(void)
         cmocka_unit_test(what_is_forgotten_purges_everything_as_old),
         cmocka_unit_test(one_text_takes_one_place),
         cmocka_unit_test(a_purge_of_all_ends_what_was_known),
+        cmocka_unit_test(a_purge_without_an_id_is_not_waited_for_in_the_log),
         cmocka_unit_test(nonsense_is_told_from_purges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
