@@ -15,27 +15,32 @@
 struct cache_serving {
     uint16_t status; /* the entry's own, 206, 304, 412 or 416 */
     enum cache_coding coding;
-    bool has_body;                /* a HEAD has none, though byte_count says how long it would be */
+    bool has_body;                /* of a HEAD there is none, though byte_count says how long it would be */
     bool needs_coding;            /* only `coding` is decided: make that body, then choose again */
     size_t from_byte, byte_count; /* of the body in that coding */
 };
 
 /* Decides, in the order of RFC 9110 section 13.2.2: If-Match, else If-Unmodified-Since (412), If-None-Match (weak
  * comparison), else If-Modified-Since (304), Range with If-Range: one range of bytes (206, 416), several or malformed
- * ones are answered with the whole; conditions only for 200, ranges only for GET and 200.
+ * ones are answered with the whole. Conditions only for GET and HEAD of what is 2xx, ranges only for GET and 200. A 412
+ * is what the entry says: the caller may ask the origin instead (RFC 9111 section 4.3.2).
  *
  * The coding is the one that the request likes best among those that `codings` (bit 1 << enum cache_coding) allows and
- * the entry has or can have; among equals the smallest of those that are made already, else br before zstd before gzip
- * before none. An entry that came coded is served so. When the answer needs a body that is not made yet, needs_coding
- * is set: the caller asks for it (cache_compress_get), takes the coding out of `codings` when it cannot be had, and
- * chooses again. With q=0 for all there is, the entry's own is served nevertheless. A range is one of the coded body.
- */
+ * the entry can have; among equals br before zstd before gzip before none - always the same ones, made already or not,
+ * so that all workers know the tags of each other's answers. But what the client has already, by its conditions, comes
+ * first: it is answered in that coding as long as it takes it. An entry that came coded is served so, and with q=0 for
+ * all there is, the entry's own is served nevertheless. A range is one of the coded body.
+ *
+ * When the answer needs a body that is not made yet, needs_coding is set and only `coding` counts: the caller asks for
+ * it (cache_compress_get), takes the coding out of `codings` when it cannot be had, and chooses again. */
 void cache_serve_choose(struct cache_serving *out, const struct cache_entry *e, const struct http_head *request,
                         uint32_t codings);
-/* Makes the head: status, the entry's fields (for a 304 those of RFC 9110 section 15.4.5 alone), Age, ETag as the
- * coding has it (its own for each: "x" becomes "x-gzip", W/ stays), Content-Encoding, Content-Range, Accept-Ranges,
- * Vary with Accept-Encoding when there is a choice of codings. content_length is set; a 304 has -1. 412 and 416 have no
- * body. `to` looks into `t` and the entry. False when there is no room. */
+/* Makes the head: status, the entry's fields, Age, ETag as the coding has it (its own for each: "x" becomes "x-gzip",
+ * W/ stays), Content-Encoding, Content-Range, Accept-Ranges, Vary with Accept-Encoding when there is a choice of
+ * codings. Of the entry's fields a 304 has those of RFC 9110 section 15.4.5 (Last-Modified without an ETag alone), a
+ * 412 and a 416 the ones that are not about a body; all of them have those of CORS. content_length is set; -1 where
+ * there must be none (204, 304). `to` looks into `t` and the entry. `codings` as cache_serve_choose() had them at
+ * first. False when there is no room. */
 bool cache_serve_head(struct http_head *to, struct http_texts *t, const struct cache_entry *e,
                       const struct cache_serving *s, uint32_t codings, int64_t now_ms);
 /* The entity tag the origin knows, for a validator a client sent: without the ending a coding has put on it. A view
