@@ -45,7 +45,7 @@ struct l2_link {
     struct l2_parser *parser;
     struct timer patience; /* waiting: when to connect again; connecting: how long that may take */
     int64_t backoff_ms;
-    int64_t up_since_ms;
+    int64_t up_since_ms, lost_ms;
     enum err told_error; /* of the last log line on this outage; ERR_NONE: none yet */
     struct log_limit state_limit, fault_limit;
 
@@ -381,6 +381,7 @@ static void drop(struct l2_link *k, enum err e, const char *why)
         return;
     const int64_t retry_ms = next_backoff_ms(k);
     log_lost(k, e, why, retry_ms);
+    k->lost_ms = k->state == LINK_OPEN ? now_ms(k) : k->lost_ms;
     disconnect(k);
     timer_start(&k->patience, retry_ms);
     answer_all(k, e);
@@ -578,6 +579,18 @@ bool l2_link_is_circuit_open(const struct l2_link *k)
 {
     CHECK_OBJ(k, LINK_MAGIC);
     return k->is_circuit_open;
+}
+
+int64_t l2_link_up_since_ms(const struct l2_link *k)
+{
+    CHECK_OBJ(k, LINK_MAGIC);
+    return k->up_since_ms;
+}
+
+int64_t l2_link_lost_ms(const struct l2_link *k)
+{
+    CHECK_OBJ(k, LINK_MAGIC);
+    return k->lost_ms;
 }
 
 const struct l2_address *l2_link_address(const struct l2_link *k)

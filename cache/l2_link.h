@@ -76,6 +76,8 @@ void l2_link_destroy(struct l2_link **kp);
 bool l2_link_is_up(const struct l2_link *k);
 bool l2_link_is_connected(const struct l2_link *k);
 bool l2_link_is_circuit_open(const struct l2_link *k);
+int64_t l2_link_up_since_ms(const struct l2_link *k); /* when it was logged in last, 0: never */
+int64_t l2_link_lost_ms(const struct l2_link *k);     /* when it was lost last, 0: never */
 const struct l2_address *l2_link_address(const struct l2_link *k);
 /* Elsewhere from now on (Sentinel); dropped and connected again at once when the address differs. */
 void l2_link_move(struct l2_link *k, const struct l2_address *to);

@@ -6,10 +6,12 @@
 #ifndef CACHE_L2_PRIV_H
 #define CACHE_L2_PRIV_H
 
+#include "base/log.h"
 #include "base/tls.h"
 #include "cache/l2.h"
 #include "cache/l2_link.h"
 
+struct l2_leases;
 struct l2_purges;
 
 struct l2_nodes_kind {
@@ -34,8 +36,6 @@ extern const struct l2_nodes_kind l2_single_kind;   /* l2_single.c */
 extern const struct l2_nodes_kind l2_sentinel_kind; /* l2_sentinel.c */
 extern const struct l2_nodes_kind l2_cluster_kind;  /* l2_cluster.c */
 
-struct l2_lease;
-
 struct l2 {
     uint32_t magic;
     struct net *net;
@@ -53,8 +53,8 @@ struct l2 {
     struct l2_purges *purges; /* outlives a change of nodes: waiting purges are kept */
 
     struct list jobs;
-    struct map *leases; /* ours, by Redis key */
-    struct list leases_by_time;
+    struct l2_leases *leases;
+    struct later settle; /* nodes have changed */
     struct log_limit failed_limit;
 };
 
@@ -62,7 +62,7 @@ struct l2 {
 void l2_link_settings(const struct l2 *l, const struct l2_address *address, struct l2_link_settings *out);
 /* Where the configuration's url points. */
 void l2_conf_address(const struct conf_redis *r, struct l2_address *out);
-/* A node became usable, went away, or keys moved. */
+/* A node became usable, went away, or keys moved; looked at from the loop. */
 void l2_nodes_changed(struct l2 *l);
 
 /* ---- Redis keys ---- */

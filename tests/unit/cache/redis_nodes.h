@@ -125,8 +125,8 @@ static inline redisContext *node_talk(struct redis_node *n)
     return n->talk;
 }
 
-/* Asks and returns the reply; freeReplyObject(). Sentinels hang up on the clients of nodes whose part changes: then it is
- * asked once more. */
+/* Asks and returns the reply; freeReplyObject(). Sentinels hang up on the clients of nodes whose part changes: then it
+ * is asked once more. */
 static inline redisReply *node_ask(struct redis_node *n, const char *format, ...)
 {
     redisReply *r = NULL;

@@ -1,0 +1,130 @@
+/* L2 beside a real Redis: entries, leases, deadlines, the circuit, logging in, coming back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cache/l2_priv.h"
+#include "tests/unit/cache/l2_world.h"
+#include "tests/unit/cache/redis_nodes.h"
+
+struct fixture {
+    struct world w;
+    struct redis_node redis;
+    char conf[512];
+};
+
+/* Connected to `f->redis` with further keys, and ready. */
+static void connect_with(struct fixture *f, const char *more)
+{
+    (void)snprintf(f->conf, sizeof f->conf, "url: 'redis://127.0.0.1:%u', timeout: 500ms%s", (unsigned)f->redis.port,
+                   more);
+    world_conf(&f->w, f->conf);
+    WORLD_AWAIT(&f->w, l2_is_ready(f->w.l2));
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_alloc(sizeof *f);
+    node_start(&f->redis, NULL);
+    world_init(&f->w);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    world_fini(&f->w);
+    node_stop(&f->redis);
+    mem_free(f);
+    return 0;
+}
+
+static long long number_of(struct redis_node *n, const char *command, const char *key, const char *rest)
+{
+    char text[512];
+    (void)snprintf(text, sizeof text, "%s %s %s", command, key, rest);
+    redisReply *r = node_ask(n, text);
+    assert_int_equal(r->type, REDIS_REPLY_INTEGER);
+    const long long number = r->integer;
+    freeReplyObject(r);
+    return number;
+}
+
+static void without_redis_nothing_is_asked(void **state)
+{
+    struct fixture *f = *state;
+    world_conf(&f->w, "");
+    assert_false(l2_is_ready(f->w.l2));
+    assert_int_equal(world_get(&f->w, "key"), ERR_AGAIN);
+    assert_int_equal(world_lease(&f->w, "key", 1000), ERR_AGAIN);
+    assert_false(world_put(&f->w, "key", "text", 1000));
+    assert_false(l2_release(f->w.l2, "key", 3));
+    assert_false(world_purge(&f->w, PURGE_TAG, "cars", false));
+}
+
+static void what_is_put_is_got_with_the_time_it_has_left(void **state)
+{
+    struct fixture *f = *state;
+    connect_with(f, "");
+    assert_int_equal(world_get(&f->w, "key"), ERR_NOT_FOUND);
+    assert_true(world_put(&f->w, "key", "an entry", 60000));
+    assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
+    assert_string_equal(f->w.text, "an entry");
+    assert_in_range(f->w.left_ms, 50000, 60000);
+    assert_true(l2_remove(f->w.l2, "key", 3));
+    assert_int_equal(world_get(&f->w, "key"), ERR_NOT_FOUND);
+}
+
+static void a_lease_is_taken_once_and_released_by_its_owner_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct world other;
+    world_init(&other);
+    connect_with(f, "");
+    world_conf(&other, f->conf);
+    WORLD_AWAIT(&other, l2_is_ready(other.l2));
+    assert_int_equal(world_lease(&f->w, "key", 60000), ERR_NONE);
+    assert_int_equal(world_lease(&other, "key", 60000), ERR_BUSY);
+    assert_false(l2_release(other.l2, "key", 3)); /* it has none */
+    assert_int_equal(world_lease(&other, "key", 60000), ERR_BUSY);
+    assert_true(l2_release(f->w.l2, "key", 3)); /* by EVAL, the first time */
+    assert_int_equal(world_get(&f->w, "other"), ERR_NOT_FOUND);
+    assert_int_equal(world_lease(&other, "key", 60000), ERR_NONE);
+    assert_true(l2_release(other.l2, "key", 3)); /* by EVALSHA */
+    assert_int_equal(world_get(&other, "other"), ERR_NOT_FOUND);
+    assert_int_equal(world_lease(&f->w, "key", 60000), ERR_NONE);
+    world_fini(&other);
+}
+
+static void garbage_under_our_keys_is_no_entry(void **state)
+{
+    struct fixture *f = *state;
+    struct l2_redis_key k;
+    connect_with(f, "");
+    l2_redis_key(f->w.l2, L2_NAME_ENTRY, "key", 3, &k);
+    assert_true(number_of(&f->redis, "LPUSH", k.text, "x") == 1);
+    assert_int_equal(world_get(&f->w, "key"), ERR_INVALID);
+    assert_true(world_put(&f->w, "key", "an entry", 60000)); /* takes its place */
+    assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
+    NODE_TELL(&f->redis, "SET %s forever", k.text);
+    assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
+    assert_int_equal(f->w.left_ms, -1);
+    (void)number_of(&f->redis, "SETRANGE", k.text, "8000000 x"); /* larger than any entry */
+    assert_int_equal(world_get(&f->w, "key"), ERR_LIMIT);
+    assert_true(l2_is_ready(f->w.l2));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(without_redis_nothing_is_asked, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_put_is_got_with_the_time_it_has_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(garbage_under_our_keys_is_no_entry, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_lease_is_taken_once_and_released_by_its_owner_alone, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
