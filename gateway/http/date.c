@@ -55,11 +55,11 @@ static const struct number {
     char letter;
     size_t digit_count;
     size_t at; /* in struct tm */
-    int min, max;
+    int max;
 } numbers[] = {
-    {'d', 2, offsetof(struct tm, tm_mday), 1, 31}, {'Y', 4, offsetof(struct tm, tm_year), 0, 9999},
-    {'y', 2, offsetof(struct tm, tm_year), 0, 99}, {'H', 2, offsetof(struct tm, tm_hour), 0, 23},
-    {'M', 2, offsetof(struct tm, tm_min), 0, 59},  {'S', 2, offsetof(struct tm, tm_sec), 0, 60}, /* a leap second */
+    {'d', 2, offsetof(struct tm, tm_mday), 31}, {'Y', 4, offsetof(struct tm, tm_year), 9999},
+    {'y', 2, offsetof(struct tm, tm_year), 99}, {'H', 2, offsetof(struct tm, tm_hour), 23},
+    {'M', 2, offsetof(struct tm, tm_min), 59},  {'S', 2, offsetof(struct tm, tm_sec), 60}, /* a leap second */
 };
 
 static bool read_text(struct http_view *in, const char *text, size_t len)
@@ -115,13 +115,13 @@ static bool read_letter(struct http_view *in, char letter, struct tm *tm)
     if (letter == 'e') {
         if (!read_text(in, " ", 1))
             return read_letter(in, 'd', tm);
-        return read_number(in, 1, &tm->tm_mday) && tm->tm_mday > 0;
+        return read_number(in, 1, &tm->tm_mday);
     }
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         const struct number *n = &numbers[i];
         int *const to = (int *)(void *)((char *)tm + n->at);
         if (n->letter == letter)
-            return read_number(in, n->digit_count, to) && *to >= n->min && *to <= n->max;
+            return read_number(in, n->digit_count, to) && *to <= n->max;
     }
     ASSERT(false);
 }
@@ -136,7 +136,8 @@ static bool read_pattern(struct http_view in, const char *pattern, struct tm *tm
     return in.len == 0;
 }
 
-/* False when there is no such day. timegm() would make the 1st of March of a 30th of February. */
+/* False when there is no such day. timegm() would make the 1st of March of a 30th of February, and the last of
+ * October of a 0th of November. */
 static bool seconds_of(const struct tm *tm, int year, int64_t *out)
 {
     struct tm t = *tm;

@@ -83,6 +83,7 @@ static const struct row answers[] = {
     {"private=\"set-cookie, max-age=7\"", NULL, "private"},
     {"no-cache=\"a\\\", no-store\", max-age=1", NULL, "no-cache max-age=1"},
     {"ext=\"no-store, private\", max-age=1", NULL, "max-age=1"},
+    {"ext=\"a\\\", no-store, b\", max-age=1", NULL, "max-age=1"},
     /* a quote that is never closed hides nothing */
     {"ext=\"abc, no-store", NULL, "no-store"},
     {"ext=\"abc\\", "no-store", "no-store"},

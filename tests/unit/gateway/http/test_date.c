@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "gateway/http/date.h"
 
 #define SECOND_MS INT64_C(1000)
@@ -117,10 +119,12 @@ static void the_beginning_of_a_date_is_none(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
-        struct http_view v = http_view_of(whole[i]);
-        assert_int_equal(date_parse(v, NOW_MS), EXAMPLE_S * SECOND_MS);
-        while (v.len-- > 0)
-            assert_int_equal(date_parse(v, NOW_MS), -1);
+        for (size_t len = 0; len <= strlen(whole[i]); len++) {
+            struct slice s = slice_copy(whole[i], len); /* a sanitizer sees the first byte too far */
+            const int64_t ms = date_parse((struct http_view){(const char *)s.data, len}, NOW_MS);
+            assert_int_equal(ms, len == strlen(whole[i]) ? EXAMPLE_S * SECOND_MS : -1);
+            slice_release(&s);
+        }
     }
 }
 
