@@ -300,6 +300,34 @@ static void the_older_of_two_opinions_counts(void **state)
     strbuf_fini(&b);
 }
 
+/* Of all lives a stored entry can have, and however long it lay: the age is never cut to less than what it is. */
+static void what_has_outlived_itself_does_not_come_back_younger(void **state)
+{
+    static const int64_t lives_ms[] = {1000, INT64_C(1) << 31, INT64_C(1000) << 31, INT64_C(1) << 60};
+    for (size_t i = 0; i < sizeof lives_ms / sizeof *lives_ms; i++) {
+        const char *why = NULL;
+        const struct cache_decode_how how = plain_how();
+        struct strbuf out;
+        struct cache_entry *e = plain_create(10);
+        e->life = (struct cache_life){.fresh_ms = lives_ms[i], .stale_ms = lives_ms[i]};
+        e->born_ms = PLAIN_NOW_MS - 2 * lives_ms[i];
+        strbuf_init(&out, PLAIN_MAX);
+        cache_encode(*state, &out, e, PLAIN_NOW_MS, PLAIN_WALL_MS);
+        assert_null(cache_decode(*state, out.data, out.len, &how, &why));
+        assert_string_equal(why, "expired");
+        e->born_ms++;
+        strbuf_clear(&out);
+        cache_encode(*state, &out, e, PLAIN_NOW_MS, PLAIN_WALL_MS);
+        struct cache_entry *back = cache_decode(*state, out.data, out.len, &how, &why);
+        assert_true(back == NULL || back->born_ms == e->born_ms);
+        assert_true(back != NULL || lives_ms[i] > INT64_C(1000) << 31); /* longer ones are shorter in Redis */
+        if (back != NULL)
+            cache_entry_unref(&back);
+        cache_entry_unref(&e);
+        strbuf_fini(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +337,7 @@ int main(void)
         cmocka_unit_test(bodies_are_packed_where_it_is_worth_it),
         cmocka_unit_test(a_body_that_was_made_for_clients_is_stored),
         cmocka_unit_test(the_older_of_two_opinions_counts),
+        cmocka_unit_test(what_has_outlived_itself_does_not_come_back_younger),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
