@@ -320,6 +320,13 @@ static bool is_printable(struct http_view v)
     return is_fine && v.len <= TEXT_BYTES_MAX;
 }
 
+/* Not a Connection: entries are made without it, and are not to be made to look for all that it names. */
+static bool is_field_fine(const struct http_field *f)
+{
+    return f->name.len <= TEXT_BYTES_MAX && http_is_token(f->name) && !http_view_is_nocase(f->name, "connection") &&
+           f->value.data != NULL && is_printable(f->value);
+}
+
 /* What may stand in a head, each as its own kind. */
 static bool are_texts_fine(const struct stored *s)
 {
@@ -331,8 +338,7 @@ static bool are_texts_fine(const struct stored *s)
     while (is_fine && http_list_next(&vary, &name))
         is_fine = http_is_token(name);
     for (uint32_t i = 0; is_fine && i < s->field_count; i++)
-        is_fine = s->fields[i].name.len <= TEXT_BYTES_MAX && http_is_token(s->fields[i].name) &&
-                  s->fields[i].value.data != NULL && is_printable(s->fields[i].value);
+        is_fine = is_field_fine(&s->fields[i]);
     for (uint32_t i = 0; is_fine && i < s->tag_count; i++)
         is_fine = s->tags[i].len > 0 && s->tags[i].len <= CACHE_TAG_BYTES_MAX && is_printable(s->tags[i]);
     return is_fine;
