@@ -28,6 +28,17 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE };
     X(STAT_ACCEPT_PAUSES,       "accept_pauses_total",              STAT_COUNTER, "Times accepting paused because descriptors ran out") \
     X(STAT_BUFFERED_BYTES,      "buffered_bytes",                   STAT_GAUGE,   "Bytes waiting for slow peers") \
     X(STAT_LOG_DROPPED,         "log_lines_dropped_total",          STAT_COUNTER, "Log lines dropped because the sink was full") \
+    X(STAT_CACHE_ENTRIES,       "cache_entries",                    STAT_GAUGE,   "Answers stored in memory") \
+    X(STAT_CACHE_BYTES,         "cache_bytes",                      STAT_GAUGE,   "Memory they take") \
+    X(STAT_CACHE_EVICTED,       "cache_evicted_total",              STAT_COUNTER, "Answers put out of memory to make room") \
+    X(STAT_CACHE_PURGED,        "cache_purged_total",               STAT_COUNTER, "Answers dropped from memory because they were purged") \
+    X(STAT_CACHE_PURGES,        "cache_purges_total",               STAT_COUNTER, "Purges that workers heard of") \
+    X(STAT_L2_COMMANDS,         "cache_l2_commands_total",          STAT_COUNTER, "Commands to Redis") \
+    X(STAT_L2_FAILURES,         "cache_l2_failures_total",          STAT_COUNTER, "Commands to Redis that failed, deadlines included") \
+    X(STAT_L2_TIMEOUTS,         "cache_l2_timeouts_total",          STAT_COUNTER, "Commands to Redis that were not answered in time") \
+    X(STAT_L2_TIME_US,          "cache_l2_time_microseconds_total", STAT_COUNTER, "Time that answered commands to Redis took") \
+    X(STAT_L2_CONNECTED,        "cache_l2_connected",               STAT_GAUGE,   "Workers connected to Redis") \
+    X(STAT_L2_CIRCUIT,          "cache_l2_circuit_open",            STAT_GAUGE,   "Workers whose circuit for Redis is open") \
     X(STAT_PROBES,              "probes_total",                     STAT_COUNTER, "Health probes finished") \
     X(STAT_PROBE_FAILURES,      "probe_failures_total",             STAT_COUNTER, "Health probes that failed")
 
@@ -41,6 +52,16 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE };
     X(STAT_ROUTE_DOWN_BYTES,    "ws_bytes_down_total",              STAT_COUNTER, "Bytes from servers to clients, frame headers included") \
     X(STAT_ROUTE_WS_PLAIN_BYTES, "ws_deflate_plain_bytes_total",    STAT_COUNTER, "Payload of compressed messages, both ways, as it is without compression") \
     X(STAT_ROUTE_WS_PACKED_BYTES, "ws_deflate_packed_bytes_total",  STAT_COUNTER, "The same payload, compressed, as clients send and receive it") \
+    X(STAT_ROUTE_CACHE_HITS,    "cache_hits_total",                 STAT_COUNTER, "Requests answered from memory with what was fresh") \
+    X(STAT_ROUTE_CACHE_STALE,   "cache_stale_served_total",         STAT_COUNTER, "Requests answered with what was stale") \
+    X(STAT_ROUTE_CACHE_L2,      "cache_l2_hits_total",              STAT_COUNTER, "Requests answered with what Redis had") \
+    X(STAT_ROUTE_CACHE_MISSES,  "cache_misses_total",               STAT_COUNTER, "Requests for which the origin was asked") \
+    X(STAT_ROUTE_CACHE_COALESCED, "cache_coalesced_total",          STAT_COUNTER, "Requests that waited for what another one fetched") \
+    X(STAT_ROUTE_CACHE_BYPASSED, "cache_bypassed_total",            STAT_COUNTER, "Requests on cached routes that were not for the cache") \
+    X(STAT_ROUTE_CACHE_FETCHES, "cache_fetches_total",              STAT_COUNTER, "Times the cache asked the origin") \
+    X(STAT_ROUTE_CACHE_REFRESHES, "cache_refreshes_total",          STAT_COUNTER, "Of these, those that nobody waited for") \
+    X(STAT_ROUTE_CACHE_VALIDATED, "cache_validated_total",          STAT_COUNTER, "Of these, those whose answer was that nothing had changed") \
+    X(STAT_ROUTE_CACHE_FAILED,  "cache_fetches_failed_total",       STAT_COUNTER, "Of these, those that failed") \
     X(STAT_ROUTE_LIMITED,       "route_refused_total",              STAT_COUNTER, "Requests refused by the route's limits") \
     X(STAT_ROUTE_NO_SERVER,     "route_no_server_total",            STAT_COUNTER, "Requests for which no server was to be had")
 

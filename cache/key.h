@@ -61,10 +61,10 @@ bool cache_key_query(struct http_view *out, struct http_texts *t, const struct c
 bool cache_key_passes(const struct conf_route *r, struct http_view name, bool is_post);
 
 /* Vary (RFC 9111 section 4.1). The names an answer varies by, in lower case, sorted, each once, commas between; joined
- * with those known before (`known`, same form, may be data NULL). Left out is what is part of every key of the route
- * anyway, and what the origin was not told: no answer can depend on that. False: never to be stored (a "*", more than
- * CACHE_VARY_MAX names, a name that is none, or one of a field that is another for each client). data NULL: it does not
- * vary. */
+ * with those known before (`known`, same form, may be data NULL). From then on these fields pass as well, and are added
+ * to the key. Left out is what is part of every key of the route anyway, and what the gateway answers for itself
+ * (conditions, ranges). False: never to be stored (a "*", more than CACHE_VARY_MAX names, a name that is none, or one
+ * of a field that is another for each client). data NULL: it does not vary. */
 #define CACHE_VARY_MAX 8u
 bool cache_vary_of(struct http_view *out, struct http_texts *t, const struct conf_route *r,
                    const struct http_head *answer, struct http_view known);

@@ -1,5 +1,5 @@
-/* Vary. Since the origin is told little more than what keys hold, most of what it says it varies by is either in the
- * key already or cannot have mattered; what is left are the fields that pass without being in the key. */
+/* Vary. Most of what an origin says it varies by is in the key already, or is the gateway's to deal with. What is left
+ * it was not told so far: from now on it is, and those fields are part of the key. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -12,6 +12,19 @@
 /* Part of every key, or left to the gateway when not listed as a key header. */
 static const char *const in_key[] = {"host", "x-forwarded-proto", "x-forwarded-host", "content-type",
                                      "content-encoding"};
+
+/* Never told to the origin of a cacheable request, whatever it varies by: what they ask for, the gateway does. */
+static const char *const of_gateway[] = {"if-match",
+                                         "if-none-match",
+                                         "if-modified-since",
+                                         "if-unmodified-since",
+                                         "if-range",
+                                         "range",
+                                         "cache-control",
+                                         "pragma",
+                                         "connection",
+                                         "upgrade",
+                                         "te"};
 
 /* Written by the gateway for each request anew: no two clients are told the same. */
 static const char *const of_each[] = {"x-forwarded-for", "forwarded", "x-request-id", "traceparent", "tracestate"};
@@ -66,7 +79,9 @@ static bool is_no_matter(const struct conf_route *r, struct http_view name)
         return true;
     if (r->cache.scope == CACHE_SCOPE_TOKEN && http_view_is_nocase(name, "authorization"))
         return true;
-    return !cache_key_passes(r, name, true);
+    /* Requests with a cookie are not for the cache there, or are taken for such without one. */
+    return (r->cache.scope == CACHE_SCOPE_PUBLIC && http_view_is_nocase(name, "cookie")) ||
+           is_in(name, of_gateway, COUNT(of_gateway));
 }
 
 /* ---- the list ---- */

@@ -303,6 +303,25 @@ struct cache_found cache_memory_get(struct cache_memory *m, const void *key, siz
     return (struct cache_found){.entry = n->entry, .is_soft_purged = n->is_soft_purged};
 }
 
+struct cache_found cache_memory_peek(const struct cache_memory *m, const void *key, size_t key_len)
+{
+    CHECK_OBJ(m, MEMORY_MAGIC);
+    const struct node *n = find_node(m, key, key_len);
+    if (n == NULL)
+        return (struct cache_found){.entry = NULL};
+    return (struct cache_found){.entry = n->entry, .is_soft_purged = n->is_soft_purged};
+}
+
+uint32_t cache_memory_take_uses(struct cache_memory *m, const void *key, size_t key_len)
+{
+    CHECK_OBJ(m, MEMORY_MAGIC);
+    struct node *n = find_node(m, key, key_len);
+    const uint32_t uses = n != NULL ? n->uses : 0;
+    if (n != NULL)
+        n->uses = 0;
+    return uses;
+}
+
 /* The queue and the uses stay: it is the same thing that is asked for. */
 static void replace(struct cache_memory *m, struct node *n, struct cache_entry *e, size_t bytes)
 {
@@ -373,13 +392,6 @@ void cache_memory_grown(struct cache_memory *m, const struct cache_entry *e, siz
     n->bytes += bytes;
     queue_of(m, n)->bytes += bytes;
     make_room(m, 0, INT64_MIN);
-}
-
-uint32_t cache_memory_uses(const struct cache_memory *m, const void *key, size_t key_len)
-{
-    CHECK_OBJ(m, MEMORY_MAGIC);
-    const struct node *n = find_node(m, key, key_len);
-    return n != NULL ? n->uses : 0;
 }
 
 void cache_memory_sweep(struct cache_memory *m, uint32_t count, int64_t now_ms)

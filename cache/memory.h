@@ -29,6 +29,8 @@ struct cache_found {
 };
 /* Looks up; counts as a use. What was purged hard, or is older than its whole life, is dropped and not found. */
 struct cache_found cache_memory_get(struct cache_memory *m, const void *key, size_t key_len, int64_t now_ms);
+/* The same without counting as a use, and without a look at purges and ages. */
+struct cache_found cache_memory_peek(const struct cache_memory *m, const void *key, size_t key_len);
 /* Stores, in place of what was there under the entry's key; takes a reference of its own. What was purged hard since
  * its fetch began changes nothing. An entry that is larger than a quarter of all is not kept, nor what it would
  * replace. One of another process is given this one's local position, once what is known to be purged has been held
@@ -38,8 +40,8 @@ void cache_memory_remove(struct cache_memory *m, const void *key, size_t key_len
 /* An entry has grown by a coding that was made of it (`bytes`: cache_compress_get() tells); to be said at once. It may
  * be evicted by this. Nothing when the entry is not, or no longer, kept here. */
 void cache_memory_grown(struct cache_memory *m, const struct cache_entry *e, size_t bytes);
-/* Uses of the entry since it was put there, at most 3: whether it is hot. 0 when it is not there. */
-uint32_t cache_memory_uses(const struct cache_memory *m, const void *key, size_t key_len);
+/* Uses since it was asked last, at most 3: whether it is hot. From now on they are counted anew. 0: it is not there. */
+uint32_t cache_memory_take_uses(struct cache_memory *m, const void *key, size_t key_len);
 /* Drops all that is purged or dead, looking at up to `count` entries from where it last stopped: for idle moments. */
 void cache_memory_sweep(struct cache_memory *m, uint32_t count, int64_t now_ms);
 void cache_memory_counts(const struct cache_memory *m, struct cache_memory_counts *out);

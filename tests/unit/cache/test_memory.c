@@ -106,17 +106,20 @@ static void what_is_put_is_found(void **state)
 static void uses_are_counted_up_to_three(void **state)
 {
     struct room r = room_open(1u << 20);
-    static const uint32_t uses[] = {0, 1, 2, 3, 3};
 
     (void)state;
-    assert_int_equal(cache_memory_uses(r.memory, "a", 1), 0);
+    assert_int_equal(cache_memory_take_uses(r.memory, "a", 1), 0);
     put(&r, "a", 100, 'a', 0);
-    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++) {
-        assert_int_equal(cache_memory_uses(r.memory, "a", 1), uses[i]);
-        get(&r, "a", 0);
+    for (uint32_t asked = 0; asked < 6; asked++) {
+        for (uint32_t i = 0; i < asked; i++)
+            get(&r, "a", 0);
+        put(&r, "a", 100, 'b', 0); /* the same place in memory: it is no other thing */
+        assert_int_equal(cache_memory_take_uses(r.memory, "a", 1), asked < 3 ? asked : 3);
     }
-    put(&r, "a", 100, 'b', 0);
-    assert_int_equal(cache_memory_uses(r.memory, "a", 1), 3);
+    assert_int_equal(cache_memory_take_uses(r.memory, "a", 1), 0);
+    assert_non_null(cache_memory_peek(r.memory, "a", 1).entry);
+    assert_int_equal(cache_memory_take_uses(r.memory, "a", 1), 0); /* a peek is no use */
+    assert_null(cache_memory_peek(r.memory, "b", 1).entry);
     room_close(&r);
 }
 
