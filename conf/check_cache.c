@@ -106,13 +106,24 @@ static const struct conf_route *find_nearer(const struct conf *c, const struct c
     return NULL;
 }
 
+/* "https://" or "http://" and an authority, in the form keys have it. */
+static bool is_origin(const char *text)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789.-:[]";
+    const char *host = strncmp(text, "https://", 8) == 0 ? text + 8 : strncmp(text, "http://", 7) == 0 ? text + 7 : "";
+    return *host != '\0' && *host != ':' && strspn(host, allowed) == strlen(host);
+}
+
 static void check_warm(struct build *b, const struct conf_route *r)
 {
     const struct conf_cache_route *k = &r->cache;
     if (k->warm_count > 0 && k->scope != CACHE_SCOPE_PUBLIC && !build_is_broken(b, &k->scope))
         build_complain(b, k, &k->warm, "warm", "cannot be fetched for nobody in particular, expected scope: public");
-    if (k->warm_count > 0 && r->host[0] == '*')
-        build_complain(b, k, &k->warm, "warm", "cannot be fetched for %s, expected a route with one host", r->host);
+    if ((k->warm_count > 0 || *k->warm_as != '\0') && !is_origin(k->warm_as))
+        build_complain(
+            b, k, &k->warm_as, "warm_as",
+            "\"%s\" is not where clients ask, expected scheme, host and port, such as https://app.example.com",
+            k->warm_as);
     for (size_t i = 0; i < k->warm_count && !build_is_broken(b, &r->path); i++) {
         const struct conf_route *nearer = find_nearer(b->conf, r, k->warm[i]);
         if (!is_below(r->path, k->warm[i]))

@@ -233,6 +233,7 @@ struct conf_cache_route {
     uint64_t compress_min_bytes;
     const char **warm; /* targets: path and query */
     size_t warm_count;
+    const char *warm_as; /* scheme://host[:port] under which clients ask for these */
 };
 
 struct conf_redis {

@@ -209,5 +209,5 @@ enum step step_admit(struct exchange *x)
     set_hash_key(x);
     x->deadline_ms = exchange_now_ms(x) + x->pool->pool_conf->failover_timeout_ms;
     pool_request(x->pool, exchange_now_ms(x));
-    return STEP_PICK;
+    return STEP_LOOKUP;
 }

@@ -43,7 +43,7 @@ enum step step_pick(struct exchange *x)
 
 static struct http_view scheme_of(const struct exchange *x)
 {
-    return http_view_of(conn_tls(x->wire) != NULL ? "https" : "http");
+    return http_view_of(x->is_tls ? "https" : "http");
 }
 
 /* Who the client's certificate says it is. Without one nobody may say so, but for a trusted proxy. False: not our
@@ -51,7 +51,7 @@ static struct http_view scheme_of(const struct exchange *x)
 static bool make_subject(const struct exchange *x, struct http_texts *t, struct http_field *field)
 {
     char subject[SUBJECT_BYTES] = "";
-    const struct tls *tls = conn_tls(x->wire);
+    const struct tls *tls = x->wire != NULL ? conn_tls(x->wire) : NULL;
     if (tls != NULL)
         (void)tls_client_subject(tls, subject, sizeof subject);
     *field = (struct http_field){.name = http_view_of(x->conf->headers.client_subject)};
@@ -69,7 +69,7 @@ static bool make_head(struct exchange *x, struct http_head *to, struct http_text
     const bool has_subject = make_subject(x, t, &subject);
     struct forward f = {.client_ip = x->peer_ip,
                         .is_trusted = x->is_trusted,
-                        .is_tls = conn_tls(x->wire) != NULL,
+                        .is_tls = x->is_tls,
                         .is_websocket = x->is_websocket,
                         .strip_prefix = r->strip_prefix,
                         .add_prefix = r->add_prefix,

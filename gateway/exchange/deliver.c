@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/tls.h"
 #include "gateway/exchange/exchange_priv.h"
+#include "gateway/exchange/fetch.h"
 #include "gateway/http/edit.h"
 #include "gateway/http/upgrade.h"
 
@@ -17,7 +18,8 @@ static void fill_record(const struct exchange *x, struct access_record *r)
 {
     const struct http_head *h = &x->head;
     const struct tls *tls = conn_tls(x->wire);
-    const struct server *s = x->server != NULL ? x->server : x->pick.server;
+    const struct server *s = x->server != NULL ? x->server : x->pick.server != NULL ? x->pick.server : x->cache.server;
+    const int64_t call_ms = x->call_ms != 0 ? x->call_ms : x->cache.asked_ms;
     int64_t now_ms = exchange_now_ms(x);
     *r = (struct access_record){
         .begun_wall_ms = loop_wall_ms(x->env->net->loop) - (now_ms - x->start_ms),
@@ -39,19 +41,20 @@ static void fill_record(const struct exchange *x, struct access_record *r)
         .parent_id = http_view_of(x->trace.parent_id),
         .route = http_view_of(x->route != NULL ? x->route->name : NULL),
         .server = http_view_of(s != NULL ? s->server_conf->slot_name : NULL),
-        .attempt_count = x->pick.attempt_count,
+        .cache = http_view_of(x->cache.text),
+        .attempt_count = x->pick.attempt_count + x->cache.attempt_count,
         .in_bytes = x->body_bytes,
         .out_bytes = x->sent_bytes,
         .duration_ms = now_ms - x->start_ms,
         .first_byte_ms = x->status != 0 ? x->answer_ms - x->start_ms : -1,
-        .upstream_ms = x->call_ms == 0 ? -1 : (x->status != 0 ? x->answer_ms : now_ms) - x->call_ms,
+        .upstream_ms = call_ms == 0 ? -1 : (x->status != 0 ? x->answer_ms : now_ms) - call_ms,
     };
 }
 
 void deliver_log(const struct exchange *x, uint16_t status, const char *reason)
 {
     struct access_record r;
-    if (!x->conf->log.access)
+    if (!x->conf->log.access || x->fetch != NULL)
         return;
     fill_record(x, &r);
     r.status = status;
@@ -68,14 +71,22 @@ static bool decorate(const struct exchange *x, struct http_head *to, struct http
         return true;
     struct edit_values values = {.client_ip = http_view_of(x->client_ip),
                                  .host = x->head.authority,
-                                 .scheme = http_view_of(conn_tls(x->wire) != NULL ? "https" : "http"),
+                                 .scheme = http_view_of(x->is_tls ? "https" : "http"),
                                  .request_id = exchange_id(x),
                                  .route = http_view_of(x->route->name),
                                  .trace_id = http_view_of(x->trace.trace_id)};
     return edit_apply(to, t, &x->route->answer_edits, &values);
 }
 
-static void begin_answer(struct exchange *x, uint16_t status)
+/* What the cache did, where it had anything to do with it. */
+static bool add_cache_status(const struct exchange *x, struct http_head *to, struct http_texts *t)
+{
+    if (!x->cache.is_told)
+        return true;
+    return http_head_add(to, http_view_of("Cache-Status"), cache_status_text(t, x->conf->node.name, &x->cache.told));
+}
+
+void deliver_begin(struct exchange *x, uint16_t status)
 {
     x->status = status;
     x->answer_ms = exchange_now_ms(x);
@@ -95,6 +106,12 @@ enum step deliver_answer(struct exchange *x, struct answer *a, const char *reaso
     struct http_head head;
     struct http_texts texts;
     struct strbuf body;
+    if (x->fetch != NULL) {
+        struct fetch *f = x->fetch;
+        exchange_free(x);
+        fetch_failed(f, a->status, reason);
+        return STEP_DONE;
+    }
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
     strbuf_init(&body, ANSWER_BODY_BYTES);
     a->form = answer_choose(&x->head);
@@ -104,11 +121,12 @@ enum step deliver_answer(struct exchange *x, struct answer *a, const char *reaso
     a->server = x->conf->headers.server;
     a->wall_ms = loop_wall_ms(x->env->net->loop);
     a->is_h1 = x->head.major_version == 1;
-    bool fits = answer_build(&head, &texts, &body, a) && decorate(x, &head, &texts);
+    bool fits =
+        answer_build(&head, &texts, &body, a) && add_cache_status(x, &head, &texts) && decorate(x, &head, &texts);
     ASSERT(fits); /* all of it is the gateway's own and the configuration's, which was bounded */
 
     bool has_body = body.len > 0 && !http_view_is(x->head.method, "HEAD");
-    begin_answer(x, a->status);
+    deliver_begin(x, a->status);
     stat_add(&x->env->net->block->responses[a->status], 1);
     x->ops->send_head(x->arg, &head, has_body);
     if (has_body) {
@@ -130,8 +148,8 @@ enum step deliver_own(struct exchange *x, uint16_t status, const char *reason)
 
 /* ---- a server's answer ---- */
 
-static bool make_head(const struct exchange *x, struct http_head *to, struct http_texts *t,
-                      const struct http_head *from, bool is_joined)
+bool deliver_make_head(const struct exchange *x, struct http_head *to, struct http_texts *t,
+                       const struct http_head *from, bool is_joined)
 {
     struct forward_answer f = {.is_joined = is_joined,
                                .request_id = exchange_id(x),
@@ -148,17 +166,25 @@ static bool make_head(const struct exchange *x, struct http_head *to, struct htt
     for (uint32_t i = 0; i < x->verdict.add_count; i++)
         if (!http_head_add(to, x->verdict.add[i].name, x->verdict.add[i].value))
             return false;
-    return decorate(x, to, t);
+    return add_cache_status(x, to, t) && decorate(x, to, t);
 }
 
 bool deliver_head(struct exchange *x, const struct http_head *from, bool has_body)
 {
     struct http_head head;
     struct http_texts texts;
+    if (x->fetch != NULL) {
+        deliver_begin(x, from->status);
+        fetch_head(x->fetch, from, has_body);
+        return true;
+    }
+    lookup_wrote(x, from->status);
+    if (x->cache.is_told)
+        x->cache.told.fwd_status = from->status;
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
-    bool fits = make_head(x, &head, &texts, from, false);
+    bool fits = deliver_make_head(x, &head, &texts, from, false);
     if (fits) {
-        begin_answer(x, from->status);
+        deliver_begin(x, from->status);
         x->ops->send_head(x->arg, &head, has_body);
     }
     http_texts_fini(&texts);
@@ -169,7 +195,7 @@ void deliver_body(struct exchange *x, const uint8_t *data, size_t len)
 {
     x->sent_bytes += len;
     x->ops->send_body(x->arg, data, len);
-    if (x->ops->is_full(x->arg))
+    if (x->call != NULL && x->ops->is_full(x->arg)) /* a reader of a fetch is asked by the fetch */
         call_pause(x->call);
 }
 
@@ -227,7 +253,7 @@ void deliver_joined(struct exchange *x, const struct call_joined *j)
     char accept[UPGRADE_ACCEPT_BYTES];
     struct conn *upstream = j->conn;
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
-    bool fits = make_head(x, &head, &texts, j->head, true);
+    bool fits = deliver_make_head(x, &head, &texts, j->head, true);
     if (x->head.major_version == 1)
         fits = fits && upgrade_add_accept(&head, &x->head, accept);
     if (*x->deflate_answer != '\0')
@@ -239,7 +265,7 @@ void deliver_joined(struct exchange *x, const struct call_joined *j)
         return;
     }
     struct slice early = slice_borrow(NULL, 0);
-    begin_answer(x, 101);
+    deliver_begin(x, 101);
     struct conn *client = x->ops->take(x->arg, &head, &early);
     http_texts_fini(&texts);
     start_tunnel(x, j, client, early);

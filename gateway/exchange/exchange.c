@@ -3,6 +3,7 @@
  *   ROUTE   the route by host and path                         400, 404, the public health text
  *   RULES   maintenance, and what the route demands            204, 401, 403, 405, 429, 503
  *   ADMIT   handshake or plain request, the limits             400, 405, 413, 426, 429, 503
+ *   LOOKUP  what the cache has, or somebody is fetching         the answer
  *   PICK    the next server not tried yet                      502, 503, 504
  *   CALL    waits for the server's answer; then the answer goes to the client, or the WebSocket becomes a tunnel
  *
@@ -12,6 +13,7 @@
 
 #include "base/mem.h"
 #include "gateway/exchange/exchange_priv.h"
+#include "gateway/exchange/fetch.h"
 #include "gateway/http/upgrade.h"
 #include "gateway/rules/access.h"
 
@@ -19,8 +21,8 @@
 
 typedef enum step step_fn(struct exchange *x);
 static step_fn *const steps[STEP_COUNT] = {
-    [STEP_ROUTE] = step_route, [STEP_RULES] = step_rules, [STEP_ADMIT] = step_admit,
-    [STEP_PICK] = step_pick,   [STEP_CALL] = step_call,
+    [STEP_ROUTE] = step_route,   [STEP_RULES] = step_rules, [STEP_ADMIT] = step_admit,
+    [STEP_LOOKUP] = step_lookup, [STEP_PICK] = step_pick,   [STEP_CALL] = step_call,
 };
 
 void exchange_run(struct exchange *x, enum step step)
@@ -49,7 +51,7 @@ static char *put_hex(char *out, uint64_t n, unsigned digit_count)
     return out;
 }
 
-static void set_id(struct exchange *x)
+void exchange_set_id(struct exchange *x)
 {
     char fresh[FORWARD_ID_BYTES + 1];
     const uint64_t count = ++x->env->id_count;
@@ -94,6 +96,18 @@ static bool is_repeatable(const struct exchange *x)
     return x->is_websocket;
 }
 
+void exchange_env_init(struct exchange_env *env)
+{
+    list_init(&env->fetches);
+    strbuf_init(&env->key, CACHE_KEY_BYTES_MAX);
+}
+
+void exchange_env_fini(struct exchange_env *env)
+{
+    fetch_cancel_all(env);
+    strbuf_fini(&env->key);
+}
+
 void exchange_start(struct exchange_env *env, const struct exchange_start *o, struct exchange **ep)
 {
     struct exchange *x;
@@ -110,6 +124,7 @@ void exchange_start(struct exchange_env *env, const struct exchange_start *o, st
     x->is_body_over = !o->has_body;
     x->start_ms = o->begun_ms;
     x->last_status = 502;
+    x->is_tls = conn_tls(o->wire) != NULL;
     conn_peer(o->wire, &peer);
     (void)addr_ip_text(&peer, x->peer_ip, sizeof x->peer_ip);
     access_client(x->conf, &x->head, &peer, &x->client);
@@ -118,7 +133,7 @@ void exchange_start(struct exchange_env *env, const struct exchange_start *o, st
     x->is_websocket = upgrade_is_wanted(&x->head);
     x->is_repeatable = is_repeatable(x);
     pick_init(&x->pick);
-    set_id(x);
+    exchange_set_id(x);
     begin_trace(x);
     *ep = x;
     exchange_run(x, STEP_ROUTE);
@@ -126,6 +141,7 @@ void exchange_start(struct exchange_env *env, const struct exchange_start *o, st
 
 void exchange_free(struct exchange *x)
 {
+    lookup_fini(x);
     if (x->call != NULL)
         call_cancel(&x->call);
     if (x->pick.server != NULL)
@@ -164,13 +180,17 @@ bool exchange_is_calling(struct exchange *const *self, const struct exchange *x,
 void exchange_body(struct exchange *x, const uint8_t *data, size_t len)
 {
     CHECK_OBJ(x, EXCHANGE_MAGIC);
-    ASSERT(x->call != NULL && !x->is_body_over);
+    ASSERT((x->call != NULL || x->cache.is_gathering) && !x->is_body_over);
     x->body_bytes += len;
     if (admit_body_is_too_long(x, x->body_bytes)) {
         if (x->status == 0)
             (void)deliver_own(x, 413, "body too long");
         else
             deliver_broken(x, "body too long");
+        return;
+    }
+    if (x->cache.is_gathering) {
+        lookup_body(x, data, len);
         return;
     }
     struct exchange **self = x->self;
@@ -184,9 +204,12 @@ void exchange_body(struct exchange *x, const uint8_t *data, size_t len)
 void exchange_body_end(struct exchange *x)
 {
     CHECK_OBJ(x, EXCHANGE_MAGIC);
-    ASSERT(x->call != NULL && !x->is_body_over);
+    ASSERT((x->call != NULL || x->cache.is_gathering) && !x->is_body_over);
     x->is_body_over = true;
-    call_end_body(x->call);
+    if (x->cache.is_gathering)
+        lookup_body_end(x);
+    else
+        call_end_body(x->call);
 }
 
 /* ---- the client ---- */
@@ -194,7 +217,11 @@ void exchange_body_end(struct exchange *x)
 void exchange_client_drained(struct exchange *x)
 {
     CHECK_OBJ(x, EXCHANGE_MAGIC);
-    if (x->call != NULL)
+    if (x->cache.entry != NULL)
+        stored_drained(x);
+    else if (x->cache.pipe != NULL)
+        fetch_reader_drained(x->cache.pipe);
+    else if (x->call != NULL)
         call_resume(x->call);
 }
 

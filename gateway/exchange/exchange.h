@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/slots.h"
+#include "cache/cache.h"
 #include "conf/conf.h"
 #include "gateway/http/access_log.h"
 #include "gateway/http/head.h"
@@ -24,6 +25,9 @@ struct exchange_env {
     struct tunnel_set *tunnels;
     const struct slots *slots;
     struct rules *rules;
+    struct cache *cache;
+    struct list fetches; /* the cache's own requests: gateway/exchange/fetch.h */
+    struct strbuf key;   /* scratch: the key of the request that is being looked up */
     struct access_log *access;
     const struct conf *conf; /* the newest; an exchange keeps a reference to the one it began with */
     uint64_t id_seed;        /* random: makes the request ids of this process its own */
@@ -65,6 +69,10 @@ struct exchange_start {
 };
 
 struct exchange;
+
+/* Readies what exchanges themselves keep in the environment, and gives it back when all are over. */
+void exchange_env_init(struct exchange_env *env);
+void exchange_env_fini(struct exchange_env *env);
 
 /* Callbacks may come before this returns: *ep is set first, and NULL once the exchange is over. */
 void exchange_start(struct exchange_env *env, const struct exchange_start *o, struct exchange **ep);

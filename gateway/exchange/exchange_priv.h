@@ -1,12 +1,18 @@
 /* What the files of one exchange share; nobody else includes this.
  *
  *   exchange.c   life, the walk, the body of the request        attempt.c   picking and calling servers, retries
- *   admit.c      route, rules, limits                           deliver.c   every way an answer leaves */
+ *   admit.c      route, rules, limits                           deliver.c   a server's answer, or the gateway's own
+ *   lookup.c     what the cache has, or waits for               stored.c    an answer from the cache
+ *   fetch.c      what the cache asks an origin for              inner.c     ... as an exchange of its own
+ *   warm.c       what is fetched before anybody asks */
 #ifndef GATEWAY_EXCHANGE_EXCHANGE_PRIV_H
 #define GATEWAY_EXCHANGE_EXCHANGE_PRIV_H
 
 #include <netinet/in.h>
 
+#include "base/digest.h"
+#include "cache/flight.h"
+#include "cache/serve.h"
 #include "gateway/exchange/exchange.h"
 #include "gateway/exchange/replay.h"
 #include "gateway/http/answer.h"
@@ -26,11 +32,39 @@ enum step {
     STEP_ROUTE = 0,
     STEP_RULES,
     STEP_ADMIT,
+    STEP_LOOKUP,
     STEP_PICK,
     STEP_CALL,
     STEP_COUNT,
     STEP_WAIT, /* a callback goes on */
     STEP_DONE  /* the exchange is gone */
+};
+
+struct fetch;
+
+/* What an exchange and the cache have to do with each other. All zero: nothing. */
+struct lookup {
+    bool is_for_cache;  /* the request may be answered from there, and ... */
+    bool is_authorised; /* ... has an Authorization that is not part of the key: only what is for everybody will do */
+    bool is_gathering;  /* the body of a POST that is a query, in `replay` */
+    bool is_first;      /* it began the flight it waits for */
+    bool has_waited;    /* for somebody else's */
+    bool is_told;       /* `told` goes into Cache-Status */
+    uint8_t round_count;
+    struct cache_told told;
+    const char *text; /* for the access log; static; NULL: the cache has nothing to do with it */
+    uint8_t body_hash[DIGEST_SHA256_BYTES];
+    struct flight_waiter waiter;
+    struct timer patience; /* runs while it waits, if at all */
+    struct fetch *pipe;    /* whose answer is passed on */
+    struct server *server; /* that answered to the cache, for the access log; a reference or NULL */
+    uint32_t attempt_count;
+    int64_t asked_ms; /* 0: nobody was asked */
+
+    /* a stored answer on its way */
+    struct cache_entry *entry;
+    const uint8_t *data; /* what is left of its body */
+    size_t left_bytes;
 };
 
 struct exchange {
@@ -40,7 +74,8 @@ struct exchange {
     struct exchange **self; /* the owner's pointer to us, nulled at the end */
     const struct requester_ops *ops;
     void *arg;
-    struct conn *wire;
+    struct conn *wire;   /* NULL: it asks for the cache */
+    struct fetch *fetch; /* for which it asks; else NULL */
     struct conf *conf;
     const struct conf_route *route; /* NULL before a route was found */
     struct pool *pool;
@@ -52,6 +87,7 @@ struct exchange {
     bool is_websocket;
     bool is_repeatable; /* doing it twice does no harm (RFC 9110 section 9.2.2), or its sender says so */
     bool is_trusted;    /* the peer is a trusted proxy */
+    bool is_tls;        /* so came the request */
     uint64_t body_bytes;
     struct replay replay;
     char peer_ip[INET6_ADDRSTRLEN];
@@ -82,6 +118,8 @@ struct exchange {
     int64_t answer_ms;     /* when it began */
     uint64_t sent_bytes;   /* of its body */
 
+    struct lookup cache;
+
     struct http_head head; /* the request's; last, for its fields are not zeroed */
 };
 
@@ -92,6 +130,8 @@ void exchange_free(struct exchange *x);
 /* Whether `x` is still there, and waiting for `c`: asked after a call was given something, which may have ended both.
  * `self` is what x->self was before. */
 bool exchange_is_calling(struct exchange *const *self, const struct exchange *x, const struct call *c);
+/* Gives it an id of its own, or a trusted peer's. */
+void exchange_set_id(struct exchange *x);
 struct http_view exchange_id(const struct exchange *x);
 int64_t exchange_now_ms(const struct exchange *x);
 
@@ -102,6 +142,27 @@ enum step step_admit(struct exchange *x);
 /* The request's body is longer than its route allows. */
 bool admit_body_is_too_long(const struct exchange *x, uint64_t bytes);
 
+/* ---- lookup.c ---- */
+enum step step_lookup(struct exchange *x);
+/* The body of a POST that is a query: it is part of the key. */
+void lookup_body(struct exchange *x, const uint8_t *data, size_t len);
+void lookup_body_end(struct exchange *x);
+/* The exchange of a waiter is to be given an answer as it comes, because (`why`) it is not for storing. */
+struct exchange *lookup_take_reader(struct flight_waiter *w, struct fetch *f, const char *why);
+/* A target that is to be warm: fetched if it is not there (and `is_first`), or soon not fresh and in use. Nobody waits
+ * for it. Whether it is there. */
+bool lookup_warm(struct exchange *x, bool is_first);
+/* Lets go of whatever it waits for and holds. */
+void lookup_fini(struct exchange *x);
+/* A server has answered: a write that succeeded purges what the route says, before its client can ask again. */
+void lookup_wrote(struct exchange *x, uint16_t status);
+
+/* ---- stored.c ---- */
+/* Answers with the entry, as x->cache.told and .text say. Ends the exchange, at once or when its client has taken it.
+ */
+enum step stored_deliver(struct exchange *x, struct cache_entry *e);
+void stored_drained(struct exchange *x);
+
 /* ---- attempt.c ---- */
 enum step step_pick(struct exchange *x);
 enum step step_call(struct exchange *x);
@@ -111,6 +172,10 @@ enum step step_call(struct exchange *x);
 enum step deliver_own(struct exchange *x, uint16_t status, const char *reason);
 /* The same with more to say; request id, form, date and the rules' fields are filled in here. */
 enum step deliver_answer(struct exchange *x, struct answer *a, const char *reason);
+/* Makes the head that goes to the client of one that came from a server or the cache. False when there is no room. */
+bool deliver_make_head(const struct exchange *x, struct http_head *to, struct http_texts *t,
+                       const struct http_head *from, bool is_joined);
+void deliver_begin(struct exchange *x, uint16_t status);
 /* The head of a server's answer. False when it cannot be passed on; nothing was sent then. */
 bool deliver_head(struct exchange *x, const struct http_head *head, bool has_body);
 void deliver_body(struct exchange *x, const uint8_t *data, size_t len);

@@ -197,6 +197,21 @@ struct server *pool_pick(struct pool *p, struct pick *k, int64_t now_ms, int64_t
     return s;
 }
 
+bool pool_is_down(struct pool *p, int64_t now_ms)
+{
+    CHECK_OBJ(p, POOL_MAGIC);
+    if (p->pool_conf == NULL || p->pool_conf->fail_open)
+        return false;
+    const struct conf_pool *cp = p->pool_conf;
+    const struct circuit_limits l = {cp->circuit_failures, cp->circuit_open_ms, cp->circuit_half_open_count};
+    for (size_t i = 0; i < p->server_count; i++) {
+        const struct server *s = p->servers[i];
+        if (server_verdict(s).state != VERDICT_DOWN && circuit_admits(&s->circuit, &l, now_ms))
+            return false;
+    }
+    return true;
+}
+
 static struct budget_limits budget_of(const struct pool *p)
 {
     return (struct budget_limits){p->pool_conf->retry_budget_percent, p->pool_conf->retry_floor_per_s};

@@ -15,13 +15,13 @@
 
 _Static_assert(CACHE_PURGE_TEXT_BYTES == IPC_PURGE_TEXT_BYTES, "a purge is the same text to the cache and on its way");
 
-/* From here on `p` holds in this process. Without a cache nothing is kept that it could name, and nobody is told. */
+/* From here on `p` holds in this process. */
 static enum purge_published hold(struct worker *w, const struct cache_purge *p, bool is_publisher)
 {
+    static const enum purge_published published[] = {
+        [CACHE_ALONE] = PURGE_NOT_PUBLISHED, [CACHE_SENT] = PURGE_PUBLISHED, [CACHE_WAITS] = PURGE_PUBLISHED_LATER};
     CHECK_OBJ(w, WORKER_MAGIC);
-    (void)p;
-    (void)is_publisher;
-    return PURGE_NOT_PUBLISHED;
+    return published[cache_take_purge(w->cache, p, is_publisher)];
 }
 
 static void acknowledge(struct worker *w, uint64_t number, enum purge_published published)

@@ -97,8 +97,10 @@ bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, cha
     w->conf = conf_ref(c);
     w->env.conf = w->conf;
     w->generation = generation;
+    cache_take_conf(w->cache, w->conf);
     tunnel_set_rebind(w->tunnels, w->conf, w->conf->drain.time_ms);
     jwks_fetch_follow(w->key_sets, w->conf);
+    warm_take_conf(w->warm, w->conf);
     front_retain(w->front, w->conf);
     use_secure(w, secure);
     w->is_ack_owed = true;
@@ -260,6 +262,13 @@ static void on_supervisor_gone(void *arg)
 
 /* ---- life ---- */
 
+static void on_purge(void *arg, const struct cache_purge *p)
+{
+    purging_tell(arg, p);
+}
+
+static const struct cache_ops cache_ops = {.on_purge = on_purge};
+
 static int health_text(void *arg, struct strbuf *out)
 {
     const struct worker *w = arg;
@@ -279,9 +288,11 @@ static void env_init(struct worker *w)
                                    .tunnels = w->tunnels,
                                    .slots = w->birth->slots,
                                    .rules = w->rules,
+                                   .cache = w->cache,
                                    .access = w->access,
                                    .health = health_text,
                                    .health_arg = w};
+    exchange_env_init(&w->env);
     ssize_t got = getrandom(&w->env.id_seed, sizeof w->env.id_seed, 0);
     ASSERT(got == (ssize_t)sizeof w->env.id_seed);
 }
@@ -309,8 +320,10 @@ struct worker *worker_create(struct birth *b, struct loop *l)
     tunnel_set_follow(w->tunnels, w->rules);
     w->tickets = tls_tickets_create();
     w->pools = pool_set_create(&w->server_env, b->note.index);
+    w->cache = cache_create(w->net, b->slots, &cache_ops, w);
     env_init(w);
     w->key_sets = jwks_fetch_create(w->net, w->pools, w->rules);
+    w->warm = warm_create(&w->env);
     w->front = front_create(&w->env, on_maybe_empty, w);
     purging_init(w);
     timer_init(&w->watch, l, on_watch, w);
@@ -329,6 +342,8 @@ void worker_destroy(struct worker **wp)
     timer_cancel(&w->last_call);
     settle_sockets(w, false);
     front_destroy(&w->front);
+    warm_destroy(&w->warm);
+    exchange_env_fini(&w->env);
     jwks_fetch_destroy(&w->key_sets);
     if (w->secure != NULL)
         secure_set_destroy(&w->secure);
@@ -336,6 +351,7 @@ void worker_destroy(struct worker **wp)
     tunnel_set_destroy(&w->tunnels);
     pool_set_destroy(&w->pools);
     rules_destroy(&w->rules);
+    cache_destroy(&w->cache);
     access_log_destroy(&w->access);
     names_destroy(&w->names);
     net_destroy(&w->net);

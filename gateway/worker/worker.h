@@ -13,6 +13,7 @@
 #include "base/tls_tickets.h"
 #include "conf/conf.h"
 #include "gateway/exchange/exchange.h"
+#include "gateway/exchange/warm.h"
 #include "gateway/front/front.h"
 #include "gateway/upstream/names.h"
 #include "gateway/worker/jwks_fetch.h"
@@ -31,7 +32,9 @@ struct worker {
     struct net *net;
     struct names *names;
     struct rules *rules;
+    struct cache *cache;
     struct jwks_fetch *key_sets;
+    struct warm *warm;
     struct access_log *access;
     struct pool_set *pools;
     struct tunnel_set *tunnels;

@@ -1,0 +1,515 @@
+/* LOOKUP: may the cache answer, with what, and if not, who asks the origin. The rules are elsewhere - the key in
+ * cache/key.h, what may be done with an entry in cache/freshness.h -; here they are put to use:
+ *
+ *   fresh                          the answer
+ *   stale, to be refreshed         the answer, and a flight that nobody waits for
+ *   anything else                  the flight to the key, under way or new; what it brings is the answer
+ *   the flight failed, took too    what is stale, if it may stand in
+ *   long, or no origin is up
+ *   not for sharing                its own request, as if there were no cache */
+#include <string.h>
+
+#include "base/digest.h"
+#include "base/mem.h"
+#include "cache/freshness.h"
+#include "cache/key.h"
+#include "gateway/exchange/fetch.h"
+
+#define ROUNDS_MAX 3u /* of looking again because the key has changed */
+#define CLAIMS_MAX 32u
+/* About what a checker needs to see a server come back. */
+#define READ_ONLY_RETRY_S 5u
+
+static void on_flight_end(struct flight_waiter *w, const struct flight_outcome *o);
+
+static struct exchange *of_waiter(struct flight_waiter *w)
+{
+    struct exchange *x = LIST_ENTRY(w, struct exchange, cache.waiter);
+    CHECK_OBJ(x, EXCHANGE_MAGIC);
+    return x;
+}
+
+static const struct conf_cache_route *rules_of(const struct exchange *x)
+{
+    return &x->route->cache;
+}
+
+static void count(const struct exchange *x, enum stat_route id)
+{
+    stat_add(&x->env->net->block->route[x->route_slot][id], 1);
+}
+
+static bool ignores(const struct exchange *x, enum conf_cache_ignore what)
+{
+    return (rules_of(x)->ignore >> what & 1u) != 0;
+}
+
+/* ---- is the request for the cache? ---- */
+
+static bool is_read(const struct exchange *x)
+{
+    return http_view_is(x->head.method, "GET") || http_view_is(x->head.method, "HEAD");
+}
+
+static bool is_key_header(const struct conf_cache_route *r, const char *name)
+{
+    for (size_t i = 0; i < r->header_count; i++)
+        if (strcmp(r->headers[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Other units than bytes ask for something that is not a part of a stored answer. */
+static bool has_foreign_range(const struct exchange *x)
+{
+    const struct http_view range = http_value(&x->head, "range");
+    return range.data != NULL && (range.len < 6 || !http_view_is_nocase((struct http_view){range.data, 6}, "bytes="));
+}
+
+/* NULL, or why the request goes to the origin as if there were no cache: a token for Cache-Status. */
+static const char *find_obstacle(const struct exchange *x, const struct cache_control *c)
+{
+    const struct conf_cache_route *r = rules_of(x);
+    if (!is_read(x) && !(r->post && http_view_is(x->head.method, "POST")))
+        return "method";
+    if (is_read(x) && x->has_body)
+        return "body";
+    if (c->no_store)
+        return "no-store";
+    if (has_foreign_range(x))
+        return "range";
+    if (r->scope == CACHE_SCOPE_PUBLIC && !ignores(x, CACHE_IGNORE_COOKIE) && !is_key_header(r, "cookie") &&
+        http_find(&x->head, "cookie") != NULL)
+        return "cookie";
+    if (r->scope == CACHE_SCOPE_CLAIMS && x->verdict.claims == NULL)
+        return "no-claims";
+    return NULL;
+}
+
+static void read_control(const struct exchange *x, struct cache_control *out)
+{
+    static const struct cache_control nothing = {.max_age_s = -1,
+                                                 .s_maxage_s = -1,
+                                                 .max_stale_s = -1,
+                                                 .min_fresh_s = -1,
+                                                 .stale_while_revalidate_s = -1,
+                                                 .stale_if_error_s = -1};
+    if (ignores(x, CACHE_IGNORE_REQUEST))
+        *out = nothing;
+    else
+        cache_control_of_request(&x->head, out);
+}
+
+/* ---- its key ---- */
+
+/* The token that says who is asking, where that is in a field which reaches the origin. */
+static struct http_view find_token(const struct exchange *x)
+{
+    static const char scheme[] = "bearer ";
+    const size_t len = sizeof scheme - 1;
+    struct http_view v = http_value(&x->head, "authorization");
+    const bool is_judged = strcmp(x->route->jwt.header, "authorization") == 0;
+    if (rules_of(x)->scope == CACHE_SCOPE_CLAIMS && !is_judged)
+        return (struct http_view){NULL, 0};
+    if (v.len > len && http_view_is_nocase((struct http_view){v.data, len}, scheme))
+        v = (struct http_view){v.data + len, v.len - len};
+    return v;
+}
+
+/* The key goes to the scratch of the process. False: it cannot have one. */
+static bool make_key(struct exchange *x)
+{
+    const struct conf_cache_route *r = rules_of(x);
+    struct http_view claims[CLAIMS_MAX];
+    struct cache_who who = {.token = find_token(x), .is_trusted = x->is_trusted};
+    if (x->verdict.claims != NULL && r->claim_count <= CLAIMS_MAX) {
+        for (size_t i = 0; i < r->claim_count; i++)
+            claims[i] = token_claims_text(x->verdict.claims, r->claims[i]);
+        who.claims = claims;
+    }
+    const struct cache_learned *l = cache_learned_of(x->env->cache, x->route_slot);
+    struct strbuf *key = &x->env->key;
+    strbuf_clear(key);
+    const bool is_post = http_view_is(x->head.method, "POST");
+    return cache_key_build(key, x->route, &x->head, x->is_tls, &who, is_post ? x->cache.body_hash : NULL) &&
+           (l->len == 0 || cache_key_add_vary(key, (struct http_view){l->names, l->len}, &x->head)) &&
+           key->len < CACHE_KEY_BYTES_MAX;
+}
+
+static struct http_view key_text(const struct exchange *x)
+{
+    return (struct http_view){x->env->key.data, x->env->key.len};
+}
+
+/* What is noted under the key with a mark behind it. */
+static struct cache_entry *find_note(const struct exchange *x, const char *mark)
+{
+    char key[CACHE_KEY_BYTES_MAX + 1];
+    const struct http_view k = key_text(x);
+    memcpy(key, k.data, k.len);
+    memcpy(key + k.len, mark, strlen(mark));
+    return cache_find(x->env->cache, key, k.len + strlen(mark)).entry;
+}
+
+/* Whether what is stored may answer a request with an Authorization that is not in the key (RFC 9111 section 3.5). */
+static bool is_for_everybody(const struct cache_entry *e)
+{
+    struct cache_control c;
+    cache_control_of_answer(e->fields, e->field_count, &c);
+    return c.is_public || c.s_maxage_s >= 0 || c.must_revalidate;
+}
+
+static bool is_immutable(const struct cache_entry *e)
+{
+    struct cache_control c;
+    cache_control_of_answer(e->fields, e->field_count, &c);
+    return c.is_immutable;
+}
+
+/* ---- ways on ---- */
+
+static enum step go_past(struct exchange *x, enum cache_fwd fwd, const char *why)
+{
+    count(x, STAT_ROUTE_CACHE_BYPASSED);
+    if (x->pool->pool_conf != NULL) /* it may have waited */
+        x->deadline_ms = exchange_now_ms(x) + x->pool->pool_conf->failover_timeout_ms;
+    x->cache.is_told = true;
+    x->cache.told = (struct cache_told){.fwd = fwd, .detail = why};
+    x->cache.text = "bypass";
+    return STEP_PICK;
+}
+
+static enum step serve(struct exchange *x, struct cache_entry *e, enum stat_route counter, const char *text,
+                       const char *detail)
+{
+    count(x, counter);
+    const int64_t age_ms = cache_entry_age_ms(e, exchange_now_ms(x));
+    x->cache.is_told = true;
+    x->cache.told = (struct cache_told){
+        .is_hit = true, .has_ttl = true, .ttl_s = (e->life.fresh_ms - age_ms) / 1000, .detail = detail};
+    x->cache.text = text;
+    return stored_deliver(x, e);
+}
+
+/* What is stored, for want of something better. NULL: nothing that may be served. Borrowed. */
+static struct cache_entry *find_stand_in(struct exchange *x, bool is_origin_down)
+{
+    struct cache_control c;
+    read_control(x, &c);
+    const struct cache_found found = cache_find(x->env->cache, x->env->key.data, x->env->key.len);
+    if (found.entry == NULL || (x->cache.is_authorised && !is_for_everybody(found.entry)))
+        return NULL;
+    const struct cache_moment m = {.policy = rules_of(x)->policy,
+                                   .is_purged = found.is_soft_purged,
+                                   .is_origin_down = is_origin_down,
+                                   .has_failed = !is_origin_down,
+                                   .request = &c};
+    const int64_t age_ms = cache_entry_age_ms(found.entry, exchange_now_ms(x));
+    return cache_judge(&found.entry->life, age_ms, &m) == CACHE_USE_FRESH ? found.entry : NULL;
+}
+
+/* The origin failed: what is stale, else what is known about the failure. `words`: the origin's, or NULL. */
+static enum step serve_failure(struct exchange *x, struct cache_entry *words, uint16_t status, const char *reason)
+{
+    struct cache_entry *e = make_key(x) ? find_stand_in(x, false) : NULL;
+    if (e != NULL)
+        return serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", "error");
+    x->cache.text = "error";
+    if (words == NULL || (words->field_count == 0 && words->body.len == 0))
+        return deliver_own(x, status, reason);
+    x->cache.told = (struct cache_told){.fwd = CACHE_FWD_URI_MISS, .fwd_status = words->status};
+    return stored_deliver(x, words);
+}
+
+/* ---- waiting ---- */
+
+static void on_patience(void *arg)
+{
+    struct exchange *x = arg;
+    CHECK_OBJ(x, EXCHANGE_MAGIC);
+    struct cache_entry *e = make_key(x) ? find_stand_in(x, false) : NULL;
+    if (e != NULL) {
+        flight_leave(&x->cache.waiter);
+        exchange_run(x, serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", "timeout"));
+        return;
+    }
+    if (x->cache.is_first)
+        return; /* the network first, and nothing else to offer */
+    flight_leave(&x->cache.waiter);
+    exchange_run(x, go_past(x, CACHE_FWD_MISS, "waited"));
+}
+
+/* Joins the flight to the key, or begins it. */
+static enum step wait_for(struct exchange *x, struct cache_entry *known, enum cache_fwd fwd)
+{
+    const struct conf_cache_route *r = rules_of(x);
+    const struct http_view stored_key = key_text(x);
+    uint8_t who[DIGEST_SHA256_BYTES];
+    char narrow[CACHE_KEY_BYTES_MAX + sizeof who];
+    struct http_view flight_key = stored_key;
+    if (x->cache.is_authorised) {
+        const struct http_view a = http_value(&x->head, "authorization");
+        digest_sha256(a.data, a.len, who);
+        memcpy(narrow, stored_key.data, stored_key.len);
+        memcpy(narrow + stored_key.len, who, sizeof who);
+        flight_key = (struct http_view){narrow, stored_key.len + sizeof who};
+    }
+    struct flight *f = flight_find(x->env->cache, flight_key.data, flight_key.len);
+    x->cache.is_first = f == NULL;
+    x->cache.has_waited = f != NULL;
+    x->cache.told = (struct cache_told){.fwd = fwd, .is_collapsed = f != NULL};
+    const struct fetch_start o = {
+        .key = stored_key, .flight_key = flight_key, .known = known, .is_scoped = r->scope != CACHE_SCOPE_PUBLIC};
+    if (f == NULL)
+        f = fetch_start(x, &o);
+    count(x, x->cache.has_waited ? STAT_ROUTE_CACHE_COALESCED : STAT_ROUTE_CACHE_MISSES);
+    flight_wait(f, &x->cache.waiter, on_flight_end);
+    if (r->policy == CACHE_NETWORK_FIRST)
+        timer_start(&x->cache.patience, r->timeout_ms);
+    else if (x->cache.has_waited)
+        timer_start(&x->cache.patience, r->wait_ms);
+    return STEP_WAIT;
+}
+
+static void on_flight_end(struct flight_waiter *w, const struct flight_outcome *o)
+{
+    struct exchange *x = of_waiter(w);
+    timer_cancel(&x->cache.patience);
+    x->cache.is_told = true;
+    if (o->by != NULL && !x->cache.has_waited)
+        fetch_credit(o->by, x);
+    switch (o->end) {
+    case FLIGHT_ENTRY:
+        if (o->is_from_l2) {
+            exchange_run(x, serve(x, o->entry, STAT_ROUTE_CACHE_L2, "hit", "l2"));
+            return;
+        }
+        x->cache.told.is_stored = !x->cache.has_waited;
+        x->cache.text = x->cache.has_waited ? "coalesced" : "miss";
+        exchange_run(x, stored_deliver(x, o->entry));
+        return;
+    case FLIGHT_PASS:
+        exchange_run(x, go_past(x, CACHE_FWD_MISS, "not-shared"));
+        return;
+    case FLIGHT_AGAIN:
+        exchange_run(x, ++x->cache.round_count < ROUNDS_MAX ? STEP_LOOKUP : go_past(x, CACHE_FWD_VARY_MISS, "vary"));
+        return;
+    case FLIGHT_FAILED:
+        exchange_run(x, serve_failure(x, o->entry, o->status, o->reason));
+        return;
+    }
+}
+
+struct exchange *lookup_take_reader(struct flight_waiter *w, struct fetch *f, const char *why)
+{
+    struct exchange *x = of_waiter(w);
+    timer_cancel(&x->cache.patience);
+    x->cache.pipe = f;
+    fetch_credit(f, x);
+    x->cache.is_told = true;
+    x->cache.told.detail = why;
+    x->cache.text = "pass";
+    return x;
+}
+
+/* ---- the step ---- */
+
+/* Behind the client's back, unless it is under way or failed a moment ago. */
+static void refresh(struct exchange *x, struct cache_entry *known)
+{
+    const struct http_view key = key_text(x);
+    if (flight_find(x->env->cache, key.data, key.len) != NULL || find_note(x, FETCH_FAILED_MARK) != NULL)
+        return;
+    const struct fetch_start o = {.key = key,
+                                  .flight_key = key,
+                                  .known = known,
+                                  .is_scoped = rules_of(x)->scope != CACHE_SCOPE_PUBLIC,
+                                  .is_refresh = true};
+    (void)fetch_start(x, &o);
+}
+
+static enum step serve_read_only(struct exchange *x)
+{
+    struct cache_entry *e = find_stand_in(x, true);
+    if (e != NULL)
+        return serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", "read-only");
+    return go_past(x, CACHE_FWD_MISS, "read-only");
+}
+
+/* Not fresh, or not there. */
+static enum step look_further(struct exchange *x, struct cache_entry *known, const struct cache_control *c)
+{
+    if (c->only_if_cached)
+        return deliver_own(x, 504, "not in the cache");
+    if (pool_is_down(x->pool, exchange_now_ms(x)))
+        return serve_read_only(x);
+    struct cache_entry *note = find_note(x, FETCH_FAILED_MARK);
+    if (note != NULL) {
+        x->cache.is_told = true;
+        cache_entry_ref(note);
+        enum step next = serve_failure(x, note, note->status, "the origin failed a moment ago");
+        cache_entry_unref(&note);
+        return next;
+    }
+    if (find_note(x, FETCH_PASSED_MARK) != NULL)
+        return go_past(x, CACHE_FWD_MISS, "not-shared");
+    return wait_for(x, known, known != NULL ? CACHE_FWD_STALE : CACHE_FWD_URI_MISS);
+}
+
+static enum step look(struct exchange *x, const struct cache_control *c)
+{
+    struct cache *cache = x->env->cache;
+    if (!make_key(x))
+        return go_past(x, CACHE_FWD_BYPASS, "key");
+    const struct cache_found found = cache_find(cache, x->env->key.data, x->env->key.len);
+    struct cache_entry *e = found.entry;
+    if (e != NULL && x->cache.is_authorised && !is_for_everybody(e))
+        e = NULL;
+    if (e == NULL)
+        return look_further(x, NULL, c);
+    const struct cache_moment m = {.policy = rules_of(x)->policy,
+                                   .is_purged = found.is_soft_purged,
+                                   .is_immutable = c->max_age_s >= 0 && is_immutable(e),
+                                   .request = c};
+    const enum cache_use use = cache_judge(&e->life, cache_entry_age_ms(e, exchange_now_ms(x)), &m);
+    if (use == CACHE_USE_FRESH)
+        return serve(x, e, STAT_ROUTE_CACHE_HITS, "hit", NULL);
+    cache_entry_ref(e); /* what follows may put it out of memory */
+    enum step next;
+    if (use == CACHE_USE_REFRESH) {
+        refresh(x, e);
+        next = serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", NULL);
+    } else {
+        next = look_further(x, e, c);
+    }
+    cache_entry_unref(&e);
+    return next;
+}
+
+/* A write that no server is there for is told so at once, and how long it may take. */
+static enum step refuse_write(struct exchange *x)
+{
+    struct answer a = {.status = 503, .error = "read-only: no server is up", .retry_after_s = READ_ONLY_RETRY_S};
+    x->cache.is_told = true;
+    x->cache.told = (struct cache_told){.fwd = CACHE_FWD_METHOD, .detail = "read-only"};
+    x->cache.text = "read-only";
+    return deliver_answer(x, &a, "read-only");
+}
+
+enum step step_lookup(struct exchange *x)
+{
+    const struct conf_cache_route *r = rules_of(x);
+    struct cache_control c;
+    if (r->policy == CACHE_OFF || x->is_websocket)
+        return STEP_PICK;
+    if (!x->cache.is_for_cache)
+        timer_init(&x->cache.patience, x->env->net->loop, on_patience, x);
+    x->cache.is_for_cache = true;
+    read_control(x, &c);
+    const char *why = find_obstacle(x, &c);
+    if (why != NULL && !is_read(x) && r->down_ms > 0 && pool_is_down(x->pool, exchange_now_ms(x)))
+        return refuse_write(x);
+    if (why != NULL)
+        return go_past(x, is_read(x) ? CACHE_FWD_BYPASS : CACHE_FWD_METHOD, why);
+    x->cache.is_authorised = r->scope == CACHE_SCOPE_PUBLIC && !ignores(x, CACHE_IGNORE_AUTHORIZATION) &&
+                             http_find(&x->head, "authorization") != NULL;
+    if (!x->has_body || x->is_body_over)
+        return look(x, &c);
+    replay_fini(&x->replay);
+    replay_init(&x->replay, r->body_bytes + NET_SCRATCH_BYTES);
+    x->cache.is_gathering = true;
+    x->ops->want_body(x->arg, true);
+    return STEP_WAIT;
+}
+
+void lookup_body(struct exchange *x, const uint8_t *data, size_t len)
+{
+    replay_add(&x->replay, data, len);
+    if (x->body_bytes <= rules_of(x)->body_bytes && !x->replay.is_lost)
+        return;
+    /* What has come is sent on from where it is kept. */
+    x->cache.is_gathering = false;
+    x->ops->want_body(x->arg, false);
+    if (x->replay.is_lost)
+        (void)deliver_own(x, 413, "body too long");
+    else
+        exchange_run(x, go_past(x, CACHE_FWD_BYPASS, "body"));
+}
+
+void lookup_body_end(struct exchange *x)
+{
+    x->cache.is_gathering = false;
+    digest_sha256(x->replay.kept.data, x->replay.kept.len, x->cache.body_hash);
+    exchange_run(x, STEP_LOOKUP);
+}
+
+void lookup_fini(struct exchange *x)
+{
+    struct lookup *l = &x->cache;
+    flight_leave(&l->waiter);
+    if (l->is_for_cache)
+        timer_cancel(&l->patience);
+    if (l->pipe != NULL)
+        fetch_reader_gone(l->pipe);
+    if (l->entry != NULL)
+        cache_entry_unref(&l->entry);
+    if (l->server != NULL)
+        server_unref(&l->server);
+}
+
+/* ---- warming ---- */
+
+bool lookup_warm(struct exchange *x, bool is_first)
+{
+    if (!make_key(x))
+        return false;
+    struct cache *cache = x->env->cache;
+    const struct http_view key = key_text(x);
+    struct cache_found found = cache_memory_peek(cache->memory, key.data, key.len);
+    if (found.entry == NULL) {
+        if (is_first)
+            refresh(x, NULL);
+        return false;
+    }
+    /* In time, so that nobody meets it stale. */
+    const int64_t left_ms = found.entry->life.fresh_ms - cache_entry_age_ms(found.entry, exchange_now_ms(x));
+    if (left_ms < found.entry->life.fresh_ms / 5 && cache_memory_take_uses(cache->memory, key.data, key.len) > 0) {
+        cache_entry_ref(found.entry);
+        refresh(x, found.entry);
+        cache_entry_unref(&found.entry);
+    }
+    return true;
+}
+
+/* ---- writes ---- */
+
+static void purge(struct exchange *x, enum cache_purge_kind kind, struct http_view text)
+{
+    struct cache_purge p = {.kind = kind};
+    if (text.len >= sizeof p.text)
+        return;
+    memcpy(p.text, text.data, text.len);
+    if (cache_purge_check(&p) == NULL)
+        (void)cache_purge(x->env->cache, &p);
+}
+
+void lookup_wrote(struct exchange *x, uint16_t status)
+{
+    static const char *const safe[] = {"GET", "HEAD", "OPTIONS"};
+    const struct conf_cache_route *r = rules_of(x);
+    if (!r->purges_on_write || (r->policy == CACHE_OFF && r->tag_count == 0) || x->is_websocket)
+        return;
+    if (status < 200 || status >= 400 || (r->post && http_view_is(x->head.method, "POST")))
+        return;
+    for (size_t i = 0; i < sizeof safe / sizeof safe[0]; i++)
+        if (http_view_is(x->head.method, safe[i]))
+            return;
+    struct http_texts t;
+    http_texts_init(&t, EXCHANGE_TEXTS_BYTES);
+    for (size_t i = 0; i < r->tag_count; i++)
+        purge(x, PURGE_TAG, http_view_of(r->tags[i]));
+    /* The resource itself, whatever its queries (RFC 9111 section 4.4). */
+    const struct http_view url[] = {cache_key_host(&t, x->head.authority, x->is_tls), x->head.path};
+    purge(x, PURGE_URL, http_texts_join(&t, url, 2));
+    http_texts_fini(&t);
+}
