@@ -168,6 +168,7 @@ void l2_take_conf(struct l2 *l, const struct conf *c)
         LOG_ERR("redis is not used", KV_STR("cause", "mode not known"));
         return;
     }
+    l2_purges_name_log(l->purges);
     l->nodes = kind->create(l);
     l->kind = kind;
 }

@@ -4,103 +4,26 @@
  * So a link's memory goes at the end of the pass (`is_dead` until then), its state changes before anybody is told, and
  * whoever goes on after a callback looks at the connection again. Calls belong to the link until they were answered
  * and their replies have come; a user that waits no more only takes its callback away. */
-#include "cache/l2_link.h"
+#include "cache/l2_link_priv.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
-#include "base/log.h"
-#include "base/mem.h"
-#include "cache/l2_dial.h"
-
-#define LINK_MAGIC 0x1216b4c3u
-#define CALL_MAGIC 0x12ca1158u
-
-#define BACKOFF_MIN_MS 50
-#define BACKOFF_MAX_MS 5000
-/* Who was let in and thrown out again sooner than this is still waited for longer each time. */
-#define SETTLED_AFTER_MS 1000
 /* Room for commands that is kept from pass to pass. */
 #define OUT_KEPT_BYTES 65536u
-#define DETAIL_BYTES   160u
-
-enum link_state { LINK_WAITING = 0, LINK_DIALLING, LINK_LOGIN, LINK_OPEN, LINK_STATE_COUNT };
-
-struct l2_link {
-    uint32_t magic;
-    enum link_state state;
-    bool is_dead;
-    struct net *net;
-    struct resolver *resolver;
-    struct l2_link_settings settings;
-    struct l2_link_counts *counts;
-    const struct l2_link_ops *ops;
-    void *arg;
-    struct later bury;
-
-    /* the connection */
-    struct l2_dial *dial;
-    struct conn *conn;
-    struct l2_parser *parser;
-    struct timer patience; /* waiting: when to connect again; connecting: how long that may take */
-    int64_t backoff_ms;
-    int64_t up_since_ms, lost_ms;
-    enum err told_error; /* of the last log line on this outage; ERR_NONE: none yet */
-    struct log_limit state_limit, fault_limit;
-
-    /* what goes over it */
-    struct strbuf out; /* commands of this pass */
-    struct later flush;
-    struct list owed; /* struct l2_call, in the order of their replies */
-    struct list late; /* those that somebody waits for, the first to be late first */
-    size_t owed_count;
-    struct timer deadline;
-
-    /* circuit */
-    bool is_circuit_open;
-    uint32_t failures_in_row;
-    struct timer rest; /* until the PING */
-};
-
-struct l2_call {
-    uint32_t magic;
-    bool is_late;  /* answered ERR_TIMEOUT */
-    bool is_inner; /* login, or the circuit's PING: nobody's command */
-    uint32_t want_count, reply_count;
-    struct l2_link *link;
-    struct list owed_link, late_link;
-    int64_t deadline_ms;
-    int64_t hangs_ms; /* when its place being still there means that the node hangs */
-    int64_t sent_us;
-    l2_reply_fn *fn; /* NULL: nobody waits */
-    void *arg;
-    struct l2_reply *replies[L2_REPLIES_MAX];
-};
-
-static void drop(struct l2_link *k, enum err e, const char *why);
-
-static int64_t now_ms(const struct l2_link *k)
-{
-    return loop_now_ms(k->net->loop);
-}
 
 /* ---- circuit ---- */
 
-static void note_well(struct l2_link *k)
-{
-    k->failures_in_row = 0;
-}
-
-static void circuit_close(struct l2_link *k)
+void l2_link_close_circuit(struct l2_link *k)
 {
     k->failures_in_row = 0;
     if (!k->is_circuit_open)
         return;
     k->is_circuit_open = false;
     timer_cancel(&k->rest);
-    LOG_LIMITED(&k->state_limit, now_ms(k), LOG_LEVEL_INFO, "redis circuit closed", KV_STR("link", k->settings.what),
-                KV_STR("host", k->settings.address.host), KV_UINT("port", k->settings.address.port));
+    LOG_LIMITED(&k->state_limit, l2_link_now_ms(k), LOG_LEVEL_INFO, "redis circuit closed",
+                KV_STR("link", k->settings.what), KV_STR("host", k->settings.address.host),
+                KV_UINT("port", k->settings.address.port));
 }
 
 static void note_failure(struct l2_link *k)
@@ -112,9 +35,10 @@ static void note_failure(struct l2_link *k)
         return;
     k->is_circuit_open = true;
     timer_start(&k->rest, k->settings.circuit_open_ms);
-    LOG_LIMITED(&k->state_limit, now_ms(k), LOG_LEVEL_WARN, "redis circuit open", KV_STR("link", k->settings.what),
-                KV_STR("host", k->settings.address.host), KV_UINT("port", k->settings.address.port),
-                KV_UINT("failures", k->failures_in_row), KV_INT("open_ms", k->settings.circuit_open_ms));
+    LOG_LIMITED(&k->state_limit, l2_link_now_ms(k), LOG_LEVEL_WARN, "redis circuit open",
+                KV_STR("link", k->settings.what), KV_STR("host", k->settings.address.host),
+                KV_UINT("port", k->settings.address.port), KV_UINT("failures", k->failures_in_row),
+                KV_INT("open_ms", k->settings.circuit_open_ms));
     if (k->ops->on_down != NULL)
         k->ops->on_down(k->arg);
 }
@@ -128,7 +52,7 @@ static void call_free(struct l2_call *c)
     c->link->owed_count--;
     for (size_t i = 0; i < c->reply_count; i++)
         l2_reply_destroy(&c->replies[i]);
-    OBJ_FREE(&c, CALL_MAGIC);
+    OBJ_FREE(&c, L2_CALL_MAGIC);
 }
 
 static void answer(struct l2_call *c, enum err e)
@@ -153,15 +77,15 @@ static void arm_deadline(struct l2_link *k)
         timer_cancel(&k->deadline);
         return;
     }
-    const int64_t left_ms = at_ms - now_ms(k);
+    const int64_t left_ms = at_ms - l2_link_now_ms(k);
     timer_start(&k->deadline, left_ms > 0 ? left_ms : 0);
 }
 
 static void on_deadline(void *arg)
 {
     struct l2_link *k = arg;
-    CHECK_OBJ(k, LINK_MAGIC);
-    const int64_t now = now_ms(k);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
+    const int64_t now = l2_link_now_ms(k);
     while (!list_is_empty(&k->late)) {
         struct l2_call *c = LIST_ENTRY(k->late.next, struct l2_call, late_link);
         if (c->deadline_ms > now)
@@ -172,7 +96,7 @@ static void on_deadline(void *arg)
         note_failure(k);
     }
     if (!list_is_empty(&k->owed) && LIST_ENTRY(k->owed.next, struct l2_call, owed_link)->hangs_ms <= now)
-        drop(k, ERR_TIMEOUT, "a reply is owed for too long");
+        l2_link_lose(k, ERR_TIMEOUT, "a reply is owed for too long");
     arm_deadline(k);
 }
 
@@ -187,7 +111,7 @@ static void queue_by_deadline(struct l2_link *k, struct l2_call *c)
 static void on_flush(void *arg)
 {
     struct l2_link *k = arg;
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     if (k->conn != NULL && k->out.len > 0)
         conn_write(k->conn, k->out.data, k->out.len);
     if (k->out.cap_bytes > OUT_KEPT_BYTES) {
@@ -197,7 +121,7 @@ static void on_flush(void *arg)
     strbuf_clear(&k->out);
 }
 
-static struct l2_call *send_call(struct l2_link *k, const struct l2_command *commands, size_t count, int64_t timeout_ms,
+struct l2_call *l2_link_send_any(struct l2_link *k, const struct l2_command *commands, size_t count, int64_t timeout_ms,
                                  l2_reply_fn *fn, void *arg)
 {
     size_t bytes = k->out.len + conn_buffered(k->conn);
@@ -206,11 +130,11 @@ static struct l2_call *send_call(struct l2_link *k, const struct l2_command *com
     if (k->owed_count >= L2_OWED_CALLS_MAX || bytes > L2_OWED_BYTES_MAX)
         return NULL;
     struct l2_call *c;
-    OBJ_NEW(c, CALL_MAGIC);
+    OBJ_NEW(c, L2_CALL_MAGIC);
     c->link = k;
     c->want_count = (uint32_t)count;
-    c->deadline_ms = now_ms(k) + timeout_ms;
-    c->hangs_ms = now_ms(k) + timeout_ms * L2_HANG_TIMEOUTS;
+    c->deadline_ms = l2_link_now_ms(k) + timeout_ms;
+    c->hangs_ms = l2_link_now_ms(k) + timeout_ms * L2_HANG_TIMEOUTS;
     c->sent_us = loop_fresh_us(k->net->loop);
     c->fn = fn;
     c->arg = arg;
@@ -225,6 +149,20 @@ static struct l2_call *send_call(struct l2_link *k, const struct l2_command *com
     if (k->late.next == &c->late_link || !timer_is_active(&k->deadline))
         arm_deadline(k);
     return c;
+}
+
+void l2_link_answer_all(struct l2_link *k, enum err e)
+{
+    struct list lost;
+    list_init(&lost);
+    list_splice(&lost, &k->owed);
+    while (!list_is_empty(&lost)) {
+        struct l2_call *c = LIST_ENTRY(lost.next, struct l2_call, owed_link);
+        if (c->fn != NULL && !c->is_inner)
+            k->counts->failure_count++;
+        answer(c, e);
+        call_free(c);
+    }
 }
 
 /* ---- replies ---- */
@@ -248,7 +186,8 @@ static const struct l2_reply *access_refused(const struct l2_call *c)
 
 static void call_done(struct l2_link *k, struct l2_call *c)
 {
-    char detail[DETAIL_BYTES] = "";
+    char detail[L2_DETAIL_BYTES] = "";
+    list_unlink(&c->owed_link); /* it is ours alone: what is told below may end the link */
     const bool is_refused = !c->is_inner && access_refused(c) != NULL;
     if (is_refused)
         (void)snprintf(detail, sizeof detail, "%s", access_refused(c)->text);
@@ -256,27 +195,26 @@ static void call_done(struct l2_link *k, struct l2_call *c)
         const int64_t took_us = loop_fresh_us(k->net->loop) - c->sent_us;
         k->counts->time_us += took_us > 0 ? (uint64_t)took_us : 0;
         if (is_ill(c)) {
-            LOG_LIMITED(&k->fault_limit, now_ms(k), LOG_LEVEL_WARN, "redis cannot answer now",
+            LOG_LIMITED(&k->fault_limit, l2_link_now_ms(k), LOG_LEVEL_WARN, "redis cannot answer now",
                         KV_STR("link", k->settings.what), KV_STR("detail", c->replies[0]->text));
             note_failure(k);
         } else {
-            note_well(k);
+            k->failures_in_row = 0;
         }
     }
-    list_unlink(&c->owed_link);
     answer(c, ERR_NONE);
     call_free(c);
     if (is_refused && k->state == LINK_OPEN)
-        drop(k, ERR_DENIED, detail);
+        l2_link_lose(k, ERR_DENIED, detail);
 }
 
 static void on_reply(struct l2_link *k, struct l2_reply *r)
 {
     if (list_is_empty(&k->owed)) {
-        char detail[DETAIL_BYTES];
+        char detail[L2_DETAIL_BYTES];
         (void)snprintf(detail, sizeof detail, "not asked for: %s", r->kind == L2_ERROR ? r->text : "a reply");
         l2_reply_destroy(&r);
-        drop(k, ERR_PROTOCOL, detail);
+        l2_link_lose(k, ERR_PROTOCOL, detail);
         return;
     }
     struct l2_call *c = LIST_ENTRY(k->owed.next, struct l2_call, owed_link);
@@ -288,7 +226,7 @@ static void on_reply(struct l2_link *k, struct l2_reply *r)
 static void on_data(void *arg, const uint8_t *data, size_t len)
 {
     struct l2_link *k = arg;
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     struct conn *conn = k->conn;
     struct l2_reply *r = NULL;
     enum err e = l2_parser_feed(k->parser, data, len);
@@ -300,7 +238,7 @@ static void on_data(void *arg, const uint8_t *data, size_t len)
             return;
     }
     if (e != ERR_AGAIN)
-        drop(k, e, e == ERR_LIMIT ? "a reply is too large" : "what came is no reply");
+        l2_link_lose(k, e, e == ERR_LIMIT ? "a reply is too large" : "what came is no reply");
     else
         arm_deadline(k);
 }
@@ -308,191 +246,24 @@ static void on_data(void *arg, const uint8_t *data, size_t len)
 static void on_close(void *arg, enum err e)
 {
     struct l2_link *k = arg;
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     const char *detail = conn_failure_text(k->conn);
     k->conn = NULL;
-    drop(k, e, detail);
+    l2_link_lose(k, e, detail);
 }
 
-static const struct conn_ops conn_ops = {.on_data = on_data, .on_close = on_close};
+const struct conn_ops l2_link_conn_ops = {.on_data = on_data, .on_close = on_close};
 
-/* ---- connecting ---- */
-
-static void log_lost(struct l2_link *k, enum err e, const char *why, int64_t retry_ms)
-{
-    const bool was_open = k->state == LINK_OPEN;
-    if (!was_open && k->told_error == e)
-        return; /* once per outage and cause */
-    k->told_error = e;
-    LOG_LIMITED(&k->state_limit, now_ms(k), LOG_LEVEL_WARN, was_open ? "redis connection lost" : "redis not reached",
-                KV_STR("link", k->settings.what), KV_STR("host", k->settings.address.host),
-                KV_UINT("port", k->settings.address.port), KV_STR("cause", err_text(e)), KV_STR("detail", why),
-                KV_INT("retry_ms", retry_ms), KV_UINT("calls", k->owed_count));
-}
-
-/* The next wait: half of it is chance, so that the workers of a fleet do not come back as one. */
-static int64_t next_backoff_ms(struct l2_link *k)
-{
-    uint32_t chance = 0;
-    const ssize_t got = getrandom(&chance, sizeof chance, 0);
-    ASSERT(got == (ssize_t)sizeof chance);
-    if (k->state == LINK_OPEN && now_ms(k) - k->up_since_ms >= SETTLED_AFTER_MS)
-        k->backoff_ms = BACKOFF_MIN_MS;
-    const int64_t half_ms = k->backoff_ms / 2;
-    k->backoff_ms = k->backoff_ms * 2 < BACKOFF_MAX_MS ? k->backoff_ms * 2 : BACKOFF_MAX_MS;
-    return half_ms + (int64_t)(chance % (uint32_t)(half_ms + 1));
-}
-
-static void disconnect(struct l2_link *k)
-{
-    if (k->dial != NULL)
-        l2_dial_cancel(&k->dial);
-    if (k->conn != NULL)
-        conn_close(&k->conn, true);
-    if (k->parser != NULL)
-        l2_parser_destroy(&k->parser);
-    strbuf_clear(&k->out);
-    later_cancel(&k->flush);
-    timer_cancel(&k->patience);
-    timer_cancel(&k->deadline);
-    timer_cancel(&k->rest);
-    k->state = LINK_WAITING;
-}
-
-/* Those who wait are told; in the order they asked. */
-static void answer_all(struct l2_link *k, enum err e)
-{
-    struct list lost;
-    list_init(&lost);
-    list_splice(&lost, &k->owed);
-    while (!list_is_empty(&lost)) {
-        struct l2_call *c = LIST_ENTRY(lost.next, struct l2_call, owed_link);
-        if (c->fn != NULL && !c->is_inner)
-            k->counts->failure_count++;
-        answer(c, e);
-        call_free(c);
-    }
-}
-
-static void drop(struct l2_link *k, enum err e, const char *why)
-{
-    const bool was_up = l2_link_is_up(k);
-    if (k->state == LINK_WAITING)
-        return;
-    const int64_t retry_ms = next_backoff_ms(k);
-    log_lost(k, e, why, retry_ms);
-    k->lost_ms = k->state == LINK_OPEN ? now_ms(k) : k->lost_ms;
-    disconnect(k);
-    timer_start(&k->patience, retry_ms);
-    answer_all(k, e);
-    if (was_up && !k->is_dead && k->ops->on_down != NULL)
-        k->ops->on_down(k->arg);
-}
-
-static void opened(struct l2_link *k)
-{
-    k->state = LINK_OPEN;
-    k->up_since_ms = now_ms(k);
-    k->told_error = ERR_NONE;
-    timer_cancel(&k->patience);
-    LOG_LIMITED(&k->state_limit, now_ms(k), LOG_LEVEL_INFO, "redis connected", KV_STR("link", k->settings.what),
-                KV_STR("host", k->settings.address.host), KV_UINT("port", k->settings.address.port),
-                KV_BOOL("tls", k->settings.tls != NULL));
-    circuit_close(k);
-    if (k->ops->on_up != NULL)
-        k->ops->on_up(k->arg);
-}
-
-static enum err login_error(enum l2_fault f)
-{
-    return f == L2_FAULT_ILL ? ERR_BUSY : ERR_DENIED;
-}
-
-/* PING comes last and only has to be answered: an ACL that does not allow it is no hindrance. */
-static void on_login(void *arg, enum err e, struct l2_reply *const *replies, size_t count)
-{
-    struct l2_link *k = arg;
-    CHECK_OBJ(k, LINK_MAGIC);
-    if (e != ERR_NONE) {
-        drop(k, e, "no answer to the login"); /* a no-op when it is the drop that tells us */
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const enum l2_fault f = l2_reply_fault(replies[i]);
-        const bool is_ping = i == count - 1;
-        if (f != L2_FAULT_NONE && !(is_ping && strncmp(replies[i]->text, "NOPERM", 6) == 0)) {
-            char detail[DETAIL_BYTES];
-            (void)snprintf(detail, sizeof detail, "%s", replies[i]->text);
-            drop(k, login_error(f), detail);
-            return;
-        }
-    }
-    opened(k);
-}
-
-static size_t login_commands(const struct l2_link *k, struct l2_command *out)
-{
-    const struct l2_link_settings *s = &k->settings;
-    size_t count = 0;
-    if (*s->password != '\0' && *s->username != '\0')
-        l2_command_words(&out[count++], "AUTH", s->username, s->password, NULL);
-    else if (*s->password != '\0')
-        l2_command_words(&out[count++], "AUTH", s->password, NULL);
-    if (s->database != 0) {
-        struct l2_args a = {0};
-        l2_args_text(&a, "SELECT");
-        l2_args_int(&a, s->database);
-        l2_command_init(&out[count++], &a);
-    }
-    l2_command_words(&out[count++], "PING", NULL);
-    return count;
-}
-
-static void on_dialled(void *arg, enum err e, const char *detail, struct conn *conn)
-{
-    struct l2_link *k = arg;
-    CHECK_OBJ(k, LINK_MAGIC);
-    struct l2_command commands[L2_REPLIES_MAX] = {{0}};
-    k->dial = NULL;
-    if (e != ERR_NONE) {
-        drop(k, e, detail);
-        return;
-    }
-    k->conn = conn;
-    conn_set_owner(conn, &conn_ops, k);
-    k->parser = l2_parser_create(k->settings.reply_bytes_max);
-    k->state = LINK_LOGIN;
-    const size_t count = login_commands(k, commands);
-    struct l2_call *c = send_call(k, commands, count, k->settings.connect_timeout_ms, on_login, k);
-    ASSERT(c != NULL);
-    c->is_inner = true;
-    for (size_t i = 0; i < count; i++)
-        l2_command_fini(&commands[i]);
-}
-
-/* Time to connect again, or connecting took too long. */
-static void on_patience(void *arg)
-{
-    struct l2_link *k = arg;
-    CHECK_OBJ(k, LINK_MAGIC);
-    if (k->state != LINK_WAITING) {
-        drop(k, ERR_TIMEOUT, k->state == LINK_LOGIN ? "no answer to the login" : "");
-        return;
-    }
-    k->state = LINK_DIALLING;
-    timer_start(&k->patience, k->settings.connect_timeout_ms);
-    k->dial = l2_dial_start(k->net, k->resolver, &k->settings.address, k->settings.tls, k->settings.tls_server_name,
-                            k->settings.connect_timeout_ms, on_dialled, k);
-}
+/* ---- circuit: who finds out ---- */
 
 static void on_ping(void *arg, enum err e, struct l2_reply *const *replies, size_t count)
 {
     struct l2_link *k = arg;
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     if (k->state != LINK_OPEN || !k->is_circuit_open)
         return;
     if (e == ERR_NONE && count == 1 && l2_reply_fault(replies[0]) != L2_FAULT_ILL) {
-        circuit_close(k);
+        l2_link_close_circuit(k);
         if (k->ops->on_up != NULL)
             k->ops->on_up(k->arg);
     } else {
@@ -503,10 +274,10 @@ static void on_ping(void *arg, enum err e, struct l2_reply *const *replies, size
 static void on_rested(void *arg)
 {
     struct l2_link *k = arg;
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     struct l2_command ping;
     l2_command_words(&ping, "PING", NULL);
-    struct l2_call *c = send_call(k, &ping, 1, k->settings.timeout_ms, on_ping, k);
+    struct l2_call *c = l2_link_send_any(k, &ping, 1, k->settings.timeout_ms, on_ping, k);
     l2_command_fini(&ping);
     if (c != NULL)
         c->is_inner = true;
@@ -519,14 +290,14 @@ static void on_rested(void *arg)
 static void on_bury(void *arg)
 {
     struct l2_link *k = arg;
-    OBJ_FREE(&k, LINK_MAGIC);
+    OBJ_FREE(&k, L2_LINK_MAGIC);
 }
 
 struct l2_link *l2_link_create(struct net *n, struct resolver *r, const struct l2_link_settings *s,
                                struct l2_link_counts *counts, const struct l2_link_ops *ops, void *arg)
 {
     struct l2_link *k;
-    OBJ_NEW(k, LINK_MAGIC);
+    OBJ_NEW(k, L2_LINK_MAGIC);
     k->net = n;
     k->resolver = r;
     k->settings = *s;
@@ -535,28 +306,26 @@ struct l2_link *l2_link_create(struct net *n, struct resolver *r, const struct l
     k->counts = counts;
     k->ops = ops;
     k->arg = arg;
-    k->backoff_ms = BACKOFF_MIN_MS;
     list_init(&k->owed);
     list_init(&k->late);
     strbuf_init(&k->out, L2_OWED_BYTES_MAX);
-    timer_init(&k->patience, n->loop, on_patience, k);
     timer_init(&k->deadline, n->loop, on_deadline, k);
     timer_init(&k->rest, n->loop, on_rested, k);
     later_init(&k->flush, n->loop, on_flush, k);
     later_init(&k->bury, n->loop, on_bury, k);
-    timer_start(&k->patience, 0);
+    l2_link_init_opening(k);
     return k;
 }
 
 void l2_link_destroy(struct l2_link **kp)
 {
     struct l2_link *k = *kp;
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     ASSERT(!k->is_dead);
     *kp = NULL;
     k->is_dead = true;
-    disconnect(k);
-    answer_all(k, ERR_CANCELLED);
+    l2_link_disconnect(k);
+    l2_link_answer_all(k, ERR_CANCELLED);
     strbuf_fini(&k->out);
     if (k->settings.tls != NULL)
         tls_ctx_unref(&k->settings.tls);
@@ -565,73 +334,72 @@ void l2_link_destroy(struct l2_link **kp)
 
 bool l2_link_is_up(const struct l2_link *k)
 {
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     return k->state == LINK_OPEN && !k->is_circuit_open;
 }
 
 bool l2_link_is_connected(const struct l2_link *k)
 {
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     return k->state == LINK_OPEN;
 }
 
 bool l2_link_is_circuit_open(const struct l2_link *k)
 {
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     return k->is_circuit_open;
 }
 
 int64_t l2_link_up_since_ms(const struct l2_link *k)
 {
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     return k->up_since_ms;
 }
 
 int64_t l2_link_lost_ms(const struct l2_link *k)
 {
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     return k->lost_ms;
 }
 
 const struct l2_address *l2_link_address(const struct l2_link *k)
 {
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     return &k->settings.address;
 }
 
 void l2_link_move(struct l2_link *k, const struct l2_address *to)
 {
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     if (l2_address_equal(&k->settings.address, to))
         return;
-    drop(k, ERR_CANCELLED, "moves elsewhere");
+    l2_link_lose(k, ERR_CANCELLED, "moves elsewhere");
     if (k->is_dead)
         return;
     k->settings.address = *to;
-    k->backoff_ms = BACKOFF_MIN_MS;
-    timer_start(&k->patience, 0);
+    l2_link_hasten(k);
 }
 
 void l2_link_drop(struct l2_link *k, enum err e, const char *why)
 {
-    CHECK_OBJ(k, LINK_MAGIC);
-    drop(k, e, why);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
+    l2_link_lose(k, e, why);
 }
 
 struct l2_call *l2_link_send(struct l2_link *k, const struct l2_command *commands, size_t count, int64_t timeout_ms,
                              l2_reply_fn *fn, void *arg)
 {
-    CHECK_OBJ(k, LINK_MAGIC);
+    CHECK_OBJ(k, L2_LINK_MAGIC);
     ASSERT(count > 0 && count <= L2_REPLIES_MAX && timeout_ms > 0);
     if (!l2_link_is_up(k))
         return NULL;
     k->counts->command_count += count;
-    return send_call(k, commands, count, timeout_ms, fn, arg);
+    return l2_link_send_any(k, commands, count, timeout_ms, fn, arg);
 }
 
 void l2_link_forget(struct l2_call **cp)
 {
-    CHECK_OBJ(*cp, CALL_MAGIC);
+    CHECK_OBJ(*cp, L2_CALL_MAGIC);
     (*cp)->fn = NULL;
     list_unlink(&(*cp)->late_link);
     *cp = NULL;

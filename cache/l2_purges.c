@@ -8,8 +8,8 @@
  * its beginning, and its newest record is where trust begins (on_lost). Should that be older than what was reached
  * before (a clock that lags), a record behind it is added first, so that positions only grow.
  *
- * Purges to add wait in a list until Redis has acknowledged them; one that is added twice does no harm. Whoever has
- * some waiting has not caught up: on_lost makes users forget them, so that they must be in the log before. */
+ * Whoever has purges waiting to be added (cache/l2_outbox.h) has not caught up: on_lost makes users forget them, so
+ * that they must be in the log before. */
 #include "cache/l2_purges.h"
 
 #include <inttypes.h>
@@ -19,16 +19,14 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "cache/l2_job.h"
+#include "cache/l2_outbox.h"
 
-#define PURGES_MAGIC  0x129e6a95u
-#define WAITING_MAGIC 0x12a17b3eu
+#define PURGES_MAGIC 0x129e6a95u
 
 /* How long an XREAD waits: also how long a Redis that went silent can keep us believing that nothing was purged. */
 #define BLOCK_MS 1000
 /* Records of one reading. */
 #define BATCH_COUNT 256
-/* About what the log holds; a reader that was away for longer than that loses continuity. */
-#define LOG_RECORDS "4096"
 /* After an error reply. */
 #define RETRY_MS      1000
 #define ID_TEXT_BYTES 44u
@@ -56,11 +54,7 @@ struct l2_purges {
     struct record_id reached; /* what on_reach was told last */
     struct log_limit limit;
 
-    /* adding */
-    struct list waiting; /* struct waiting, oldest first */
-    size_t waiting_count;
-    struct timer again;
-    struct log_limit add_limit;
+    struct l2_outbox *outbox;
 };
 
 struct waiting {
@@ -75,7 +69,6 @@ struct waiting {
 };
 
 static void read_on(struct l2_purges *p);
-static void send_waiting(struct l2_purges *p);
 
 static int64_t now_ms(const struct l2_purges *p)
 {
@@ -210,8 +203,8 @@ static void on_begun(void *arg, enum err e, struct l2_reply *const *replies, siz
 static void begin_log(struct l2_purges *p, const char *id)
 {
     struct l2_command c;
-    l2_command_words(&c, "XADD", p->key.text, "MAXLEN", "~", LOG_RECORDS, id, "kind", "begin", "soft", "0", "text", "",
-                     NULL);
+    l2_command_words(&c, "XADD", p->key.text, "MAXLEN", "~", L2_LOG_RECORDS, id, "kind", "begin", "soft", "0", "text",
+                     "", NULL);
     p->call = l2_link_send(p->reader, &c, 1, p->l2->redis->connect_timeout_ms, on_begun, p);
     l2_command_fini(&c);
 }
@@ -220,8 +213,8 @@ static void begin_log(struct l2_purges *p, const char *id)
 static void arrive(struct l2_purges *p)
 {
     const struct l2_ops *ops = p->l2->ops;
-    if (!p->is_caught_up && p->waiting_count > 0) {
-        send_waiting(p); /* on_added() goes on */
+    if (!p->is_caught_up && l2_outbox_count(p->outbox) > 0) {
+        l2_outbox_send(p->outbox); /* on_outbox_empty() goes on */
         return;
     }
     if (p->is_broken && is_before(&p->last, &p->reached)) {
@@ -397,117 +390,14 @@ static void on_retry(void *arg)
         read_on(p);
 }
 
-/* ---- adding ---- */
-
-static void waiting_free(struct waiting *w)
-{
-    if (w->job != NULL)
-        l2_job_destroy(&w->job);
-    list_unlink(&w->link);
-    w->purges->waiting_count--;
-    mem_free(w->text);
-    OBJ_FREE(&w, WAITING_MAGIC);
-}
-
 /* Goes on where arrive() stopped. */
-static void read_if_idle(struct l2_purges *p)
-{
-    if (p->call == NULL && p->reader != NULL && l2_link_is_up(p->reader) && !timer_is_active(&p->retry))
-        read_on(p);
-}
-
-static void on_added(struct l2_job *j, enum err e, struct l2_reply *const *replies)
-{
-    struct waiting *w = j->arg;
-    CHECK_OBJ(w, WAITING_MAGIC);
-    struct l2_purges *p = w->purges;
-    const char *detail = "";
-    w->job = NULL;
-    if (e == ERR_NONE && l2_reply_fault(replies[0]) != L2_FAULT_NONE) {
-        e = l2_fault_err(l2_reply_fault(replies[0]));
-        detail = replies[0]->text;
-        p->l2->counts.failure_count++;
-    }
-    if (e == ERR_NONE) {
-        waiting_free(w);
-        if (p->waiting_count == 0)
-            read_if_idle(p);
-        return;
-    }
-    LOG_LIMITED(&p->add_limit, now_ms(p), LOG_LEVEL_WARN, "purge not in the log yet", KV_STR("key", p->key.text),
-                KV_STR("cause", err_text(e)), KV_STR("detail", detail), KV_UINT("waiting", p->waiting_count),
-                KV_INT("retry_ms", RETRY_MS));
-    timer_start(&p->again, RETRY_MS);
-}
-
-static bool send_one(struct l2_purges *p, struct waiting *w)
-{
-    char id[ID_TEXT_BYTES];
-    struct l2_args a = {0};
-    struct l2_job *j = l2_job_create(p->l2, L2_NAME_ENTRY, "", 0);
-    j->key = p->key;
-    (void)snprintf(id, sizeof id, "%" PRIu64, w->id);
-    l2_args_text(&a, "XADD");
-    l2_args_bytes(&a, p->key.text, p->key.len);
-    l2_args_text(&a, "MAXLEN");
-    l2_args_text(&a, "~");
-    l2_args_text(&a, LOG_RECORDS);
-    l2_args_text(&a, "*");
-    l2_args_text(&a, "kind");
-    l2_args_text(&a, cache_purge_kind_text((enum cache_purge_kind)w->kind));
-    l2_args_text(&a, "soft");
-    l2_args_text(&a, w->is_soft ? "1" : "0");
-    l2_args_text(&a, "text");
-    l2_args_text(&a, w->text);
-    l2_args_text(&a, "id");
-    l2_args_text(&a, id);
-    l2_job_add(j, &a);
-    j->on_done = on_added;
-    j->arg = w;
-    w->job = j;
-    if (l2_job_send(j))
-        return true;
-    w->job = NULL;
-    return false;
-}
-
-/* What cannot be sent now is sent when a node is up again: l2_purges_nodes_changed(). */
-static void send_waiting(struct l2_purges *p)
-{
-    LIST_EACH (it, &p->waiting) {
-        struct waiting *w = LIST_ENTRY(it, struct waiting, link);
-        if (w->job == NULL && !send_one(p, w))
-            return;
-    }
-}
-
-static void on_again(void *arg)
+static void on_outbox_empty(void *arg)
 {
     struct l2_purges *p = arg;
     CHECK_OBJ(p, PURGES_MAGIC);
-    send_waiting(p);
-}
-
-static struct waiting *wait_for(struct l2_purges *p, const struct cache_purge *what)
-{
-    struct waiting *w;
-    OBJ_NEW(w, WAITING_MAGIC);
-    w->purges = p;
-    w->id = what->id;
-    w->kind = what->kind;
-    w->is_soft = what->is_soft;
-    w->text = mem_strdup(what->text);
-    list_init(&w->link);
-    list_append(&p->waiting, &w->link);
-    p->waiting_count++;
-    return w;
-}
-
-static void forget_waiting(struct l2_purges *p)
-{
-    LIST_EACH (it, &p->waiting) {
-        waiting_free(LIST_ENTRY(it, struct waiting, link));
-    }
+    if (!p->is_caught_up && p->call == NULL && p->reader != NULL && l2_link_is_up(p->reader) &&
+        !timer_is_active(&p->retry))
+        read_on(p);
 }
 
 /* ---- public ---- */
@@ -517,9 +407,8 @@ struct l2_purges *l2_purges_create(struct l2 *l)
     struct l2_purges *p;
     OBJ_NEW(p, PURGES_MAGIC);
     p->l2 = l;
-    list_init(&p->waiting);
+    p->outbox = l2_outbox_create(l, &p->key, on_outbox_empty, p);
     timer_init(&p->retry, l->net->loop, on_retry, p);
-    timer_init(&p->again, l->net->loop, on_again, p);
     return p;
 }
 
@@ -539,8 +428,7 @@ void l2_purges_destroy(struct l2_purges **pp)
     struct l2_purges *p = *pp;
     CHECK_OBJ(p, PURGES_MAGIC);
     stop_reading(p);
-    timer_cancel(&p->again);
-    forget_waiting(p);
+    l2_outbox_destroy(&p->outbox);
     OBJ_FREE(pp, PURGES_MAGIC);
 }
 
@@ -550,6 +438,14 @@ void l2_purges_forget_log(struct l2_purges *p)
     stop_reading(p);
     p->has_last = false;
     p->is_broken = p->was_reached;
+}
+
+void l2_purges_name_log(struct l2_purges *p)
+{
+    CHECK_OBJ(p, PURGES_MAGIC);
+    const int len = snprintf(p->key.text, sizeof p->key.text, "%s:purges", p->l2->redis->prefix);
+    ASSERT(len > 0 && (size_t)len < sizeof p->key.text); /* the prefix was bounded when it was read */
+    p->key.len = (size_t)len;
 }
 
 /* The link for commands was lost since the reader connected: it may be another Redis that is asked now. */
@@ -564,9 +460,6 @@ void l2_purges_nodes_changed(struct l2_purges *p)
     CHECK_OBJ(p, PURGES_MAGIC);
     if (l->kind == NULL)
         return;
-    const int len = snprintf(p->key.text, sizeof p->key.text, "%s:purges", l->redis->prefix);
-    ASSERT(len > 0 && (size_t)len < sizeof p->key.text);
-    p->key.len = (size_t)len;
     struct l2_link *k = l->kind->route(l->nodes, p->key.text, p->key.len);
     if (k == NULL || !l2_link_is_connected(k))
         return;
@@ -581,7 +474,7 @@ void l2_purges_nodes_changed(struct l2_purges *p)
     } else if (is_reader_outdated(p, k)) {
         l2_link_drop(p->reader, ERR_CANCELLED, "commands were interrupted");
     }
-    send_waiting(p);
+    l2_outbox_send(p->outbox);
 }
 
 bool l2_purges_is_caught_up(const struct l2_purges *p)
@@ -592,16 +485,6 @@ bool l2_purges_is_caught_up(const struct l2_purges *p)
 
 bool l2_purges_add(struct l2_purges *p, const struct cache_purge *what)
 {
-    static const struct cache_purge all = {.kind = PURGE_ALL};
     CHECK_OBJ(p, PURGES_MAGIC);
-    ASSERT(cache_purge_check(what) == NULL);
-    if (p->waiting_count >= L2_PURGES_WAITING) {
-        LOG_LIMITED(&p->add_limit, now_ms(p), LOG_LEVEL_WARN, "too many purges wait for redis, purging all instead",
-                    KV_UINT("waiting", p->waiting_count));
-        forget_waiting(p);
-        (void)wait_for(p, &all);
-    }
-    struct waiting *w = wait_for(p, what);
-    send_waiting(p);
-    return w->job != NULL;
+    return l2_outbox_add(p->outbox, what);
 }

@@ -14,6 +14,8 @@ struct l2_purges *l2_purges_create(struct l2 *l);
 void l2_purges_destroy(struct l2_purges **pp);
 /* Another Redis, or none, from now on: its log has nothing to do with the one that was read. Waiting purges stay. */
 void l2_purges_forget_log(struct l2_purges *p);
+/* The log of l2->redis, from now on. */
+void l2_purges_name_log(struct l2_purges *p);
 /* Who has the log may have changed, or can be asked now. */
 void l2_purges_nodes_changed(struct l2_purges *p);
 /* All that was in the log a moment ago has been told. */
