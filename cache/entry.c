@@ -266,7 +266,8 @@ struct cache_entry *cache_entry_create(const struct cache_draft *d)
 {
     struct field_list list;
 
-    ASSERT(d->field_count <= HTTP_ROOM_FIELDS && d->tag_count <= CACHE_TAGS_MAX && d->key.len <= CACHE_KEY_BYTES_MAX);
+    ASSERT(d->field_count <= HTTP_ROOM_FIELDS && d->tag_count <= CACHE_TAGS_MAX);
+    ASSERT(d->key.len <= CACHE_KEY_BYTES_MAX + CACHE_KEY_MARK_BYTES_MAX);
     pick(&list, d->fields, d->field_count, false);
     return make(d, &list);
 }

@@ -276,6 +276,18 @@ static void a_body_is_shared_unless_that_holds_too_much(void **state)
     cache_entry_unref(&borrowed);
 }
 
+static void the_longest_key_has_room_for_a_mark(void **state)
+{
+    char key[CACHE_KEY_BYTES_MAX + CACHE_KEY_MARK_BYTES_MAX];
+
+    (void)state;
+    memset(key, 'k', sizeof key);
+    struct cache_entry *e = cache_entry_create(&(struct cache_draft){.status = 200, .key = {key, sizeof key}});
+    assert_int_equal(e->key.len, sizeof key);
+    assert_memory_equal(e->key.data, key, sizeof key);
+    cache_entry_unref(&e);
+}
+
 static void an_entry_lives_as_long_as_anyone_holds_it(void **state)
 {
     struct cache_entry *e = entry_of(ANSWER("A: 1\r\n"), slice_borrow("static", 6));
@@ -337,6 +349,7 @@ int main(void)
         cmocka_unit_test(validators_are_those_that_are_good),
         cmocka_unit_test(the_coding_is_the_one_of_the_body),
         cmocka_unit_test(a_body_is_shared_unless_that_holds_too_much),
+        cmocka_unit_test(the_longest_key_has_room_for_a_mark),
         cmocka_unit_test(an_entry_lives_as_long_as_anyone_holds_it),
         cmocka_unit_test(times_are_simple),
         cmocka_unit_test(positions_have_an_order),
