@@ -143,7 +143,7 @@ static bool make_tls(struct l2 *l)
 static const struct l2_nodes_kind *kind_of(enum conf_redis_mode m)
 {
     static const struct l2_nodes_kind *const kinds[] = {
-        [REDIS_SINGLE] = &l2_single_kind, [REDIS_SENTINEL] = NULL, [REDIS_CLUSTER] = NULL};
+        [REDIS_SINGLE] = &l2_single_kind, [REDIS_SENTINEL] = &l2_sentinel_kind, [REDIS_CLUSTER] = &l2_cluster_kind};
     ASSERT((unsigned)m < sizeof kinds / sizeof *kinds);
     return kinds[m];
 }
@@ -164,10 +164,6 @@ void l2_take_conf(struct l2 *l, const struct conf *c)
     if (!make_tls(l))
         return;
     const struct l2_nodes_kind *kind = kind_of(l->redis->mode);
-    if (kind == NULL) {
-        LOG_ERR("redis is not used", KV_STR("cause", "mode not known"));
-        return;
-    }
     l2_purges_name_log(l->purges);
     l->nodes = kind->create(l);
     l->kind = kind;

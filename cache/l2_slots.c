@@ -2,9 +2,7 @@
  * none, arrays of the wrong shape and more nodes than anybody runs come from broken proxies as well as from malice. */
 #include "cache/l2_slots.h"
 
-#include <hiredis/hiredis.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/assert.h"
 
@@ -22,13 +20,17 @@ static bool host_is_sound(const char *host, size_t len)
     return true;
 }
 
-bool l2_at_set(struct l2_at *at, const char *host, size_t host_len, int64_t port)
+static bool place_set(struct l2_address *at, const char *host, size_t host_len, int64_t port,
+                      const struct l2_address *teller)
 {
+    if (host_len == 0 && !teller->is_unix) {
+        host = teller->host;
+        host_len = strlen(host);
+    }
     memset(at, 0, sizeof *at);
-    if (host_len >= sizeof at->host || port < 1 || port > UINT16_MAX || !host_is_sound(host, host_len))
+    if (host_len == 0 || host_len >= sizeof at->host || port < 1 || port > UINT16_MAX || !host_is_sound(host, host_len))
         return false;
-    if (host_len > 0)
-        memcpy(at->host, host, host_len);
+    memcpy(at->host, host, host_len);
     at->port = (uint16_t)port;
     return true;
 }
@@ -47,35 +49,6 @@ static int64_t number_of(const char *text, size_t len, int64_t max)
             return -1;
     }
     return n;
-}
-
-/* The port stands after the last colon, for IPv6 addresses come without brackets here. What else follows the port
- * (",hostname" in some versions) is not part of it. */
-bool l2_at_parse(struct l2_at *at, const char *text, size_t len)
-{
-    const char *comma = memchr(text, ',', len);
-    if (comma)
-        len = (size_t)(comma - text);
-    const char *colon = memrchr(text, ':', len);
-    memset(at, 0, sizeof *at);
-    if (!colon)
-        return false;
-    size_t host_len = (size_t)(colon - text);
-    int64_t port = number_of(colon + 1, len - host_len - 1, UINT16_MAX);
-    if (host_len >= 2 && text[0] == '[' && colon[-1] == ']')
-        return l2_at_set(at, text + 1, host_len - 2, port);
-    return l2_at_set(at, text, host_len, port);
-}
-
-bool l2_at_equal(const struct l2_at *a, const struct l2_at *b)
-{
-    return a->port == b->port && strcasecmp(a->host, b->host) == 0;
-}
-
-void l2_at_complete(struct l2_at *at, const struct l2_at *teller)
-{
-    if (at->host[0] == '\0')
-        memcpy(at->host, teller->host, sizeof at->host);
 }
 
 /* ---- slots of keys ---- */
@@ -114,17 +87,17 @@ void l2_slots_init(struct l2_slots *s)
     memset(s->owner, L2_SLOT_NOBODY, sizeof s->owner);
 }
 
-const struct l2_at *l2_slots_node(const struct l2_slots *s, uint16_t slot)
+int l2_slots_owner(const struct l2_slots *s, uint16_t slot)
 {
     ASSERT(slot < L2_SLOT_COUNT);
-    return s->owner[slot] == L2_SLOT_NOBODY ? NULL : &s->node[s->owner[slot]];
+    return s->owner[slot] == L2_SLOT_NOBODY ? -1 : (int)s->owner[slot];
 }
 
 /* Index of the node, which is added when it is new; -1 when there are too many. */
-static int node_index(struct l2_slots *s, const struct l2_at *at)
+static int node_index(struct l2_slots *s, const struct l2_address *at)
 {
     for (uint32_t i = 0; i < s->node_count; i++)
-        if (l2_at_equal(&s->node[i], at))
+        if (l2_address_equal(&s->node[i], at))
             return (int)i;
     if (s->node_count == L2_NODES_MAX)
         return -1;
@@ -132,71 +105,72 @@ static int node_index(struct l2_slots *s, const struct l2_at *at)
     return (int)s->node_count++;
 }
 
-bool l2_slots_move(struct l2_slots *s, uint16_t slot, const struct l2_at *to)
+int l2_slots_move(struct l2_slots *s, uint16_t slot, const struct l2_address *to)
 {
-    ASSERT(slot < L2_SLOT_COUNT && to->port != 0);
+    ASSERT(slot < L2_SLOT_COUNT);
     int node = node_index(s, to);
-    if (node < 0)
-        return false;
-    s->owner[slot] = (uint8_t)node;
-    return true;
+    if (node >= 0)
+        s->owner[slot] = (uint8_t)node;
+    return node;
 }
 
-static bool is_text(const redisReply *r)
+/* ---- CLUSTER SLOTS ---- */
+
+static bool is_array(const struct l2_reply *r, size_t least)
 {
-    return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS;
+    return r->kind == L2_ARRAY && r->len >= least;
+}
+
+static bool is_text(const struct l2_reply *r)
+{
+    return r->kind == L2_BULK || r->kind == L2_STATUS;
 }
 
 /* The address in a node's further properties (Redis 7: name, value, name, value ...); NULL when it has none. */
-static const redisReply *ip_among(const redisReply *node)
+static const struct l2_reply *ip_among(const struct l2_reply *node)
 {
-    const redisReply *list = node->elements > 3 ? node->element[3] : NULL;
-    if (!list || list->type != REDIS_REPLY_ARRAY)
+    const struct l2_reply *list = node->len > 3 ? node->elements[3] : NULL;
+    if (!list || !is_array(list, 2))
         return NULL;
-    for (size_t i = 0; i + 1 < list->elements; i += 2)
-        if (is_text(list->element[i]) && strcmp(list->element[i]->str, "ip") == 0 && is_text(list->element[i + 1]))
-            return list->element[i + 1];
+    for (size_t i = 0; i + 1 < list->len; i += 2)
+        if (l2_reply_is_text(list->elements[i], "ip") && is_text(list->elements[i + 1]))
+            return list->elements[i + 1];
     return NULL;
 }
 
-/* A node of a range: host (or null: that of the teller), port, id, properties. False when it has no shape at all;
- * at->port is 0 when it can not be gone to. */
-static bool node_read(struct l2_at *at, const redisReply *node, const struct l2_at *teller)
+/* A node of a range: host (or nil: that of the teller), port, id, properties. ERR_NOT_FOUND when it cannot be gone to,
+ * ERR_INVALID when it is no node at all. */
+static enum err node_read(struct l2_address *at, const struct l2_reply *node, const struct l2_address *teller)
 {
-    memset(at, 0, sizeof *at);
-    if (node->type != REDIS_REPLY_ARRAY || node->elements < 2 || node->element[1]->type != REDIS_REPLY_INTEGER)
-        return false;
-    const redisReply *host = node->element[0];
-    int64_t port = node->element[1]->integer;
-    bool is_placed = false;
-    if (host->type == REDIS_REPLY_NIL) {
-        is_placed = l2_at_set(at, "", 0, port);
+    if (!is_array(node, 2) || node->elements[1]->kind != L2_INTEGER)
+        return ERR_INVALID;
+    const struct l2_reply *host = node->elements[0];
+    int64_t port = node->elements[1]->integer;
+    bool is_placed;
+    if (host->kind == L2_NIL) {
+        is_placed = place_set(at, "", 0, port, teller);
     } else if (!is_text(host)) {
-        return false;
-    } else if (strcmp(host->str, HOST_UNKNOWN) != 0) {
-        is_placed = l2_at_set(at, host->str, host->len, port);
+        return ERR_INVALID;
+    } else if (!l2_reply_is_text(host, HOST_UNKNOWN)) {
+        is_placed = place_set(at, host->text, host->len, port, teller);
     } else {
-        const redisReply *ip = ip_among(node);
-        is_placed = ip && ip->len > 0 && l2_at_set(at, ip->str, ip->len, port);
+        const struct l2_reply *ip = ip_among(node);
+        is_placed = ip && ip->len > 0 && place_set(at, ip->text, ip->len, port, teller);
     }
-    if (!is_placed)
-        memset(at, 0, sizeof *at);
-    else
-        l2_at_complete(at, teller);
-    return true;
+    return is_placed ? ERR_NONE : ERR_NOT_FOUND;
 }
 
-static enum err range_read(struct l2_slots *s, const redisReply *range, const struct l2_at *teller)
+static enum err range_read(struct l2_slots *s, const struct l2_reply *range, const struct l2_address *teller)
 {
-    struct l2_at at;
-    if (range->type != REDIS_REPLY_ARRAY || range->elements < 3 || range->element[0]->type != REDIS_REPLY_INTEGER ||
-        range->element[1]->type != REDIS_REPLY_INTEGER)
+    struct l2_address at;
+    if (!is_array(range, 3) || range->elements[0]->kind != L2_INTEGER || range->elements[1]->kind != L2_INTEGER)
         return ERR_INVALID;
-    long long first = range->element[0]->integer, last = range->element[1]->integer;
-    if (first < 0 || last < first || last >= (long long)L2_SLOT_COUNT || !node_read(&at, range->element[2], teller))
+    int64_t first = range->elements[0]->integer, last = range->elements[1]->integer;
+    if (first < 0 || last < first || last >= (int64_t)L2_SLOT_COUNT)
         return ERR_INVALID;
-    if (at.port == 0 || at.host[0] == '\0')
-        return ERR_NONE;
+    enum err e = node_read(&at, range->elements[2], teller);
+    if (e != ERR_NONE)
+        return e == ERR_NOT_FOUND ? ERR_NONE : e;
     int node = node_index(s, &at);
     if (node < 0)
         return ERR_LIMIT;
@@ -204,62 +178,48 @@ static enum err range_read(struct l2_slots *s, const redisReply *range, const st
     return ERR_NONE;
 }
 
-enum err l2_slots_read(struct l2_slots *s, const void *reply, const struct l2_at *teller)
+enum err l2_slots_read(struct l2_slots *s, const struct l2_reply *reply, const struct l2_address *teller)
 {
-    const redisReply *ranges = reply;
     l2_slots_init(s);
     /* More ranges than slots cannot all mean something. */
-    if (ranges->type != REDIS_REPLY_ARRAY || ranges->elements > L2_SLOT_COUNT)
+    if (!is_array(reply, 0) || reply->len > L2_SLOT_COUNT)
         return ERR_INVALID;
-    for (size_t i = 0; i < ranges->elements; i++) {
-        enum err e = range_read(s, ranges->element[i], teller);
+    for (size_t i = 0; i < reply->len; i++) {
+        enum err e = range_read(s, reply->elements[i], teller);
         if (e != ERR_NONE)
             return e;
     }
     return s->node_count > 0 ? ERR_NONE : ERR_NOT_FOUND;
 }
 
-/* ---- pleas ---- */
+/* ---- redirects ---- */
 
-static const struct {
-    const char *word;
-    enum l2_plea plea;
-} pleas[] = {
-    {"MOVED", L2_PLEA_MOVED},           {"ASK", L2_PLEA_ASK},
-    {"TRYAGAIN", L2_PLEA_TRYAGAIN},     {"CLUSTERDOWN", L2_PLEA_CLUSTERDOWN},
-    {"LOADING", L2_PLEA_LOADING},       {"READONLY", L2_PLEA_READONLY},
-    {"MASTERDOWN", L2_PLEA_MASTERDOWN},
-};
-_Static_assert(sizeof pleas / sizeof pleas[0] == L2_PLEA_COUNT - 1, "every plea has its word");
-
-/* "3999 127.0.0.1:6381". False when there is no such slot; to.port stays 0 when the place makes no sense. */
-static bool redirect_read(struct l2_redirect *r, const char *text, size_t len)
+/* The next word of a text whose words stand one space apart; *len 0: there is none. */
+static const char *next_word(const char **rest, size_t *len)
 {
-    const char *space = len ? memchr(text, ' ', len) : NULL;
-    memset(r, 0, sizeof *r);
-    if (!space)
-        return false;
-    int64_t slot = number_of(text, (size_t)(space - text), L2_SLOT_COUNT - 1);
-    if (slot < 0)
-        return false;
-    r->slot = (uint16_t)slot;
-    if (!l2_at_parse(&r->to, space + 1, len - (size_t)(space + 1 - text)))
-        memset(&r->to, 0, sizeof r->to);
-    return true;
+    const char *word = *rest, *end = strchrnul(word, ' ');
+    *len = (size_t)(end - word);
+    *rest = *end ? end + 1 : end;
+    return word;
 }
 
-enum l2_plea l2_plea_of(const char *text, size_t len, struct l2_redirect *r)
+/* The port stands after the last colon. Some servers say a name as well, after a comma. */
+bool l2_redirect_read(struct l2_redirect *r, const struct l2_reply *error, const struct l2_address *teller)
 {
-    const char *space = len ? memchr(text, ' ', len) : NULL;
-    size_t word_len = space ? (size_t)(space - text) : len;
-    for (size_t i = 0; i < sizeof pleas / sizeof pleas[0]; i++) {
-        if (strlen(pleas[i].word) != word_len || memcmp(pleas[i].word, text, word_len) != 0)
-            continue;
-        bool is_redirect = pleas[i].plea == L2_PLEA_MOVED || pleas[i].plea == L2_PLEA_ASK;
-        struct l2_redirect unused;
-        if (is_redirect && (!space || !redirect_read(r ? r : &unused, space + 1, len - word_len - 1)))
-            return L2_PLEA_NONE;
-        return pleas[i].plea;
-    }
-    return L2_PLEA_NONE;
+    ASSERT(error->kind == L2_ERROR);
+    const char *rest = error->text;
+    size_t len;
+    (void)next_word(&rest, &len);
+    const char *slot_text = next_word(&rest, &len);
+    int64_t slot = number_of(slot_text, len, L2_SLOT_COUNT - 1);
+    const char *place = next_word(&rest, &len);
+    const char *comma = memchr(place, ',', len);
+    if (comma)
+        len = (size_t)(comma - place);
+    const char *colon = memrchr(place, ':', len);
+    if (slot < 0 || !colon)
+        return false;
+    size_t host_len = (size_t)(colon - place);
+    r->slot = (uint16_t)slot;
+    return place_set(&r->to, place, host_len, number_of(colon + 1, len - host_len - 1, UINT16_MAX), teller);
 }

@@ -167,6 +167,12 @@ static inline bool world_put(struct world *w, const char *key, const char *text,
     return l2_put(w->l2, key, strlen(key), text, strlen(text), life_ms);
 }
 
+/* Stores, and sees that it is there. */
+static inline bool world_store(struct world *w, const char *key, const char *text)
+{
+    return world_put(w, key, text, 60000) && world_get(w, key) == ERR_NONE && strcmp(w->text, text) == 0;
+}
+
 static inline bool world_purge(struct world *w, enum cache_purge_kind kind, const char *text, bool is_soft)
 {
     struct cache_purge p = {.id = 0x1d00 + w->purge_count, .kind = (uint32_t)kind, .is_soft = is_soft};

@@ -251,6 +251,9 @@ static inline void cluster_start(struct redis_cluster *c)
         NODE_TELL(&c->node[0], "CLUSTER MEET 127.0.0.1 %u %u", (unsigned)c->node[i].port, (unsigned)c->bus_port[i]);
     for (int i = 0; i < CLUSTER_NODES; i++)
         node_await(&c->node[i], "CLUSTER INFO", "cluster_slots_ok:16384");
+    /* Masters that have come up wait two seconds before they serve. */
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        node_await(&c->node[i], "CLUSTER INFO", "cluster_state:ok");
 }
 
 /* ---- a master, its replica, and one sentinel ---- */

@@ -1,4 +1,4 @@
-/* Slots of keys, CLUSTER SLOTS and the errors of clusters: what is believed, and what is not. */
+/* Slots of keys, CLUSTER SLOTS and redirects: what is believed, and what is not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <hiredis/hiredis.h>
 
 #include "base/mem.h"
 #include "cache/l2_slots.h"
@@ -56,86 +55,36 @@ static void without_a_whole_tag_all_of_the_key_counts(void **state)
     assert_int_equal(l2_slot_of("a\0b", 3), l2_slot_of("x{a\0b}", 6)); /* keys are bytes */
 }
 
-/* ---- places ---- */
-
-static void check_at(const char *text, const char *host, uint16_t port)
-{
-    struct l2_at at;
-    assert_true(l2_at_parse(&at, text, strlen(text)));
-    assert_string_equal(at.host, host);
-    assert_int_equal(at.port, port);
-}
-
-static void places_are_read_as_nodes_and_configurations_write_them(void **state)
-{
-    (void)state;
-    check_at("127.0.0.1:6381", "127.0.0.1", 6381);
-    check_at("[2001:db8::1]:6381", "2001:db8::1", 6381);
-    check_at("2001:db8::1:6381", "2001:db8::1", 6381); /* nodes write no brackets */
-    check_at("redis-3.example.com:1", "redis-3.example.com", 1);
-    check_at(":6381", "", 6381);
-    check_at("127.0.0.1:6381,redis-3.example.com", "127.0.0.1", 6381);
-}
-
-static void what_is_no_place_is_refused(void **state)
-{
-    (void)state;
-    static const char *const rows[] = {"",           "host",    "host:",   "host:0",
-                                       "host:65536", "host:-1", "h:6379x", "a b:6379",
-                                       "h\n:6379",   "?:6379",  "ho[st:1", "host:99999999999999999999",
-                                       "/run/x:1",   ","};
-    struct l2_at at;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        assert_false(l2_at_parse(&at, rows[i], strlen(rows[i])));
-        assert_int_equal(at.port, 0);
-    }
-    char host[L2_HOST_BYTES];
-    memset(host, 'a', sizeof host);
-    assert_true(l2_at_set(&at, host, sizeof host - 1, 1));
-    assert_false(l2_at_set(&at, host, sizeof host, 1));
-}
-
-static void an_empty_host_is_that_of_the_teller(void **state)
-{
-    (void)state;
-    struct l2_at teller, at;
-    assert_true(l2_at_parse(&teller, "10.0.0.1:7000", 13));
-    assert_true(l2_at_parse(&at, ":7001", 5));
-    l2_at_complete(&at, &teller);
-    assert_string_equal(at.host, "10.0.0.1");
-    assert_int_equal(at.port, 7001);
-}
-
 /* ---- maps ---- */
 
-static struct l2_at teller_at(void)
+static const struct l2_address teller = {.host = "10.0.0.9", .port = 7000};
+
+/* What comes over the wire, parsed as it is at work. */
+static struct l2_reply *reply_of(const char *wire)
 {
-    struct l2_at at;
-    assert_true(l2_at_parse(&at, "10.0.0.9:7000", 13));
-    return at;
+    struct l2_reply *reply = NULL;
+    struct l2_parser *p = l2_parser_create(1u << 20);
+    assert_int_equal(l2_parser_feed(p, wire, strlen(wire)), ERR_NONE);
+    assert_int_equal(l2_parser_next(p, &reply), ERR_NONE);
+    assert_non_null(reply);
+    l2_parser_destroy(&p);
+    return reply;
 }
 
-/* Reads `wire` as the protocol has it: hiredis makes the reply, as it does at work. */
 static enum err read_wire(struct l2_slots *s, const char *wire)
 {
-    void *reply = NULL;
-    struct l2_at teller = teller_at();
-    redisReader *reader = redisReaderCreate();
-    assert_int_equal(redisReaderFeed(reader, wire, strlen(wire)), REDIS_OK);
-    assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_OK);
-    assert_non_null(reply);
+    struct l2_reply *reply = reply_of(wire);
     enum err e = l2_slots_read(s, reply, &teller);
-    freeReplyObject(reply);
-    redisReaderFree(reader);
+    l2_reply_destroy(&reply);
     return e;
 }
 
 static void check_owner(const struct l2_slots *s, uint16_t slot, const char *host, uint16_t port)
 {
-    const struct l2_at *at = l2_slots_node(s, slot);
-    assert_non_null(at);
-    assert_string_equal(at->host, host);
-    assert_int_equal(at->port, port);
+    int owner = l2_slots_owner(s, slot);
+    assert_true(owner >= 0);
+    assert_string_equal(s->node[owner].host, host);
+    assert_int_equal(s->node[owner].port, port);
 }
 
 #define NODE(host, host_len, port) "*3\r\n$" host_len "\r\n" host "\r\n:" port "\r\n$2\r\nid\r\n"
@@ -155,7 +104,7 @@ static void a_map_has_the_master_of_each_range(void **state)
     check_owner(s, 5460, "10.0.0.1", 7001);
     check_owner(s, 5461, "::1", 7002);
     check_owner(s, 16383, "10.0.0.1", 7001);
-    assert_null(l2_slots_node(s, 10923)); /* nobody serves it at the moment */
+    assert_int_equal(l2_slots_owner(s, 10923), -1); /* nobody serves it at the moment */
     mem_free(s);
 }
 
@@ -174,7 +123,7 @@ static void a_node_without_a_name_of_its_own_is_found_by_what_is_known(void **st
     check_owner(s, 0, "10.0.0.9", 7001);
     check_owner(s, 10, "10.0.0.9", 7002);
     check_owner(s, 20, "10.0.0.3", 7003);
-    assert_null(l2_slots_node(s, 30));
+    assert_int_equal(l2_slots_owner(s, 30), -1);
     mem_free(s);
 }
 
@@ -238,80 +187,98 @@ static void one_slot_moves_alone(void **state)
 {
     (void)state;
     struct l2_slots *s = mem_alloc(sizeof *s);
-    struct l2_at to;
+    struct l2_address to = {.host = "i", .port = 8};
     assert_int_equal(read_wire(s, "*1\r\n*3\r\n:0\r\n:16383\r\n" NODE("h", "1", "7")), ERR_NONE);
-    assert_true(l2_at_parse(&to, "i:8", 3));
-    assert_true(l2_slots_move(s, 3999, &to));
+    assert_int_equal(l2_slots_move(s, 3999, &to), 1);
     check_owner(s, 3999, "i", 8);
     check_owner(s, 3998, "h", 7);
     check_owner(s, 4000, "h", 7);
-    for (unsigned i = 0; i < L2_NODES_MAX - 2; i++) {
-        assert_true(l2_at_set(&to, "j", 1, (int64_t)i + 1));
-        assert_true(l2_slots_move(s, (uint16_t)i, &to));
+    for (unsigned i = 2; i < L2_NODES_MAX; i++) {
+        to.port = (uint16_t)(100 + i);
+        assert_int_equal(l2_slots_move(s, (uint16_t)i, &to), i);
     }
-    assert_true(l2_at_set(&to, "k", 1, 1));
-    assert_false(l2_slots_move(s, 4000, &to)); /* full; the slot stays where it was */
+    to.port = 99;
+    assert_int_equal(l2_slots_move(s, 4000, &to), -1); /* full; the slot stays where it was */
     check_owner(s, 4000, "h", 7);
     mem_free(s);
 }
 
-/* ---- pleas ---- */
-
-static void pleas_are_told_from_ordinary_errors(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        enum l2_plea plea;
-    } rows[] = {
-        {"MOVED 3999 127.0.0.1:6381", L2_PLEA_MOVED},
-        {"ASK 3999 127.0.0.1:6381", L2_PLEA_ASK},
-        {"TRYAGAIN Multiple keys request during rehashing of slot", L2_PLEA_TRYAGAIN},
-        {"CLUSTERDOWN Hash slot not served", L2_PLEA_CLUSTERDOWN},
-        {"CLUSTERDOWN", L2_PLEA_CLUSTERDOWN},
-        {"LOADING Redis is loading the dataset in memory", L2_PLEA_LOADING},
-        {"READONLY You can't write against a read only replica.", L2_PLEA_READONLY},
-        {"MASTERDOWN Link with MASTER is down", L2_PLEA_MASTERDOWN},
-        {"", L2_PLEA_NONE},
-        {"ERR unknown command", L2_PLEA_NONE},
-        {"moved 3999 127.0.0.1:6381", L2_PLEA_NONE},
-        {"MOVEDX 3999 127.0.0.1:6381", L2_PLEA_NONE},
-        {"ASKING", L2_PLEA_NONE},
-        {"OOM command not allowed when used memory > 'maxmemory'.", L2_PLEA_NONE},
-        /* Redirects that lead nowhere. */
-        {"MOVED", L2_PLEA_NONE},
-        {"MOVED ", L2_PLEA_NONE},
-        {"MOVED 3999", L2_PLEA_NONE},
-        {"MOVED 16384 127.0.0.1:6381", L2_PLEA_NONE},
-        {"MOVED -1 127.0.0.1:6381", L2_PLEA_NONE},
-        {"MOVED 99999999999999999999 127.0.0.1:6381", L2_PLEA_NONE},
-        {"MOVED x 127.0.0.1:6381", L2_PLEA_NONE},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(l2_plea_of(rows[i].text, strlen(rows[i].text), NULL), rows[i].plea);
-}
+/* ---- redirects ---- */
 
 static void redirects_name_a_slot_and_a_place(void **state)
 {
     (void)state;
     static const struct {
-        const char *text, *host;
+        const char *wire, *host;
         uint16_t slot, port;
     } rows[] = {
-        {"MOVED 3999 127.0.0.1:6381", "127.0.0.1", 3999, 6381},
-        {"ASK 0 2001:db8::1:6381", "2001:db8::1", 0, 6381},
-        {"MOVED 16383 :6381", "", 16383, 6381}, /* the host that said so */
-        {"MOVED 5 ?:6381", "", 5, 0},           /* it does not know: the map has to be asked for */
-        {"MOVED 5 127.0.0.1:0", "", 5, 0},
-        {"MOVED 5 127.0.0.1", "", 5, 0},
+        {"-MOVED 3999 127.0.0.1:6381\r\n", "127.0.0.1", 3999, 6381},
+        {"-ASK 0 2001:db8::1:6381\r\n", "2001:db8::1", 0, 6381}, /* nodes write no brackets */
+        {"-MOVED 16383 redis-3.example.com:1\r\n", "redis-3.example.com", 16383, 1},
+        {"-MOVED 16383 :6381\r\n", "10.0.0.9", 16383, 6381}, /* the host that said so */
+        {"-MOVED 1 127.0.0.1:6381,redis-3.example.com\r\n", "127.0.0.1", 1, 6381},
+        {"-MOVED 1 127.0.0.1:6381 and more\r\n", "127.0.0.1", 1, 6381},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct l2_redirect r;
-        assert_int_not_equal(l2_plea_of(rows[i].text, strlen(rows[i].text), &r), L2_PLEA_NONE);
+        struct l2_reply *error = reply_of(rows[i].wire);
+        assert_true(l2_redirect_read(&r, error, &teller));
         assert_int_equal(r.slot, rows[i].slot);
         assert_int_equal(r.to.port, rows[i].port);
         assert_string_equal(r.to.host, rows[i].host);
+        assert_false(r.to.is_unix);
+        l2_reply_destroy(&error);
     }
+}
+
+static void redirects_that_lead_nowhere_are_told(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "-MOVED\r\n",
+        "-MOVED \r\n",
+        "-MOVED 3999\r\n",
+        "-MOVED 3999 \r\n",
+        "-MOVED  127.0.0.1:6381\r\n",
+        "-MOVED x 127.0.0.1:6381\r\n",
+        "-MOVED -1 127.0.0.1:6381\r\n",
+        "-MOVED 16384 127.0.0.1:6381\r\n",
+        "-MOVED 99999999999999999999 127.0.0.1:6381\r\n",
+        "-ASK 5 ?:6381\r\n", /* it does not know */
+        "-ASK 5 127.0.0.1\r\n",
+        "-ASK 5 127.0.0.1:\r\n",
+        "-ASK 5 127.0.0.1:0\r\n",
+        "-ASK 5 127.0.0.1:65536\r\n",
+        "-ASK 5 127.0.0.1:99999999999999999999\r\n",
+        "-ASK 5 127.0.0.1:6381x\r\n",
+        "-ASK 5 /run/redis.sock:6381\r\n",
+        "-ASK 5 \x7f:6381\r\n",
+        "-ASK 5 ,:6381\r\n",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct l2_redirect r;
+        struct l2_reply *error = reply_of(rows[i]);
+        assert_false(l2_redirect_read(&r, error, &teller));
+        l2_reply_destroy(&error);
+    }
+}
+
+static void hosts_are_bounded_and_those_of_sockets_are_not_borrowed(void **state)
+{
+    (void)state;
+    char wire[2 * L2_HOST_BYTES];
+    for (size_t host_len = L2_HOST_BYTES - 1; host_len <= L2_HOST_BYTES; host_len++) {
+        (void)snprintf(wire, sizeof wire, "-MOVED 1 %0*d:6381\r\n", (int)host_len, 7);
+        struct l2_redirect r;
+        struct l2_reply *error = reply_of(wire);
+        assert_int_equal(l2_redirect_read(&r, error, &teller), host_len < L2_HOST_BYTES);
+        l2_reply_destroy(&error);
+    }
+    static const struct l2_address socket_teller = {.is_unix = true, .host = "/run/redis.sock"};
+    struct l2_redirect r;
+    struct l2_reply *error = reply_of("-MOVED 1 :6381\r\n");
+    assert_false(l2_redirect_read(&r, error, &socket_teller));
+    l2_reply_destroy(&error);
 }
 
 int main(void)
@@ -320,17 +287,15 @@ int main(void)
         cmocka_unit_test(slots_are_those_of_the_specification),
         cmocka_unit_test(a_hash_tag_decides_alone),
         cmocka_unit_test(without_a_whole_tag_all_of_the_key_counts),
-        cmocka_unit_test(places_are_read_as_nodes_and_configurations_write_them),
-        cmocka_unit_test(what_is_no_place_is_refused),
-        cmocka_unit_test(an_empty_host_is_that_of_the_teller),
         cmocka_unit_test(a_map_has_the_master_of_each_range),
         cmocka_unit_test(a_node_without_a_name_of_its_own_is_found_by_what_is_known),
         cmocka_unit_test(replies_of_another_shape_are_no_maps),
         cmocka_unit_test(a_map_of_nothing_is_none),
         cmocka_unit_test(more_masters_than_the_bound_are_refused),
         cmocka_unit_test(one_slot_moves_alone),
-        cmocka_unit_test(pleas_are_told_from_ordinary_errors),
         cmocka_unit_test(redirects_name_a_slot_and_a_place),
+        cmocka_unit_test(redirects_that_lead_nowhere_are_told),
+        cmocka_unit_test(hosts_are_bounded_and_those_of_sockets_are_not_borrowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
