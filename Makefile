@@ -18,7 +18,7 @@ LAYERS := gateway/front gateway/exchange gateway/realtime gateway/upstream cache
 LAYERS := $(foreach l,$(LAYERS),$(if $(wildcard $(l)/*.c),$(l)))
 
 # program        : folder (its main.c and archive)   layers it stands on from   extra libraries
-PROGRAMS := tidegate tidegate-worker tidegate-checker tidegate-admin tidegatectl region region-talk tidegate-bench relay-raw
+PROGRAMS := tidegate tidegate-worker tidegate-checker tidegate-admin tidegatectl region region-talk tidegate-bench relay-raw tidegate-ratio
 tidegate_dir         := gateway/super
 tidegate_base        := cache
 tidegate-worker_dir  := gateway/worker
@@ -41,6 +41,8 @@ tidegate-bench_dir   := tests/bench/load
 tidegate-bench_base  := gateway/ws
 relay-raw_dir        := tests/bench/relay
 relay-raw_base       := base
+tidegate-ratio_dir   := tests/bench/ratio
+tidegate-ratio_base  := cache
 PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_dir)/main.c),$(p)))
 INSTALLED := tidegate tidegate-worker tidegate-checker tidegate-admin
 
@@ -94,7 +96,7 @@ debug:
 
 # ---- tests --------------------------------------------------------------------------------------------------
 # tests/unit/<folder>/test_<noun>.c sees <folder>'s archive and those below it.
-UNIT_SRC := $(wildcard tests/unit/*/*.c tests/unit/*/*/*.c)
+UNIT_SRC := $(wildcard tests/unit/*/*.c tests/unit/*/*/*.c tests/unit/*/*/*/*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 unit_dir = $(patsubst tests/unit/%/,%,$(dir $(1)))
 # A process folder under test is linked on top of the layers its program stands on.
@@ -155,7 +157,7 @@ bench: all
 
 # ---- upkeep -------------------------------------------------------------------------------------------------
 SOURCES := $(wildcard base/*.[ch] conf/*.[ch] cache/*.[ch] health/*.[ch] health/*/*.[ch] gateway/*/*.[ch] \
-             tests/*/*.[ch] tests/*/*/*.[ch] tests/*/*/*/*.[ch])
+             tests/*/*.[ch] tests/*/*/*.[ch] tests/*/*/*/*.[ch] tests/*/*/*/*/*.[ch])
 fmt:
 	@clang-format -i $(SOURCES)
 tidy:

@@ -35,6 +35,7 @@ static const uint8_t checksum_key[16] = "cached by a gate";
 /* The longest life of RFC 9111 section 1.2.2, so that sums of them stay far from the end of the numbers, and a wall
  * clock that a sum of all may be added to. */
 #define LIFE_MS_MAX ((uint64_t)1000 << 31)
+#define AGE_MS_MAX  (2 * LIFE_MS_MAX) /* no whole life is longer, so cutting it off here makes nothing younger */
 #define WALL_MS_MAX ((uint64_t)1 << 52)
 
 struct cache_codec {
@@ -117,7 +118,7 @@ static void add_head(struct strbuf *out, const struct cache_entry *e, int64_t no
     add_u32(out, e->body.len);
     add_u64(out, e->body.len);
     add_ms(out, wall_ms, WALL_MS_MAX);
-    add_ms(out, cache_entry_age_ms(e, now_ms), LIFE_MS_MAX);
+    add_ms(out, cache_entry_age_ms(e, now_ms), AGE_MS_MAX);
     add_ms(out, e->life.fresh_ms, LIFE_MS_MAX);
     add_ms(out, e->life.stale_ms, LIFE_MS_MAX);
     add_ms(out, e->life.error_ms, LIFE_MS_MAX);
@@ -319,6 +320,13 @@ static bool is_printable(struct http_view v)
     return is_fine && v.len <= TEXT_BYTES_MAX;
 }
 
+/* Not a Connection: entries are made without it, and are not to be made to look for all that it names. */
+static bool is_field_fine(const struct http_field *f)
+{
+    return f->name.len <= TEXT_BYTES_MAX && http_is_token(f->name) && !http_view_is_nocase(f->name, "connection") &&
+           f->value.data != NULL && is_printable(f->value);
+}
+
 /* What may stand in a head, each as its own kind. */
 static bool are_texts_fine(const struct stored *s)
 {
@@ -330,8 +338,7 @@ static bool are_texts_fine(const struct stored *s)
     while (is_fine && http_list_next(&vary, &name))
         is_fine = http_is_token(name);
     for (uint32_t i = 0; is_fine && i < s->field_count; i++)
-        is_fine = s->fields[i].name.len <= TEXT_BYTES_MAX && http_is_token(s->fields[i].name) &&
-                  s->fields[i].value.data != NULL && is_printable(s->fields[i].value);
+        is_fine = is_field_fine(&s->fields[i]);
     for (uint32_t i = 0; is_fine && i < s->tag_count; i++)
         is_fine = s->tags[i].len > 0 && s->tags[i].len <= CACHE_TAG_BYTES_MAX && is_printable(s->tags[i]);
     return is_fine;
@@ -348,8 +355,8 @@ static bool is_status_fine(const struct stored *s)
 
 static bool are_times_fine(const struct stored *s)
 {
-    bool is_fine = s->times[TIME_WALL] <= WALL_MS_MAX;
-    for (size_t i = TIME_AGE; i < TIME_COUNT; i++)
+    bool is_fine = s->times[TIME_WALL] <= WALL_MS_MAX && s->times[TIME_AGE] <= AGE_MS_MAX;
+    for (size_t i = TIME_FRESH; i < TIME_COUNT; i++)
         is_fine = is_fine && s->times[i] <= LIFE_MS_MAX;
     return is_fine;
 }

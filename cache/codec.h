@@ -7,7 +7,7 @@
  *    4  u32 CACHE_CODEC_VERSION     of everything behind; another one is no entry
  *    8  u64 checksum                SipHash-2-4 with a fixed key over byte 16 to the end: it finds damage, and is no
  *                                   proof of who wrote it
- *   16  u32 flags                   enum in codec.c; a bit that is not known is no entry
+ *   16  u32 flags                   1: is_vary, 2: the body is one frame of zstd; a bit that is not known is no entry
  *   20  u32 status, field count, tag count
  *   32  u32 lengths of key, host, path, query, vary, so much of the body as is stored here; 2^32 - 1: not there
  *   56  u64 length of the body

@@ -48,15 +48,16 @@ const struct schema_row schema_cache_rows[] = {
      .doc = "A POST with a longer body is not for the cache."},
     {SECTION_CACHE, "fresh", KIND_LIFETIME, IN(conf_cache_route, fresh_ms), RANGE(0, 365 * DAY), .standard = "origin", .applies = APPLIES_WORKER,
      .doc = "How long an answer is fresh: served without asking. A duration wins over the origin's s-maxage, max-age and Expires. origin: theirs "
-            "counts, and an answer without them is stale from the start."},
+            "counts, and an answer without them is never fresh."},
     {SECTION_CACHE, "stale", KIND_LIFETIME, IN(conf_cache_route, stale_ms), RANGE(0, 365 * DAY), .standard = "origin", .applies = APPLIES_WORKER,
      .doc = "How long after that it may be served while it is fetched anew; with network-first and cache-first only when the servers are late or fail. A "
             "duration wins over the origin's stale-while-revalidate; an origin that says no-cache, must-revalidate, proxy-revalidate or (with fresh: "
-            "origin) s-maxage forbids it unless that is in ignore (must-revalidate for the last three)."},
+            "origin) s-maxage forbids it unless that is in ignore (must-revalidate for the last three). With the other policies it is "
+            "stale_if_error by another name, and the longer of the two counts."},
     {SECTION_CACHE, "stale_if_error", KIND_LIFETIME, IN(conf_cache_route, error_ms), RANGE(0, 365 * DAY), .standard = "origin",
      .applies = APPLIES_WORKER,
-     .doc = "How long after it was fresh it may be served when the servers cannot be reached or answer 500, 502, 503 or 504. A duration wins over the "
-            "origin's stale-if-error; what forbids stale forbids this."},
+     .doc = "How long after it was fresh it may be served when the servers cannot be reached or answer 500, 502, 503 or 504, and with network-first when "
+            "they are late. A duration wins over the origin's stale-if-error; what forbids stale forbids this."},
     {SECTION_CACHE, "stale_if_down", KIND_DURATION, IN(conf_cache_route, down_ms), RANGE(0, 365 * DAY), .standard = "0", .applies = APPLIES_WORKER,
      .doc = "How long after it was fresh it may be served while no server of the pool is up. Writes get 503 with Retry-After at once then. 0: no longer "
             "than stale_if_error."},
@@ -93,7 +94,7 @@ const struct schema_row schema_cache_rows[] = {
     {SECTION_REDIS, "url", KIND_REDIS_URL, IN(conf_redis, text), .standard = "", .applies = APPLIES_WORKER,
      .doc = "redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:/path[?db=number] for a socket (redis+unix: is the same). "
             "User and password are percent-encoded. The port is 6379, with mode: sentinel 26379, unless given. Empty: no Redis."},
-    {SECTION_REDIS, "username", KIND_TEXT, IN(conf_redis, username), RANGE(0, 255), .standard = "", .standard_doc = "that of the url",
+    {SECTION_REDIS, "username", KIND_TEXT, IN(conf_redis, username), RANGE(0, 1024), .standard = "", .standard_doc = "that of the url",
      .applies = APPLIES_WORKER, .doc = "The user of its access control list. Empty: the default one."},
     {SECTION_REDIS, "password", KIND_TEXT, IN(conf_redis, password), RANGE(0, 1024), .standard = "", .standard_doc = "that of the url",
      .is_secret = true, .applies = APPLIES_WORKER, .doc = "The password; best as ${NAME} or !file path. Empty: none is sent."},

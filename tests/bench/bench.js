@@ -2,10 +2,11 @@
 // The benchmarks. Rounds are interleaved - every program once, then every program again - so that whatever else the machine
 // does hits all of them alike; what is printed is the median of the rounds.
 const os = require('node:os');
+const { execFileSync } = require('node:child_process');
 const { parseArgs } = require('node:util');
 const { Stage } = require('./lib/stage.js');
 const processes = require('./lib/process.js');
-const { peers, isThere } = require('./lib/peers.js');
+const { peers, program, isThere } = require('./lib/peers.js');
 const { median, print, integer, ratio } = require('./lib/table.js');
 
 const HTTP_CONNECTIONS = [50, 500];
@@ -192,7 +193,12 @@ async function many(stage, names) {
   );
 }
 
-const benchmarks = { echo, wss, churn, http, https, h2, memory, many };
+function hitRatio() {
+  console.log('\nHit ratio beside LRU: made-up traces, L1 and plain LRU bounded to a part of the bytes of all answers\n');
+  execFileSync(program('tidegate-ratio'), { stdio: 'inherit' });
+}
+
+const benchmarks = { echo, wss, churn, http, https, h2, memory, many, ratio: hitRatio };
 
 async function main() {
   const { values, positionals } = parseArgs({

@@ -29,6 +29,8 @@ static void check_again(const struct conf *c, char *(*write)(const struct conf *
 /* A private key given as text is masked in the dump, so that the dump does not read back. */
 static bool has_inline_key(const struct conf *c)
 {
+    if (c->cache.redis.tls.key.text != NULL && c->cache.redis.tls.key.path[0] == '\0')
+        return true;
     for (size_t i = 0; i < c->pool_count; i++)
         for (size_t j = 0; j < c->pools[i].server_count; j++)
             if (c->pools[i].servers[j].tls.key.text != NULL && c->pools[i].servers[j].tls.key.path[0] == '\0')

@@ -61,6 +61,8 @@ static const struct {
     {"redis://:@h", REDIS_TCP, "h", 6379, 0, "", "", NULL},
     {"redis://a%3Ab:%40%2f%3F%23%25@h", REDIS_TCP, "h", 6379, 0, "a:b", "@/?#%", "redis://a%3Ab:***@h"},
     {"redis://:a:b@c@h", REDIS_TCP, "h", 6379, 0, "", "a:b@c", "redis://:***@h"}, /* the last @ is the border */
+    {"redis://%0a%09%0d:%c2%85%22%5C%24%7bA%7d@h", REDIS_TCP, "h", 6379, 0, "\n\t\r", "\xc2\x85\"\\${A}",
+     "redis://%0a%09%0d:***@h"},
     {"redis://:%c3%a4@h", REDIS_TCP, "h", 6379, 0, "", "\xc3\xa4", "redis://:***@h"},
     {"unix:/run/redis.sock", REDIS_UNIX, "/run/redis.sock", 0, 0, "", "", NULL},
     {"unix:///run/redis.sock?db=3", REDIS_UNIX, "/run/redis.sock", 0, 3, "", "", NULL},
@@ -308,6 +310,25 @@ static void without_a_url_there_is_no_redis(void **state)
     conf_unref(&c);
 }
 
+/* What the url may have the keys may have as well: a dump and a seal show it there. */
+static void long_credentials_go_through(void **state)
+{
+    (void)state;
+    char *redis = mem_printf("url: \"redis://%01024d:%0300d@h\"", 0, 0);
+    struct conf *c = good(redis);
+    assert_int_equal(strlen(c->cache.redis.username), 1024);
+    char *seal = conf_seal(c);
+    struct conf_errors errors = {0};
+    struct conf *again = conf_load_text("again", seal, strlen(seal), true, &errors);
+    assert_non_null(again);
+    assert_string_equal(again->cache.redis.username, c->cache.redis.username);
+    assert_string_equal(again->cache.redis.password, c->cache.redis.password);
+    conf_unref(&again);
+    conf_unref(&c);
+    mem_free(seal);
+    mem_free(redis);
+}
+
 /* The same in both places is no contradiction; the dump is like that. */
 static void a_password_may_stand_in_both_places(void **state)
 {
@@ -325,6 +346,7 @@ int main(void)
         cmocka_unit_test(every_mistake_has_its_message_and_shows_no_password),
         cmocka_unit_test(every_key_goes_through_dump_and_seal),
         cmocka_unit_test(without_a_url_there_is_no_redis),
+        cmocka_unit_test(long_credentials_go_through),
         cmocka_unit_test(a_password_may_stand_in_both_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
