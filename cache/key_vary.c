@@ -79,6 +79,11 @@ static bool is_no_matter(const struct conf_route *r, struct http_view name)
         return true;
     if (r->cache.scope == CACHE_SCOPE_TOKEN && http_view_is_nocase(name, "authorization"))
         return true;
+    if (r->cache.compress != 0 && http_view_is_nocase(name, "accept-encoding"))
+        return true; /* the origin is asked for none */
+    if ((r->cache.ignore >> CACHE_IGNORE_AUTHORIZATION & 1u) != 0 && r->cache.scope == CACHE_SCOPE_PUBLIC &&
+        http_view_is_nocase(name, "authorization"))
+        return true; /* it is never told */
     /* Requests with a cookie are not for the cache there, or are taken for such without one. */
     return (r->cache.scope == CACHE_SCOPE_PUBLIC && http_view_is_nocase(name, "cookie")) ||
            is_in(name, of_gateway, COUNT(of_gateway));

@@ -11,6 +11,7 @@
 #include "cache/serve.h"
 #include "cache/tags.h"
 #include "gateway/exchange/inner.h"
+#include "gateway/http/date.h"
 
 #define FETCH_MAGIC 0x5fe7c9a3u
 
@@ -34,6 +35,7 @@ struct fetch {
     const struct conf_route *route;
     int route_slot;
     bool is_scoped;
+    bool is_narrow; /* not everybody who has the key may have this */
     struct slice key;
     struct slice asked; /* what the next three look into */
     struct http_view host, path, query;
@@ -133,7 +135,7 @@ static void remember(const struct fetch *f, const char *mark, uint16_t status, c
     const struct strbuf no_body = {0};
     http_head_clear(&nothing);
     nothing.status = status;
-    struct cache_entry *e = life->fresh_ms > 0 ? make_entry(f, mark, &nothing, &no_body, life) : NULL;
+    struct cache_entry *e = life->fresh_ms > 0 && !f->is_narrow ? make_entry(f, mark, &nothing, &no_body, life) : NULL;
     if (e == NULL)
         return;
     cache_memory_put(f->env->cache->memory, e, now_of(f));
@@ -159,7 +161,7 @@ static void end_with_error(struct fetch *f)
     const struct flight_outcome o = {
         .end = FLIGHT_FAILED, .entry = e, .by = f, .status = f->head.status, .reason = "origin failed"};
     count(f, STAT_ROUTE_CACHE_FAILED);
-    if (e != NULL)
+    if (e != NULL && !f->is_narrow)
         cache_memory_put(f->env->cache->memory, e, now_of(f));
     flight_end(&f->flight, &o);
     if (e != NULL)
@@ -262,12 +264,23 @@ static void judge(struct fetch *f, const struct http_head *asked)
         cache_may_store(&f->route->cache, asked, &f->head, f->is_scoped, wall_ms, delay_ms, &f->storing);
 }
 
+/* With the Date it lacks: whoever gets it later must be able to tell how old it is (RFC 9110 section 6.6.1). */
+static void keep_head(struct fetch *f, const struct http_head *head)
+{
+    char date[DATE_BYTES];
+    struct http_head dated = *head;
+    if (http_find(head, "date") == NULL)
+        (void)http_head_add(&dated, http_view_of("Date"),
+                            http_view_of(date_text(loop_wall_ms(f->env->net->loop), date)));
+    f->head_copy = http_head_copy(&f->head, &dated);
+}
+
 void fetch_head(struct fetch *f, const struct http_head *head, bool has_body)
 {
     CHECK_OBJ(f, FETCH_MAGIC);
     if (f->state != FETCH_WAITING)
         return;
-    f->head_copy = http_head_copy(&f->head, head);
+    keep_head(f, head);
     f->server = server_ref(f->inner->pick.server);
     f->attempt_count = f->inner->pick.attempt_count;
     judge(f, &f->inner->head);
@@ -421,6 +434,7 @@ struct flight *fetch_start(struct exchange *x, const struct fetch_start *o)
     f->route = x->route;
     f->route_slot = x->route_slot;
     f->is_scoped = o->is_scoped;
+    f->is_narrow = o->flight_key.len != o->key.len;
     f->key = slice_copy(o->key.data, o->key.len);
     f->known = o->known != NULL ? cache_entry_ref(o->known) : NULL;
     later_init(&f->work, x->env->net->loop, on_work, f);

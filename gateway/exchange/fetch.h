@@ -16,7 +16,7 @@
 
 struct fetch_start {
     struct http_view key;        /* under which the answer is stored */
-    struct http_view flight_key; /* who may share it: the same, or narrower */
+    struct http_view flight_key; /* who may share it: the same, or narrower; then no failure is remembered */
     struct cache_entry *known;   /* what is stored and not fresh, to be validated; NULL: nothing */
     bool is_scoped;              /* the key says who is asking */
     bool is_refresh;             /* nobody is going to wait for it */

@@ -47,6 +47,8 @@ static void make_request(struct http_head *to, struct http_texts *t, const struc
     for (uint32_t i = 0; i < from->field_count; i++)
         if (cache_key_passes(of->route, from->fields[i].name, is_post) || is_learned(learned, from->fields[i].name))
             (void)http_head_add(to, from->fields[i].name, from->fields[i].value);
+    if (http_find(to, "accept-encoding") == NULL) /* without, an origin might send any */
+        (void)http_head_add(to, http_view_of("Accept-Encoding"), http_view_of("identity"));
     if (known != NULL)
         add_validators(to, t, known);
 }

@@ -83,6 +83,8 @@ static const char *find_obstacle(const struct exchange *x, const struct cache_co
         return "cookie";
     if (r->scope == CACHE_SCOPE_CLAIMS && x->verdict.claims == NULL)
         return "no-claims";
+    if (r->scope == CACHE_SCOPE_TOKEN && http_find(&x->head, "authorization") == NULL)
+        return "no-token";
     return NULL;
 }
 

@@ -127,7 +127,7 @@ static void a_tunnel_dialled_over_a_reload_has_the_new_conf(void **state)
     rig_reload(&r, both);
     rig_upgrade(&r, server);
     assert_true(rig_read(&r, client, buf, sizeof buf) > 0);
-    assert_int_equal(r.worker->conf->refs, 8);
+    assert_int_equal(r.worker->conf->refs, 9);
     close(client);
     close(server);
     rig_close(&r);

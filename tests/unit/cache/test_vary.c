@@ -39,9 +39,14 @@ static void lists(void **state)
         {"Vary: Authorization\r\nVary: *\r\n", NULL, refused},
         {"Vary: \"x\"\r\n", NULL, refused},
         {"Vary: a b\r\n", NULL, refused},
-        /* The origin is not told, so it cannot have mattered. */
-        {"Vary: Origin, User-Agent, Accept-Language, Cookie, Accept-Encoding, Range\r\n", NULL, NULL},
-        {"Vary: a, b, c, d, e, f, g, h, i, j\r\n", NULL, NULL},
+        /* The origin was not told so far; from now on it is. */
+        {"Vary: Origin, User-Agent, Accept-Language\r\n", NULL, "accept-language,origin,user-agent"},
+        {"Vary: Origin\r\n", "accept-language", "accept-language,origin"},
+        {"Vary: h, g, f, e, d, c, b, a\r\n", NULL, "a,b,c,d,e,f,g,h"},
+        {"Vary: a, b, c, d, e, f, g, h, i\r\n", NULL, refused},
+        {"Vary: i\r\n", "a,b,c,d,e,f,g,h", refused},
+        /* Requests with a cookie are not for the cache; ranges and conditions are answered here. */
+        {"Vary: Cookie, Range, If-None-Match\r\n", NULL, NULL},
         /* Part of every key. */
         {"Vary: Host, X-Forwarded-Host, X-Forwarded-Proto, Content-Type\r\n", NULL, NULL},
         /* What the gateway says of each client is another each time. */
@@ -84,11 +89,14 @@ static void routes_decide_what_is_in_the_key(void **state)
     struct conf_pair claims[] = {{.name = "sub", .value = "x-user"}};
     struct conf_route r = route_plain();
     (void)state;
-    assert_true(may_store(&r, "Vary: X-Real-IP, X-Key, X-User\r\n", NULL));
+    assert_true(may_store(&r, "Vary: X-Real-IP, X-Key, X-User\r\n", "x-key,x-real-ip,x-user"));
+    assert_true(may_store(&r, "Vary: Accept-Encoding\r\n", "accept-encoding"));
+    r.cache.compress = 1u << CODING_GZIP;
+    assert_true(may_store(&r, "Vary: Accept-Encoding\r\n", NULL));
     r.request_edits = (struct conf_edits){.set = edits, .set_count = COUNT(edits)};
     r.cache.headers = (const char **)headers;
     r.cache.header_count = COUNT(headers);
-    assert_true(may_store(&r, "Vary: Accept, Accept-Encoding, X-Key\r\n", NULL));
+    assert_true(may_store(&r, "Vary: Accept, Accept-Encoding, X-Key\r\n", "x-key"));
     assert_false(may_store(&r, "Vary: X-Real-IP\r\n", NULL));
     r.jwt.forward = claims;
     r.jwt.forward_count = COUNT(claims);
@@ -97,8 +105,10 @@ static void routes_decide_what_is_in_the_key(void **state)
     assert_false(may_store(&r, "Vary: X-User\r\n", NULL));
     assert_true(may_store(&r, "Vary: Authorization\r\n", "authorization"));
     r.cache.scope = CACHE_SCOPE_TOKEN;
-    assert_true(may_store(&r, "Vary: X-User, Authorization\r\n", NULL));
+    assert_true(may_store(&r, "Vary: Authorization\r\n", NULL));
+    assert_true(may_store(&r, "Vary: Cookie\r\n", "cookie"));
     r.cache.scope = CACHE_SCOPE_PUBLIC;
+    assert_true(may_store(&r, "Vary: Cookie\r\n", NULL));
     r.cache.ignore = 1u << CACHE_IGNORE_AUTHORIZATION;
     assert_true(may_store(&r, "Vary: Authorization\r\n", NULL));
 }

@@ -139,7 +139,7 @@ static void every_key_of_a_route_goes_through_dump_and_seal(void **state)
     c = good("",
              "pool: p, path: /rest, cache: { policy: cache-first, fresh: 10m, stale: origin, stale_if_error: origin, "
              "query: { drop: [ \"utm_*\", t ] }, headers: [], "
-             "warm: [ /rest, \"/rest?select=*\", /rest/a ] }");
+             "warm: [ /rest, \"/rest?select=*\", /rest/a ], warm_as: \"https://app.example.com:8443\" }");
     for (int round = 0; round < 3; round++) {
         const struct conf_cache_route *k = &c->routes[0].cache;
         assert_int_equal(k->policy, CACHE_FIRST);
@@ -149,6 +149,7 @@ static void every_key_of_a_route_goes_through_dump_and_seal(void **state)
         assert_int_equal(k->header_count, 0); /* none is not the same as not said */
         assert_texts(k->drop_query, k->drop_query_count, "utm_* t");
         assert_texts(k->warm, k->warm_count, "/rest /rest?select=* /rest/a");
+        assert_string_equal(k->warm_as, "https://app.example.com:8443");
         struct conf *next = again(c, round == 0);
         conf_unref(&c);
         c = next;
@@ -254,7 +255,7 @@ static const struct {
     /* warm */
     {SWR "warm: [ x ]", "5:65: routes[0].cache.warm: \"x\" does not begin with /, expected a path that begins with /, "
                         "with a query if need be\n"},
-    {SWR "scope: token, warm: [ /a ]",
+    {SWR "scope: token, warm: [ /a ], warm_as: \"http://h\"",
      "5:77: routes[0].cache.warm: cannot be fetched for nobody in particular, expected scope: public\n"},
 };
 
@@ -286,11 +287,15 @@ static const struct {
      "servers\n"},
     {"", "pool: p, jwt: { secret: " SECRET " }, cache: { policy: cache-first, scope: claims }",
      "t.yaml:5:104: routes[0].cache.claims: is missing, expected the claims that answers depend on\n"},
-    {"", "pool: p, path: /a, cache: { policy: cache-first, warm: [ /ab ] }",
+    {"", "pool: p, path: /a, cache: { policy: cache-first, warm: [ /ab ], warm_as: \"http://h\" }",
      "t.yaml:5:62: routes[0].cache.warm: \"/ab\" is not below the route's path (/a), expected it to be\n"},
-    {"", "pool: p, host: \"*.a.example\", cache: { policy: cache-first, warm: [ / ] }",
-     "t.yaml:5:73: routes[0].cache.warm: cannot be fetched for *.a.example, expected a route with one host\n"},
-    {"", "pool: p, cache: { policy: cache-first, warm: [ /b/c ] } }\n  - { pool: p, path: /b",
+    {"", "pool: p, cache: { policy: cache-first, warm: [ / ] }",
+     "t.yaml:5:23: routes[0].cache.warm_as: \"\" is not where clients ask, expected scheme, host and port, such as "
+     "https://app.example.com\n"},
+    {"", "pool: p, cache: { policy: cache-first, warm_as: \"ftp://a.example\" }",
+     "t.yaml:5:55: routes[0].cache.warm_as: \"ftp://a.example\" is not where clients ask, expected scheme, host and "
+     "port, such as https://app.example.com\n"},
+    {"", "pool: p, cache: { policy: cache-first, warm: [ /b/c ], warm_as: \"http://h\" } }\n  - { pool: p, path: /b",
      "t.yaml:5:52: routes[0].cache.warm: \"/b/c\" belongs to the route on line 6, expected it there\n"},
     {"cache: { memory: 1MiB, max_entry: 512KiB }", "pool: p",
      "t.yaml:3:35: cache.max_entry: is more than a quarter of cache.memory, expected at most that\n"},
