@@ -191,7 +191,7 @@ static void what_came_from_elsewhere_is_purged_by_what_is_heard_later(void **sta
 {
     struct room r = room_open(1u << 20);
     const struct cache_purge heard = {.id = 7, .kind = PURGE_TAG, .text = "e"};
-    const struct cache_purge again = {.id = 8, .kind = PURGE_TAG, .text = "e"};
+    const struct cache_purge unlogged = {.kind = PURGE_TAG, .text = "e"};
 
     (void)state;
     cache_purges_add(r.purges, &heard);
@@ -202,8 +202,26 @@ static void what_came_from_elsewhere_is_purged_by_what_is_heard_later(void **sta
     cache_purges_add_at(r.purges, &heard, 50, 0);
     cache_memory_put(r.memory, e, 0);
     assert_non_null(get(&r, "e", 0).entry);
-    cache_purges_add(r.purges, &again);
+    cache_purges_add(r.purges, &unlogged);
     assert_null(get(&r, "e", 0).entry);
+    cache_entry_unref(&e);
+    room_close(&r);
+}
+
+/* ... and what was heard to be purged softly before it came stays so, whatever is heard later. */
+static void what_came_softly_purged_stays_so(void **state)
+{
+    struct room r = room_open(1u << 20);
+    const struct cache_purge soft = {.id = 7, .kind = PURGE_TAG, .is_soft = 1, .text = "e"};
+    struct cache_entry *e = entry_of(&r, "e", 10, 'e', 0);
+
+    (void)state;
+    e->position = (struct cache_position){.ms = 50};
+    cache_purges_add(r.purges, &soft);
+    cache_memory_put(r.memory, e, 0);
+    assert_true(get(&r, "e", 0).is_soft_purged);
+    purge(&r, "other", false);
+    assert_true(get(&r, "e", 0).is_soft_purged);
     cache_entry_unref(&e);
     room_close(&r);
 }
@@ -321,6 +339,30 @@ static void what_is_over_makes_room(void **state)
     room_close(&r);
 }
 
+/* Where everything was used, making room ends all the same: at most 256 get another turn. */
+static void room_is_made_in_bounded_time(void **state)
+{
+    struct room r = room_open(1u << 20);
+    uint32_t count = 0, touched = 0;
+    char key[16];
+
+    (void)state;
+    while (counts_of(&r).evicted_count == 0) {
+        snprintf(key, sizeof key, "k%u", count++);
+        put(&r, key, 100, 'k', 0);
+        for (uint32_t use = 0; use < 3; use++)
+            get(&r, key, 0);
+    }
+    assert_int_equal(counts_of(&r).evicted_count, 1);
+    assert_true(count > 1000);
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        touched += cache_memory_take_uses(r.memory, key, strlen(key)) < 3 ? 1 : 0;
+    }
+    assert_int_equal(touched, 257); /* and one was put out */
+    room_close(&r);
+}
+
 /* ---- at random, beside a model ---- */
 
 #define MODEL_KEYS 400u
@@ -419,11 +461,13 @@ int main(void)
         cmocka_unit_test(an_entry_ends_with_its_life),
         cmocka_unit_test(purges_hold_at_the_next_use),
         cmocka_unit_test(what_came_from_elsewhere_is_purged_by_what_is_heard_later),
+        cmocka_unit_test(what_came_softly_purged_stays_so),
         cmocka_unit_test(what_is_too_large_is_not_kept),
         cmocka_unit_test(a_coding_counts),
         cmocka_unit_test(a_smaller_bound_holds_at_once),
         cmocka_unit_test(sweeping_finds_all_that_is_over),
         cmocka_unit_test(what_is_over_makes_room),
+        cmocka_unit_test(room_is_made_in_bounded_time),
         cmocka_unit_test(random_use_breaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
