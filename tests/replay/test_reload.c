@@ -35,8 +35,8 @@ static void a_hundred_reloads_leave_a_tunnel_alone(void **state)
     assert_true(rig_read(&r, server, buf, sizeof buf) > 0);
     rig_send_text(&r, server, "there", false);
     assert_true(rig_read(&r, client, buf, sizeof buf) > 0);
-    /* Nobody holds on to an old configuration: the worker, its TLS contexts, its rules, its cache, its two pools, their two
-     * servers and the tunnel share one. */
+    /* Nobody holds on to an old configuration: the worker, its TLS contexts, its rules, its cache, its two pools, their
+     * two servers and the tunnel share one. */
     assert_int_equal(r.worker->conf->refs, 9);
     close(client);
     close(server);
