@@ -332,43 +332,23 @@ bool l2_remove(struct l2 *l, const void *key, size_t key_len)
 
 /* ---- leases ---- */
 
-static void release_args(struct l2_args *a, const char *how, const char *script, const struct l2_job *j,
-                         const char *token)
-{
-    l2_args_text(a, how);
-    l2_args_text(a, script);
-    l2_args_int(a, 1);
-    l2_args_bytes(a, j->key.text, j->key.len);
-    l2_args_text(a, token);
-}
-
-static void on_released(struct l2_job *j, enum err e, struct l2_reply *const *replies)
-{
-    if (e == ERR_NONE && l2_reply_fault(replies[0]) == L2_FAULT_NOSCRIPT && !j->is_script_sent) {
-        struct l2_args a = {0};
-        j->is_script_sent = true;
-        release_args(&a, "EVAL", release_script, j, j->token);
-        if (l2_job_send_again(j, &a))
-            return;
-    }
-    on_written(j, e, replies);
-}
-
-/* Takes `j`, which has its key alone. */
+/* Takes `j`, which has its key alone. EVAL and not EVALSHA: the script is hardly longer than its digest, and a release
+ * that has to be sent twice may come after somebody else's try. */
 static bool send_release(struct l2_job *j)
 {
-    uint8_t digest[DIGEST_SHA1_BYTES];
-    char hex[2 * DIGEST_SHA1_BYTES + 1];
+    char token[L2_LEASE_TOKEN_BYTES];
     struct l2_args a = {0};
-    if (!l2_leases_take(j->l2->leases, j->key.text, j->key.len, j->token)) {
+    if (!l2_leases_take(j->l2->leases, j->key.text, j->key.len, token)) {
         l2_job_destroy(&j);
         return false;
     }
-    digest_sha1(release_script, sizeof release_script - 1, digest);
-    hex_text(digest, sizeof digest, hex);
-    release_args(&a, "EVALSHA", hex, j, j->token);
+    l2_args_text(&a, "EVAL");
+    l2_args_text(&a, release_script);
+    l2_args_int(&a, 1);
+    l2_args_bytes(&a, j->key.text, j->key.len);
+    l2_args_text(&a, token);
     l2_job_add(j, &a);
-    j->on_done = on_released;
+    j->on_done = on_written;
     return l2_job_send(j);
 }
 

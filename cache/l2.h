@@ -52,7 +52,7 @@ typedef void l2_entry_fn(void *arg, enum err e, const void *data, size_t len, in
 struct l2_job *l2_get(struct l2 *l, const void *key, size_t key_len, l2_entry_fn *fn, void *arg);
 
 typedef void l2_done_fn(void *arg, enum err e);
-/* Takes the lease of a key for `ms`: ERR_BUSY when somebody else has it. */
+/* Takes the lease of a key for `ms`: ERR_BUSY when somebody else has it. NULL also when this process has it. */
 struct l2_job *l2_lease(struct l2 *l, const void *key, size_t key_len, int64_t ms, l2_done_fn *fn, void *arg);
 void l2_cancel(struct l2_job **jp);
 
@@ -67,8 +67,10 @@ bool l2_purge(struct l2 *l, const struct cache_purge *p);
 
 /* For status and metrics. */
 struct l2_counts {
-    uint64_t command_count, failure_count, timeout_count;
-    uint64_t time_us; /* of all commands that were answered */
+    uint64_t command_count;
+    uint64_t failure_count; /* late, lost or refused; and attempts to connect that failed */
+    uint64_t timeout_count; /* of these, the late ones */
+    uint64_t time_us;       /* of all commands that were answered */
     bool is_connected;
     bool is_circuit_open;
 };

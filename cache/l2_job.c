@@ -16,8 +16,7 @@ enum err l2_fault_err(enum l2_fault f)
     static const enum err errs[] = {
         [L2_FAULT_NONE] = ERR_NONE,       [L2_FAULT_OTHER] = ERR_PROTOCOL,       [L2_FAULT_ILL] = ERR_UNREACHABLE,
         [L2_FAULT_FULL] = ERR_FULL,       [L2_FAULT_ACCESS] = ERR_DENIED,        [L2_FAULT_MOVED] = ERR_UNREACHABLE,
-        [L2_FAULT_ASK] = ERR_UNREACHABLE, [L2_FAULT_READONLY] = ERR_UNREACHABLE, [L2_FAULT_NOSCRIPT] = ERR_PROTOCOL,
-        [L2_FAULT_TYPE] = ERR_INVALID,
+        [L2_FAULT_ASK] = ERR_UNREACHABLE, [L2_FAULT_READONLY] = ERR_UNREACHABLE, [L2_FAULT_TYPE] = ERR_INVALID,
     };
     ASSERT((unsigned)f < sizeof errs / sizeof *errs);
     return errs[f];
@@ -56,10 +55,7 @@ static void done(struct l2_job *j, enum err e, struct l2_reply *const *replies)
 {
     list_unlink(&j->link); /* from here on it cannot be cancelled by l2_destroy() */
     j->on_done(j, e, replies);
-    if (j->call == NULL)
-        l2_job_destroy(&j);
-    else
-        list_append(&j->l2->jobs, &j->link);
+    l2_job_destroy(&j);
 }
 
 /* False: the link takes no call, or there is no time left. */
@@ -98,7 +94,6 @@ static const struct l2_reply *find_redirect(const struct l2_job *j, struct l2_re
         case L2_FAULT_ILL:
         case L2_FAULT_FULL:
         case L2_FAULT_ACCESS:
-        case L2_FAULT_NOSCRIPT:
         case L2_FAULT_TYPE:
             break;
         }
@@ -150,15 +145,4 @@ bool l2_job_send(struct l2_job *j)
     }
     l2_job_destroy(&j);
     return false;
-}
-
-bool l2_job_send_again(struct l2_job *j, const struct l2_args *a)
-{
-    struct l2 *l = j->l2;
-    CHECK_OBJ(j, JOB_MAGIC);
-    ASSERT(j->call == NULL && j->command_count == 1);
-    l2_command_fini(&j->commands[0]);
-    l2_command_init(&j->commands[0], a);
-    j->is_asking = false;
-    return l->kind != NULL && send_over(j, l->kind->route(l->nodes, j->key.text, j->key.len));
 }

@@ -3,7 +3,6 @@
 #ifndef CACHE_L2_JOB_H
 #define CACHE_L2_JOB_H
 
-#include "cache/l2_leases.h"
 #include "cache/l2_priv.h"
 
 #define L2_JOB_COMMANDS_MAX 2u
@@ -24,8 +23,6 @@ struct l2_job {
     l2_entry_fn *entry_fn; /* of l2_get */
     l2_done_fn *done_fn;   /* of l2_lease */
     void *arg;
-    char token[L2_LEASE_TOKEN_BYTES]; /* of l2_release */
-    bool is_script_sent;              /* likewise: Redis did not know it by its digest */
 };
 
 /* For l2_job_send(). */
@@ -33,8 +30,6 @@ struct l2_job *l2_job_create(struct l2 *l, enum l2_name name, const void *key, s
 void l2_job_add(struct l2_job *j, const struct l2_args *a);
 /* False: no node to ask; the job is gone and nobody is told. */
 bool l2_job_send(struct l2_job *j);
-/* Another command instead, within the same deadline; from on_done alone, and then the job lives on. False: cannot. */
-bool l2_job_send_again(struct l2_job *j, const struct l2_args *a);
 void l2_job_destroy(struct l2_job **jp); /* without a callback */
 
 /* What an error reply means for who asked. */

@@ -59,6 +59,7 @@ void l2_link_lose(struct l2_link *k, enum err e, const char *why)
         return;
     const int64_t retry_ms = next_backoff_ms(k);
     log_lost(k, e, why, retry_ms);
+    k->counts->failure_count += k->state != LINK_OPEN; /* else its calls are counted */
     k->lost_ms = k->state == LINK_OPEN ? l2_link_now_ms(k) : k->lost_ms;
     l2_link_disconnect(k);
     timer_start(&k->patience, retry_ms);

@@ -97,11 +97,11 @@ static const struct fault_word {
     const char *word;
     enum l2_fault fault;
 } fault_words[] = {
-    {"ASK", L2_FAULT_ASK},           {"BUSY", L2_FAULT_ILL},         {"CLUSTERDOWN", L2_FAULT_ILL},
-    {"LOADING", L2_FAULT_ILL},       {"MASTERDOWN", L2_FAULT_ILL},   {"MISCONF", L2_FAULT_FULL},
-    {"MOVED", L2_FAULT_MOVED},       {"NOAUTH", L2_FAULT_ACCESS},    {"NOREPLICAS", L2_FAULT_FULL},
-    {"NOSCRIPT", L2_FAULT_NOSCRIPT}, {"OOM", L2_FAULT_FULL},         {"READONLY", L2_FAULT_READONLY},
-    {"TRYAGAIN", L2_FAULT_ILL},      {"WRONGPASS", L2_FAULT_ACCESS}, {"WRONGTYPE", L2_FAULT_TYPE},
+    {"ASK", L2_FAULT_ASK},          {"BUSY", L2_FAULT_ILL},          {"CLUSTERDOWN", L2_FAULT_ILL},
+    {"LOADING", L2_FAULT_ILL},      {"MASTERDOWN", L2_FAULT_ILL},    {"MISCONF", L2_FAULT_FULL},
+    {"MOVED", L2_FAULT_MOVED},      {"NOAUTH", L2_FAULT_ACCESS},     {"NOREPLICAS", L2_FAULT_FULL},
+    {"OOM", L2_FAULT_FULL},         {"READONLY", L2_FAULT_READONLY}, {"TRYAGAIN", L2_FAULT_ILL},
+    {"WRONGPASS", L2_FAULT_ACCESS}, {"WRONGTYPE", L2_FAULT_TYPE},
 };
 
 enum l2_fault l2_reply_fault(const struct l2_reply *r)

@@ -61,8 +61,7 @@ enum l2_fault {
     L2_FAULT_MOVED,    /* MOVED slot host:port */
     L2_FAULT_ASK,      /* ASK slot host:port */
     L2_FAULT_READONLY, /* a replica */
-    L2_FAULT_NOSCRIPT,
-    L2_FAULT_TYPE /* WRONGTYPE: somebody else's value is under our key */
+    L2_FAULT_TYPE      /* WRONGTYPE: somebody else's value is under our key */
 };
 enum l2_fault l2_reply_fault(const struct l2_reply *r);
 bool l2_reply_is_text(const struct l2_reply *r, const char *text); /* a status or bulk of this very text */

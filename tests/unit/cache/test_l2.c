@@ -91,10 +91,10 @@ static void a_lease_is_taken_once_and_released_by_its_owner_alone(void **state)
     assert_int_equal(world_lease(&other, "key", 60000), ERR_BUSY);
     assert_false(l2_release(other.l2, "key", 3)); /* it has none */
     assert_int_equal(world_lease(&other, "key", 60000), ERR_BUSY);
-    assert_true(l2_release(f->w.l2, "key", 3)); /* by EVAL, the first time */
+    assert_true(l2_release(f->w.l2, "key", 3));
     assert_int_equal(world_get(&f->w, "other"), ERR_NOT_FOUND);
     assert_int_equal(world_lease(&other, "key", 60000), ERR_NONE);
-    assert_true(l2_release(other.l2, "key", 3)); /* by EVALSHA */
+    assert_true(l2_release(other.l2, "key", 3));
     assert_int_equal(world_get(&other, "other"), ERR_NOT_FOUND);
     assert_int_equal(world_lease(&f->w, "key", 60000), ERR_NONE);
     world_fini(&other);
@@ -118,13 +118,98 @@ static void garbage_under_our_keys_is_no_entry(void **state)
     assert_true(l2_is_ready(f->w.l2));
 }
 
+static void a_full_redis_still_answers(void **state)
+{
+    struct fixture *f = *state;
+    struct l2_counts counts;
+    connect_with(f, "");
+    assert_true(world_put(&f->w, "key", "an entry", 60000));
+    assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
+    NODE_TELL(&f->redis, "CONFIG SET maxmemory 1");
+    assert_true(world_put(&f->w, "other", "an entry", 60000)); /* sent, and refused */
+    assert_int_equal(world_lease(&f->w, "other", 1000), ERR_FULL);
+    assert_int_equal(world_get(&f->w, "other"), ERR_NOT_FOUND);
+    assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
+    l2_counts(f->w.l2, &counts);
+    assert_int_equal(counts.failure_count, 2);
+    assert_true(l2_is_ready(f->w.l2));
+}
+
+/* SIGSTOP: connections stay, the kernel goes on accepting, nothing is answered. */
+static void a_hung_redis_is_given_up_and_found_again(void **state)
+{
+    struct fixture *f = *state;
+    connect_with(f, ", connect_timeout: 100ms, circuit: {failures: 2, open: 50ms}");
+    assert_true(world_put(&f->w, "key", "an entry", 60000));
+    assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
+    assert_int_equal(kill(f->redis.pid, SIGSTOP), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(world_get(&f->w, "key"), ERR_TIMEOUT);
+    assert_int_equal(world_get(&f->w, "key"), ERR_AGAIN);
+    assert_int_equal(kill(f->redis.pid, SIGCONT), 0);
+    WORLD_AWAIT(&f->w, l2_is_ready(f->w.l2));
+    assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
+}
+
+static void a_killed_redis_ends_what_was_asked(void **state)
+{
+    struct fixture *f = *state;
+    connect_with(f, "");
+    assert_int_equal(kill(f->redis.pid, SIGSTOP), 0);
+    assert_non_null(l2_get(f->w.l2, "key", 3, world_on_entry, &f->w));
+    loop_run_once(f->w.loop, true); /* it is on its way */
+    node_kill(&f->redis);
+    WORLD_AWAIT(&f->w, f->w.answer_count == 1);
+    assert_true(f->w.last == ERR_EOF || f->w.last == ERR_RESET);
+    assert_false(l2_is_ready(f->w.l2));
+}
+
+/* The entry is Redis', but whoever fetched is gone: the lease ends by itself. */
+static void a_lease_nobody_releases_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct world other;
+    world_init(&other);
+    connect_with(f, "");
+    world_conf(&other, f->conf);
+    WORLD_AWAIT(&other, l2_is_ready(other.l2));
+    assert_int_equal(world_lease(&f->w, "key", 50), ERR_NONE);
+    enum err e = world_lease(&other, "key", 1000);
+    for (; e == ERR_BUSY; e = world_lease(&other, "key", 1000))
+        continue;
+    assert_int_equal(e, ERR_NONE);
+    /* Ours is over, and theirs is not removed by us. */
+    (void)l2_release(f->w.l2, "key", 3);
+    assert_int_equal(world_get(&f->w, "key"), ERR_NOT_FOUND);
+    assert_int_equal(world_lease(&f->w, "key", 1000), ERR_BUSY);
+    world_fini(&other);
+}
+
+static void a_lease_that_is_not_waited_for_is_not_kept(void **state)
+{
+    struct fixture *f = *state;
+    connect_with(f, "");
+    struct l2_job *j = l2_lease(f->w.l2, "key", 3, 60000, world_on_done, &f->w);
+    assert_non_null(j);
+    l2_cancel(&j);
+    assert_int_equal(world_lease(&f->w, "key", 60000), ERR_NONE);
+    assert_int_equal(world_lease(&f->w, "key", 60000), ERR_AGAIN); /* we have it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(without_redis_nothing_is_asked, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_is_put_is_got_with_the_time_it_has_left, setup, teardown),
-        cmocka_unit_test_setup_teardown(garbage_under_our_keys_is_no_entry, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_lease_is_taken_once_and_released_by_its_owner_alone, setup, teardown),
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        CASE(without_redis_nothing_is_asked),
+        CASE(what_is_put_is_got_with_the_time_it_has_left),
+        CASE(garbage_under_our_keys_is_no_entry),
+        CASE(a_full_redis_still_answers),
+        CASE(a_hung_redis_is_given_up_and_found_again),
+        CASE(a_killed_redis_ends_what_was_asked),
+        CASE(a_lease_is_taken_once_and_released_by_its_owner_alone),
+        CASE(a_lease_nobody_releases_ends),
+        CASE(a_lease_that_is_not_waited_for_is_not_kept),
+#undef CASE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
