@@ -13,7 +13,7 @@
 #include "base/roster.h"
 #include "base/slots.h"
 
-enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE };
+enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE, STAT_MICROSECONDS /* a counter; shown in seconds */ };
 
 /* clang-format off */
 #define STATS_PROCESS_TABLE(X)                                                                               \
@@ -36,7 +36,7 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE };
     X(STAT_L2_COMMANDS,         "cache_l2_commands_total",          STAT_COUNTER, "Commands to Redis") \
     X(STAT_L2_FAILURES,         "cache_l2_failures_total",          STAT_COUNTER, "Commands to Redis that failed, deadlines included") \
     X(STAT_L2_TIMEOUTS,         "cache_l2_timeouts_total",          STAT_COUNTER, "Commands to Redis that were not answered in time") \
-    X(STAT_L2_TIME_US,          "cache_l2_time_microseconds_total", STAT_COUNTER, "Time that answered commands to Redis took") \
+    X(STAT_L2_TIME_US,          "cache_l2_time_seconds_total",      STAT_MICROSECONDS, "Time that answered commands to Redis took") \
     X(STAT_L2_CONNECTED,        "cache_l2_connected",               STAT_GAUGE,   "Workers connected to Redis") \
     X(STAT_L2_CIRCUIT,          "cache_l2_circuit_open",            STAT_GAUGE,   "Workers whose circuit for Redis is open") \
     X(STAT_PROBES,              "probes_total",                     STAT_COUNTER, "Health probes finished") \

@@ -206,6 +206,37 @@ static void render_routes(const json_t *status, struct strbuf *out)
     finish_grid(&g, "", out);
 }
 
+/* Of the routes that keep answers, once they had any to do with one. */
+static void render_cache(const json_t *status, struct strbuf *out)
+{
+    static const char *const titles[] = {"CACHED ROUTE", "HITS",      "STALE",    "REDIS",
+                                         "MISSES",       "COALESCED", "BYPASSED", "REFRESHES"};
+    static const char *const keys[] = {"cache_hits",      "cache_stale_served", "cache_l2_hits",  "cache_misses",
+                                       "cache_coalesced", "cache_bypassed",     "cache_refreshes"};
+    struct grid *g = grid_create(GRID_OF(titles));
+    const json_t *r;
+    size_t i, row_count = 0;
+
+    add_titles(g, titles, GRID_OF(titles));
+    json_array_foreach(json_object_get(status, "routes"), i, r)
+    {
+        json_int_t sum = 0;
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+            sum += json_integer_value(json_object_get(r, keys[k]));
+        if (sum == 0)
+            continue;
+        row_count++;
+        grid_cell(g, "%s", text_of(r, "name"));
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+            add_count(g, r, keys[k]);
+    }
+    if (row_count > 0) {
+        strbuf_puts(out, "\n");
+        grid_print(g, "", out);
+    }
+    grid_destroy(&g);
+}
+
 bool render_status(const char *json, size_t len, struct strbuf *out)
 {
     json_t *status = json_loadb(json, len, 0, NULL);
@@ -216,6 +247,7 @@ bool render_status(const char *json, size_t len, struct strbuf *out)
         render_processes(status, out);
         render_pools(status, out);
         render_routes(status, out);
+        render_cache(status, out);
     }
     json_decref(status);
     return is_object;

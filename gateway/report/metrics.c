@@ -73,6 +73,8 @@ static void add_cell(const struct printer *p, const struct label *labels, enum s
     begin_sample(p, labels);
     if (kind == STAT_GAUGE)
         strbuf_printf(p->out, "%" PRId64 "\n", (int64_t)value);
+    else if (kind == STAT_MICROSECONDS)
+        strbuf_printf(p->out, "%" PRIu64 ".%06u\n", value / 1000000, (unsigned)(value % 1000000));
     else
         strbuf_printf(p->out, "%" PRIu64 "\n", value);
 }

@@ -30,9 +30,11 @@ static void add_stat(struct json *j, const struct stat_info *info, const char *s
     len = strlen(name);
     if (len > sizeof total - 1 && strcmp(name + len - (sizeof total - 1), total) == 0)
         len -= sizeof total - 1;
-    ASSERT(len < sizeof key);
+    if (info->kind == STAT_MICROSECONDS)
+        len -= strlen("_seconds");
+    ASSERT(len + sizeof "_us" <= sizeof key);
     memcpy(key, name, len);
-    key[len] = '\0';
+    memcpy(key + len, info->kind == STAT_MICROSECONDS ? "_us" : "", info->kind == STAT_MICROSECONDS ? 4 : 1);
     if (info->kind == STAT_GAUGE)
         json_int(j, key, (int64_t)value);
     else

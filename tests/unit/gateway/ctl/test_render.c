@@ -102,6 +102,26 @@ static void test_columns_count_characters(void **state)
                 "/abc   p     -       -     -         -     -       -\n");
 }
 
+/* Routes whose cache had anything to do have a table of their own. */
+static void test_cached_routes(void **state)
+{
+    (void)state;
+    expect_page("{\"routes\":[{\"name\":\"/a\",\"pool\":\"p\",\"cache_hits\":7,\"cache_stale_served\":2,"
+                "\"cache_l2_hits\":1,\"cache_misses\":3,\"cache_coalesced\":0,\"cache_bypassed\":4,"
+                "\"cache_refreshes\":2},{\"name\":\"/b\",\"pool\":\"p\",\"cache_hits\":0}]}",
+                "-: Tidegate -, -, up 0ms\n"
+                "configuration 0 from -, loaded 0ms ago; 0 reloads, 0 refused\n"
+                "\n"
+                "PROCESS  PID  STATE  UP  RESTARTS  CONFIG\n"
+                "\n"
+                "ROUTE  POOL  STATUS  TIER  REQUESTS  OPEN  OPENED  REFUSED\n"
+                "/a     p     -       -     -         -     -       -\n"
+                "/b     p     -       -     -         -     -       -\n"
+                "\n"
+                "CACHED ROUTE  HITS  STALE  REDIS  MISSES  COALESCED  BYPASSED  REFRESHES\n"
+                "/a            7     2      1      3       0          4         2\n");
+}
+
 static void test_what_is_no_status(void **state)
 {
     static const char *const texts[] = {"", "{", "[1]", "null", "\"x\"", "{} {}"};
@@ -122,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_what_is_missing_shows_as_a_dash),
         cmocka_unit_test(test_control_characters_do_not_reach_the_terminal),
         cmocka_unit_test(test_columns_count_characters),
+        cmocka_unit_test(test_cached_routes),
         cmocka_unit_test(test_what_is_no_status),
     };
 

@@ -251,6 +251,19 @@ static void test_a_negative_gauge_stays_small(void **state)
     mem_free(m);
 }
 
+static void test_microseconds_are_shown_as_seconds(void **state)
+{
+    struct world *w = *state;
+    char *m;
+
+    stat_add(&w->stats->block[1].process[STAT_L2_TIME_US], 1999999);
+    stat_add(&w->stats->block[2].process[STAT_L2_TIME_US], 43);
+    m = metrics_of(w);
+    expect_line(m, "# TYPE tidegate_cache_l2_time_seconds_total counter");
+    expect_line(m, "tidegate_cache_l2_time_seconds_total 2.000042");
+    mem_free(m);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 int main(void)
@@ -263,6 +276,7 @@ int main(void)
         TEST(test_closes_and_responses),
         TEST(test_label_values_are_escaped),
         TEST(test_a_negative_gauge_stays_small),
+        TEST(test_microseconds_are_shown_as_seconds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
