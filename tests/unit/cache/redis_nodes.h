@@ -197,10 +197,13 @@ static inline void node_start(struct redis_node *n, const char *const *options)
 
 #define CLUSTER_NODES 3
 
+struct redis_member {
+    uint16_t bus_port;
+    char id[48];
+};
 struct redis_cluster {
     struct redis_node node[CLUSTER_NODES];
-    uint16_t bus_port[CLUSTER_NODES];
-    char id[CLUSTER_NODES][48];
+    struct redis_member member[CLUSTER_NODES];
 };
 
 static inline void cluster_stop(struct redis_cluster *c)
@@ -220,11 +223,12 @@ static inline int cluster_node_of(uint16_t slot)
     return slot >= cluster_first_slot(2) ? 2 : slot >= cluster_first_slot(1) ? 1 : 0;
 }
 
-static inline void cluster_start_node(struct redis_cluster *c, int i)
+/* A node that knows nobody yet. */
+static inline void member_start(struct redis_node *n, struct redis_member *m)
 {
     char bus_port[8];
-    c->bus_port[i] = nodes_free_port();
-    (void)snprintf(bus_port, sizeof bus_port, "%u", (unsigned)c->bus_port[i]);
+    m->bus_port = nodes_free_port();
+    (void)snprintf(bus_port, sizeof bus_port, "%u", (unsigned)m->bus_port);
     /* Without full coverage: the slots of those who live are served when one has died. */
     const char *const options[] = {"--cluster-enabled",
                                    "yes",
@@ -234,21 +238,39 @@ static inline void cluster_start_node(struct redis_cluster *c, int i)
                                    "1000",
                                    "--cluster-require-full-coverage",
                                    "no",
+                                   "--repl-diskless-sync-delay",
+                                   "0",
                                    NULL};
-    node_start(&c->node[i], options);
-    redisReply *id = node_ask(&c->node[i], "CLUSTER MYID");
-    (void)snprintf(c->id[i], sizeof c->id[i], "%s", id->str);
+    node_start(n, options);
+    redisReply *id = node_ask(n, "CLUSTER MYID");
+    (void)snprintf(m->id, sizeof m->id, "%s", id->str);
     freeReplyObject(id);
-    NODE_TELL(&c->node[i], "CLUSTER ADDSLOTSRANGE %d %d", cluster_first_slot(i), cluster_first_slot(i + 1) - 1);
-    NODE_TELL(&c->node[i], "CLUSTER SET-CONFIG-EPOCH %d", i + 1);
+}
+
+/* Somebody who stands in for a master: as its replica, and in the place of it once that has died. */
+static inline void cluster_add_replica(struct redis_cluster *c, int of, struct redis_node *n, struct redis_member *m)
+{
+    member_start(n, m);
+    NODE_TELL(n, "CLUSTER MEET 127.0.0.1 %u %u", (unsigned)c->node[of].port, (unsigned)c->member[of].bus_port);
+    for (int i = 0; i < CLUSTER_NODES; i++) {
+        node_await(n, "CLUSTER NODES", c->member[i].id);
+        node_await(&c->node[i], "CLUSTER NODES", m->id);
+    }
+    NODE_TELL(n, "CLUSTER REPLICATE %s", c->member[of].id);
+    node_await(n, "INFO replication", "master_link_status:up");
+    node_await(&c->node[of], "INFO replication", "state=online");
 }
 
 static inline void cluster_start(struct redis_cluster *c)
 {
-    for (int i = 0; i < CLUSTER_NODES; i++)
-        cluster_start_node(c, i);
+    for (int i = 0; i < CLUSTER_NODES; i++) {
+        member_start(&c->node[i], &c->member[i]);
+        NODE_TELL(&c->node[i], "CLUSTER ADDSLOTSRANGE %d %d", cluster_first_slot(i), cluster_first_slot(i + 1) - 1);
+        NODE_TELL(&c->node[i], "CLUSTER SET-CONFIG-EPOCH %d", i + 1);
+    }
     for (int i = 1; i < CLUSTER_NODES; i++)
-        NODE_TELL(&c->node[0], "CLUSTER MEET 127.0.0.1 %u %u", (unsigned)c->node[i].port, (unsigned)c->bus_port[i]);
+        NODE_TELL(&c->node[0], "CLUSTER MEET 127.0.0.1 %u %u", (unsigned)c->node[i].port,
+                  (unsigned)c->member[i].bus_port);
     for (int i = 0; i < CLUSTER_NODES; i++)
         node_await(&c->node[i], "CLUSTER INFO", "cluster_slots_ok:16384");
     /* Masters that have come up wait two seconds before they serve. */

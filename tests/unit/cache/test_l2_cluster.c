@@ -1,5 +1,5 @@
-/* L2 on a real cluster of three masters: keys of each, a slot that moves while it is used, a master that dies, the
- * purge log on one node. */
+/* L2 on a real cluster of three masters: keys of each, a slot that moves while it is used, the purge log on one node,
+ * masters that die with somebody to stand in for them and without. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -119,8 +119,8 @@ static void a_slot_is_followed_while_it_moves_and_after(void **state)
     int slot = slot_of(w, key);
 
     /* It moves: the key has gone, the slot has not. */
-    NODE_TELL(target, "CLUSTER SETSLOT %d IMPORTING %s", slot, f->cluster.id[from]);
-    NODE_TELL(source, "CLUSTER SETSLOT %d MIGRATING %s", slot, f->cluster.id[to]);
+    NODE_TELL(target, "CLUSTER SETSLOT %d IMPORTING %s", slot, f->cluster.member[from].id);
+    NODE_TELL(source, "CLUSTER SETSLOT %d MIGRATING %s", slot, f->cluster.member[to].id);
     assert_int_equal(world_get(w, key), ERR_NONE);
     struct l2_redis_key name;
     l2_redis_key(w->l2, L2_NAME_ENTRY, key, strlen(key), &name);
@@ -133,7 +133,8 @@ static void a_slot_is_followed_while_it_moves_and_after(void **state)
 
     /* It has moved: one answer says so, after that the right one is asked. */
     for (int i = 0; i < CLUSTER_NODES; i++)
-        NODE_TELL(&f->cluster.node[(to + i) % CLUSTER_NODES], "CLUSTER SETSLOT %d NODE %s", slot, f->cluster.id[to]);
+        NODE_TELL(&f->cluster.node[(to + i) % CLUSTER_NODES], "CLUSTER SETSLOT %d NODE %s", slot,
+                  f->cluster.member[to].id);
     for (int i = 0; i < 5; i++) {
         assert_int_equal(world_get(w, key), ERR_NONE);
         assert_string_equal(w->text, "during");
@@ -159,14 +160,33 @@ static void purges_reach_others_and_go_on_when_the_log_moves(void **state)
 
     int slot = l2_slot_of(log_name, sizeof log_name - 1), from = f->log_node, to = (from + 1) % CLUSTER_NODES;
     struct redis_node *source = &f->cluster.node[from], *target = &f->cluster.node[to];
-    NODE_TELL(target, "CLUSTER SETSLOT %d IMPORTING %s", slot, f->cluster.id[from]);
-    NODE_TELL(source, "CLUSTER SETSLOT %d MIGRATING %s", slot, f->cluster.id[to]);
+    NODE_TELL(target, "CLUSTER SETSLOT %d IMPORTING %s", slot, f->cluster.member[from].id);
+    NODE_TELL(source, "CLUSTER SETSLOT %d MIGRATING %s", slot, f->cluster.member[to].id);
     NODE_TELL(source, "MIGRATE 127.0.0.1 %u %s 0 5000", (unsigned)target->port, log_name);
     for (int i = 0; i < CLUSTER_NODES; i++)
-        NODE_TELL(&f->cluster.node[(to + i) % CLUSTER_NODES], "CLUSTER SETSLOT %d NODE %s", slot, f->cluster.id[to]);
+        NODE_TELL(&f->cluster.node[(to + i) % CLUSTER_NODES], "CLUSTER SETSLOT %d NODE %s", slot,
+                  f->cluster.member[to].id);
     (void)world_purge(w, PURGE_TAG, "table:drivers", false);
     WORLD_AWAIT(&f->other, has_purged(f, "table:drivers"));
     f->log_node = to;
+}
+
+static void who_stands_in_for_a_dead_master_is_found(void **state)
+{
+    struct fixture *f = *state;
+    struct world *w = &f->world;
+    struct redis_node replica = {0};
+    struct redis_member member;
+    int dead = (f->log_node + 1) % CLUSTER_NODES;
+    char key[32];
+    WORLD_AWAIT(w, world_store(w, key_on(w, dead, 3, key, sizeof key), "kept"));
+    cluster_add_replica(&f->cluster, dead, &replica, &member);
+    node_stop(&f->cluster.node[dead]);
+    f->cluster.node[dead] = replica;
+    f->cluster.member[dead] = member;
+    WORLD_AWAIT(w, world_get(w, key) == ERR_NONE);
+    assert_string_equal(w->text, "kept");
+    assert_true(world_store(w, key, "and written"));
 }
 
 static void a_dead_master_costs_its_own_keys_alone(void **state)
@@ -175,12 +195,12 @@ static void a_dead_master_costs_its_own_keys_alone(void **state)
     struct world *w = &f->world;
     int dead = (f->log_node + 1) % CLUSTER_NODES, alive = (f->log_node + 2) % CLUSTER_NODES;
     char lost[32], kept[32];
-    WORLD_AWAIT(w, world_store(w, key_on(w, dead, 3, lost, sizeof lost), "lost"));
-    WORLD_AWAIT(w, world_store(w, key_on(w, alive, 3, kept, sizeof kept), "kept"));
+    WORLD_AWAIT(w, world_store(w, key_on(w, dead, 4, lost, sizeof lost), "lost"));
+    WORLD_AWAIT(w, world_store(w, key_on(w, alive, 4, kept, sizeof kept), "kept"));
 
     node_kill(&f->cluster.node[dead]);
     int64_t began_us = loop_fresh_us(w->loop);
-    assert_int_not_equal(world_get(w, lost), ERR_NONE);
+    assert_int_not_equal(world_get(w, lost), ERR_NONE); /* in time */
     assert_true(loop_fresh_us(w->loop) - began_us < 2000 * TIMEOUT_MS);
     assert_int_equal(world_get(w, kept), ERR_NONE);
     /* Still so when the others have noticed, and when the map was asked for again. */
@@ -197,8 +217,10 @@ static void a_dead_master_costs_its_own_keys_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys_of_all_masters_are_served), cmocka_unit_test(a_slot_is_followed_while_it_moves_and_after),
+        cmocka_unit_test(keys_of_all_masters_are_served),
+        cmocka_unit_test(a_slot_is_followed_while_it_moves_and_after),
         cmocka_unit_test(purges_reach_others_and_go_on_when_the_log_moves),
+        cmocka_unit_test(who_stands_in_for_a_dead_master_is_found),
         cmocka_unit_test(a_dead_master_costs_its_own_keys_alone), /* last: it stays dead */
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -33,15 +33,15 @@ static int teardown(void **state)
     return 0;
 }
 
-/* `first`: the port of the url's sentinel; the real one is the second then. */
-static void use(struct fixture *f, uint16_t first, const char *master)
+/* `first`: the port of the url's sentinel; the real one is the second then. `more`: further keys. */
+static void use(struct fixture *f, uint16_t first, const char *more)
 {
-    char redis[200];
+    char redis[300];
     (void)snprintf(redis, sizeof redis,
-                   "mode: sentinel, master: %s, url: 'redis://127.0.0.1:%u', nodes: ['127.0.0.1:%u'], "
-                   "timeout: 500ms, connect_timeout: 1s",
-                   master, (unsigned)first, (unsigned)f->watch.sentinel.port);
-    world_conf(&f->world, "");
+                   "mode: sentinel, url: 'redis://127.0.0.1:%u', nodes: ['127.0.0.1:%u'], "
+                   "timeout: 500ms, connect_timeout: 1s, %s",
+                   (unsigned)first, (unsigned)f->watch.sentinel.port, more);
+    world_conf(&f->world, ""); /* begins anew */
     world_conf(&f->world, redis);
 }
 
@@ -58,7 +58,7 @@ static bool is_on(struct redis_node *n, const char *key, const struct world *w)
 static void the_master_is_found_behind_a_sentinel_that_is_gone(void **state)
 {
     struct fixture *f = *state;
-    use(f, nodes_free_port(), SENTINEL_MASTER);
+    use(f, nodes_free_port(), "master: " SENTINEL_MASTER);
     WORLD_AWAIT(&f->world, l2_is_ready(f->world.l2));
     assert_true(world_store(&f->world, "key", "text"));
     assert_true(is_on(&f->watch.node[0], "key", &f->world));
@@ -68,7 +68,7 @@ static void a_master_nobody_knows_leaves_l2_unused(void **state)
 {
     struct fixture *f = *state;
     struct l2_counts counts;
-    use(f, f->watch.sentinel.port, "nobody");
+    use(f, f->watch.sentinel.port, "master: nobody");
     int64_t until_ms = loop_now_ms(f->world.loop) + 600; /* a few questions */
     WORLD_AWAIT(&f->world, loop_now_ms(f->world.loop) >= until_ms);
     l2_counts(f->world.l2, &counts);
@@ -77,12 +77,31 @@ static void a_master_nobody_knows_leaves_l2_unused(void **state)
     assert_null(l2_get(f->world.l2, "key", 3, world_on_entry, &f->world));
 }
 
+static void sentinels_and_master_have_passwords_of_their_own(void **state)
+{
+    struct fixture *f = *state;
+    struct world *w = &f->world;
+    static const char right[] = "master: " SENTINEL_MASTER ", username: tide, password: water, sentinel_password: salt";
+    NODE_TELL(&f->watch.sentinel, "ACL SETUSER default >salt");
+    NODE_TELL(&f->watch.node[0], "ACL SETUSER tide on >water ~* +@all");
+    use(f, f->watch.sentinel.port, right);
+    WORLD_AWAIT(w, l2_is_ready(w->l2));
+    assert_true(world_store(w, "key", "text"));
+
+    /* Who may not ask for its role is believed to be the master when the sentinels say so. */
+    NODE_TELL(&f->watch.node[0], "ACL SETUSER tide -role");
+    use(f, f->watch.sentinel.port, right);
+    WORLD_AWAIT(w, l2_is_ready(w->l2));
+    assert_true(world_store(w, "key", "text"));
+    NODE_TELL(&f->watch.sentinel, "ACL SETUSER default nopass");
+}
+
 static void a_failover_is_followed(void **state)
 {
     struct fixture *f = *state;
     struct world *w = &f->world;
     char key[32] = "before";
-    use(f, f->watch.sentinel.port, SENTINEL_MASTER);
+    use(f, f->watch.sentinel.port, "master: " SENTINEL_MASTER);
     WORLD_AWAIT(w, l2_is_ready(w->l2));
     assert_true(world_store(w, key, "text"));
     assert_true(is_on(&f->watch.node[0], key, w));
@@ -108,7 +127,7 @@ static void a_master_that_is_demoted_takes_no_writes(void **state)
     struct fixture *f = *state;
     struct world *w = &f->world;
     struct redis_node *master = &f->watch.node[1], *other = &f->watch.node[0];
-    use(f, f->watch.sentinel.port, SENTINEL_MASTER);
+    use(f, f->watch.sentinel.port, "master: " SENTINEL_MASTER);
     WORLD_AWAIT(w, l2_is_ready(w->l2));
     /* The sentinel puts that right after a while; until then it names a replica. */
     NODE_TELL(master, "REPLICAOF 127.0.0.1 %u", (unsigned)other->port);
@@ -123,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_master_is_found_behind_a_sentinel_that_is_gone),
         cmocka_unit_test(a_master_nobody_knows_leaves_l2_unused),
+        cmocka_unit_test(sentinels_and_master_have_passwords_of_their_own),
         cmocka_unit_test(a_failover_is_followed),
         cmocka_unit_test(a_master_that_is_demoted_takes_no_writes),
     };
