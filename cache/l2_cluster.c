@@ -362,7 +362,6 @@ static void cluster_destroy(void *nodes)
 {
     struct cluster *c = nodes;
     CHECK_OBJ(c, CLUSTER_MAGIC);
-    l2_slots_init(&c->map); /* those who are cancelled now find nobody to ask instead */
     LIST_EACH (it, &c->nodes) {
         node_remove(c, LIST_ENTRY(it, struct node, link));
     }

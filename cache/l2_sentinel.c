@@ -310,7 +310,6 @@ static void watch_destroy(void *nodes)
         l2_link_forget(&w->asked);
     if (w->role)
         l2_link_forget(&w->role);
-    w->is_confirmed = false; /* those who are cancelled now find nobody to ask instead */
     l2_link_destroy(&w->teller);
     if (w->master)
         l2_link_destroy(&w->master);
