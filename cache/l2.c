@@ -255,6 +255,8 @@ static void on_entry(struct l2_job *j, enum err e, struct l2_reply *const *repli
     const void *data = NULL;
     size_t len = 0;
     int64_t left_ms = -1;
+    if (e == ERR_NONE && !l2_purges_is_caught_up(j->l2->purges))
+        e = ERR_CANCELLED; /* what was purged is no longer known */
     if (e == ERR_NONE)
         e = fault_of(j, replies[0]);
     if (e == ERR_NONE)

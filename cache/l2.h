@@ -60,8 +60,9 @@ void l2_cancel(struct l2_job **jp);
 bool l2_put(struct l2 *l, const void *key, size_t key_len, const void *data, size_t len, int64_t life_ms);
 bool l2_release(struct l2 *l, const void *key, size_t key_len); /* our lease, if it is still ours */
 bool l2_remove(struct l2 *l, const void *key, size_t key_len);
-/* Adds a purge to the log. While Redis is away it waits (up to L2_PURGES_WAITING, then the oldest are given up and
- * `purge all` takes their place) and is sent first thing when it is back. True: sent now; false: waits. */
+/* Adds a purge to the log. While Redis is away it waits (up to L2_PURGES_WAITING, then all that wait are given up and
+ * `purge all` takes their place) and is sent first thing when it is back; l2_is_ready() only after that. True: sent
+ * now; false: waits, or there is no Redis. */
 #define L2_PURGES_WAITING 1024u
 bool l2_purge(struct l2 *l, const struct cache_purge *p);
 

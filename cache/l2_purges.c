@@ -46,8 +46,11 @@ struct l2_purges {
     struct l2_call *call;
     struct timer retry;
     bool is_caught_up;
-    bool has_last;            /* `last` was in the log when it was read */
-    bool was_reached;         /* `reached` is one */
+    bool has_last;       /* `last` was in the log when it was read */
+    bool was_reached;    /* `reached` is one */
+    bool is_empty_early; /* the last reading was to wait, and did not */
+    int64_t asked_ms;
+    bool is_begun;            /* we have added a record, and not arrived since */
     bool is_broken;           /* continuity was lost, and on_lost is owed */
     struct record_id last;    /* the newest record read */
     uint64_t last_content;    /* digest of it */
@@ -203,6 +206,14 @@ static void on_begun(void *arg, enum err e, struct l2_reply *const *replies, siz
 static void begin_log(struct l2_purges *p, const char *id)
 {
     struct l2_command c;
+    if (p->is_begun) { /* and it is gone already: Redis has no room for it */
+        LOG_LIMITED(&p->limit, now_ms(p), LOG_LEVEL_WARN, "purge log does not stay", KV_STR("key", p->key.text),
+                    KV_INT("retry_ms", RETRY_MS));
+        p->is_begun = false;
+        retry_later(p);
+        return;
+    }
+    p->is_begun = true;
     l2_command_words(&c, "XADD", p->key.text, "MAXLEN", "~", L2_LOG_RECORDS, id, "kind", "begin", "soft", "0", "text",
                      "", NULL);
     p->call = l2_link_send(p->reader, &c, 1, p->l2->redis->connect_timeout_ms, on_begun, p);
@@ -232,11 +243,15 @@ static void arrive(struct l2_purges *p)
         ops->on_reach(p->l2->arg, p->last.ms, p->last.seq);
     p->reached = p->last;
     p->was_reached = true;
+    p->is_begun = false;
     if (!p->is_caught_up)
         LOG_LIMITED(&p->limit, now_ms(p), LOG_LEVEL_INFO, "purge log caught up with", KV_STR("key", p->key.text),
                     KV_UINT("ms", p->last.ms), KV_UINT("seq", p->last.seq));
     p->is_caught_up = true;
-    read_on(p);
+    if (p->is_empty_early)
+        timer_start(&p->retry, BLOCK_MS / 4);
+    else
+        read_on(p);
 }
 
 static void lose(struct l2_purges *p)
@@ -245,10 +260,14 @@ static void lose(struct l2_purges *p)
     id_text(&p->last, text);
     LOG_LIMITED(&p->limit, now_ms(p), LOG_LEVEL_WARN, "purge log lost, what was stored before is not used",
                 KV_STR("key", p->key.text), KV_STR("last", text));
+    const bool is_first_time = p->was_reached && !p->is_broken;
     p->has_last = false;
     p->is_caught_up = false;
     p->is_broken = p->was_reached;
-    read_on(p);
+    if (is_first_time)
+        read_on(p);
+    else
+        retry_later(p); /* lost again while it was read anew */
 }
 
 /* XRANGE of the last record: still the one it was? */
@@ -273,12 +292,12 @@ static bool find_records(const struct l2_reply *r, const struct l2_reply **recor
     return true;
 }
 
-/* False: what is there is no record. */
+/* False: what is there is no record, or none that comes after the last one. */
 static bool tell_records(struct l2_purges *p, const struct l2_reply *records)
 {
     for (size_t i = 0; i < records->len; i++) {
         struct record_id id;
-        if (!record_read(records->elements[i], &id))
+        if (!record_read(records->elements[i], &id) || (p->has_last && !is_before(&p->last, &id)))
             return false;
         if (!p->has_last && !p->was_reached)
             p->l2->ops->on_lost(p->l2->arg, id.ms, id.seq);
@@ -321,6 +340,7 @@ static void on_read(void *arg, enum err e, struct l2_reply *const *replies, size
             reader_failed(p, replies[i]);
             return;
         }
+    p->is_empty_early = records == NULL && p->is_caught_up && now_ms(p) - p->asked_ms < BLOCK_MS / 2;
     if (p->has_last && !is_held(p, replies[1])) {
         lose(p);
     } else if (records == NULL && p->has_last) {
@@ -356,6 +376,7 @@ static void read_on(struct l2_purges *p)
     l2_args_text(&a, last);
     l2_command_init(&commands[0], &a);
     l2_command_words(&commands[1], "XRANGE", p->key.text, last, last, NULL);
+    p->asked_ms = now_ms(p);
     const int64_t wait_ms = p->l2->redis->connect_timeout_ms + (p->is_caught_up ? BLOCK_MS : 0);
     p->call = l2_link_send(p->reader, commands, p->has_last ? 2 : 1, wait_ms, on_read, p);
     l2_command_fini(&commands[0]);

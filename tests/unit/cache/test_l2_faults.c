@@ -353,6 +353,55 @@ static void what_did_not_change_stays_connected(void **state)
     assert_int_equal(f->peer.client_count, clients);
 }
 
+/* ---- a purge log that is none ---- */
+
+struct log_case {
+    const char *first, *rest, *range; /* what XREAD from 0-0, XREAD from elsewhere, and XRANGE get */
+};
+
+#define RECORD(id) "*2\r\n$3\r\n" id "\r\n*2\r\n$4\r\nkind\r\n$5\r\nbegin\r\n"
+#define STREAM(id) "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n" RECORD(id)
+
+static void answer_log(void *arg, struct peer_client *c, const struct l2_reply *command)
+{
+    const struct log_case *l = arg;
+    if (peer_is(command, "XRANGE"))
+        peer_say(c, l->range);
+    else if (peer_is(command, "XREAD"))
+        peer_say(c, l2_reply_is_text(command->elements[command->len - 1], "0-0") ? l->first : l->rest);
+    else
+        peer_usual(c, command);
+}
+
+static void a_log_that_makes_no_sense_is_not_read_in_circles(void **state)
+{
+    static const struct log_case cases[] = {
+        {"*-1\r\n", "*-1\r\n", "*0\r\n"},                       /* empty whatever is added */
+        {STREAM("5-1"), "*-1\r\n", "*0\r\n"},                   /* never holds what it gave */
+        {STREAM("5-1"), STREAM("5-1"), "*1\r\n" RECORD("5-1")}, /* gives the same again and again */
+        {STREAM("5-1"), STREAM("4-9"), "*1\r\n" RECORD("5-1")}, /* goes back */
+        {STREAM("5-1"), "*-1\r\n", "*1\r\n" RECORD("5-1")},     /* does not wait when it is told to */
+        {STREAM("x-1"), "*-1\r\n", "*1\r\n" RECORD("5-1")},     /* records without a place */
+        {"*1\r\n*0\r\n", "*-1\r\n", "*1\r\n" RECORD("5-1")},    /* no stream */
+        {"*1\r\n:1\r\n", "*-1\r\n", ":1\r\n"},
+        {"$3\r\nabc\r\n", "*-1\r\n", ":1\r\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture *f = *state;
+        f->peer.answer = answer_log;
+        f->peer.arg = (void *)(uintptr_t)&cases[i];
+        start(f);
+        WORLD_AWAIT(&f->w, f->peer.client_count == 2 && f->peer.command_count >= 3);
+        const int64_t until_us = loop_fresh_us(f->w.loop) + 100000;
+        while (loop_fresh_us(f->w.loop) < until_us)
+            loop_run_once(f->w.loop, true);
+        if (f->peer.command_count > 16)
+            fail_msg("case %zu: %u commands", i, (unsigned)f->peer.command_count);
+        (void)teardown(state);
+        (void)setup(state);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +422,7 @@ int main(void)
         CASE(who_cancels_hears_nothing),
         CASE(without_redis_from_now_on_questions_end),
         CASE(what_did_not_change_stays_connected),
+        CASE(a_log_that_makes_no_sense_is_not_read_in_circles),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
