@@ -123,6 +123,7 @@ enum step step_call(struct exchange *x)
                            .ops = &call_ops,
                            .arg = x};
     x->call_ms = exchange_now_ms(x);
+    x->is_call_ready = false;
     x->call = call_start(x->env->net, &o);
     http_texts_fini(&texts);
     return STEP_WAIT;
@@ -135,6 +136,7 @@ static void on_ready(void *arg)
     CHECK_OBJ(x, EXCHANGE_MAGIC);
     struct exchange **self = x->self;
     struct call *c = x->call;
+    x->is_call_ready = true;
     if (x->replay.kept.len > 0)
         call_write(c, (const uint8_t *)x->replay.kept.data, x->replay.kept.len);
     if (!exchange_is_calling(self, x, c))

@@ -208,7 +208,7 @@ void exchange_body_end(struct exchange *x)
     x->is_body_over = true;
     if (x->cache.is_gathering)
         lookup_body_end(x);
-    else
+    else if (x->is_call_ready) /* else it is told when it is: the last piece may have begun another attempt */
         call_end_body(x->call);
 }
 

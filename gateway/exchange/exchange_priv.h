@@ -109,6 +109,7 @@ struct exchange {
     int64_t deadline_ms; /* no attempt begins after it; a WebSocket's must have ended by then */
     struct pick pick;
     struct call *call;
+    bool is_call_ready;   /* it takes the body */
     int64_t call_ms;      /* when it began */
     uint16_t last_status; /* the answer owed when no server is left: 502, 503 or 504 */
 

@@ -35,7 +35,8 @@ struct fetch {
     const struct conf_route *route;
     int route_slot;
     bool is_scoped;
-    bool is_narrow; /* not everybody who has the key may have this */
+    bool is_narrow;   /* not everybody who has the key may have this, ... */
+    bool is_personal; /* ... and that may include those who wait */
     struct slice key;
     struct slice asked; /* what the next three look into */
     struct http_view host, path, query;
@@ -161,7 +162,7 @@ static void end_with_error(struct fetch *f)
     const struct flight_outcome o = {
         .end = FLIGHT_FAILED, .entry = e, .by = f, .status = f->head.status, .reason = "origin failed"};
     count(f, STAT_ROUTE_CACHE_FAILED);
-    if (e != NULL && !f->is_narrow)
+    if (e != NULL && !f->is_narrow && life.fresh_ms > 0)
         cache_memory_put(f->env->cache->memory, e, now_of(f));
     flight_end(&f->flight, &o);
     if (e != NULL)
@@ -171,20 +172,34 @@ static void end_with_error(struct fetch *f)
 static void end_with_entry(struct fetch *f, struct cache_entry *e)
 {
     const struct flight_outcome o = {.end = FLIGHT_ENTRY, .entry = e, .by = f};
-    if (f->storing.may_store)
-        cache_store(f->env->cache, e);
-    else
-        cache_memory_remove(f->env->cache->memory, f->key.data, f->key.len);
+    cache_store(f->env->cache, e);
     flight_end(&f->flight, &o);
     cache_entry_unref(&e);
+}
+
+/* What came is no business of those who wait. */
+static void end_unshared(struct fetch *f)
+{
+    const struct flight_outcome o = {.end = f->is_personal ? FLIGHT_AGAIN : FLIGHT_PASS};
+    flight_end(&f->flight, &o);
 }
 
 /* All of the answer is there. */
 static void end_complete(struct fetch *f)
 {
     struct cache_entry *e = NULL;
-    if (f->is_error) {
+    if (f->is_error && !f->is_personal) {
         end_with_error(f);
+        return;
+    }
+    if (f->is_error) {
+        count(f, STAT_ROUTE_CACHE_FAILED);
+        end_unshared(f);
+        return;
+    }
+    if (f->is_renewal && !f->storing.may_store) { /* with a Set-Cookie, say, for the one whose request this was */
+        cache_memory_remove(f->env->cache->memory, f->key.data, f->key.len);
+        end_unshared(f);
         return;
     }
     if (f->is_renewal) {
@@ -205,10 +220,10 @@ static void pass(struct fetch *f, bool has_body)
 {
     const struct flight_outcome others = {.end = FLIGHT_PASS};
     const struct cache_life life = {.fresh_ms = PASS_MS};
-    struct flight_waiter *first = flight_take_first(f->flight);
+    struct flight_waiter *first = f->is_personal ? NULL : flight_take_first(f->flight);
     remember(f, FETCH_PASSED_MARK, 200, &life);
     if (first == NULL) {
-        flight_end(&f->flight, &others);
+        end_unshared(f);
         drop(f);
         return;
     }
@@ -251,12 +266,18 @@ static bool learn_vary(struct fetch *f)
     return is_new;
 }
 
+/* What is stale may stand in for these, and those who wait share them (RFC 5861 section 4). */
+static bool is_failure(uint16_t status)
+{
+    return status == 500 || (status >= 502 && status <= 504);
+}
+
 static void judge(struct fetch *f, const struct http_head *asked)
 {
     const int64_t wall_ms = loop_wall_ms(f->env->net->loop);
     const int64_t delay_ms = now_of(f) - f->asked_ms;
     f->is_renewal = f->head.status == 304 && f->known != NULL;
-    f->is_error = f->head.status >= 500 && f->route->cache.negative_ms > 0;
+    f->is_error = is_failure(f->head.status);
     if (f->is_renewal)
         cache_may_store_again(&f->route->cache, asked, f->known, &f->head, f->is_scoped, wall_ms, delay_ms,
                               &f->storing);
@@ -434,7 +455,8 @@ struct flight *fetch_start(struct exchange *x, const struct fetch_start *o)
     f->route = x->route;
     f->route_slot = x->route_slot;
     f->is_scoped = o->is_scoped;
-    f->is_narrow = o->flight_key.len != o->key.len;
+    f->is_narrow = x->cache.is_authorised;
+    f->is_personal = x->cache.is_authorised && o->flight_key.len == o->key.len;
     f->key = slice_copy(o->key.data, o->key.len);
     f->known = o->known != NULL ? cache_entry_ref(o->known) : NULL;
     later_init(&f->work, x->env->net->loop, on_work, f);

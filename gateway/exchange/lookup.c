@@ -341,8 +341,12 @@ static enum step serve_read_only(struct exchange *x)
 /* Not fresh, or not there. */
 static enum step look_further(struct exchange *x, struct cache_entry *known, const struct cache_control *c)
 {
-    if (c->only_if_cached)
+    if (c->only_if_cached) {
+        x->cache.is_told = true;
+        x->cache.told = (struct cache_told){.detail = "only-if-cached"};
+        x->cache.text = "absent";
         return deliver_own(x, 504, "not in the cache");
+    }
     if (pool_is_down(x->pool, exchange_now_ms(x)))
         return serve_read_only(x);
     struct cache_entry *note = find_note(x, FETCH_FAILED_MARK);

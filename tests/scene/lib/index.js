@@ -14,6 +14,7 @@ module.exports = {
   ...require('./blackhole'),
   ...require('./authority'),
   ...require('./origin'),
+  ...require('./caching'),
   ...require('./h2raw'),
   ...require('./http2'),
   ...require('./h2websocket'),
