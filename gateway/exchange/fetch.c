@@ -232,10 +232,15 @@ static void pass(struct fetch *f, bool has_body)
     flight_end(&f->flight, &others);
     if (f->reader == NULL) /* one of the others was the end of this one */
         return;
-    if (!deliver_head(reader, &f->head, has_body)) {
+    const bool wants_body = !http_view_is(reader->head.method, "HEAD"); /* though the origin was asked with GET */
+    const bool fits = deliver_head(reader, &f->head, has_body && wants_body);
+    if (!fits || !wants_body) {
         reader->cache.pipe = NULL;
         drop(f);
-        (void)deliver_own(reader, 502, "answer's head cannot be passed on");
+        if (fits)
+            deliver_end(reader);
+        else
+            (void)deliver_own(reader, 502, "answer's head cannot be passed on");
         return;
     }
     if (f->body.len > 0)
