@@ -176,6 +176,7 @@ static void on_settle(void *arg)
     struct l2 *l = arg;
     CHECK_OBJ(l, L2_MAGIC);
     l2_purges_nodes_changed(l->purges);
+    l2_jobs_wake(l);
 }
 
 void l2_nodes_changed(struct l2 *l)

@@ -10,6 +10,7 @@
 #define HOPS_MAX 4u
 
 static void on_replies(void *arg, enum err e, struct l2_reply *const *replies, size_t count);
+static void on_patience(void *arg);
 
 enum err l2_fault_err(enum l2_fault f)
 {
@@ -29,6 +30,7 @@ struct l2_job *l2_job_create(struct l2 *l, enum l2_name name, const void *key, s
     j->l2 = l;
     l2_redis_key(l, name, key, key_len, &j->key);
     list_init(&j->link);
+    timer_init(&j->patience, l->net->loop, on_patience, j);
     return j;
 }
 
@@ -46,6 +48,7 @@ void l2_job_destroy(struct l2_job **jp)
     if (j->call != NULL)
         l2_link_forget(&j->call);
     list_unlink(&j->link);
+    timer_cancel(&j->patience);
     for (size_t i = 0; i < j->command_count; i++)
         l2_command_fini(&j->commands[i]);
     OBJ_FREE(jp, JOB_MAGIC);
@@ -80,6 +83,38 @@ static bool send_over(struct l2_job *j, struct l2_link *k)
     return j->call != NULL;
 }
 
+/* A node that was not known before is being connected to: there may be time enough. False: that is not it. */
+static bool wait_for(struct l2_job *j, const struct l2_link *k)
+{
+    const int64_t left_ms = j->deadline_ms - loop_now_ms(j->l2->net->loop);
+    if (k == NULL || l2_link_is_connected(k) || left_ms <= 0)
+        return false;
+    timer_start(&j->patience, left_ms);
+    return true;
+}
+
+static void on_patience(void *arg)
+{
+    struct l2_job *j = arg;
+    CHECK_OBJ(j, JOB_MAGIC);
+    j->l2->counts.timeout_count++;
+    j->l2->counts.failure_count++;
+    done(j, ERR_TIMEOUT, NULL);
+}
+
+/* From where the key was looked for first, for the node that was not there may still be the one in between. */
+void l2_jobs_wake(struct l2 *l)
+{
+    LIST_EACH (it, &l->jobs) {
+        struct l2_job *j = LIST_ENTRY(it, struct l2_job, link);
+        if (l->kind == NULL || !timer_is_active(&j->patience))
+            continue;
+        j->is_asking = false;
+        if (send_over(j, l->kind->route(l->nodes, j->key.text, j->key.len)))
+            timer_cancel(&j->patience);
+    }
+}
+
 /* The first reply that says that another node should be asked; NULL: none. */
 static const struct l2_reply *find_redirect(const struct l2_job *j, struct l2_reply *const *replies)
 {
@@ -110,7 +145,7 @@ static bool is_redirected(struct l2_job *j, struct l2_reply *const *replies)
     struct l2_link *k = l->kind->redirect(l->nodes, j->key.text, j->key.len, error, &is_asking);
     j->hop_count++;
     j->is_asking = is_asking;
-    return send_over(j, k);
+    return send_over(j, k) || wait_for(j, k);
 }
 
 static void on_replies(void *arg, enum err e, struct l2_reply *const *replies, size_t count)

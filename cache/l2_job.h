@@ -18,6 +18,7 @@ struct l2_job {
     int64_t deadline_ms;
     uint32_t hop_count;
     bool is_asking;
+    struct timer patience; /* runs while a node it was sent to is being connected to: there is no call then */
     /* Once; the job is gone when it returns. `replies` as in l2_reply_fn, those of the commands alone. */
     void (*on_done)(struct l2_job *j, enum err e, struct l2_reply *const *replies);
     l2_entry_fn *entry_fn; /* of l2_get */
@@ -31,6 +32,8 @@ void l2_job_add(struct l2_job *j, const struct l2_args *a);
 /* False: no node to ask; the job is gone and nobody is told. */
 bool l2_job_send(struct l2_job *j);
 void l2_job_destroy(struct l2_job **jp); /* without a callback */
+/* Nodes have changed: those that wait for one ask again. No callback comes before it returns. */
+void l2_jobs_wake(struct l2 *l);
 
 /* What an error reply means for who asked. */
 enum err l2_fault_err(enum l2_fault f);

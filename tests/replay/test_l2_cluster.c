@@ -10,7 +10,8 @@
 #include "cache/l2_slots.h"
 #include "tests/replay/fake_redis.h"
 
-#define NODES 3
+#define NODES      3
+#define TIMEOUT_MS 500
 
 struct fixture {
     struct world world;
@@ -78,8 +79,8 @@ static void begin(struct fixture *f, const char *more)
 {
     char redis[200];
     (void)snprintf(redis, sizeof redis,
-                   "mode: cluster, url: 'redis://127.0.0.1:%u', nodes: ['127.0.0.1:%u'], timeout: 500ms%s",
-                   (unsigned)f->node[0].port, (unsigned)f->node[1].port, more);
+                   "mode: cluster, url: 'redis://127.0.0.1:%u', nodes: ['127.0.0.1:%u'], timeout: %dms%s",
+                   (unsigned)f->node[0].port, (unsigned)f->node[1].port, TIMEOUT_MS, more);
     world_conf(&f->world, redis);
 }
 
@@ -135,6 +136,47 @@ static void a_question_passed_on_is_asked_there_once(void **state)
     }
 }
 
+static void a_lookup_waits_for_a_node_that_is_new(void **state)
+{
+    struct fixture *f = *state;
+    begin_well(f);
+    f->plea = "ASK";
+    f->to[0] = f->node[2].port;
+    assert_int_equal(fake_client_count(&f->node[2]), 0);
+    assert_int_equal(fake_look_up(&f->world), ERR_NONE);
+    assert_int_equal(f->asking_count, 1);
+    begin(f, ", prefix: other"); /* begins anew */
+    f->plea = NULL;
+    WORLD_AWAIT(&f->world, fake_look_up(&f->world) == ERR_NONE);
+    assert_int_equal(fake_client_count(&f->node[2]), 0);
+    f->plea = "MOVED";
+    assert_int_equal(fake_look_up(&f->world), ERR_NONE);
+    assert_int_equal(f->node[2].command_count, 1 + 1 + 1); /* ASKING, GET; GET */
+}
+
+static void a_lookup_that_waits_can_be_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    begin_well(f);
+    fake_stop(&f->node[2]);
+    f->plea = "ASK";
+    f->to[0] = f->node[2].port;
+    uint32_t before = f->world.answer_count;
+    for (int i = 0; i < 2; i++) {
+        assert_true(fake_ask(&f->world));
+        sim_advance(f->world.loop, TIMEOUT_MS / 2);
+        struct l2_job *j = LIST_ENTRY(f->world.l2->jobs.next, struct l2_job, link);
+        assert_true(timer_is_active(&j->patience));
+        if (i == 0) {
+            l2_cancel(&j);
+        } else { /* a new configuration ends it no later than it would have ended */
+            begin(f, ", prefix: other");
+        }
+        sim_advance(f->world.loop, TIMEOUT_MS / 2);
+        assert_int_equal(f->world.answer_count, before + (uint32_t)i);
+    }
+}
+
 static void a_lookup_sent_to_nobody_ends(void **state)
 {
     struct fixture *f = *state;
@@ -142,9 +184,11 @@ static void a_lookup_sent_to_nobody_ends(void **state)
     fake_stop(&f->node[2]);
     f->plea = "ASK";
     f->to[0] = f->node[2].port;
-    assert_int_equal(fake_look_up(&f->world), ERR_UNREACHABLE);
+    int64_t began_ms = loop_now_ms(f->world.loop);
+    assert_int_equal(fake_look_up(&f->world), ERR_TIMEOUT); /* it may yet be connected to until then */
+    assert_int_equal(loop_now_ms(f->world.loop) - began_ms, TIMEOUT_MS);
     f->plea = "MOVED";
-    assert_int_equal(fake_look_up(&f->world), ERR_UNREACHABLE);
+    assert_int_equal(fake_look_up(&f->world), ERR_TIMEOUT);
     /* Nobody has the slot now; the map that is asked for puts that right. */
     f->plea = NULL;
     assert_int_equal(fake_look_up(&f->world), ERR_AGAIN);
@@ -240,6 +284,8 @@ int main(void)
         TEST(a_lookup_sent_in_circles_ends),
         TEST(the_map_is_asked_for_at_a_pace),
         TEST(a_question_passed_on_is_asked_there_once),
+        TEST(a_lookup_waits_for_a_node_that_is_new),
+        TEST(a_lookup_that_waits_can_be_cancelled),
         TEST(a_lookup_sent_to_nobody_ends),
         TEST(a_slot_that_was_not_asked_for_is_not_moved),
         TEST(a_node_that_tells_nonsense_is_left_for_another),
