@@ -6,11 +6,14 @@ const { execFileSync } = require('node:child_process');
 const { parseArgs } = require('node:util');
 const { Stage } = require('./lib/stage.js');
 const processes = require('./lib/process.js');
-const { peers, program, isThere } = require('./lib/peers.js');
+const { program } = require('./lib/files.js');
+const { ask, SLOW_MS } = require('./lib/origin.js');
+const { peers, isThere } = require('./lib/peers.js');
 const { median, print, integer, ratio } = require('./lib/table.js');
 
 const HTTP_CONNECTIONS = [50, 500];
 const HTTP2 = { connections: 10, streams: 32 };
+const STALE = { connections: 50, perSecond: 2000 };
 const ECHO_CONNECTIONS = 500;
 const ECHO_BYTES = 128;
 const MANY_CONNECTIONS = 10000;
@@ -39,19 +42,23 @@ async function rounds(started, count, what, measure) {
   return found;
 }
 
-function compare(title, found, key, extra) {
-  const value = (name, field = key) => median(found.get(name).map((r) => r[field]));
-  const base = (name, field = key) => (found.has(name) ? value(name, field) : 0);
+// What the findings are held against: those of nginx, or with `amongBest` the best of all but Tidegate's.
+function compare(title, found, key, extra, amongBest = false) {
+  const value = (name, field) => median(found.get(name).map((r) => r[field]));
+  const others = [...found.keys()].filter((name) => (amongBest ? name !== 'tidegate' : name === 'nginx'));
+  const base = (field, best) => (others.length > 0 ? best(...others.map((name) => value(name, field))) : 0);
+  const relay = found.has('raw') ? value('raw', key) : null;
   const rows = [...found.keys()].map((name) => [
     peers[name].title,
-    integer(value(name)),
-    ratio(value(name), base('nginx')),
-    ...(found.has('raw') ? [ratio(value(name), base('raw'))] : []),
+    integer(value(name, key)),
+    ratio(value(name, key), base(key, Math.max)),
+    ...(relay === null ? [] : [ratio(value(name, key), relay)]),
     value(name, 'cpu_us').toFixed(2),
-    ratio(value(name, 'cpu_us'), base('nginx', 'cpu_us')),
-    ...extra.map(([, field, format]) => format(median(found.get(name).map((r) => r[field])))),
+    ratio(value(name, 'cpu_us'), base('cpu_us', Math.min)),
+    ...extra.map(([, field, format]) => format(value(name, field))),
   ]);
-  const head = ['', 'per second', 'of nginx', ...(found.has('raw') ? ['of plain relay'] : []), 'proxy CPU us each', 'of nginx'];
+  const [fastest, least] = amongBest ? ['of the fastest other', 'of the least other'] : ['of nginx', 'of nginx'];
+  const head = ['', 'per second', fastest, ...(relay === null ? [] : ['of plain relay']), 'proxy CPU us each', least];
   print(title, [...head, ...extra.map(([name]) => name)], rows);
 }
 
@@ -193,12 +200,93 @@ async function many(stage, names) {
   );
 }
 
+// Runs `measure` for each peer as a cache of what `origin` answers to `path`, in rounds. What was not answered from the cache
+// would be a measurement of something else.
+async function cachesInRounds(stage, origin, names, options, { what, path, connections, isSecure = false }, measure) {
+  const started = [];
+  for (const name of names) {
+    const { hasNoTls = false } = peers[name];
+    const peer = await stage.startCache(name, origin.port, connections + 100, isSecure && !hasNoTls);
+    await ask(peer.port, path, isSecure && !hasNoTls);
+    started.push({ ...peer, isSecure: isSecure && !hasNoTls });
+  }
+  const found = await rounds(started, options.rounds, what, async (peer) => {
+    const before = origin.count;
+    const result = await measure(peer);
+    if (origin.count !== before)
+      throw new Error(`${what}: ${peer.name}: ${origin.count - before} of ${result.echoes} requests reached the origin`);
+    return result;
+  });
+  for (const { child } of started) await processes.stop(child);
+  return found;
+}
+
+async function cache(stage, names, options) {
+  const origin = await stage.openOrigin();
+  for (const connections of HTTP_CONNECTIONS) {
+    const found = await cachesInRounds(stage, origin, names, options, { what: 'cache', path: '/kept', connections }, ({ port }) =>
+      stage.load(port, ['--http', '--path', '/kept', '--connections', connections, '--warm-up', 1, '--seconds', options.seconds]));
+    const title = `Cached answers of 1 KiB over HTTP/1.1, ${connections} kept connections with one request under way each, one worker`;
+    compare(title, found, 'round_trips_per_second', latency, true);
+  }
+  const { connections, streams } = HTTP2;
+  const how = { what: 'cache, h2', path: '/kept', connections: connections * streams, isSecure: true };
+  const found = await cachesInRounds(stage, origin, names, options, how, ({ port, isSecure }) =>
+    stage.loadHttp2(port, { ...HTTP2, seconds: options.seconds, isSecure, path: '/kept' }));
+  const title = `Cached answers of 1 KiB over HTTP/2 and TLS 1.3 (Varnish: without TLS), ${connections} connections with ${streams} streams each, one worker`;
+  compare(title, found, 'round_trips_per_second', [], true);
+}
+
+// Stale hits beside fresh ones: an entry that is stale from its first millisecond on, so that behind every hit the origin is
+// being asked, and one that stays fresh.
+async function stale(stage, names, options) {
+  if (!names.includes('tidegate')) return;
+  const origin = await stage.openOrigin();
+  const kinds = [
+    { title: 'fresh', fresh: '1h', areFetched: false },
+    { title: 'stale, being refreshed', fresh: '1ms', areFetched: true },
+  ];
+  const started = [];
+  for (const { fresh } of kinds) {
+    const peer = await stage.startCache('tidegate', origin.port, STALE.connections + 100, false, { fresh, stale: '1h' });
+    await ask(peer.port, '/slow/kept', false);
+    started.push(peer);
+  }
+  const found = kinds.map(() => []);
+  for (let round = 0; round < options.rounds; round++) {
+    for (const [i, { title, areFetched }] of kinds.entries()) {
+      const before = origin.count;
+      const result = await stage.load(started[i].port, [
+        '--http', '--path', '/slow/kept', '--connections', STALE.connections, '--pace', STALE.perSecond, '--warm-up', 1,
+        '--seconds', options.seconds,
+      ]);
+      const fetches = (origin.count - before) / (options.seconds + 1);
+      if (areFetched ? fetches * SLOW_MS < 500 : fetches > 0)
+        throw new Error(`stale: ${title}: ${fetches.toFixed(1)} requests a second reached the origin`);
+      found[i].push({ ...result, fetches });
+    }
+    console.error(`stale: round ${round + 1} of ${options.rounds}`);
+  }
+  for (const { child } of started) await processes.stop(child);
+  const value = (i, field) => median(found[i].map((r) => r[field]));
+  print(
+    `Tidegate: stale hits beside fresh ones, answers of 1 KiB, ${STALE.perSecond} requests a second, an origin that takes ${SLOW_MS} ms`,
+    ['', 'per second', 'fetches per second', 'p50 us', 'of fresh', 'p99 us', 'of fresh'],
+    kinds.map(({ title }, i) => [
+      title, integer(value(i, 'round_trips_per_second')), value(i, 'fetches').toFixed(1),
+      ...['latency_p50_us', 'latency_p99_us'].flatMap((field) => [integer(value(i, field)), ratio(value(i, field), value(0, field))]),
+    ]),
+  );
+}
+
 function hitRatio() {
   console.log('\nHit ratio beside LRU: made-up traces, L1 and plain LRU bounded to a part of the bytes of all answers\n');
   execFileSync(program('tidegate-ratio'), { stdio: 'inherit' });
 }
 
-const benchmarks = { echo, wss, churn, http, https, h2, memory, many, ratio: hitRatio };
+const relays = { echo, wss, churn, http, https, h2, memory, many };
+const caches = { cache, stale };
+const benchmarks = { ...relays, ...caches, ratio: hitRatio };
 
 async function main() {
   const { values, positionals } = parseArgs({
@@ -222,8 +310,10 @@ async function main() {
   process.on('SIGTERM', onSignal);
   try {
     console.log(`${os.cpus()[0].model}, ${os.cpus().length} cores, Linux ${os.release()}`);
-    for (const name of chosen)
-      await benchmarks[name](stage, names.filter(isThere), { rounds: Number(values.rounds), seconds: Number(values.seconds) });
+    for (const name of chosen) {
+      const those = names.filter((n) => isThere(n) && (name in caches ? 'cache' : 'command') in peers[n]);
+      await benchmarks[name](stage, those, { rounds: Number(values.rounds), seconds: Number(values.seconds) });
+    }
   } finally {
     await stage.close();
   }

@@ -2,19 +2,11 @@
 // Who is compared: one row per program, with the least configuration that relays WebSockets and requests, keeps connections
 // on both sides, and has the descriptors for it. With `tls` it is reached over TLS, HTTP/2 offered.
 const fs = require('node:fs');
-const path = require('node:path');
+const { caches } = require('./caches.js');
+const { program, write } = require('./files.js');
 
-const build = path.resolve(process.env.TIDEGATE_BUILD);
-const program = (name) => path.join(build, name);
-
-function write(dir, name, text) {
-  const file = path.join(dir, name);
-  fs.writeFileSync(file, text);
-  return file;
-}
-
-// Each gets { dir, port, backend, workers, connections, tls } and says what to run; `tls` is null or { cert, key, both }, paths
-// of PEM files.
+// Each `command` gets { dir, port, backend, workers, connections, tls } and says what to run; `tls` is null or
+// { cert, key, both }, paths of PEM files. `cache` says it for the program as a cache (caches.js).
 const peers = {
   raw: {
     title: 'plain relay',
@@ -25,6 +17,7 @@ const peers = {
 
   nginx: {
     title: 'nginx',
+    cache: caches.nginx,
     command: ({ dir, port, backend, workers, connections, tls }) => {
       const secure = tls === null ? '' : `
     ssl_protocols TLSv1.2 TLSv1.3;
@@ -70,6 +63,7 @@ ${temporary}
 
   haproxy: {
     title: 'HAProxy',
+    cache: caches.haproxy,
     // One process with threads: all descriptors count against one limit. Of them only a quarter may be kept connections to
     // the server, so the limit is not a tight one.
     isOneProcess: true,
@@ -95,8 +89,15 @@ backend back
     },
   },
 
+  varnish: {
+    title: 'Varnish',
+    hasNoTls: true,
+    cache: caches.varnish,
+  },
+
   tidegate: {
     title: 'Tidegate',
+    cache: caches.tidegate,
     command: ({ dir, port, backend, workers, connections, tls }) => {
       const secure = tls === null ? '' : `, tls: { certificates: [ { cert: ${tls.cert}, key: ${tls.key} } ] }`;
       const file = write(dir, 'tidegate.yaml', `
@@ -123,4 +124,4 @@ routes:
 
 const isThere = (name) => name !== 'tidegate' || fs.existsSync(program('tidegate-worker'));
 
-module.exports = { peers, program, isThere };
+module.exports = { peers, isThere };

@@ -6,7 +6,9 @@ const path = require('node:path');
 const readline = require('node:readline');
 const { execFileSync } = require('node:child_process');
 const processes = require('./process.js');
-const { peers, program } = require('./peers.js');
+const { program } = require('./files.js');
+const { Origin } = require('./origin.js');
+const { peers } = require('./peers.js');
 
 // The proxy has a core to itself; load and backend share the other, so that a faster proxy cannot be hidden behind them.
 const PROXY_CORE = '0';
@@ -27,8 +29,9 @@ class Stage {
   static async open() {
     const stage = new Stage();
     stage.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'tidegate-bench-'));
+    stage.memory = fs.mkdtempSync('/dev/shm/tidegate-bench-'); // a tmpfs
     // workers that gave up their privileges must reach their files
-    fs.chmodSync(stage.dir, 0o755);
+    for (const dir of [stage.dir, stage.memory]) fs.chmodSync(dir, 0o755);
     stage.tls = makeCertificate(stage.dir);
     stage.backend = await processes.freePort();
     const server = processes.start(program('tidegate-bench'), ['--serve', `127.0.0.1:${stage.backend}`], {
@@ -38,20 +41,34 @@ class Stage {
     return stage;
   }
 
+  // The origin of the caches; there is one.
+  async openOrigin() {
+    this.origin ??= await Origin.open();
+    return this.origin;
+  }
+
   async close() {
     await processes.stopAll();
-    fs.rmSync(this.dir, { recursive: true, force: true });
+    await this.origin?.close();
+    for (const dir of [this.dir, this.memory]) fs.rmSync(dir, { recursive: true, force: true });
   }
 
   // Starts one of the peers; { child, port }. With one worker it is pinned to its core.
   async start(name, workers, connections, isSecure = false) {
-    const dir = fs.mkdtempSync(path.join(this.dir, `${name}-`));
-    fs.chmodSync(dir, 0o755);
+    return this.#start(name, peers[name].command, { backend: this.backend, workers, connections, isSecure });
+  }
+
+  // Starts one of the peers as a cache of what listens on port `backend`; `more` is for its configuration.
+  async startCache(name, backend, connections, isSecure = false, more = {}) {
+    return this.#start(name, peers[name].cache, { backend, workers: 1, connections, isSecure, ...more });
+  }
+
+  async #start(name, command, { workers, isSecure, ...more }) {
+    const [dir, memory] = [this.dir, this.memory].map((parent) => fs.mkdtempSync(path.join(parent, `${name}-`)));
+    for (const one of [dir, memory]) fs.chmodSync(one, 0o755);
     const port = await processes.freePort();
-    const [command, args] = peers[name].command({
-      dir, port, backend: this.backend, workers, connections, tls: isSecure ? this.tls : null,
-    });
-    const child = processes.start(command, args, { cores: workers === 1 ? PROXY_CORE : null, cwd: dir });
+    const [file, args] = command({ dir, memory, port, workers, tls: isSecure ? this.tls : null, ...more });
+    const child = processes.start(file, args, { cores: workers === 1 ? PROXY_CORE : null, cwd: dir });
     await processes.untilListening(child, port);
     return { name, child, port };
   }
@@ -65,17 +82,18 @@ class Stage {
   }
 
   // One run of h2load; what it found, in the words of the load tester.
-  async loadHttp2(port, { connections, streams, seconds }) {
+  async loadHttp2(port, { connections, streams, seconds, isSecure = true, path: target = '/' }) {
+    const url = `${isSecure ? 'https' : 'http'}://127.0.0.1:${port}${target}`;
     const child = processes.start(
       'h2load',
-      ['-c', connections, '-m', streams, '-t', 1, '-D', seconds, `https://127.0.0.1:${port}/`].map(String),
+      ['-c', connections, '-m', streams, '-t', 1, '-D', seconds, '-H', 'accept: */*', url].map(String),
       { cores: LOAD_CORE },
     );
     let text = '';
     for await (const piece of child.stdout) text += piece;
     const number = (pattern) => Number(pattern.exec(text)?.[1] ?? NaN);
     const done = number(/(\d+) succeeded/);
-    if (!(done > 0) || !/Application protocol: h2/.test(text)) throw new Error(`h2load: no result\n${text}${child.errors}`);
+    if (!(done > 0) || !/Application protocol: h2c?/.test(text)) throw new Error(`h2load: no result\n${text}${child.errors}`);
     return {
       round_trips_per_second: number(/finished in [^,]*, ([\d.]+) req\/s/),
       echoes: done,

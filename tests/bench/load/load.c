@@ -16,6 +16,7 @@
 
 #define EVENTS_PER_PASS 512
 #define TICK_MS         20
+#define PACE_TICK_MS    1
 #define NS_PER_MS       1000000
 
 static uint32_t opening_count(const struct load *l)
@@ -27,6 +28,7 @@ static void set_phase(struct load *l, enum phase to)
 {
     l->phase = to;
     l->phase_since_ns = l->now_ns = net_now_ns();
+    l->paced = 0;
 }
 
 static bool is_phase_over(const struct load *l, int64_t length_ms)
@@ -100,6 +102,8 @@ void load_on_reply(struct load *l, struct link *k, int64_t took_ns)
         return;
     }
     const uint32_t messages = l->options->messages;
+    if (l->options->pace > 0)
+        return;
     if (l->phase == PHASE_WARM_UP || (l->phase == PHASE_MEASURE && (messages == 0 || k->message_count < messages)))
         link_send(l, k);
 }
@@ -135,6 +139,21 @@ static void send_on_all(struct load *l)
     }
 }
 
+/* What is due by the clock, on links in turn. When all wait for answers it stays due. */
+static void send_paced(struct load *l)
+{
+    const uint32_t count = l->options->connections;
+    const double due = (double)l->options->pace * (double)(l->now_ns - l->phase_since_ns) / 1e9;
+    for (uint32_t looked = 0; looked < count && (double)l->paced < due; looked++) {
+        struct link *k = &l->links[l->next_idle];
+        l->next_idle = (l->next_idle + 1) % count;
+        if (k->state != LINK_IDLE)
+            continue;
+        l->paced++;
+        link_send(l, k);
+    }
+}
+
 static void begin_hold(struct load *l)
 {
     set_phase(l, PHASE_HOLD);
@@ -156,7 +175,8 @@ static void step_opening(struct load *l)
         return;
     }
     set_phase(l, l->options->warm_up_ms > 0 ? PHASE_WARM_UP : PHASE_MEASURE);
-    send_on_all(l);
+    if (l->options->pace == 0)
+        send_on_all(l);
 }
 
 static void step_measure(struct load *l)
@@ -201,14 +221,17 @@ static void step(struct load *l)
         step_opening(l);
         return;
     case PHASE_WARM_UP:
+        send_paced(l);
         if (is_phase_over(l, l->options->warm_up_ms))
             set_phase(l, PHASE_MEASURE);
         return;
     case PHASE_MEASURE:
-        if (l->options->mode == MODE_CHURN)
+        if (l->options->mode == MODE_CHURN) {
             step_churn(l);
-        else
-            step_measure(l);
+            return;
+        }
+        send_paced(l);
+        step_measure(l);
         return;
     case PHASE_HOLD:
         if (is_phase_over(l, l->options->time_ms))
@@ -242,9 +265,10 @@ static void on_input(struct load *l)
 static void run(struct load *l)
 {
     struct epoll_event events[EVENTS_PER_PASS];
+    const int tick_ms = l->options->pace > 0 ? PACE_TICK_MS : TICK_MS;
     int64_t looked_ns = l->now_ns;
     while (l->phase != PHASE_DONE) {
-        const int n = epoll_wait(l->epoll_fd, events, EVENTS_PER_PASS, TICK_MS);
+        const int n = epoll_wait(l->epoll_fd, events, EVENTS_PER_PASS, tick_ms);
         for (int i = 0; i < n; i++) {
             struct link *k = events[i].data.ptr;
             if (k == NULL)

@@ -62,6 +62,8 @@ struct load {
     int64_t start_ns;
     struct link *links; /* options->connections of them */
     uint32_t next_link; /* the first one not opened yet */
+    uint64_t paced;     /* messages sent by the clock in this phase */
+    uint32_t next_idle; /* where the next link to speak is looked for */
     uint32_t count[LINK_STATE_COUNT];
     bool has_input;        /* hold: stdin is being watched */
     struct secure *secure; /* NULL: no TLS */

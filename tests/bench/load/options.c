@@ -22,6 +22,8 @@ static const struct number_option number_options[] = {
     {"--seconds", TIME(time_ms), 0.1, 3600, "length of the measured part; in hold mode the longest hold (default 5)"},
     {"--warm-up", TIME(warm_up_ms), 0, 60, "seconds of echo before measuring begins (default 0)"},
     {"--size", COUNT(size_bytes), 1, 1 << 20, "payload bytes of a message (default 128)"},
+    {"--pace", COUNT(pace), 0, 1e6,
+     "messages per second over all connections (default 0: as fast as they are answered)"},
     {"--rate", COUNT(rate), 0, 1e6, "connections opened per second (default 0: as fast as they are accepted)"},
     {"--opening", COUNT(opening_count), 1, 10000, "handshakes under way at a time (default 128)"},
     {"--sources", COUNT(source_count), 0, 200, "client addresses 127.0.0.1.. to use in turn (default 0: no choice)"},

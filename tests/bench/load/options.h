@@ -29,6 +29,7 @@ struct options {
     int64_t time_ms;        /* measured part of echo and churn; longest hold */
     int64_t warm_up_ms;     /* echo: before the measured part */
     uint32_t size_bytes;    /* payload of a message */
+    uint32_t pace;          /* messages per second over all connections; 0: each as soon as the last is answered */
     uint32_t rate;          /* connections opened per second; 0: as fast as they are accepted */
     uint32_t opening_count; /* handshakes under way at a time */
     uint32_t source_count;  /* client addresses 127.0.0.1, 127.0.0.2, ... taken in turn; 0: the kernel's choice */
