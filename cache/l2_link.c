@@ -26,6 +26,12 @@ void l2_link_close_circuit(struct l2_link *k)
                 KV_UINT("port", k->settings.address.port));
 }
 
+static void rest(struct l2_link *k)
+{
+    k->rest_until_ms = l2_link_now_ms(k) + k->settings.circuit_open_ms;
+    timer_start(&k->rest, k->settings.circuit_open_ms);
+}
+
 static void note_failure(struct l2_link *k)
 {
     k->counts->failure_count++;
@@ -34,7 +40,7 @@ static void note_failure(struct l2_link *k)
         k->failures_in_row < k->settings.circuit_failures)
         return;
     k->is_circuit_open = true;
-    timer_start(&k->rest, k->settings.circuit_open_ms);
+    rest(k);
     LOG_LIMITED(&k->state_limit, l2_link_now_ms(k), LOG_LEVEL_WARN, "redis circuit open",
                 KV_STR("link", k->settings.what), KV_STR("host", k->settings.address.host),
                 KV_UINT("port", k->settings.address.port), KV_UINT("failures", k->failures_in_row),
@@ -267,7 +273,7 @@ static void on_ping(void *arg, enum err e, struct l2_reply *const *replies, size
         if (k->ops->on_up != NULL)
             k->ops->on_up(k->arg);
     } else {
-        timer_start(&k->rest, k->settings.circuit_open_ms);
+        rest(k);
     }
 }
 
@@ -282,7 +288,7 @@ static void on_rested(void *arg)
     if (c != NULL)
         c->is_inner = true;
     else
-        timer_start(&k->rest, k->settings.circuit_open_ms);
+        rest(k);
 }
 
 /* ---- public ---- */

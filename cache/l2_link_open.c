@@ -77,6 +77,11 @@ static void opened(struct l2_link *k)
     LOG_LIMITED(&k->state_limit, l2_link_now_ms(k), LOG_LEVEL_INFO, "redis connected", KV_STR("link", k->settings.what),
                 KV_STR("host", k->settings.address.host), KV_UINT("port", k->settings.address.port),
                 KV_BOOL("tls", k->settings.tls != NULL));
+    const int64_t rest_ms = k->is_circuit_open ? k->rest_until_ms - l2_link_now_ms(k) : 0;
+    if (rest_ms > 0) { /* who was too slow to be asked is not fast for having let us in */
+        timer_start(&k->rest, rest_ms);
+        return;
+    }
     l2_link_close_circuit(k);
     if (k->ops->on_up != NULL)
         k->ops->on_up(k->arg);

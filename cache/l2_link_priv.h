@@ -47,7 +47,8 @@ struct l2_link {
     /* circuit */
     bool is_circuit_open;
     uint32_t failures_in_row;
-    struct timer rest; /* until the PING */
+    struct timer rest;     /* until the PING */
+    int64_t rest_until_ms; /* likewise, also over a loss */
 };
 
 struct l2_call {

@@ -19,8 +19,7 @@ struct fixture {
 /* Connected to `f->redis` with further keys, and ready. */
 static void connect_with(struct fixture *f, const char *more)
 {
-    (void)snprintf(f->conf, sizeof f->conf, "url: 'redis://127.0.0.1:%u', timeout: 500ms%s", (unsigned)f->redis.port,
-                   more);
+    (void)snprintf(f->conf, sizeof f->conf, "url: 'redis://127.0.0.1:%u', %s", (unsigned)f->redis.port, more);
     world_conf(&f->w, f->conf);
     WORLD_AWAIT(&f->w, l2_is_ready(f->w.l2));
 }
@@ -69,7 +68,7 @@ static void without_redis_nothing_is_asked(void **state)
 static void what_is_put_is_got_with_the_time_it_has_left(void **state)
 {
     struct fixture *f = *state;
-    connect_with(f, "");
+    connect_with(f, "timeout: 5s");
     assert_int_equal(world_get(&f->w, "key"), ERR_NOT_FOUND);
     assert_true(world_put(&f->w, "key", "an entry", 60000));
     assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
@@ -84,7 +83,7 @@ static void a_lease_is_taken_once_and_released_by_its_owner_alone(void **state)
     struct fixture *f = *state;
     struct world other;
     world_init(&other);
-    connect_with(f, "");
+    connect_with(f, "timeout: 5s");
     world_conf(&other, f->conf);
     WORLD_AWAIT(&other, l2_is_ready(other.l2));
     assert_int_equal(world_lease(&f->w, "key", 60000), ERR_NONE);
@@ -104,7 +103,7 @@ static void garbage_under_our_keys_is_no_entry(void **state)
 {
     struct fixture *f = *state;
     struct l2_redis_key k;
-    connect_with(f, "");
+    connect_with(f, "timeout: 5s");
     l2_redis_key(f->w.l2, L2_NAME_ENTRY, "key", 3, &k);
     assert_true(number_of(&f->redis, "LPUSH", k.text, "x") == 1);
     assert_int_equal(world_get(&f->w, "key"), ERR_INVALID);
@@ -122,7 +121,7 @@ static void a_full_redis_still_answers(void **state)
 {
     struct fixture *f = *state;
     struct l2_counts counts;
-    connect_with(f, "");
+    connect_with(f, "timeout: 5s");
     assert_true(world_put(&f->w, "key", "an entry", 60000));
     assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
     NODE_TELL(&f->redis, "CONFIG SET maxmemory 1");
@@ -139,7 +138,7 @@ static void a_full_redis_still_answers(void **state)
 static void a_hung_redis_is_given_up_and_found_again(void **state)
 {
     struct fixture *f = *state;
-    connect_with(f, ", connect_timeout: 100ms, circuit: {failures: 2, open: 50ms}");
+    connect_with(f, "timeout: 300ms, connect_timeout: 300ms, circuit: {failures: 2, open: 50ms}");
     assert_true(world_put(&f->w, "key", "an entry", 60000));
     assert_int_equal(world_get(&f->w, "key"), ERR_NONE);
     assert_int_equal(kill(f->redis.pid, SIGSTOP), 0);
@@ -154,7 +153,7 @@ static void a_hung_redis_is_given_up_and_found_again(void **state)
 static void a_killed_redis_ends_what_was_asked(void **state)
 {
     struct fixture *f = *state;
-    connect_with(f, "");
+    connect_with(f, "timeout: 5s");
     assert_int_equal(kill(f->redis.pid, SIGSTOP), 0);
     assert_non_null(l2_get(f->w.l2, "key", 3, world_on_entry, &f->w));
     loop_run_once(f->w.loop, true); /* it is on its way */
@@ -170,7 +169,7 @@ static void a_lease_nobody_releases_ends(void **state)
     struct fixture *f = *state;
     struct world other;
     world_init(&other);
-    connect_with(f, "");
+    connect_with(f, "timeout: 5s");
     world_conf(&other, f->conf);
     WORLD_AWAIT(&other, l2_is_ready(other.l2));
     assert_int_equal(world_lease(&f->w, "key", 50), ERR_NONE);
@@ -188,7 +187,7 @@ static void a_lease_nobody_releases_ends(void **state)
 static void a_lease_that_is_not_waited_for_is_not_kept(void **state)
 {
     struct fixture *f = *state;
-    connect_with(f, "");
+    connect_with(f, "timeout: 5s");
     struct l2_job *j = l2_lease(f->w.l2, "key", 3, 60000, world_on_done, &f->w);
     assert_non_null(j);
     l2_cancel(&j);

@@ -11,7 +11,7 @@
 #include "tests/unit/cache/l2_world.h"
 #include "tests/unit/cache/peer.h"
 
-#define TIMEOUT_MS 200
+#define TIMEOUT_MS 300
 
 struct fixture {
     struct world w;
@@ -144,6 +144,29 @@ static void the_circuit_opens_and_a_ping_closes_it(void **state)
     l2_counts(f->w.l2, &counts);
     assert_false(counts.is_circuit_open);
     is_well_again(f);
+}
+
+/* To be let in again does not count as having rested. */
+static void a_new_connection_does_not_close_the_circuit(void **state)
+{
+    struct fixture *f = *state;
+    struct l2_counts counts;
+    char text[256];
+    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', timeout: %dms, circuit: {failures: 2, open: 1h}",
+                   (unsigned)f->peer.port, TIMEOUT_MS);
+    world_conf(&f->w, text);
+    WORLD_AWAIT(&f->w, l2_is_ready(f->w.l2));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(world_get(&f->w, "key"), ERR_TIMEOUT);
+    const uint32_t pings = f->peer.ping_count;
+    peer_hang_up(f->asked);
+    WORLD_AWAIT(&f->w, f->peer.ping_count > pings);
+    do {
+        loop_run_once(f->w.loop, true);
+        l2_counts(f->w.l2, &counts);
+    } while (!counts.is_connected);
+    assert_true(counts.is_circuit_open);
+    assert_false(l2_is_ready(f->w.l2));
 }
 
 static void who_owes_a_reply_for_too_long_is_left(void **state)
@@ -408,6 +431,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         CASE(a_late_reply_is_nobodys),
         CASE(the_circuit_opens_and_a_ping_closes_it),
+        CASE(a_new_connection_does_not_close_the_circuit),
         CASE(who_owes_a_reply_for_too_long_is_left),
         CASE(who_accepts_and_never_answers_is_left),
         CASE(what_is_no_reply_ends_the_connection),

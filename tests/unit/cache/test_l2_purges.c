@@ -19,7 +19,7 @@ struct fixture {
 static void start(struct world *w, const struct redis_node *n)
 {
     char text[256];
-    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', timeout: 500ms", (unsigned)n->port);
+    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', timeout: 5s", (unsigned)n->port);
     world_conf(w, text);
 }
 

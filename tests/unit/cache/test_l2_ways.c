@@ -135,9 +135,9 @@ static void by_address_and_by_name(void **state)
 {
     struct fixture *f = *state;
     char text[256];
-    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', timeout: 500ms", (unsigned)f->redis.port);
+    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', timeout: 5s", (unsigned)f->redis.port);
     works(f, text);
-    (void)snprintf(text, sizeof text, "url: 'redis://localhost:%u', timeout: 500ms", (unsigned)f->redis.port);
+    (void)snprintf(text, sizeof text, "url: 'redis://localhost:%u', timeout: 5s", (unsigned)f->redis.port);
     works(f, text);
 }
 
@@ -145,7 +145,7 @@ static void by_unix_socket(void **state)
 {
     struct fixture *f = *state;
     char text[256];
-    (void)snprintf(text, sizeof text, "url: 'unix:%s', timeout: 500ms", f->socket_path);
+    (void)snprintf(text, sizeof text, "url: 'unix:%s', timeout: 5s", f->socket_path);
     works(f, text);
 }
 
@@ -153,7 +153,7 @@ static void in_a_database_of_its_own(void **state)
 {
     struct fixture *f = *state;
     char text[256];
-    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u/7', timeout: 500ms, prefix: seven",
+    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u/7', timeout: 5s, prefix: seven",
                    (unsigned)f->redis.port);
     works(f, text);
     NODE_TELL(&f->redis, "SELECT 7");
@@ -161,7 +161,7 @@ static void in_a_database_of_its_own(void **state)
     assert_int_equal(r->integer, 1);
     freeReplyObject(r);
     NODE_TELL(&f->redis, "SELECT 0");
-    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u/99', timeout: 500ms", (unsigned)f->redis.port);
+    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u/99', timeout: 5s", (unsigned)f->redis.port);
     fails(f, text); /* there are sixteen */
 }
 
@@ -170,11 +170,9 @@ static void as_a_user_of_its_own(void **state)
 {
     struct fixture *f = *state;
     char text[256];
-    (void)snprintf(text, sizeof text, "url: 'redis://gate:secret@127.0.0.1:%u', timeout: 500ms",
-                   (unsigned)f->redis.port);
+    (void)snprintf(text, sizeof text, "url: 'redis://gate:secret@127.0.0.1:%u', timeout: 5s", (unsigned)f->redis.port);
     works(f, text);
-    (void)snprintf(text, sizeof text, "url: 'redis://gate:wrong@127.0.0.1:%u', timeout: 500ms",
-                   (unsigned)f->redis.port);
+    (void)snprintf(text, sizeof text, "url: 'redis://gate:wrong@127.0.0.1:%u', timeout: 5s", (unsigned)f->redis.port);
     fails(f, text);
 }
 
@@ -183,13 +181,13 @@ static void with_a_password(void **state)
     struct fixture *f = *state;
     char text[256];
     NODE_TELL(&f->redis, "CONFIG SET requirepass %s", "let me in");
-    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', password: 'let me in', timeout: 500ms",
+    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', password: 'let me in', timeout: 5s",
                    (unsigned)f->redis.port);
     works(f, text);
-    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', password: 'let me', timeout: 500ms",
+    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', password: 'let me', timeout: 5s",
                    (unsigned)f->redis.port);
     fails(f, text);
-    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', timeout: 500ms", (unsigned)f->redis.port);
+    (void)snprintf(text, sizeof text, "url: 'redis://127.0.0.1:%u', timeout: 5s", (unsigned)f->redis.port);
     fails(f, text);
     NODE_TELL(&f->redis, "CONFIG SET requirepass %s", "");
     WORLD_AWAIT(&f->w, l2_is_ready(f->w.l2));
@@ -199,14 +197,14 @@ static void over_tls(void **state)
 {
     struct fixture *f = *state;
     char text[512];
-    (void)snprintf(text, sizeof text, "url: 'rediss://127.0.0.1:%u', timeout: 500ms, tls: {ca: '%s'}",
+    (void)snprintf(text, sizeof text, "url: 'rediss://127.0.0.1:%u', timeout: 5s, tls: {ca: '%s'}",
                    (unsigned)f->tls_port, f->ca_path);
     works(f, text);
     (void)snprintf(text, sizeof text,
-                   "url: 'rediss://127.0.0.1:%u', timeout: 500ms, tls: {ca: '%s', server_name: redis.example.com}",
+                   "url: 'rediss://127.0.0.1:%u', timeout: 5s, tls: {ca: '%s', server_name: redis.example.com}",
                    (unsigned)f->tls_port, f->ca_path);
     works(f, text);
-    (void)snprintf(text, sizeof text, "url: 'rediss://127.0.0.1:%u', timeout: 500ms, tls: {verify: false}",
+    (void)snprintf(text, sizeof text, "url: 'rediss://127.0.0.1:%u', timeout: 5s, tls: {verify: false}",
                    (unsigned)f->tls_port);
     works(f, text);
 }
@@ -216,12 +214,12 @@ static void over_tls_to_who_it_should_be(void **state)
     struct fixture *f = *state;
     char text[512];
     (void)snprintf(text, sizeof text,
-                   "url: 'rediss://127.0.0.1:%u', timeout: 500ms, tls: {ca: '%s', server_name: other.example.com}",
+                   "url: 'rediss://127.0.0.1:%u', timeout: 5s, tls: {ca: '%s', server_name: other.example.com}",
                    (unsigned)f->tls_port, f->ca_path);
     fails(f, text);
-    (void)snprintf(text, sizeof text, "url: 'rediss://127.0.0.1:%u', timeout: 500ms", (unsigned)f->tls_port);
+    (void)snprintf(text, sizeof text, "url: 'rediss://127.0.0.1:%u', timeout: 5s", (unsigned)f->tls_port);
     fails(f, text); /* no authority the system knows */
-    (void)snprintf(text, sizeof text, "url: 'rediss://127.0.0.1:%u', timeout: 500ms, tls: {ca: '%s'}",
+    (void)snprintf(text, sizeof text, "url: 'rediss://127.0.0.1:%u', timeout: 5s, tls: {ca: '%s'}",
                    (unsigned)f->redis.port, f->ca_path);
     fails(f, text); /* the port that speaks no TLS */
 }
