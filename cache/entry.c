@@ -18,11 +18,11 @@
 static const char *const coding_texts[] = {"identity", "gzip", "br", "zstd", NULL};
 _Static_assert(sizeof coding_texts / sizeof coding_texts[0] == CODING_COUNT, "a text for each coding");
 
-/* RFC 9111 section 3.1 with RFC 9110 section 7.6.1; Content-Length and Age are said anew; a Set-Cookie is for one
- * client alone; tags are for caches. Names that begin with "proxy-" are left out as well. */
+/* RFC 9111 section 3.1 with RFC 9110 section 7.6.1; Content-Length, Age and the id of a request are said anew; a
+ * Set-Cookie is for one client alone; tags are for caches. Names that begin with "proxy-" are left out as well. */
 static const char *const not_stored[] = {
-    "connection", "keep-alive", "te",          "trailer",       "transfer-encoding", "upgrade",
-    "age",        "set-cookie", "set-cookie2", "surrogate-key", "cache-tag",         "content-length",
+    "connection",   "keep-alive", "te",          "trailer",       "transfer-encoding", "upgrade",        "age",
+    "x-request-id", "set-cookie", "set-cookie2", "surrogate-key", "cache-tag",         "content-length",
 };
 
 /* RFC 9111 section 3.2: what tells how the stored body is to be read stays as the body was stored. */
@@ -139,7 +139,7 @@ static size_t text_bytes(const struct cache_draft *d, const struct field_list *l
 {
     size_t bytes = d->key.len + d->host.len + d->path.len + d->query.len + d->vary.len;
     for (uint32_t i = 0; i < l->count; i++)
-        bytes += l->fields[i].name.len + l->fields[i].value.len;
+        bytes += l->fields[i].name.len + 2 + l->fields[i].value.len + 2;
     for (uint32_t i = 0; i < d->tag_count; i++)
         bytes += d->tags[i].len;
     return bytes;
@@ -224,6 +224,34 @@ static size_t block_bytes(struct slice s)
     return s.owner != NULL ? BLOCK_COST_BYTES + s.owner->cap_bytes : 0;
 }
 
+/* Whether it can stand in a line of HTTP/1 as it is. */
+static bool is_line(const struct http_field *f)
+{
+    if (!http_is_token(f->name))
+        return false;
+    for (size_t i = 0; i < f->value.len; i++) {
+        if (f->value.data[i] == '\r' || f->value.data[i] == '\n' || f->value.data[i] == '\0')
+            return false;
+    }
+    return true;
+}
+
+/* Field by field as HTTP/1 writes them, so that most answers need no writing at all. */
+static void keep_fields(struct cache_entry *e, const struct field_list *l)
+{
+    const size_t begin = e->texts.len;
+    bool are_lines = true;
+    for (uint32_t i = 0; i < l->count; i++) {
+        e->fields[i].name = keep(e, l->fields[i].name);
+        (void)keep(e, (struct http_view){": ", 2});
+        e->fields[i].value = keep(e, l->fields[i].value);
+        (void)keep(e, (struct http_view){"\r\n", 2});
+        are_lines = are_lines && is_line(&l->fields[i]);
+    }
+    if (are_lines)
+        e->written = (struct http_view){(const char *)e->texts.data + begin, e->texts.len - begin};
+}
+
 static struct cache_entry *make(const struct cache_draft *d, const struct field_list *l)
 {
     const size_t fields_bytes = l->count * sizeof(struct http_field);
@@ -249,10 +277,7 @@ static struct cache_entry *make(const struct cache_draft *d, const struct field_
     e->path = keep(e, d->path);
     e->query = keep(e, d->query);
     e->vary = keep(e, d->vary);
-    for (uint32_t i = 0; i < l->count; i++) {
-        e->fields[i].name = keep(e, l->fields[i].name);
-        e->fields[i].value = keep(e, l->fields[i].value);
-    }
+    keep_fields(e, l);
     for (uint32_t i = 0; i < d->tag_count; i++)
         e->tags[i] = keep(e, d->tags[i]);
     ASSERT(e->texts.len == e->texts.owner->cap_bytes);

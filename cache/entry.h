@@ -57,6 +57,7 @@ struct cache_entry {
     uint32_t tag_count;
     struct http_field *fields; /* end-to-end fields of the answer, without those that are said anew each time */
     struct http_view *tags;
+    struct http_view written; /* all fields as HTTP/1 writes them; data NULL: they cannot be */
     struct http_view key;
     struct http_view host, path, query; /* of the request, as purges name them */
     struct http_view etag;              /* data NULL: none that is one; with its quotes and W/ */

@@ -148,25 +148,53 @@ enum step deliver_own(struct exchange *x, uint16_t status, const char *reason)
 
 /* ---- a server's answer ---- */
 
-bool deliver_make_head(const struct exchange *x, struct http_head *to, struct http_texts *t,
-                       const struct http_head *from, bool is_joined)
+/* What a rule says in place of the answer's own fields, what the cache did, and the route's edits. */
+static bool add_own(const struct exchange *x, struct http_head *to, struct http_texts *t)
+{
+    if (x->verdict.replaces_cors) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < to->field_count; i++)
+            if (!rules_drops_answer_field(&x->verdict, to->fields[i].name))
+                to->fields[kept++] = to->fields[i];
+        to->field_count = kept;
+    }
+    for (uint32_t i = 0; i < x->verdict.add_count; i++)
+        if (!http_head_add(to, x->verdict.add[i].name, x->verdict.add[i].value))
+            return false;
+    return add_cache_status(x, to, t) && decorate(x, to, t);
+}
+
+static void drop_field(struct http_head *h, const char *name)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < h->field_count; i++)
+        if (!http_view_is_nocase(h->fields[i].name, name))
+            h->fields[kept++] = h->fields[i];
+    h->field_count = kept;
+}
+
+bool deliver_finish_head(const struct exchange *x, struct http_head *to, struct http_texts *t)
+{
+    const char *server = x->conf->headers.server;
+    bool fits = http_head_add(to, http_view_of("X-Request-Id"), exchange_id(x));
+    if (server != NULL) {
+        drop_field(to, "server");
+        fits = fits && (*server == '\0' || http_head_add(to, http_view_of("Server"), http_view_of(server)));
+    }
+    if (x->conf->headers.via_answers && *x->conf->headers.via != '\0')
+        fits = fits && http_head_add(to, http_view_of("Via"), http_texts_printf(t, "1.1 %s", x->conf->headers.via));
+    return fits && add_own(x, to, t);
+}
+
+static bool make_head(const struct exchange *x, struct http_head *to, struct http_texts *t,
+                      const struct http_head *from, bool is_joined)
 {
     struct forward_answer f = {.is_joined = is_joined,
                                .request_id = exchange_id(x),
                                .server = x->conf->headers.server,
                                .via = x->conf->headers.via_answers ? x->conf->headers.via : NULL,
                                .wall_ms = loop_wall_ms(x->env->net->loop)};
-    if (!forward_response(to, t, from, &f))
-        return false;
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < to->field_count; i++)
-        if (!rules_drops_answer_field(&x->verdict, to->fields[i].name))
-            to->fields[kept++] = to->fields[i];
-    to->field_count = kept;
-    for (uint32_t i = 0; i < x->verdict.add_count; i++)
-        if (!http_head_add(to, x->verdict.add[i].name, x->verdict.add[i].value))
-            return false;
-    return add_cache_status(x, to, t) && decorate(x, to, t);
+    return forward_response(to, t, from, &f) && add_own(x, to, t);
 }
 
 bool deliver_head(struct exchange *x, const struct http_head *from, bool has_body)
@@ -182,7 +210,7 @@ bool deliver_head(struct exchange *x, const struct http_head *from, bool has_bod
     if (x->cache.is_told)
         x->cache.told.fwd_status = from->status;
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
-    bool fits = deliver_make_head(x, &head, &texts, from, false);
+    bool fits = make_head(x, &head, &texts, from, false);
     if (fits) {
         deliver_begin(x, from->status);
         x->ops->send_head(x->arg, &head, has_body);
@@ -253,7 +281,7 @@ void deliver_joined(struct exchange *x, const struct call_joined *j)
     char accept[UPGRADE_ACCEPT_BYTES];
     struct conn *upstream = j->conn;
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
-    bool fits = deliver_make_head(x, &head, &texts, j->head, true);
+    bool fits = make_head(x, &head, &texts, j->head, true);
     if (x->head.major_version == 1)
         fits = fits && upgrade_add_accept(&head, &x->head, accept);
     if (*x->deflate_answer != '\0')

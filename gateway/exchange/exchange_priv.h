@@ -173,9 +173,9 @@ enum step step_call(struct exchange *x);
 enum step deliver_own(struct exchange *x, uint16_t status, const char *reason);
 /* The same with more to say; request id, form, date and the rules' fields are filled in here. */
 enum step deliver_answer(struct exchange *x, struct answer *a, const char *reason);
-/* Makes the head that goes to the client of one that came from a server or the cache. False when there is no room. */
-bool deliver_make_head(const struct exchange *x, struct http_head *to, struct http_texts *t,
-                       const struct http_head *from, bool is_joined);
+/* Adds to a head what this client's answer has besides what was stored: the gateway's own fields, those of the rules,
+ * Cache-Status, the route's edits. False when there is no room. */
+bool deliver_finish_head(const struct exchange *x, struct http_head *to, struct http_texts *t);
 void deliver_begin(struct exchange *x, uint16_t status);
 /* The head of a server's answer. False when it cannot be passed on; nothing was sent then. */
 bool deliver_head(struct exchange *x, const struct http_head *head, bool has_body);

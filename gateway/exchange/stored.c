@@ -1,5 +1,7 @@
 /* An answer from the cache: the stored head as this request shall see it, and slices of the stored body, handed to the
  * client no faster than it takes them. Nothing of the body is copied but what a full socket leaves over. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "cache/compress.h"
 #include "gateway/exchange/exchange_priv.h"
@@ -28,6 +30,16 @@ static uint32_t choose(struct exchange *x, struct cache_entry *e, struct cache_s
     return offered;
 }
 
+/* The stored fields need no writing as long as they are what the head begins with. */
+static void reuse_written(struct http_head *h, const struct cache_entry *e)
+{
+    if (e->written.data == NULL || h->field_count < e->field_count ||
+        memcmp(h->fields, e->fields, e->field_count * sizeof e->fields[0]) != 0)
+        return;
+    h->written = e->written;
+    h->written_count = e->field_count;
+}
+
 /* Until the client is full, or all is said. */
 static enum step push(struct exchange *x)
 {
@@ -48,15 +60,15 @@ static enum step push(struct exchange *x)
 
 enum step stored_deliver(struct exchange *x, struct cache_entry *e)
 {
-    struct http_head stored, head;
+    struct http_head head;
     struct http_texts texts;
     struct cache_serving s;
     ASSERT(x->cache.entry == NULL);
     x->cache.entry = cache_entry_ref(e);
     const uint32_t codings = choose(x, e, &s);
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
-    if (!cache_serve_head(&stored, &texts, e, &s, codings, exchange_now_ms(x)) ||
-        !deliver_make_head(x, &head, &texts, &stored, false)) {
+    if (!cache_serve_head(&head, &texts, e, &s, codings, exchange_now_ms(x)) ||
+        !deliver_finish_head(x, &head, &texts)) {
         http_texts_fini(&texts);
         return deliver_own(x, 502, "answer's head cannot be passed on");
     }
@@ -65,6 +77,7 @@ enum step stored_deliver(struct exchange *x, struct cache_entry *e)
         x->cache.data = body->data + s.from_byte;
         x->cache.left_bytes = s.byte_count;
     }
+    reuse_written(&head, e);
     deliver_begin(x, s.status);
     x->ops->send_head(x->arg, &head, s.has_body);
     http_texts_fini(&texts);

@@ -70,7 +70,9 @@ static void add_field(struct strbuf *out, struct http_view name, struct http_vie
 /* The fields, without those named in own_fields and the one called `but` (NULL: none). */
 static void add_fields(struct strbuf *out, const struct http_head *h, const char *but)
 {
-    for (uint32_t i = 0; i < h->field_count; i++) {
+    if (h->written_count > 0)
+        add_view(out, h->written);
+    for (uint32_t i = h->written_count; i < h->field_count; i++) {
         const struct http_field *f = &h->fields[i];
         if (!is_own(f->name) && !(but != NULL && http_view_is_nocase(f->name, but)))
             add_field(out, f->name, f->value);

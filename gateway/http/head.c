@@ -12,16 +12,6 @@
 /* The longest name there is (RFC 1035 section 3.1), with a dot at its end and a port. */
 #define AUTHORITY_BYTES 260u
 
-struct http_view http_view_of(const char *text)
-{
-    return (struct http_view){.data = text, .len = text != NULL ? strlen(text) : 0};
-}
-
-bool http_view_is(struct http_view v, const char *text)
-{
-    return v.data != NULL && strlen(text) == v.len && memcmp(v.data, text, v.len) == 0;
-}
-
 bool http_view_matches_nocase(struct http_view v, const char *lower)
 {
     if (v.data == NULL)
@@ -263,6 +253,8 @@ struct slice http_head_copy(struct http_head *to, const struct http_head *from)
     struct slice room = {.owner = block_create(bytes)};
     room.data = room.owner->data;
     memcpy(to, from, offsetof(struct http_head, fields));
+    to->written = (struct http_view){NULL, 0};
+    to->written_count = 0;
     for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
         struct http_view *v = (struct http_view *)(void *)((char *)to + views[i]);
         *v = copy_view(&room, *v);

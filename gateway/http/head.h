@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 
@@ -53,6 +54,11 @@ struct http_head {
     bool wants_upgrade;    /* Connection names upgrade and there is an Upgrade field */
     bool expects_continue; /* Expect: 100-continue */
 
+    /* The first `written_count` fields as HTTP/1 writes them ("name: value" and line end each), checked when that was
+     * made; data NULL: nothing of the kind. Whoever changes those fields empties it. */
+    struct http_view written;
+    uint32_t written_count;
+
     /* After H1_BAD. A response's error_status is always 502. */
     uint16_t error_status;    /* 400, 414, 431, 501, 505 */
     const char *error_reason; /* a few words for the log, static */
@@ -84,8 +90,17 @@ bool http_has_token(const struct http_head *h, const char *name, const char *tok
 /* Takes the next element off a comma-separated list, white space and empty elements removed. False at its end. */
 bool http_list_next(struct http_view *list, struct http_view *element);
 
-struct http_view http_view_of(const char *text);         /* of a C string; NULL gives no text */
-bool http_view_is(struct http_view v, const char *text); /* same bytes */
+/* Of a C string; NULL gives no text. Both of these are here so that the length of a literal costs nothing. */
+static inline struct http_view http_view_of(const char *text)
+{
+    return (struct http_view){text, text != NULL ? strlen(text) : 0};
+}
+/* Same bytes. */
+static inline bool http_view_is(struct http_view v, const char *text)
+{
+    const size_t len = strlen(text);
+    return v.data != NULL && v.len == len && memcmp(v.data, text, len) == 0;
+}
 bool http_view_matches_nocase(struct http_view v, const char *lower);
 /* `lower` in lower case. A head is asked for some fifty names, and hardly any of its own begins alike. */
 static inline bool http_view_is_nocase(struct http_view v, const char *lower)

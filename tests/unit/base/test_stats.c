@@ -111,6 +111,8 @@ static void test_counters_end_in_total_and_gauges_do_not(void **state)
             size_t len = strlen(name);
             bool is_total = len > 6 && strcmp(name + len - 6, "_total") == 0;
             assert_int_equal(is_total, scopes[s].info[i].kind != STAT_GAUGE);
+            bool is_time = len > 14 && strcmp(name + len - 14, "_seconds_total") == 0;
+            assert_int_equal(is_time, scopes[s].info[i].kind == STAT_MICROSECONDS);
             assert_true(strlen(scopes[s].info[i].help) > 0);
         }
 }
