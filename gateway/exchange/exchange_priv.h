@@ -55,9 +55,10 @@ struct lookup {
     const char *text; /* for the access log; static; NULL: the cache has nothing to do with it */
     uint8_t body_hash[DIGEST_SHA256_BYTES];
     struct flight_waiter waiter;
-    struct timer patience; /* runs while it waits, if at all */
-    struct fetch *pipe;    /* whose answer is passed on */
-    struct server *server; /* that answered to the cache, for the access log; a reference or NULL */
+    struct cache_position joined; /* where the purge log was when it began to wait */
+    struct timer patience;        /* runs while it waits, if at all */
+    struct fetch *pipe;           /* whose answer is passed on */
+    struct server *server;        /* that answered to the cache, for the access log; a reference or NULL */
     uint32_t attempt_count;
     int64_t asked_ms; /* 0: nobody was asked */
 

@@ -15,7 +15,7 @@
 #include "cache/key.h"
 #include "gateway/exchange/fetch.h"
 
-#define ROUNDS_MAX 3u /* of looking again because the key has changed */
+#define ROUNDS_MAX 3u /* of looking again: the key has changed, or what came was outdated */
 #define CLAIMS_MAX 32u
 /* About what a checker needs to see a server come back. */
 #define READ_ONLY_RETRY_S 5u
@@ -265,12 +265,26 @@ static enum step wait_for(struct exchange *x, struct cache_entry *known, enum ca
     if (f == NULL)
         f = fetch_start(x, &o);
     count(x, x->cache.has_waited ? STAT_ROUTE_CACHE_COALESCED : STAT_ROUTE_CACHE_MISSES);
+    x->cache.joined = cache_purges_position(x->env->cache->purges);
     flight_wait(f, &x->cache.waiter, on_flight_end);
     if (r->policy == CACHE_NETWORK_FIRST)
         timer_start(&x->cache.patience, r->timeout_ms);
     else if (x->cache.has_waited)
         timer_start(&x->cache.patience, r->wait_ms);
     return STEP_WAIT;
+}
+
+/* What was asked for before a purge may be from before it: good enough for who was waiting then, not for who came
+ * after - the one, say, whose own write it was. */
+static bool is_outdated(const struct exchange *x, const struct cache_entry *e)
+{
+    return cache_position_compare(&x->cache.joined, &e->position) > 0 &&
+           cache_purges_judge(x->env->cache->purges, e) != CACHE_NOT_PURGED;
+}
+
+static enum step look_again(struct exchange *x, enum cache_fwd fwd, const char *why)
+{
+    return ++x->cache.round_count < ROUNDS_MAX ? STEP_LOOKUP : go_past(x, fwd, why);
 }
 
 static void on_flight_end(struct flight_waiter *w, const struct flight_outcome *o)
@@ -286,6 +300,10 @@ static void on_flight_end(struct flight_waiter *w, const struct flight_outcome *
             exchange_run(x, serve(x, o->entry, STAT_ROUTE_CACHE_L2, "hit", "l2"));
             return;
         }
+        if (is_outdated(x, o->entry)) {
+            exchange_run(x, look_again(x, CACHE_FWD_MISS, "purged"));
+            return;
+        }
         x->cache.told.is_stored = !x->cache.has_waited;
         x->cache.text = x->cache.has_waited ? "coalesced" : "miss";
         exchange_run(x, stored_deliver(x, o->entry));
@@ -294,7 +312,7 @@ static void on_flight_end(struct flight_waiter *w, const struct flight_outcome *
         exchange_run(x, go_past(x, CACHE_FWD_MISS, "not-shared"));
         return;
     case FLIGHT_AGAIN:
-        exchange_run(x, ++x->cache.round_count < ROUNDS_MAX ? STEP_LOOKUP : go_past(x, CACHE_FWD_VARY_MISS, "vary"));
+        exchange_run(x, look_again(x, CACHE_FWD_VARY_MISS, "vary"));
         return;
     case FLIGHT_FAILED:
         exchange_run(x, serve_failure(x, o->entry, o->status, o->reason));
