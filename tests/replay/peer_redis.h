@@ -1,7 +1,7 @@
 /* A Redis that says what a test makes it say, byte by byte, over the connections of L2 in the order they came. Logs in
  * whoever asks, and answers what the purge log is asked with a record that is always there. */
-#ifndef TESTS_UNIT_CACHE_PEER_H
-#define TESTS_UNIT_CACHE_PEER_H
+#ifndef TESTS_REPLAY_PEER_REDIS_H
+#define TESTS_REPLAY_PEER_REDIS_H
 
 #include <stdbool.h>
 #include <string.h>

@@ -8,10 +8,12 @@
 #include <cmocka.h>
 
 #include "cache/l2_link.h"
+#include "tests/replay/peer_redis.h"
+#include "tests/replay/sim.h"
 #include "tests/unit/cache/l2_world.h"
-#include "tests/unit/cache/peer.h"
 
-#define TIMEOUT_MS 300
+#define TIMEOUT_MS 25
+#define GRACE_MS   5 /* what is sent over loopback is there at once, or nearly */
 
 struct fixture {
     struct world w;
@@ -87,6 +89,8 @@ static int setup(void **state)
 {
     struct fixture *f = mem_alloc(sizeof *f);
     world_init(&f->w);
+    sim_set_grace(f->w.loop, GRACE_MS);
+    timer_cancel(&f->w.tick); /* the clock jumps to what happens next */
     peer_start(&f->peer, f->w.loop);
     f->peer.arg = f;
     f->peer.answer = answer;
@@ -110,7 +114,7 @@ static void a_late_reply_is_nobodys(void **state)
     const int64_t begun_us = loop_fresh_us(f->w.loop);
     assert_int_equal(world_get(&f->w, "slow"), ERR_TIMEOUT);
     const int64_t took_ms = (loop_fresh_us(f->w.loop) - begun_us) / 1000;
-    assert_in_range(took_ms, TIMEOUT_MS - 5, TIMEOUT_MS * 5);
+    assert_int_equal(took_ms, TIMEOUT_MS);
     peer_say(f->asked, "$4\r\nslow\r\n:1000\r\n");
     f->say = "$4\r\nfast\r\n";
     assert_int_equal(world_get(&f->w, "fast"), ERR_NOT_FOUND); /* the usual PTTL */
@@ -174,9 +178,11 @@ static void who_owes_a_reply_for_too_long_is_left(void **state)
     struct fixture *f = *state;
     connect_to(f);
     f->is_mute = true;
+    const int64_t begun_us = loop_fresh_us(f->w.loop);
     assert_int_equal(world_get(&f->w, "key"), ERR_TIMEOUT);
     assert_true(f->asked->fd >= 0);
     WORLD_AWAIT(&f->w, f->asked->fd < 0);
+    assert_int_equal((loop_fresh_us(f->w.loop) - begun_us) / 1000, L2_HANG_TIMEOUTS * TIMEOUT_MS);
     is_well_again(f);
 }
 
@@ -376,6 +382,38 @@ static void what_did_not_change_stays_connected(void **state)
     assert_int_equal(f->peer.client_count, clients);
 }
 
+/* An hour without Redis: it is looked for often enough, and not too often. */
+static void who_is_away_is_looked_for_every_few_seconds(void **state)
+{
+    struct fixture *f = *state;
+    struct l2_counts counts;
+    world_conf(&f->w, "url: 'unix:/nonexistent/redis.sock'");
+    assert_false(world_purge(&f->w, PURGE_TAG, "cars", false)); /* waits all the time */
+    sim_set_grace(f->w.loop, 0);
+    sim_advance(f->w.loop, 1000);
+    l2_counts(f->w.l2, &counts);
+    assert_in_range(counts.failure_count, 4, 9); /* 25-50, 50-100, 100-200 ms ... */
+    sim_advance(f->w.loop, 3600000);
+    l2_counts(f->w.l2, &counts);
+    assert_in_range(counts.failure_count, 3600 / 5, 3600 * 2 / 5 + 10);
+    sim_set_grace(f->w.loop, GRACE_MS);
+    start(f);
+    WORLD_AWAIT(&f->w, l2_is_ready(f->w.l2));
+}
+
+/* The reader alone is asked every second: nobody's question has to time out to notice. */
+static void a_log_that_goes_silent_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    connect_to(f);
+    sim_advance(f->w.loop, 1000 + 500 - 1); /* the wait it asked for, and connect_timeout */
+    assert_true(l2_is_ready(f->w.l2));
+    sim_advance(f->w.loop, 1);
+    assert_false(l2_is_ready(f->w.l2));
+    WORLD_AWAIT(&f->w, l2_is_ready(f->w.l2)); /* connected anew */
+    assert_string_equal(f->w.told, "lost reach");
+}
+
 /* ---- a purge log that is none ---- */
 
 struct log_case {
@@ -415,10 +453,8 @@ static void a_log_that_makes_no_sense_is_not_read_in_circles(void **state)
         f->peer.arg = (void *)(uintptr_t)&cases[i];
         start(f);
         WORLD_AWAIT(&f->w, f->peer.client_count == 2 && f->peer.command_count >= 3);
-        const int64_t until_us = loop_fresh_us(f->w.loop) + 100000;
-        while (loop_fresh_us(f->w.loop) < until_us)
-            loop_run_once(f->w.loop, true);
-        if (f->peer.command_count > 16)
+        sim_advance(f->w.loop, 10000);
+        if (f->peer.command_count > 120)
             fail_msg("case %zu: %u commands", i, (unsigned)f->peer.command_count);
         (void)teardown(state);
         (void)setup(state);
@@ -446,6 +482,8 @@ int main(void)
         CASE(who_cancels_hears_nothing),
         CASE(without_redis_from_now_on_questions_end),
         CASE(what_did_not_change_stays_connected),
+        CASE(who_is_away_is_looked_for_every_few_seconds),
+        CASE(a_log_that_goes_silent_is_noticed),
         CASE(a_log_that_makes_no_sense_is_not_read_in_circles),
 #undef CASE
     };
