@@ -194,7 +194,7 @@ static enum step serve(struct exchange *x, struct cache_entry *e, enum stat_rout
 }
 
 /* What is stored, for want of something better. NULL: nothing that may be served. Borrowed. */
-static struct cache_entry *find_stand_in(struct exchange *x, bool is_origin_down)
+static struct cache_entry *find_stand_in(struct exchange *x)
 {
     struct cache_control c;
     read_control(x, &c);
@@ -203,19 +203,25 @@ static struct cache_entry *find_stand_in(struct exchange *x, bool is_origin_down
         return NULL;
     const struct cache_moment m = {.policy = rules_of(x)->policy,
                                    .is_purged = found.is_soft_purged,
-                                   .is_origin_down = is_origin_down,
-                                   .has_failed = !is_origin_down,
+                                   .is_origin_down = pool_is_down(x->pool, exchange_now_ms(x)),
+                                   .has_failed = true,
                                    .request = &c};
     const int64_t age_ms = cache_entry_age_ms(found.entry, exchange_now_ms(x));
     return cache_judge(&found.entry->life, age_ms, &m) == CACHE_USE_FRESH ? found.entry : NULL;
 }
 
+static enum step serve_stand_in(struct exchange *x, struct cache_entry *e, const char *why)
+{
+    const bool is_read_only = pool_is_down(x->pool, exchange_now_ms(x));
+    return serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", is_read_only ? "read-only" : why);
+}
+
 /* The origin failed: what is stale, else what is known about the failure. `words`: the origin's, or NULL. */
 static enum step serve_failure(struct exchange *x, struct cache_entry *words, uint16_t status, const char *reason)
 {
-    struct cache_entry *e = make_key(x) ? find_stand_in(x, false) : NULL;
+    struct cache_entry *e = make_key(x) ? find_stand_in(x) : NULL;
     if (e != NULL)
-        return serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", "error");
+        return serve_stand_in(x, e, "error");
     x->cache.text = "error";
     if (words == NULL || (words->field_count == 0 && words->body.len == 0))
         return deliver_own(x, status, reason);
@@ -229,10 +235,10 @@ static void on_patience(void *arg)
 {
     struct exchange *x = arg;
     CHECK_OBJ(x, EXCHANGE_MAGIC);
-    struct cache_entry *e = make_key(x) ? find_stand_in(x, false) : NULL;
+    struct cache_entry *e = make_key(x) ? find_stand_in(x) : NULL;
     if (e != NULL) {
         flight_leave(&x->cache.waiter);
-        exchange_run(x, serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", "timeout"));
+        exchange_run(x, serve_stand_in(x, e, "timeout"));
         return;
     }
     if (x->cache.is_first)
@@ -348,14 +354,6 @@ static void refresh(struct exchange *x, struct cache_entry *known)
     (void)fetch_start(x, &o);
 }
 
-static enum step serve_read_only(struct exchange *x)
-{
-    struct cache_entry *e = find_stand_in(x, true);
-    if (e != NULL)
-        return serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", "read-only");
-    return go_past(x, CACHE_FWD_MISS, "read-only");
-}
-
 /* Not fresh, or not there. */
 static enum step look_further(struct exchange *x, struct cache_entry *known, const struct cache_control *c)
 {
@@ -365,8 +363,10 @@ static enum step look_further(struct exchange *x, struct cache_entry *known, con
         x->cache.text = "absent";
         return deliver_own(x, 504, "not in the cache");
     }
-    if (pool_is_down(x->pool, exchange_now_ms(x)))
-        return serve_read_only(x);
+    const bool is_down = pool_is_down(x->pool, exchange_now_ms(x));
+    struct cache_entry *e = is_down ? find_stand_in(x) : NULL;
+    if (e != NULL)
+        return serve_stand_in(x, e, "");
     struct cache_entry *note = find_note(x, FETCH_FAILED_MARK);
     if (note != NULL) {
         x->cache.is_told = true;
@@ -377,6 +377,8 @@ static enum step look_further(struct exchange *x, struct cache_entry *known, con
     }
     if (find_note(x, FETCH_PASSED_MARK) != NULL)
         return go_past(x, CACHE_FWD_MISS, "not-shared");
+    if (is_down && !l2_is_ready(x->env->cache->l2)) /* nobody has it, and nobody is to be asked */
+        return go_past(x, CACHE_FWD_MISS, "read-only");
     return wait_for(x, known, known != NULL ? CACHE_FWD_STALE : CACHE_FWD_URI_MISS);
 }
 
@@ -401,8 +403,10 @@ static enum step look(struct exchange *x, const struct cache_control *c)
     cache_entry_ref(e); /* what follows may put it out of memory */
     enum step next;
     if (use == CACHE_USE_REFRESH) {
-        refresh(x, e);
-        next = serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", NULL);
+        const bool is_down = pool_is_down(x->pool, exchange_now_ms(x));
+        if (!is_down)
+            refresh(x, e);
+        next = serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", is_down ? "read-only" : NULL);
     } else {
         next = look_further(x, e, c);
     }
