@@ -270,7 +270,8 @@ static enum step wait_for(struct exchange *x, struct cache_entry *known, enum ca
         .key = stored_key, .flight_key = flight_key, .known = known, .is_scoped = r->scope != CACHE_SCOPE_PUBLIC};
     if (f == NULL)
         f = fetch_start(x, &o);
-    count(x, x->cache.has_waited ? STAT_ROUTE_CACHE_COALESCED : STAT_ROUTE_CACHE_MISSES);
+    if (x->cache.has_waited)
+        count(x, STAT_ROUTE_CACHE_COALESCED);
     x->cache.joined = cache_purges_position(x->env->cache->purges);
     flight_wait(f, &x->cache.waiter, on_flight_end);
     if (r->policy == CACHE_NETWORK_FIRST)
@@ -293,11 +294,19 @@ static enum step look_again(struct exchange *x, enum cache_fwd fwd, const char *
     return ++x->cache.round_count < ROUNDS_MAX ? STEP_LOOKUP : go_past(x, fwd, why);
 }
 
+/* The origin was asked, for this request: what Redis had is no miss, and who looks again has not got anything yet. */
+static bool was_missed(const struct exchange *x, const struct flight_outcome *o)
+{
+    return !x->cache.has_waited && !o->is_from_l2 && o->end != FLIGHT_AGAIN;
+}
+
 static void on_flight_end(struct flight_waiter *w, const struct flight_outcome *o)
 {
     struct exchange *x = of_waiter(w);
     timer_cancel(&x->cache.patience);
     x->cache.is_told = true;
+    if (was_missed(x, o))
+        count(x, STAT_ROUTE_CACHE_MISSES);
     if (o->by != NULL && !x->cache.has_waited)
         fetch_credit(o->by, x);
     switch (o->end) {
@@ -330,6 +339,8 @@ struct exchange *lookup_take_reader(struct flight_waiter *w, struct fetch *f, co
 {
     struct exchange *x = of_waiter(w);
     timer_cancel(&x->cache.patience);
+    if (!x->cache.has_waited)
+        count(x, STAT_ROUTE_CACHE_MISSES);
     x->cache.pipe = f;
     fetch_credit(f, x);
     x->cache.is_told = true;
