@@ -11,6 +11,7 @@ const { test } = require('node:test');
 const { Gateway } = require('./gateway');
 const { Process } = require('./process');
 const { Raw } = require('./raw');
+const { Redis } = require('./redis');
 const { Region } = require('./region');
 const { within } = require('./wait');
 
@@ -81,15 +82,9 @@ class Scene {
     return Gateway.start(this, config, options);
   }
 
-  async redis({ port } = {}) {
-    const at = port ?? (await this.freePort());
-    const p = await this.start({
-      name: 'redis',
-      command: 'redis-server',
-      args: ['--port', String(at), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.temp(), '--daemonize', 'no'],
-      ready: /Ready to accept connections/,
-    });
-    return Object.assign(p, { port: at, url: `redis://127.0.0.1:${at}/0` });
+  // A real Redis: see lib/redis.js.
+  redis(options = {}) {
+    return Redis.start(this, options);
   }
 
   // An MQTT broker that speaks WebSocket.

@@ -1,0 +1,71 @@
+// A TCP connection's way between two programs, which a scene can cut or clog.
+'use strict';
+
+const net = require('node:net');
+
+class Cable {
+  // `.port` leads to `to`, for as long as it is not cut.
+  static async lay(s, to) {
+    const c = new Cable(to);
+    c.server = net.createServer((socket) => c.#join(socket));
+    await new Promise((resolve) => c.server.listen(0, '127.0.0.1', resolve));
+    c.port = c.server.address().port;
+    s.atEnd(() => {
+      c.cut();
+      c.server.close();
+    });
+    return c;
+  }
+
+  constructor(to) {
+    this.to = to;
+    this.isCut = false;
+    this.isClogged = false;
+    this.refusedCount = 0;
+    this.pairs = new Set();
+  }
+
+  #join(near) {
+    near.on('error', () => {});
+    if (this.isCut) {
+      this.refusedCount++;
+      near.resetAndDestroy();
+      return;
+    }
+    const far = net.connect({ port: this.to, host: '127.0.0.1', noDelay: true });
+    const pair = [near, far];
+    this.pairs.add(pair);
+    far.on('error', () => {});
+    for (const [from, other] of [pair, [far, near]]) {
+      from.on('data', (part) => other.write(part));
+      from.on('close', () => {
+        other.destroy();
+        this.pairs.delete(pair);
+      });
+    }
+    if (this.isClogged) for (const socket of pair) socket.pause();
+  }
+
+  // All connections are reset, and so are new ones.
+  cut() {
+    this.isCut = true;
+    for (const pair of this.pairs) for (const socket of pair) socket.resetAndDestroy();
+  }
+
+  mend() {
+    this.isCut = false;
+  }
+
+  // Nothing passes, and nobody is told.
+  clog() {
+    this.isClogged = true;
+    for (const pair of this.pairs) for (const socket of pair) socket.pause();
+  }
+
+  unclog() {
+    this.isClogged = false;
+    for (const pair of this.pairs) for (const socket of pair) socket.resume();
+  }
+}
+
+module.exports = { Cable };
