@@ -4,6 +4,7 @@
  * stays as fast as a new one. */
 #include "base/map.h"
 
+#include <endian.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -28,64 +29,67 @@ struct map {
 };
 
 /* ---- SipHash-2-4 ---- */
-static uint64_t rotl(uint64_t x, unsigned bits)
+static inline uint64_t rotl(uint64_t x, unsigned bits)
 {
     return (x << bits) | (x >> (64 - bits));
 }
 
-static uint64_t load_le64(const uint8_t *p)
+static inline uint64_t load_le64(const uint8_t *p)
 {
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return le64toh(v);
 }
 
-static void sip_rounds(uint64_t v[4], unsigned rounds)
+/* The state, in variables of their own: an array would be kept in memory. */
+struct sip {
+    uint64_t a, b, c, d;
+};
+
+static inline void sip_round(struct sip *v)
 {
-    while (rounds-- > 0) {
-        v[0] += v[1];
-        v[1] = rotl(v[1], 13) ^ v[0];
-        v[0] = rotl(v[0], 32);
-        v[2] += v[3];
-        v[3] = rotl(v[3], 16) ^ v[2];
-        v[0] += v[3];
-        v[3] = rotl(v[3], 21) ^ v[0];
-        v[2] += v[1];
-        v[1] = rotl(v[1], 17) ^ v[2];
-        v[2] = rotl(v[2], 32);
-    }
+    v->a += v->b;
+    v->b = rotl(v->b, 13) ^ v->a;
+    v->a = rotl(v->a, 32);
+    v->c += v->d;
+    v->d = rotl(v->d, 16) ^ v->c;
+    v->a += v->d;
+    v->d = rotl(v->d, 21) ^ v->a;
+    v->c += v->b;
+    v->b = rotl(v->b, 17) ^ v->c;
+    v->c = rotl(v->c, 32);
+}
+
+static inline void sip_word(struct sip *v, uint64_t word)
+{
+    v->d ^= word;
+    sip_round(v);
+    sip_round(v);
+    v->a ^= word;
 }
 
 uint64_t siphash24(const uint8_t key[16], const void *data, size_t len)
 {
     const uint8_t *p = data;
-    uint64_t k0 = load_le64(key), k1 = load_le64(key + 8);
-    uint64_t v[4] = {
-        k0 ^ 0x736f6d6570736575u,
-        k1 ^ 0x646f72616e646f6du,
-        k0 ^ 0x6c7967656e657261u,
-        k1 ^ 0x7465646279746573u,
+    const uint64_t k0 = load_le64(key), k1 = load_le64(key + 8);
+    struct sip v = {
+        .a = k0 ^ 0x736f6d6570736575u,
+        .b = k1 ^ 0x646f72616e646f6du,
+        .c = k0 ^ 0x6c7967656e657261u,
+        .d = k1 ^ 0x7465646279746573u,
     };
     uint64_t last = (uint64_t)len << 56;
     size_t rest = len;
 
-    for (; rest >= 8; rest -= 8, p += 8) {
-        uint64_t m = load_le64(p);
-
-        v[3] ^= m;
-        sip_rounds(v, 2);
-        v[0] ^= m;
-    }
+    for (; rest >= 8; rest -= 8, p += 8)
+        sip_word(&v, load_le64(p));
     for (size_t i = 0; i < rest; i++)
         last |= (uint64_t)p[i] << (8 * i);
-    v[3] ^= last;
-    sip_rounds(v, 2);
-    v[0] ^= last;
-    v[2] ^= 0xff;
-    sip_rounds(v, 4);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    sip_word(&v, last);
+    v.c ^= 0xff;
+    for (unsigned i = 0; i < 4; i++)
+        sip_round(&v);
+    return v.a ^ v.b ^ v.c ^ v.d;
 }
 
 /* ---- the table ---- */
