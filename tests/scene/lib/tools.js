@@ -28,8 +28,8 @@ function curl(...args) {
   return tool('curl', ['--silent', '--show-error', '--noproxy', '*', '--max-time', '60', ...args], options);
 }
 
-// nginx with one server; `body`: what stands in its server block. {port, url, root}: files under `root` are served.
-async function nginx(s, body = '') {
+// nginx with one server; `body`: what stands in its server block, `http`: around it. {port, url, root}: files under `root` are served.
+async function nginx(s, body = '', { http = '' } = {}) {
   const port = await s.freePort();
   const root = fs.mkdtempSync(path.join(s.temp(), 'nginx-'));
   const file = path.join(root, 'nginx.conf');
@@ -37,7 +37,7 @@ async function nginx(s, body = '') {
   fs.writeFileSync(file, `
     daemon off; master_process off; pid ${path.join(root, 'pid')}; error_log stderr notice;
     events { worker_connections 1024; }
-    http { access_log off; default_type text/plain; ${temps} server { listen 127.0.0.1:${port}; root ${root}; ${body} } }`);
+    http { access_log off; default_type text/plain; ${temps} ${http} server { listen 127.0.0.1:${port}; root ${root}; ${body} } }`);
   const p = await s.start({ name: 'nginx', command: '/usr/sbin/nginx', args: ['-p', root, '-e', 'stderr', '-c', file], ready: /using the "epoll" event method/ });
   return Object.assign(p, { port, root, url: `http://127.0.0.1:${port}` });
 }
