@@ -184,3 +184,12 @@ void cache_store(struct cache *c, struct cache_entry *e)
         (void)l2_put(c->l2, e->key.data, e->key.len, text.data, text.len, left_ms);
     strbuf_fini(&text);
 }
+
+void cache_forget(struct cache *c, const void *key, size_t key_len)
+{
+    CHECK_OBJ(c, CACHE_MAGIC);
+    if (cache_memory_peek(c->memory, key, key_len).entry == NULL)
+        return; /* a fetch has looked into L2 before, and put here what was there */
+    cache_memory_remove(c->memory, key, key_len);
+    (void)l2_remove(c->l2, key, key_len);
+}

@@ -71,5 +71,7 @@ struct cache_learned *cache_learned_of(struct cache *c, int route_slot);
 struct cache_found cache_find(struct cache *c, const void *key, size_t key_len);
 /* Stores in L1, and in L2 if that is there and the entry lives longer than it takes to tell. */
 void cache_store(struct cache *c, struct cache_entry *e);
+/* What is stored under the key is no longer what its origin says: gone from L1, and from L2 if it was in L1. */
+void cache_forget(struct cache *c, const void *key, size_t key_len);
 
 #endif

@@ -216,7 +216,10 @@ void flight_start(struct cache *c, const struct flight_start *o, struct flight *
     void *before = map_put(c->flights, f->key, f->key_len, f);
     ASSERT(before == NULL);
     *fp = f;
-    look(f);
+    if (o->must_ask)
+        ask(f);
+    else
+        look(f);
 }
 
 void flight_wait(struct flight *f, struct flight_waiter *w, flight_end_fn *on_end)

@@ -53,6 +53,7 @@ struct flight_start {
     size_t key_len;
     const struct conf_cache_route *route; /* valid as long as the flight: `arg` keeps its configuration */
     const struct cache_entry *known;      /* what is there already, not fresh; NULL: nothing. Borrowed for the call */
+    bool must_ask;                        /* Redis is not looked into */
     const struct flight_ops *ops;
     void *arg;
 };

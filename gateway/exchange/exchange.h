@@ -27,7 +27,9 @@ struct exchange_env {
     struct rules *rules;
     struct cache *cache;
     struct list fetches; /* the cache's own requests: gateway/exchange/fetch.h */
-    struct strbuf key;   /* scratch: the key of the request that is being looked up */
+    uint32_t fetch_count;
+    size_t collected_bytes; /* of bodies, by all of these */
+    struct strbuf key;      /* scratch: the key of the request that is being looked up */
     struct access_log *access;
     const struct conf *conf; /* the newest; an exchange keeps a reference to the one it began with */
     uint64_t id_seed;        /* random: makes the request ids of this process its own */

@@ -49,6 +49,7 @@ struct lookup {
     bool is_gathering;  /* the body of a POST that is a query, in `replay` */
     bool is_first;      /* it began the flight it waits for */
     bool has_waited;    /* for somebody else's */
+    bool is_late;       /* network-first, and the network was not in time */
     bool is_told;       /* `told` goes into Cache-Status */
     uint8_t round_count;
     struct cache_told told;

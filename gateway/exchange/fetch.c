@@ -46,10 +46,12 @@ struct fetch {
     struct exchange *inner;  /* what asks; NULL once it is over */
     struct exchange *reader; /* with FETCH_READING */
     struct later work;
-    bool is_wanted; /* the flight said so, and the origin was not asked yet */
+    bool is_wanted;      /* the flight said so, and the origin was not asked yet */
+    uint32_t vary_bytes; /* of what was known to tell answers apart when the key was made */
 
     /* the answer */
     int64_t asked_ms;
+    int64_t born_ms;       /* of an answer, by its head: the body may take its time */
     struct server *server; /* a reference; NULL: none has answered */
     uint32_t attempt_count;
     struct cache_position position;
@@ -57,6 +59,7 @@ struct fetch {
     bool is_renewal; /* a 304 for `known` */
     bool is_error;   /* 5xx: told to those who wait, and remembered for a moment */
     struct strbuf body;
+    size_t collected_bytes; /* what it counts for in env */
     struct slice head_copy;
     struct http_head head; /* last, for its fields are not zeroed */
 };
@@ -71,13 +74,36 @@ static void count(const struct fetch *f, enum stat_route id)
     stat_add(&f->env->net->block->route[f->route_slot][id], 1);
 }
 
+/* Whether so much of a body may be collected, as far as an entry goes and all fetches together; if so, it counts. */
+static bool may_collect(struct fetch *f, uint64_t bytes)
+{
+    struct exchange_env *env = f->env;
+    if (bytes > f->conf->cache.max_entry_bytes || bytes > f->conf->cache.memory_bytes ||
+        env->collected_bytes - f->collected_bytes > f->conf->cache.memory_bytes - bytes)
+        return false;
+    if (bytes > f->collected_bytes) {
+        env->collected_bytes += (size_t)bytes - f->collected_bytes;
+        f->collected_bytes = (size_t)bytes;
+    }
+    return true;
+}
+
+/* The body was passed on, or has become an entry's. */
+static void forget_body(struct fetch *f)
+{
+    f->env->collected_bytes -= f->collected_bytes;
+    f->collected_bytes = 0;
+    strbuf_fini(&f->body);
+}
+
 static void fetch_free(struct fetch *f)
 {
     CHECK_OBJ(f, FETCH_MAGIC);
     ASSERT(f->flight == NULL && f->inner == NULL && f->reader == NULL);
+    f->env->fetch_count--;
     later_cancel(&f->work);
     list_unlink(&f->link);
-    strbuf_fini(&f->body);
+    forget_body(f);
     slice_release(&f->head_copy);
     slice_release(&f->asked);
     slice_release(&f->key);
@@ -122,7 +148,7 @@ static struct cache_entry *make_entry(const struct fetch *f, const char *mark, c
                                   .query = f->query,
                                   .life = *life,
                                   .position = f->position,
-                                  .born_ms = now_of(f) - f->storing.age_ms,
+                                  .born_ms = life == &f->storing.life ? f->born_ms : now_of(f),
                                   .body = bytes};
     struct cache_entry *e = cache_entry_create(&d);
     slice_release(&bytes);
@@ -198,14 +224,14 @@ static void end_complete(struct fetch *f)
         return;
     }
     if (f->is_renewal && !f->storing.may_store) { /* with a Set-Cookie, say, for the one whose request this was */
-        cache_memory_remove(f->env->cache->memory, f->key.data, f->key.len);
+        cache_forget(f->env->cache, f->key.data, f->key.len);
         end_unshared(f);
         return;
     }
     if (f->is_renewal) {
         count(f, STAT_ROUTE_CACHE_VALIDATED);
         e = cache_entry_update(f->known, f->head.fields, f->head.field_count, &f->storing.life, &f->position,
-                               now_of(f) - f->storing.age_ms);
+                               f->born_ms);
     } else {
         e = make_entry(f, "", &f->head, &f->body, &f->storing.life);
     }
@@ -215,26 +241,19 @@ static void end_complete(struct fetch *f)
         end_failed(f, 502, "answer has too many tags");
 }
 
-/* The answer is not for storing: the first of those who wait gets it as it comes, the others ask for themselves. */
-static void pass(struct fetch *f, bool has_body)
+/* What is stored is not what the origin says any more, and must not be served for as long as it would have lasted: a
+ * token may have been taken back. Of what was asked in one client's name nobody else learns anything. */
+static bool is_superseding(const struct fetch *f)
 {
-    const struct flight_outcome others = {.end = FLIGHT_PASS};
-    const struct cache_life life = {.fresh_ms = PASS_MS};
-    struct flight_waiter *first = f->is_personal ? NULL : flight_take_first(f->flight);
-    remember(f, FETCH_PASSED_MARK, 200, &life);
-    if (first == NULL) {
-        end_unshared(f);
-        drop(f);
-        return;
-    }
-    struct exchange *reader = f->reader = lookup_take_reader(first, f, f->storing.why);
-    f->state = FETCH_READING;
-    flight_end(&f->flight, &others);
-    if (f->reader == NULL) /* one of the others was the end of this one */
-        return;
-    const bool wants_body = !http_view_is(reader->head.method, "HEAD"); /* though the origin was asked with GET */
-    const bool fits = deliver_head(reader, &f->head, has_body && wants_body);
-    if (!fits || !wants_body) {
+    return !f->is_narrow && f->head.status < 500 && f->head.status != 429;
+}
+
+/* The answer goes to `reader` as it comes: the head, what there is of the body, and later the rest. */
+static void hand_over(struct fetch *f, struct exchange *reader, bool has_body)
+{
+    const bool is_head = http_view_is(reader->head.method, "HEAD"); /* the origin was asked by GET all the same */
+    const bool fits = deliver_head(reader, &f->head, has_body && !is_head);
+    if (!fits || is_head) {
         reader->cache.pipe = NULL;
         drop(f);
         if (fits)
@@ -245,16 +264,43 @@ static void pass(struct fetch *f, bool has_body)
     }
     if (f->body.len > 0)
         deliver_body(reader, (const uint8_t *)f->body.data, f->body.len);
-    strbuf_fini(&f->body);
+    forget_body(f);
+}
+
+/* The answer is not for storing: the first of those who wait gets it as it comes, the others ask for themselves. */
+static void pass(struct fetch *f, bool has_body)
+{
+    const struct flight_outcome others = {.end = FLIGHT_PASS};
+    const struct cache_life life = {.fresh_ms = PASS_MS};
+    struct flight_waiter *first = f->is_personal ? NULL : flight_take_first(f->flight);
+    remember(f, FETCH_PASSED_MARK, 200, &life);
+    if (is_superseding(f))
+        cache_forget(f->env->cache, f->key.data, f->key.len);
+    if (first == NULL) {
+        end_unshared(f);
+        drop(f);
+        return;
+    }
+    struct exchange *reader = f->reader = lookup_take_reader(first, f, f->storing.why);
+    f->state = FETCH_READING;
+    flight_end(&f->flight, &others);
+    if (f->reader == NULL) /* one of the others was the end of this one */
+        return;
+    hand_over(f, reader, has_body);
 }
 
 /* ---- the head of the answer ---- */
 
-/* Fields the answers of this route vary by become part of its keys. True when they were not until now. */
+/* Fields the answers of this route vary by become part of its keys. True when this one's key was made without them: the
+ * origin was not told what they say either. */
 static bool learn_vary(struct fetch *f)
 {
     struct cache_learned *l = cache_learned_of(f->env->cache, f->route_slot);
     const struct http_view known = {l->len > 0 ? l->names : NULL, l->len};
+    if (l->len != f->vary_bytes) /* since it began, from another answer */
+        return true;
+    if (!f->storing.may_store)
+        return false;
     struct http_view names;
     struct http_texts t;
     http_texts_init(&t, EXCHANGE_TEXTS_BYTES);
@@ -279,6 +325,7 @@ static bool is_failure(uint16_t status)
 
 static void judge(struct fetch *f, const struct http_head *asked)
 {
+    struct cache_tags tags;
     const int64_t wall_ms = loop_wall_ms(f->env->net->loop);
     const int64_t delay_ms = now_of(f) - f->asked_ms;
     f->is_renewal = f->head.status == 304 && f->known != NULL;
@@ -288,6 +335,9 @@ static void judge(struct fetch *f, const struct http_head *asked)
                               &f->storing);
     else
         cache_may_store(&f->route->cache, asked, &f->head, f->is_scoped, wall_ms, delay_ms, &f->storing);
+    if (f->storing.may_store && !cache_tags_collect(&tags, &f->route->cache, &f->head))
+        f->storing = (struct cache_storing){.why = "tags"};
+    f->born_ms = now_of(f) - f->storing.age_ms;
 }
 
 /* With the Date it lacks: whoever gets it later must be able to tell how old it is (RFC 9110 section 6.6.1). */
@@ -310,14 +360,14 @@ void fetch_head(struct fetch *f, const struct http_head *head, bool has_body)
     f->server = server_ref(f->inner->pick.server);
     f->attempt_count = f->inner->pick.attempt_count;
     judge(f, &f->inner->head);
-    if (f->storing.may_store && !f->is_renewal && learn_vary(f)) {
+    if (learn_vary(f)) {
         const struct flight_outcome again = {.end = FLIGHT_AGAIN};
         flight_end(&f->flight, &again);
         drop(f);
         return;
     }
-    const uint64_t max_bytes = f->conf->cache.max_entry_bytes;
-    const bool is_too_long = f->head.content_length >= 0 && (uint64_t)f->head.content_length > max_bytes;
+    const int64_t length = has_body && f->head.content_length > 0 ? f->head.content_length : 0;
+    const bool is_too_long = !may_collect(f, (uint64_t)length);
     if (f->storing.may_store && is_too_long)
         f->storing.why = "too-long";
     if (is_too_long || (!f->storing.may_store && !f->is_renewal && !f->is_error)) {
@@ -325,9 +375,9 @@ void fetch_head(struct fetch *f, const struct http_head *head, bool has_body)
         return;
     }
     f->state = FETCH_COLLECTING;
-    strbuf_init(&f->body, max_bytes);
-    if (has_body && f->head.content_length > 0)
-        strbuf_reserve(&f->body, (size_t)f->head.content_length);
+    strbuf_init(&f->body, f->conf->cache.max_entry_bytes);
+    if (length > 0)
+        strbuf_reserve(&f->body, (size_t)length);
 }
 
 void fetch_failed(struct fetch *f, uint16_t status, const char *reason)
@@ -350,7 +400,7 @@ static void send_body(void *arg, const uint8_t *data, size_t len)
     }
     if (f->state != FETCH_COLLECTING)
         return;
-    if (len <= f->body.max_bytes - f->body.len) {
+    if (may_collect(f, f->body.len + len)) {
         strbuf_add(&f->body, data, len);
         return;
     }
@@ -463,9 +513,11 @@ struct flight *fetch_start(struct exchange *x, const struct fetch_start *o)
     f->is_narrow = x->cache.is_authorised;
     f->is_personal = x->cache.is_authorised && o->flight_key.len == o->key.len;
     f->key = slice_copy(o->key.data, o->key.len);
+    f->vary_bytes = cache_learned_of(x->env->cache, x->route_slot)->len;
     f->known = o->known != NULL ? cache_entry_ref(o->known) : NULL;
     later_init(&f->work, x->env->net->loop, on_work, f);
     list_append(&x->env->fetches, &f->link);
+    x->env->fetch_count++;
     const struct inner_start in = {.of = x, .known = o->known, .ops = &inner_ops, .fetch = f};
     inner_create(&in, &f->inner);
     f->asked = slice_ref(f->inner->head_copy);
@@ -478,6 +530,7 @@ struct flight *fetch_start(struct exchange *x, const struct fetch_start *o)
                                        .key_len = o->flight_key.len,
                                        .route = &f->route->cache,
                                        .known = o->known,
+                                       .must_ask = o->must_ask,
                                        .ops = &flight_ops,
                                        .arg = f};
     flight_start(x->env->cache, &start, &f->flight);

@@ -14,12 +14,17 @@
 #define FETCH_FAILED_MARK "!"
 #define FETCH_PASSED_MARK "?"
 
+/* A fetch outlives its client, so what clients begin and leave is bounded; beyond it requests go as if there were no
+ * cache. What all of them collect at once is bounded by what the cache may hold. */
+#define FETCHES_MAX 4096u
+
 struct fetch_start {
     struct http_view key;        /* under which the answer is stored */
     struct http_view flight_key; /* who may share it: the same, or narrower; then no failure is remembered */
     struct cache_entry *known;   /* what is stored and not fresh, to be validated; NULL: nothing */
     bool is_scoped;              /* the key says who is asking */
     bool is_refresh;             /* nobody is going to wait for it */
+    bool must_ask;               /* the client wants the origin's word, not what Redis has */
 };
 /* Begins a flight for the request of `x`, whose body, if it is a POST, was read. */
 struct flight *fetch_start(struct exchange *x, const struct fetch_start *o);

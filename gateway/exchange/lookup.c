@@ -76,6 +76,8 @@ static const char *find_obstacle(const struct exchange *x, const struct cache_co
         return "body";
     if (c->no_store)
         return "no-store";
+    if (http_count(&x->head, "authorization") > 1)
+        return "authorization"; /* who knows which of them the origin believes */
     if (has_foreign_range(x))
         return "range";
     if (r->scope == CACHE_SCOPE_PUBLIC && !ignores(x, CACHE_IGNORE_COOKIE) && !is_key_header(r, "cookie") &&
@@ -243,13 +245,20 @@ static void on_patience(void *arg)
     }
     if (x->cache.is_first)
         return; /* the network first, and nothing else to offer */
+    const int64_t left_ms = rules_of(x)->wait_ms - rules_of(x)->timeout_ms;
+    if (rules_of(x)->policy == CACHE_NETWORK_FIRST && left_ms > 0 && !x->cache.is_late) {
+        x->cache.is_late = true; /* like the one it waits for; but for `wait`, as all do */
+        timer_start(&x->cache.patience, left_ms);
+        return;
+    }
     flight_leave(&x->cache.waiter);
     exchange_run(x, go_past(x, CACHE_FWD_MISS, "waited"));
 }
 
 /* Joins the flight to the key, or begins it. */
-static enum step wait_for(struct exchange *x, struct cache_entry *known, enum cache_fwd fwd)
+static enum step wait_for(struct exchange *x, struct cache_entry *known, const struct cache_control *c)
 {
+    const enum cache_fwd fwd = known != NULL ? CACHE_FWD_STALE : CACHE_FWD_URI_MISS;
     const struct conf_cache_route *r = rules_of(x);
     const struct http_view stored_key = key_text(x);
     uint8_t who[DIGEST_SHA256_BYTES];
@@ -263,11 +272,18 @@ static enum step wait_for(struct exchange *x, struct cache_entry *known, enum ca
         flight_key = (struct http_view){narrow, stored_key.len + sizeof who};
     }
     struct flight *f = flight_find(x->env->cache, flight_key.data, flight_key.len);
+    if (f == NULL && x->env->fetch_count >= FETCHES_MAX)
+        return go_past(x, fwd, "busy");
     x->cache.is_first = f == NULL;
+    x->cache.is_late = false;
     x->cache.has_waited = f != NULL;
     x->cache.told = (struct cache_told){.fwd = fwd, .is_collapsed = f != NULL};
-    const struct fetch_start o = {
-        .key = stored_key, .flight_key = flight_key, .known = known, .is_scoped = r->scope != CACHE_SCOPE_PUBLIC};
+    const struct fetch_start o = {.key = stored_key,
+                                  .flight_key = flight_key,
+                                  .known = known,
+                                  .is_scoped = r->scope != CACHE_SCOPE_PUBLIC,
+                                  .must_ask =
+                                      (c->no_cache || c->max_age_s == 0) && !pool_is_down(x->pool, exchange_now_ms(x))};
     if (f == NULL)
         f = fetch_start(x, &o);
     if (x->cache.has_waited)
@@ -351,11 +367,12 @@ struct exchange *lookup_take_reader(struct flight_waiter *w, struct fetch *f, co
 
 /* ---- the step ---- */
 
-/* Behind the client's back, unless it is under way or failed a moment ago. */
+/* Behind the client's back, unless it is under way, or what came a moment ago was of no use. */
 static void refresh(struct exchange *x, struct cache_entry *known)
 {
     const struct http_view key = key_text(x);
-    if (flight_find(x->env->cache, key.data, key.len) != NULL || find_note(x, FETCH_FAILED_MARK) != NULL)
+    if (flight_find(x->env->cache, key.data, key.len) != NULL || find_note(x, FETCH_FAILED_MARK) != NULL ||
+        find_note(x, FETCH_PASSED_MARK) != NULL || x->env->fetch_count >= FETCHES_MAX)
         return;
     const struct fetch_start o = {.key = key,
                                   .flight_key = key,
@@ -390,7 +407,7 @@ static enum step look_further(struct exchange *x, struct cache_entry *known, con
         return go_past(x, CACHE_FWD_MISS, "not-shared");
     if (is_down && !l2_is_ready(x->env->cache->l2)) /* nobody has it, and nobody is to be asked */
         return go_past(x, CACHE_FWD_MISS, "read-only");
-    return wait_for(x, known, known != NULL ? CACHE_FWD_STALE : CACHE_FWD_URI_MISS);
+    return wait_for(x, known, c);
 }
 
 static enum step look(struct exchange *x, const struct cache_control *c)

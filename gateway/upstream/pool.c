@@ -206,7 +206,9 @@ bool pool_is_down(struct pool *p, int64_t now_ms)
     const struct circuit_limits l = {cp->circuit_failures, cp->circuit_open_ms, cp->circuit_half_open_count};
     for (size_t i = 0; i < p->server_count; i++) {
         const struct server *s = p->servers[i];
-        if (server_verdict(s).state != VERDICT_DOWN && circuit_admits(&s->circuit, &l, now_ms))
+        const struct verdict v = server_verdict(s);
+        const bool is_left = v.is_draining || s->server_conf->drain || s->server_conf->weight == 0;
+        if (v.state != VERDICT_DOWN && !is_left && circuit_admits(&s->circuit, &l, now_ms))
             return false;
     }
     return true;

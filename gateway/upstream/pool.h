@@ -95,8 +95,8 @@ void pool_unref(struct pool **pp);
 /* Begins an attempt on the best server not tried yet in this search; the server counts as loaded until pick_end().
  * NULL when there is none: k->none says why. The attempt before must have been ended. */
 struct server *pool_pick(struct pool *p, struct pick *k, int64_t now_ms, int64_t wall_ms);
-/* Whether no server of the pool is worth asking: all are down by their verdicts or behind open circuits, and the pool
- * does not fail open. */
+/* Whether no server of the pool is worth asking: all are down by their verdicts, draining or behind open circuits, and
+ * the pool does not fail open. */
 bool pool_is_down(struct pool *p, int64_t now_ms);
 /* Whether a further pool_pick() of this search would find a server, the one under way not counted. */
 bool pool_has_another(struct pool *p, const struct pick *k, int64_t now_ms);
