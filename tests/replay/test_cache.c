@@ -54,7 +54,7 @@ static void head_of_what_is_not_stored_has_no_body(void **state)
         "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nTransfer-Encoding: chunked\r\n"
         "\r\n5\r\nhello\r\n0\r\n\r\n"};
     for (int i = 0; i < 2; i++) {
-        char path[8];
+        char path[16];
         (void)snprintf(path, sizeof path, "/%d", i);
         const int client = ask(&r, "HEAD", path, "");
         const int server = next_fetch(&r, NULL, 0);
