@@ -196,6 +196,27 @@ describe('delivery', { concurrency: 2 }, () => {
     assert.equal(c.asked.length, 3);
   });
 
+  scene('requests one behind the other on a connection, some of them waiting for the origin: answers in their order', async (s) => {
+    const c = await Cached.start(s, RULES);
+    await c.ask('/known', { host: 'a' });
+    const client = await s.connect(c.port);
+    const paths = ['/known', '/new', '/known', '/new', '/other', '/known'];
+    client.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''));
+    const bodies = [];
+    for (let i = 0; i < paths.length; i++) bodies.push((await exchange(client, '')).body);
+    assert.deepEqual(bodies, ['v1', 'v2', 'v1', 'v2', 'v3', 'v1']);
+  });
+
+  scene('to HTTP/1.0', async (s) => {
+    const c = await Cached.start(s, RULES, { answer: () => 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\n\r\n' });
+    for (let i = 0; i < 2; i++) {
+      const client = await s.connect(c.port);
+      const { body, headers } = await exchange(client, 'GET / HTTP/1.0\r\nHost: a\r\n\r\n');
+      assert.deepEqual([body, headers['transfer-encoding'], headers['content-length']], ['one', undefined, '3']);
+      await client.ended();
+    }
+  });
+
   scene('a large entry to slow clients, while it is replaced: each gets one version, whole', async (s) => {
     const SIZE = 900000;
     let version = 0;

@@ -70,6 +70,15 @@ describe('an origin that fails', { concurrency: 3 }, () => {
     for (const path of ['/one!', '/two!', '/one!', '/six!']) assert.equal((await c.ask(path)).text, path);
   });
 
+  scene('hints before the answer are no answer', async (s) => {
+    const c = await Cached.start(s, RULES, { answer: () => `HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n${head('Content-Length: 4')}real` });
+    for (let i = 0; i < 2; i++) {
+      const answer = await c.ask();
+      assert.deepEqual([answer.status, answer.text, answer.headers.link], [200, 'real', undefined]);
+    }
+    assert.equal(c.asked.length, 1);
+  });
+
   scene('a body that ends with the connection is whole', async (s) => {
     const c = await Cached.start(s, RULES, {
       answer: (asked, raw) => {
@@ -285,5 +294,17 @@ describe('an answer that is too large, or never ends', { concurrency: 2 }, () =>
     events.open();
     for (const listener of listeners) await listener.read('the second', (bytes) => (bytes.includes('data: two') ? { size: bytes.length } : null));
     assert.equal(c.asked.length, 3);
+    for (const listener of listeners) listener.destroy();
+  });
+
+  scene('a listener that leaves is not listened for any more', async (s) => {
+    const c = await Cached.start(s, RULES, { answer: () => `${head('Content-Type: text/event-stream', 'Transfer-Encoding: chunked')}${chunk('data: one\n\n')}` });
+    for (let i = 0; i < 2; i++) {
+      const listener = await s.connect(c.port);
+      listener.write('GET /e HTTP/1.1\r\nHost: a\r\n\r\n');
+      await listener.head();
+      listener.reset();
+      await waitFor('the origin to be told', () => c.origin.connections[i].raw.hasEnded);
+    }
   });
 });

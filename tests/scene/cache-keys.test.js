@@ -107,6 +107,19 @@ describe('a cache that is not poisoned', { concurrency: 3 }, () => {
     assert.deepEqual(await victim(s, c), CLEAN);
   });
 
+  scene('what a trusted proxy says of host and scheme is believed, and in the key', async (s) => {
+    const c = await Cached.start(s, RULES, { answer: gullible, trusted_proxies: ['127.0.0.1'] });
+    for (const [name, value] of [['X-Forwarded-Host', 'evil.example'], ['X-Forwarded-Proto', 'https']]) {
+      for (let i = 0; i < 2; i++) {
+        const { body } = await exchange(await s.connect(c.port), `GET ${CLEAN.path} HTTP/1.1\r\nHost: ${HOST}\r\n${name}: ${value}\r\n\r\n`);
+        const said = JSON.parse(body);
+        assert.equal(name === 'X-Forwarded-Host' ? said.as : said.scheme, value);
+      }
+      assert.deepEqual(await victim(s, c), CLEAN);
+    }
+    assert.equal(c.asked.length, 3);
+  });
+
   scene('queries: sorted; what is dropped reaches nobody; what merely looks the same is not', async (s) => {
     const c = await Cached.start(s, { ...RULES, query: { drop: ['utm_*', 'callback'] } }, { answer: gullible });
     const path = '/page?a=1&b=2';

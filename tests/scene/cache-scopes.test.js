@@ -134,6 +134,20 @@ describe('cache scope', { concurrency: 3 }, () => {
     assert.equal(c.asked.filter(({ path }) => path === '/keyed').length, 3);
   });
 
+  scene('claims that are forwarded reach the origin of a cached request only if they are part of the key', async (s) => {
+    const c = await Cached.start(s, { ...RULES, scope: 'claims', claims: ['role'] }, {
+      route: { jwt: { secret: SECRET, forward: { sub: 'X-User', role: 'X-Role' } } },
+      answer: ({ headers }) => reply(JSON.stringify([headers['x-user'] ?? null, headers['x-role'] ?? null])),
+    });
+    for (const sub of ['ann', 'bob']) {
+      const answer = await c.ask('/', { ...bearer(signed({ sub, role: 'user' })), 'x-user': 'evil', 'x-role': 'admin' });
+      assert.equal(answer.text, '[null,"user"]');
+    }
+    assert.equal(c.asked.length, 1);
+    const write = await c.ask('/', { ...bearer(signed({ sub: 'ann', role: 'user' })), 'x-user': 'evil' }, { method: 'POST', body: 'x' });
+    assert.equal(write.text, '["ann","user"]', 'what is not for the cache has all of them');
+  });
+
   scene('headers: those of the key reach the origin, and tell answers apart; secrets among them too', async (s) => {
     const c = await Cached.start(s, { ...RULES, headers: ['X-Tenant', 'apikey'] }, {
       answer: ({ headers }) => reply(JSON.stringify([headers['x-tenant'], headers.apikey, headers['x-other']])),

@@ -138,6 +138,43 @@ describe('a storm of requests', { concurrency: 1 }, () => {
     assert.deepEqual(details.sort(), ['waited', undefined]);
   });
 
+  scene('network-first, with nothing to stand in: they wait for the one request beyond its timeout', async (s) => {
+    const c = await Cached.start(s, { policy: 'network-first', timeout: '50ms', fresh: '1m', stale: '1m', wait: '30s' });
+    await c.ask('/stored', { host: 'a' });
+    const release = c.hold();
+    const asking = await crowd(s, c.port, 100);
+    await c.counts('coalesced', 99);
+    assert.equal((await c.ask('/stored', { host: 'a' })).told.detail, 'timeout'); // begun later: theirs is over as well
+    assert.equal(c.asked.length, 3);
+    release();
+    for (const { body } of await Promise.all(asking)) assert.match(body, /^v[23]$/);
+    assert.equal(c.asked.length, 3);
+  });
+
+  scene('POST queries that are not for sharing: each is sent on with its body', async (s) => {
+    const c = await Cached.start(s, { ...RULES, post: true }, { answer: ({ body }) => reply(`for ${body}`, { headers: { 'Cache-Control': 'private' } }) });
+    const release = c.hold();
+    const asking = Array.from({ length: 20 }, () => c.ask('/q', {}, { method: 'POST', body: '{"query":"cars"}' }));
+    await c.counts('coalesced', 19);
+    release();
+    for (const { text } of await Promise.all(asking)) assert.equal(text, 'for {"query":"cars"}');
+    assert.equal(c.asked.length, 20);
+    assert.deepEqual([...new Set(c.asked.map(({ body }) => body.toString()))], ['{"query":"cars"}']);
+  });
+
+  scene('too large to be kept: the first gets it as it comes, even if its head did not say so; the others ask for themselves', async (s) => {
+    const BIG = Buffer.alloc(2 << 20, 'x');
+    const chunked = Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${BIG.length.toString(16)}\r\n`), BIG, Buffer.from('\r\n0\r\n\r\n')]);
+    const c = await Cached.start(s, RULES, { answer: () => chunked, cache: { max_entry: '1MiB' } });
+    const session = await h2Connect(s, `http://127.0.0.1:${c.port}`);
+    const release = c.hold();
+    const asking = [...Array.from({ length: 5 }, () => c.ask('/', { host: 'a' })), ...Array.from({ length: 5 }, () => h2Ask(session, { headers: { ':authority': 'a' } }))];
+    await c.counts('coalesced', 9);
+    release();
+    for (const { text, body } of await Promise.all(asking)) assert.ok((text ?? body.toString()) === BIG.toString());
+    assert.equal(c.asked.length, 10);
+  });
+
   scene('a reload, while they wait', async (s) => {
     const c = await Cached.start(s, RULES);
     const release = c.hold();
