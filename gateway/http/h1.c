@@ -57,6 +57,17 @@ static enum h1_result scan_byte(struct http_head *h, struct h1_scan *s, uint8_t 
     return H1_MORE;
 }
 
+/* Whether one of eight bytes is below 0x20 or is 0x7f. A borrow only ever comes from a byte that is, so that the answer
+ * is right, whatever the bit says about the bytes above it. */
+static bool has_control(const uint8_t *data)
+{
+    const uint64_t ones = UINT64_MAX / 0xff, high = ones * 0x80;
+    uint64_t w;
+    memcpy(&w, data, sizeof w);
+    const uint64_t deleted = w ^ ones * 0x7f;
+    return ((((w - ones * 0x20) & ~w) | ((deleted - ones) & ~deleted)) & high) != 0;
+}
+
 /* Walks over bytes that stand for nothing but themselves, as far as no limit is near. */
 static void scan_plain(struct h1_scan *s, const uint8_t *data, size_t len, const struct h1_limits *l)
 {
@@ -68,7 +79,10 @@ static void scan_plain(struct h1_scan *s, const uint8_t *data, size_t len, const
     if (s->line_count == 0 && room > line_left)
         room = line_left;
     size_t n = 0;
-    for (data += s->seen_bytes; n < room && data[n] >= 0x20 && data[n] != 0x7f;)
+    data += s->seen_bytes;
+    while (room - n >= sizeof(uint64_t) && !has_control(data + n))
+        n += sizeof(uint64_t);
+    for (; n < room && data[n] >= 0x20 && data[n] != 0x7f;)
         n++;
     s->seen_bytes += n;
     s->line_bytes += n;

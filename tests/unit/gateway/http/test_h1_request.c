@@ -428,6 +428,28 @@ static void lists_are_taken_apart(void **state)
     assert_false(http_list_next(&list, &element));
 }
 
+/* Bytes are looked at several at a time: neither where one stands nor what stands beside it may change what it is. */
+static void a_byte_is_judged_alike_wherever_it_stands(void **state)
+{
+    static const uint8_t beside[] = {' ', 0x7e, 0x80, 0xa0, 0xff};
+
+    (void)state;
+    for (unsigned c = 0; c <= 0xff; c++) {
+        const bool is_allowed = (c >= 0x20 && c != 0x7f) || c == '\t';
+        for (size_t at = 0; at < 20; at++) {
+            for (size_t i = 0; i < sizeof beside; i++) {
+                uint8_t text[64] = GET "X:x";
+                const size_t from = strlen((char *)text);
+                struct http_head h;
+                memset(text + from, beside[i], 20);
+                text[from + at] = (uint8_t)c;
+                memcpy(text + from + 20, "x\r\n\r\n", 5);
+                assert_int_equal(parse(&h, text, from + 25), is_allowed ? H1_DONE : H1_BAD);
+            }
+        }
+    }
+}
+
 static void many_connection_options_are_refused(void **state)
 {
     char text[1024] = GET "Connection: a";
@@ -459,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_full_buffer_is_never_asked_for_more),
         cmocka_unit_test(the_bytes_may_move_between_calls),
         cmocka_unit_test(lists_are_taken_apart),
+        cmocka_unit_test(a_byte_is_judged_alike_wherever_it_stands),
         cmocka_unit_test(many_connection_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
