@@ -138,7 +138,7 @@ describe('TLS to the servers', { concurrency: true }, () => {
     const silent = { name: 'silent', url: `wss://127.0.0.1:${await s.server(() => {})}` };
     const server = await backend(s, await ca.issue('server', [NAME]));
     const tls = { ca: ca.file, server_name: NAME };
-    const pool = { connect_timeout: '1s', upgrade_timeout: '20s', failover_timeout: '30s', check: CHECK };
+    const pool = { connect_timeout: '3s', upgrade_timeout: '20s', failover_timeout: '30s', check: CHECK };
     const gateway = await s.gateway(onePool({ ...pool, servers: servers([silent, server], { check: { type: 'none' } }, { tls, tier: 'backup' }) }));
     assert.equal(await where(s, gateway), 'secure');
     await gateway.process.line(/attempt failed.*server=p\/silent phase=connect cause=timeout/);
