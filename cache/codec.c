@@ -24,9 +24,7 @@ static const uint8_t checksum_key[16] = "cached by a gate";
 
 #define CHECKED_FROM_BYTE 16u /* what the checksum is over */
 
-#define FLAG_VARY      1u /* is_vary */
-#define FLAG_ZSTD      2u /* the body is one frame of zstd */
-#define FLAG_ALL       (FLAG_VARY | FLAG_ZSTD)
+#define FLAG_ZSTD      1u         /* the body is one frame of zstd */
 #define NOT_THERE      UINT32_MAX /* length of a text that is not there, which is not the same as empty */
 #define TEXT_BYTES_MAX 65536u     /* of any one text */
 
@@ -44,7 +42,7 @@ struct cache_codec {
     ZSTD_DCtx *unpacker;
 };
 
-enum text { TEXT_KEY = 0, TEXT_HOST, TEXT_PATH, TEXT_QUERY, TEXT_VARY, TEXT_COUNT };
+enum text { TEXT_KEY = 0, TEXT_HOST, TEXT_PATH, TEXT_QUERY, TEXT_COUNT };
 enum time { TIME_WALL = 0, TIME_AGE, TIME_FRESH, TIME_STALE, TIME_ERROR, TIME_DOWN, TIME_KEEP, TIME_COUNT };
 
 struct cache_codec *cache_codec_create(void)
@@ -106,7 +104,7 @@ static void add_head(struct strbuf *out, const struct cache_entry *e, int64_t no
     strbuf_add(out, what_it_is, sizeof what_it_is);
     add_u32(out, CACHE_CODEC_VERSION);
     add_u64(out, 0); /* the checksum, when all is there */
-    add_u32(out, e->is_vary ? FLAG_VARY : 0);
+    add_u32(out, 0); /* no flags, until the body is packed */
     add_u32(out, e->status);
     add_u32(out, e->field_count);
     add_u32(out, e->tag_count);
@@ -114,7 +112,6 @@ static void add_head(struct strbuf *out, const struct cache_entry *e, int64_t no
     add_text_len(out, e->host);
     add_text_len(out, e->path);
     add_text_len(out, e->query);
-    add_text_len(out, e->vary);
     add_u32(out, e->body.len);
     add_u64(out, e->body.len);
     add_ms(out, wall_ms, WALL_MS_MAX);
@@ -140,7 +137,6 @@ static void add_texts(struct strbuf *out, const struct cache_entry *e)
     add_text(out, e->host);
     add_text(out, e->path);
     add_text(out, e->query);
-    add_text(out, e->vary);
     for (uint32_t i = 0; i < e->field_count; i++) {
         add_text(out, e->fields[i].name);
         add_text(out, e->fields[i].value);
@@ -194,8 +190,8 @@ void cache_encode(struct cache_codec *c, struct strbuf *out, const struct cache_
         return;
     char *head = out->data + from;
     if (is_packed) {
-        put_u32(head + 16, (e->is_vary ? FLAG_VARY : 0) | FLAG_ZSTD);
-        put_u32(head + 52, (uint32_t)(out->len - body_from));
+        put_u32(head + 16, FLAG_ZSTD);
+        put_u32(head + 48, (uint32_t)(out->len - body_from));
     }
     const uint64_t sum =
         htole64(siphash24(checksum_key, head + CHECKED_FROM_BYTE, out->len - from - CHECKED_FROM_BYTE));
@@ -330,13 +326,9 @@ static bool is_field_fine(const struct http_field *f)
 /* What may stand in a head, each as its own kind. */
 static bool are_texts_fine(const struct stored *s)
 {
-    struct http_view vary = s->texts[TEXT_VARY], name;
     bool is_fine = s->texts[TEXT_KEY].len <= CACHE_KEY_BYTES_MAX;
     for (size_t i = TEXT_HOST; i <= TEXT_QUERY; i++)
         is_fine = is_fine && is_printable(s->texts[i]);
-    is_fine = is_fine && is_printable(vary) && ((s->flags & FLAG_VARY) == 0 || vary.len > 0);
-    while (is_fine && http_list_next(&vary, &name))
-        is_fine = http_is_token(name);
     for (uint32_t i = 0; is_fine && i < s->field_count; i++)
         is_fine = is_field_fine(&s->fields[i]);
     for (uint32_t i = 0; is_fine && i < s->tag_count; i++)
@@ -347,8 +339,6 @@ static bool are_texts_fine(const struct stored *s)
 /* A final answer that is whole by itself: no 206 and no 304, and no body where the status has none. */
 static bool is_status_fine(const struct stored *s)
 {
-    if ((s->flags & FLAG_VARY) != 0)
-        return s->status <= 599 && s->body_len == 0;
     return s->status >= 200 && s->status <= 599 && s->status != 205 && s->status != 206 && s->status != 304 &&
            (s->status != 204 || s->body_len == 0);
 }
@@ -380,7 +370,7 @@ static bool is_body_fine(const struct stored *s, size_t max_bytes)
 static const char *read_inside(struct stored *s, struct cursor *c, const struct cache_decode_how *how)
 {
     read_head(s, c);
-    if (c->is_short || (s->flags & ~FLAG_ALL) != 0 || s->field_count > HTTP_ROOM_FIELDS ||
+    if (c->is_short || (s->flags & ~FLAG_ZSTD) != 0 || s->field_count > HTTP_ROOM_FIELDS ||
         s->tag_count > CACHE_TAGS_MAX)
         return "head";
     read_texts(s, c);
@@ -453,7 +443,6 @@ struct cache_entry *cache_decode(struct cache_codec *c, const void *data, size_t
         return NULL;
     }
     const struct cache_draft d = {.status = (uint16_t)s.status,
-                                  .is_vary = (s.flags & FLAG_VARY) != 0,
                                   .fields = s.fields,
                                   .field_count = s.field_count,
                                   .tags = s.tags,
@@ -462,7 +451,6 @@ struct cache_entry *cache_decode(struct cache_codec *c, const void *data, size_t
                                   .host = s.texts[TEXT_HOST],
                                   .path = s.texts[TEXT_PATH],
                                   .query = s.texts[TEXT_QUERY],
-                                  .vary = s.texts[TEXT_VARY],
                                   .life = life,
                                   .position = s.position,
                                   .born_ms = how->now_ms - age,

@@ -7,15 +7,15 @@
  *    4  u32 CACHE_CODEC_VERSION     of everything behind; another one is no entry
  *    8  u64 checksum                SipHash-2-4 with a fixed key over byte 16 to the end: it finds damage, and is no
  *                                   proof of who wrote it
- *   16  u32 flags                   1: is_vary, 2: the body is one frame of zstd; a bit that is not known is no entry
+ *   16  u32 flags                   1: the body is one frame of zstd; a bit that is not known is no entry
  *   20  u32 status, field count, tag count
- *   32  u32 lengths of key, host, path, query, vary, so much of the body as is stored here; 2^32 - 1: not there
- *   56  u64 length of the body
- *   64  u64 wall clock, age then    when it was written, ms
- *   80  u64 fresh, stale, error, down, keep, ms
- *  120  u64 position: ms, seq
- *  136  u32 length of name, of value: per field; then u32 length: per tag
- *       texts: key, host, path, query, vary, each field's name and value, each tag; then the body, to the end */
+ *   32  u32 lengths of key, host, path, query, of the body as it is stored here; 2^32 - 1: not there
+ *   52  u64 length of the body
+ *   60  u64 wall clock, age then    when it was written, ms
+ *   76  u64 fresh, stale, error, down, keep, ms
+ *  116  u64 position: ms, seq
+ *  132  u32 length of name, of value: per field; then u32 length: per tag
+ *       texts: key, host, path, query, each field's name and value, each tag; then the body, to the end */
 #ifndef CACHE_CODEC_H
 #define CACHE_CODEC_H
 

@@ -169,7 +169,7 @@ static bool is_digest(struct http_view name)
 bool cache_compress_is_worth(const struct cache_entry *e, uint64_t min_bytes)
 {
     CHECK_OBJ(e, CACHE_ENTRY_MAGIC);
-    if (e->is_vary || e->coding != CODING_IDENTITY || e->body.len == 0 || e->body.len < min_bytes ||
+    if (e->coding != CODING_IDENTITY || e->body.len == 0 || e->body.len < min_bytes ||
         e->body.len > CACHE_COMPRESS_BYTES_MAX)
         return false;
     bool is_shrinking = false;

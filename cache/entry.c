@@ -137,7 +137,7 @@ static struct http_view keep(struct cache_entry *e, struct http_view v)
 
 static size_t text_bytes(const struct cache_draft *d, const struct field_list *l)
 {
-    size_t bytes = d->key.len + d->host.len + d->path.len + d->query.len + d->vary.len;
+    size_t bytes = d->key.len + d->host.len + d->path.len + d->query.len;
     for (uint32_t i = 0; i < l->count; i++)
         bytes += l->fields[i].name.len + 2 + l->fields[i].value.len + 2;
     for (uint32_t i = 0; i < d->tag_count; i++)
@@ -262,7 +262,6 @@ static struct cache_entry *make(const struct cache_draft *d, const struct field_
     e->magic = CACHE_ENTRY_MAGIC;
     e->refs = 1;
     e->status = d->status;
-    e->is_vary = d->is_vary;
     e->life = d->life;
     e->position = d->position;
     e->born_ms = d->born_ms;
@@ -276,7 +275,6 @@ static struct cache_entry *make(const struct cache_draft *d, const struct field_
     e->host = keep(e, d->host);
     e->path = keep(e, d->path);
     e->query = keep(e, d->query);
-    e->vary = keep(e, d->vary);
     keep_fields(e, l);
     for (uint32_t i = 0; i < d->tag_count; i++)
         e->tags[i] = keep(e, d->tags[i]);
@@ -292,7 +290,7 @@ struct cache_entry *cache_entry_create(const struct cache_draft *d)
     struct field_list list;
 
     ASSERT(d->field_count <= HTTP_ROOM_FIELDS && d->tag_count <= CACHE_TAGS_MAX);
-    ASSERT(d->key.len <= CACHE_KEY_BYTES_MAX + CACHE_KEY_MARK_BYTES_MAX);
+    ASSERT(d->key.len <= CACHE_KEY_BYTES_MAX);
     pick(&list, d->fields, d->field_count, false);
     return make(d, &list);
 }
@@ -316,14 +314,12 @@ struct cache_entry *cache_entry_update(const struct cache_entry *old, const stru
     struct cache_entry *e = make(
         &(struct cache_draft){
             .status = old->status,
-            .is_vary = old->is_vary,
             .tags = old->tags,
             .tag_count = old->tag_count,
             .key = old->key,
             .host = old->host,
             .path = old->path,
             .query = old->query,
-            .vary = old->vary,
             .life = *life,
             .position = *position,
             .born_ms = born_ms,

@@ -17,8 +17,6 @@
 #define CACHE_TAGS_MAX      64u   /* of one entry */
 #define CACHE_TAG_BYTES_MAX 128u  /* of one tag */
 #define CACHE_KEY_BYTES_MAX 8192u /* a request with more to tell it apart by is not cached */
-/* What may stand behind a key where more is remembered about it than the answer alone. */
-#define CACHE_KEY_MARK_BYTES_MAX 8u
 
 /* How a body is coded (RFC 9110 section 8.4.1), as far as it matters here. CODING_OTHER is one that the gateway does
  * not make, or several at once: such a body is served as it is and never coded again. */
@@ -51,7 +49,6 @@ struct cache_entry {
     uint32_t magic;
     uint32_t refs;
     uint16_t status;
-    bool is_vary;             /* no answer, but the list of fields that tell the answers under this key apart */
     enum cache_coding coding; /* of `body`, as its Content-Encoding says */
     uint32_t field_count;
     uint32_t tag_count;
@@ -62,7 +59,6 @@ struct cache_entry {
     struct http_view host, path, query; /* of the request, as purges name them */
     struct http_view etag;              /* data NULL: none that is one; with its quotes and W/ */
     struct http_view last_modified;     /* data NULL: none that is a date */
-    struct http_view vary;              /* is_vary: names in lower case, sorted, with commas */
     int64_t last_modified_wall_ms;      /* -1: none */
     struct cache_life life;
     struct cache_position position;
@@ -77,14 +73,12 @@ struct cache_entry {
 /* What an entry is made of. All is copied but the body, of which a reference is taken. */
 struct cache_draft {
     uint16_t status;
-    bool is_vary;
     const struct http_field *fields; /* all fields of the answer; those that are not stored are left out */
     uint32_t field_count;
     const struct http_view *tags;
     uint32_t tag_count;
     struct http_view key;
     struct http_view host, path, query;
-    struct http_view vary;
     struct cache_life life;
     struct cache_position position;
     int64_t born_ms;
@@ -94,8 +88,8 @@ struct cache_draft {
 /* One reference for the caller. Left out of the fields: what belongs to a connection (Connection and all it names,
  * Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade, Proxy-*), Content-Length and Age (said anew each time),
  * Set-Cookie, and the fields that carried tags. The draft has at most HTTP_ROOM_FIELDS fields, CACHE_TAGS_MAX tags and
- * CACHE_KEY_BYTES_MAX of key with a mark behind it (asserted: who reads drafts off a wire checks first). A body that is
- * a small part of its block is copied after all, so that what is counted is what is held. */
+ * CACHE_KEY_BYTES_MAX of key (asserted: who reads drafts off a wire checks first). A body that is a small part of its
+ * block is copied after all, so that what is counted is what is held. */
 struct cache_entry *cache_entry_create(const struct cache_draft *d);
 /* What a 304 makes of an entry (RFC 9111 sections 3.2 and 4.3.4): its fields updated by those of `fields` - but for
  * those that are never stored, Content-Encoding and Content-Range -, the same body in all codings it was made in, the

@@ -120,7 +120,7 @@ static struct http_view find_token(const struct exchange *x)
     return v;
 }
 
-/* The key goes to the scratch of the process. False: it cannot have one. */
+/* The key goes to the scratch of the process, and leaves room for a mark behind it. False: it cannot have one. */
 static bool make_key(struct exchange *x)
 {
     const struct conf_cache_route *r = rules_of(x);

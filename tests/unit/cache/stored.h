@@ -17,17 +17,16 @@
 #define STORED_FIELD_COUNT   24u
 #define STORED_TAG_COUNT     28u
 #define STORED_KEY_BYTES     32u
-#define STORED_STORED_BYTES  52u /* of the body, as it is stored */
-#define STORED_BODY_BYTES    56u
-#define STORED_WALL_MS       64u
-#define STORED_AGE_MS        72u
-#define STORED_FRESH_MS      80u
-#define STORED_KEEP_MS       112u
-#define STORED_POSITION      120u
-#define STORED_FIELD_LENGTHS 136u
+#define STORED_STORED_BYTES  48u /* of the body, as it is stored */
+#define STORED_BODY_BYTES    52u
+#define STORED_WALL_MS       60u
+#define STORED_AGE_MS        68u
+#define STORED_FRESH_MS      76u
+#define STORED_KEEP_MS       108u
+#define STORED_POSITION      116u
+#define STORED_FIELD_LENGTHS 132u
 
-#define STORED_FLAG_VARY 1u
-#define STORED_FLAG_ZSTD 2u
+#define STORED_FLAG_ZSTD 1u
 
 static inline void stored_seal(void *data, size_t len)
 {

@@ -92,10 +92,9 @@ static const struct {
     uint64_t value;
     const char *why; /* NULL: taken */
 } numbers[] = {
-    {STORED_FLAGS, 32, 4, "head"},
+    {STORED_FLAGS, 32, 2, "head"},
     {STORED_FLAGS, 32, 0x80000000, "head"},
     {STORED_FLAGS, 32, STORED_FLAG_ZSTD, "body"},
-    {STORED_FLAGS, 32, STORED_FLAG_VARY, "status"}, /* and has a body */
     {STORED_STATUS, 32, 0, "status"},
     {STORED_STATUS, 32, 101, "status"},
     {STORED_STATUS, 32, 199, "status"},
