@@ -143,6 +143,10 @@ static void on_lease(void *arg, enum err e)
     CHECK_OBJ(f, FLIGHT_MAGIC);
     f->job = NULL;
     f->has_lease = e == ERR_NONE;
+    if (f->has_lease) {
+        look(f); /* whoever had it before may have stored the answer since we looked */
+        return;
+    }
     if (e != ERR_BUSY || now_ms(f) >= f->await_end_ms) {
         ask(f);
         return;
@@ -167,8 +171,9 @@ static void on_entry(void *arg, enum err e, const void *data, size_t len, int64_
     if (entry != NULL)
         cache_entry_unref(&entry);
     /* Who asks the network first asks for itself. */
+    const bool is_shared = f->route->policy != CACHE_NETWORK_FIRST;
     f->state = FLIGHT_LEASING;
-    if (f->route->policy != CACHE_NETWORK_FIRST && (e == ERR_NONE || e == ERR_NOT_FOUND))
+    if (is_shared && !f->has_lease && (e == ERR_NONE || e == ERR_NOT_FOUND))
         f->job = l2_lease(f->cache->l2, f->key, f->key_len, f->route->wait_ms, on_lease, f);
     if (f->job == NULL)
         ask(f);

@@ -1,7 +1,8 @@
 /* One fetch, many waiters: whoever wants what is not there, or not fresh, waits for the one flight that brings it.
  *
  *   LOOKING    Redis is asked: another worker or gateway may have it
- *   LEASING    it is not there: who gets the lease is the one of the whole fleet to ask the origin
+ *   LEASING    it is not there: who gets the lease, and then still finds nothing, is the one of the whole fleet to ask
+ *              the origin
  *   AWAITING   somebody else has the lease: Redis is asked again and again, until what they fetch is there or `wait` is
  *              over
  *   ASKING     the origin is asked, by the user of this header
