@@ -6,7 +6,7 @@ const crypto = require('node:crypto');
 const { describe } = require('node:test');
 const { Fleet, Load, ask, cacheStatus, isSanitized, scene, waitFor } = require('./lib');
 
-const PROMPT_MS = isSanitized ? 2000 : 500; // ten times what is waited for Redis, and a busy machine
+const PROMPT_MS = isSanitized ? 4000 : 1500; // nobody waits for Redis; a busy machine takes its time
 const QUICK = { timeout: '50ms', connect_timeout: '200ms', circuit: { failures: 3, open: '200ms' } };
 
 const isHit = (answer) => /^hit; ttl=\d+$/.test(cacheStatus(answer));
@@ -83,7 +83,7 @@ describe('a Redis that comes and goes', { concurrency: 3 }, () => {
     const answers = await load.stop();
     assertServed(answers);
     const median = answers.slice(since).map(({ ms }) => ms).sort((a, b) => a - b)[50];
-    assert.ok(median < 50, `a circuit that is open costs nothing, and it took ${median} ms`);
+    assert.ok(median < PROMPT_MS / 10, `a circuit that is open costs nothing, and it took ${median} ms`);
     await served(fleet, named('before', 3));
     assert.ok((await fleet.sum('cache_l2_timeouts_total')) >= 6);
     redis.thaw();
