@@ -1,4 +1,8 @@
-/* The list, and one job for each of those that are on their way. */
+/* The list, and one job for each of those that are on their way.
+ *
+ * A Redis without room (maxmemory, noeviction) refuses XADD, and would go on serving what was purged until something
+ * in it expires. There the record goes by a script, which may have the room it takes: Redis 7 and Valkey know that
+ * flag, older ones refuse the script and are asked again later. */
 #include "cache/l2_outbox.h"
 
 #include <inttypes.h>
@@ -14,6 +18,9 @@
 /* After an error, or no answer. */
 #define RETRY_MS      1000
 #define ID_TEXT_BYTES 24u
+
+static const char roomless_script[] =
+    "#!lua flags=allow-oom\nreturn redis.call('XADD',KEYS[1],unpack(ARGV))"; /* ARGV: what follows the key */
 
 struct l2_outbox {
     uint32_t magic;
@@ -35,6 +42,7 @@ struct waiting {
     struct list link;
     struct l2_outbox *outbox;
     struct l2_job *job; /* NULL: not sent */
+    bool is_roomless;   /* there was no room for it: it goes by the script */
     char *text;
 };
 
@@ -46,6 +54,51 @@ static void waiting_free(struct waiting *w)
     w->outbox->count--;
     mem_free(w->text);
     OBJ_FREE(&w, WAITING_MAGIC);
+}
+
+static void on_added(struct l2_job *j, enum err e, struct l2_reply *const *replies);
+
+static void record_args(struct l2_args *a, const struct waiting *w, const char *id)
+{
+    const struct l2_redis_key *key = w->outbox->log_key;
+    if (w->is_roomless) {
+        l2_args_text(a, "EVAL");
+        l2_args_text(a, roomless_script);
+        l2_args_int(a, 1);
+    } else {
+        l2_args_text(a, "XADD");
+    }
+    l2_args_bytes(a, key->text, key->len);
+    l2_args_text(a, "MAXLEN");
+    l2_args_text(a, "~");
+    l2_args_text(a, L2_LOG_RECORDS);
+    l2_args_text(a, "*");
+    l2_args_text(a, "kind");
+    l2_args_text(a, cache_purge_kind_text((enum cache_purge_kind)w->kind));
+    l2_args_text(a, "soft");
+    l2_args_text(a, w->is_soft ? "1" : "0");
+    l2_args_text(a, "text");
+    l2_args_text(a, w->text);
+    l2_args_text(a, "id");
+    l2_args_text(a, id);
+}
+
+static bool send_one(struct l2_outbox *o, struct waiting *w)
+{
+    char id[ID_TEXT_BYTES];
+    struct l2_args a = {0};
+    struct l2_job *j = l2_job_create(o->l2, L2_NAME_ENTRY, "", 0);
+    j->key = *o->log_key;
+    (void)snprintf(id, sizeof id, "%" PRIu64, w->id);
+    record_args(&a, w, id);
+    l2_job_add(j, &a);
+    j->on_done = on_added;
+    j->arg = w;
+    w->job = j;
+    if (l2_job_send(j))
+        return true;
+    w->job = NULL;
+    return false;
 }
 
 static void on_added(struct l2_job *j, enum err e, struct l2_reply *const *replies)
@@ -66,41 +119,14 @@ static void on_added(struct l2_job *j, enum err e, struct l2_reply *const *repli
             o->on_empty(o->arg);
         return;
     }
+    const bool was_roomless = w->is_roomless;
+    w->is_roomless = e == ERR_FULL && !was_roomless;
+    if (w->is_roomless && send_one(o, w))
+        return;
     LOG_LIMITED(&o->limit, loop_now_ms(o->l2->net->loop), LOG_LEVEL_WARN, "purge not in the log yet",
                 KV_STR("key", o->log_key->text), KV_STR("cause", err_text(e)), KV_STR("detail", detail),
                 KV_UINT("waiting", o->count), KV_INT("retry_ms", RETRY_MS));
     timer_start(&o->again, RETRY_MS);
-}
-
-static bool send_one(struct l2_outbox *o, struct waiting *w)
-{
-    char id[ID_TEXT_BYTES];
-    struct l2_args a = {0};
-    struct l2_job *j = l2_job_create(o->l2, L2_NAME_ENTRY, "", 0);
-    j->key = *o->log_key;
-    (void)snprintf(id, sizeof id, "%" PRIu64, w->id);
-    l2_args_text(&a, "XADD");
-    l2_args_bytes(&a, o->log_key->text, o->log_key->len);
-    l2_args_text(&a, "MAXLEN");
-    l2_args_text(&a, "~");
-    l2_args_text(&a, L2_LOG_RECORDS);
-    l2_args_text(&a, "*");
-    l2_args_text(&a, "kind");
-    l2_args_text(&a, cache_purge_kind_text((enum cache_purge_kind)w->kind));
-    l2_args_text(&a, "soft");
-    l2_args_text(&a, w->is_soft ? "1" : "0");
-    l2_args_text(&a, "text");
-    l2_args_text(&a, w->text);
-    l2_args_text(&a, "id");
-    l2_args_text(&a, id);
-    l2_job_add(j, &a);
-    j->on_done = on_added;
-    j->arg = w;
-    w->job = j;
-    if (l2_job_send(j))
-        return true;
-    w->job = NULL;
-    return false;
 }
 
 void l2_outbox_send(struct l2_outbox *o)
