@@ -16,7 +16,7 @@
 struct h2_head *h2_head_create(enum h2_head_kind kind, int32_t stream_id)
 {
     struct h2_head *h;
-    OBJ_NEW(h, H2_HEAD_MAGIC);
+    OBJ_NEW_UP_TO(h, H2_HEAD_MAGIC, head);
     h->kind = kind;
     h->stream_id = stream_id;
     http_head_clear(&h->head);

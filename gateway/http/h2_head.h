@@ -30,8 +30,9 @@ struct h2_head {
     const char *malformed; /* a few static words: the stream is to be reset */
     struct http_view scheme;
     struct strbuf cookie; /* all cookie fields as one, once there are two */
-    struct http_head head;
     uint32_t held_count;
+    /* from here on not zeroed: most of it is never used */
+    struct http_head head;
     nghttp2_rcbuf *held[2 * HTTP_MAX_FIELDS + 16];
 };
 
