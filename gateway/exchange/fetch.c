@@ -78,8 +78,9 @@ static void count(const struct fetch *f, enum stat_route id)
 static bool may_collect(struct fetch *f, uint64_t bytes)
 {
     struct exchange_env *env = f->env;
-    if (bytes > f->conf->cache.max_entry_bytes || bytes > f->conf->cache.memory_bytes ||
-        env->collected_bytes - f->collected_bytes > f->conf->cache.memory_bytes - bytes)
+    const uint64_t entry_bytes = f->conf->cache.max_entry_bytes, memory_bytes = f->conf->cache.memory_bytes;
+    const uint64_t all_bytes = memory_bytes > 4 * entry_bytes ? memory_bytes : 4 * entry_bytes;
+    if (bytes > entry_bytes || env->collected_bytes - f->collected_bytes + bytes > all_bytes)
         return false;
     if (bytes > f->collected_bytes) {
         env->collected_bytes += (size_t)bytes - f->collected_bytes;
@@ -299,16 +300,15 @@ static bool learn_vary(struct fetch *f)
     const struct http_view known = {l->len > 0 ? l->names : NULL, l->len};
     if (l->len != f->vary_bytes) /* since it began, from another answer */
         return true;
-    if (!f->storing.may_store)
+    if (f->is_error || http_find(&f->head, "vary") == NULL)
         return false;
     struct http_view names;
     struct http_texts t;
     http_texts_init(&t, EXCHANGE_TEXTS_BYTES);
-    if (http_find(&f->head, "vary") == NULL)
-        names = known;
-    else if (!cache_vary_of(&names, &t, f->route, &f->head, known) || names.len > sizeof l->names)
+    const bool is_known = cache_vary_of(&names, &t, f->route, &f->head, known) && names.len <= sizeof l->names;
+    if (!is_known && f->storing.may_store)
         f->storing = (struct cache_storing){.why = "vary"};
-    const bool is_new = f->storing.may_store && names.len != known.len;
+    const bool is_new = is_known && names.len != known.len; /* also of what is not stored: it is for somebody */
     if (is_new) {
         memcpy(l->names, names.data, names.len);
         l->len = (uint32_t)names.len;

@@ -15,7 +15,7 @@
 #define FETCH_PASSED_MARK "?"
 
 /* A fetch outlives its client, so what clients begin and leave is bounded; beyond it requests go as if there were no
- * cache. What all of them collect at once is bounded by what the cache may hold. */
+ * cache. What all of them collect at once is bounded by what the cache may hold, or by four of the largest entries. */
 #define FETCHES_MAX 4096u
 
 struct fetch_start {

@@ -202,6 +202,46 @@ static void a_field_learned_meanwhile_is_asked_with(void **state)
     rig_close(&r);
 }
 
+static void also_of_an_answer_for_one_alone(void **state)
+{
+    struct rig r;
+    char said[4096];
+    (void)state;
+    rig_open(&r, first);
+    const int client = ask(&r, "GET", "/a", "X-Lang: fr\r\n");
+    answer(&r, next_fetch(&r, NULL, 0), "200 OK", "Cache-Control: private\r\nVary: X-Lang\r\n", "english");
+    answer(&r, next_fetch(&r, said, sizeof said), "200 OK", "Cache-Control: private\r\nVary: X-Lang\r\n", "francais");
+    assert_non_null(strstr(said, "X-Lang: fr"));
+    expect_answer(&r, client, 200, "francais");
+    close(client);
+    expect_calm(&r);
+    rig_close(&r);
+}
+
+/* What clients begin and leave is bounded: the rest is as if there were no cache. */
+static void not_more_is_fetched_than_the_cache_may_hold(void **state)
+{
+    static const char small[] = "cache: { memory: 64KiB, max_entry: 16KiB }\n" HEAD "{ policy: cache-first } } ]\n";
+    struct rig r;
+    int client[6], server[6];
+    char path[16];
+    (void)state;
+    rig_open(&r, small);
+    for (int i = 0; i < 6; i++) {
+        (void)snprintf(path, sizeof path, "/%d", i);
+        client[i] = ask(&r, "GET", path, "");
+        server[i] = next_fetch(&r, NULL, 0);
+        say(&r, server[i], "HTTP/1.1 200 OK\r\n" MINUTE "Content-Length: 15000\r\n\r\nbeginning");
+    }
+    assert_int_equal(r.worker->env.collected_bytes, 4 * 15000);
+    expect_nothing(&r, client[3]);
+    expect_at(&r, client[4], "beginning"); /* as it comes, and not kept */
+    close_all(&r, client, 6);
+    close_all(&r, server, 6);
+    expect_calm(&r);
+    rig_close(&r);
+}
+
 /* ---- time ---- */
 
 static void the_network_is_waited_for_as_long_as_there_is_something_else(void **state)
@@ -464,6 +504,8 @@ int main(void)
         cmocka_unit_test(who_comes_after_a_purge_gets_nothing_from_before),
         cmocka_unit_test(a_purge_of_something_else_disturbs_nobody),
         cmocka_unit_test(a_field_learned_meanwhile_is_asked_with),
+        cmocka_unit_test(also_of_an_answer_for_one_alone),
+        cmocka_unit_test(not_more_is_fetched_than_the_cache_may_hold),
         cmocka_unit_test(the_network_is_waited_for_as_long_as_there_is_something_else),
         cmocka_unit_test(with_nothing_else_all_wait_for_the_network_and_then_ask),
         cmocka_unit_test(a_refresh_that_fails_is_not_repeated_at_once),
