@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const http = require('node:http');
 const { describe } = require('node:test');
-const { Cached, event, exchange, gate, get, isSanitized, ownMemory, reply, request, scene, verdicts, waitFor } = require('./lib');
+const { Cached, event, exchange, gate, get, h2Server, isSanitized, ownMemory, reply, request, scene, verdicts, waitFor } = require('./lib');
 
 const RULES = { policy: 'stale-while-revalidate', fresh: '1m', stale_if_error: '1m', negative: 0 };
 // Past its freshness and its stale window: only for errors.
@@ -156,6 +156,61 @@ describe('an origin that fails', { concurrency: 3 }, () => {
     await c.counts('fetches_failed', 1);
     for (let i = 0; i < 10; i++) assert.equal((await c.ask()).text, 'v1');
     assert.equal(c.asked.length, 2);
+  });
+});
+
+describe('an origin over HTTP/2 that fails', { concurrency: 2 }, () => {
+  // A gateway before an HTTP/2 server that does with each stream what `serve` says.
+  async function stage(s, serve, cache = {}) {
+    const server = await h2Server(s, serve);
+    const gateway = await s.gateway({
+      pools: { p: { check: { type: 'none' }, http: 'h2', max_retries: 0, circuit: { failures: 0 }, servers: [{ name: 'a', url: server.url }] } },
+      routes: [{ path: '/', pool: 'p', cache: { ...RULES, ...cache } }],
+    });
+    return { server, gateway };
+  }
+
+  scene('a stream that is reset in the middle: nothing is stored, and what is stale stands in', async (s) => {
+    let isGood = true;
+    const { server, gateway } = await stage(s, (stream) => {
+      stream.respond({ ':status': 200, ...(isGood && { age: '60' }) });
+      if (isGood) stream.end('good');
+      else stream.write('fi', () => stream.destroy(new Error('broken')));
+    });
+    assert.equal((await get(gateway.port, '/old')).text, 'good');
+    isGood = false;
+    assert.equal((await get(gateway.port, '/new')).status, 502);
+    const stale = await get(gateway.port, '/old');
+    assert.equal(stale.text, 'good');
+    assert.match(stale.headers['cache-status'], /detail=error$/);
+    isGood = true;
+    assert.equal((await get(gateway.port, '/new')).text, 'good');
+    assert.equal(server.streamCount, 4);
+  });
+
+  scene('a length that is not kept', async (s) => {
+    const { gateway } = await stage(s, (stream, headers) => {
+      stream.respond({ ':status': 200, 'content-length': headers[':path'] === '/short' ? 10 : 2 });
+      stream.end('five.');
+    });
+    for (const path of ['/short', '/long']) {
+      for (let i = 0; i < 2; i++) {
+        const { status, text } = await get(gateway.port, path);
+        assert.deepEqual([status, text.includes('five')], [502, false], path);
+      }
+    }
+  });
+
+  scene('a large answer that is passed on arrives whole, also when the session ends behind it', async (s) => {
+    const { server, gateway } = await stage(s, (stream) => {
+      stream.respond({ ':status': 200, 'cache-control': 'private' });
+      stream.end(crypto.randomBytes(16).toString('hex').repeat(MB / 16));
+    });
+    for (let i = 0; i < 3; i++) {
+      const { body, isWhole } = await readAll(gateway.port);
+      assert.ok(isWhole && body.length === 2 * MB && body.toString() === body.toString('latin1', 0, 32).repeat(MB / 16));
+      for (const session of server.sessions) session.close();
+    }
   });
 });
 
