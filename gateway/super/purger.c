@@ -123,10 +123,10 @@ static const char *published_text(enum purge_published p)
 {
     static const char *const texts[] = {
         [PURGE_NOT_PUBLISHED] = "no Redis is configured to tell other gateways",
-        [PURGE_PUBLISHED] = "other gateways are told",
+        [PURGE_PUBLISHED] = "other gateways are being told",
         [PURGE_PUBLISHED_LATER] = "other gateways will be told when Redis is back",
     };
-    return (size_t)p < sizeof texts / sizeof *texts ? texts[p] : "what other gateways are told is not known";
+    return (size_t)p < sizeof texts / sizeof *texts ? texts[p] : "what other gateways are being told is not known";
 }
 
 /* Who has not confirmed, as lines to `out`; the number of them. A worker that is still starting has nothing in memory,

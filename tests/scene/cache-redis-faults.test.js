@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { describe } = require('node:test');
-const { Fleet, Load, ask, cacheStatus, isSanitized, scene, waitFor } = require('./lib');
+const { Cable, Fleet, Load, ask, cacheStatus, isSanitized, scene, waitFor } = require('./lib');
 
 const PROMPT_MS = isSanitized ? 4000 : 1500; // nobody waits for Redis; a busy machine takes its time
 const QUICK = { timeout: '50ms', connect_timeout: '200ms', circuit: { failures: 3, open: '200ms' } };
@@ -92,6 +92,44 @@ describe('a Redis that comes and goes', { concurrency: 3 }, () => {
     await fleet.shares(fleet.b, fleet.a);
   });
 
+  scene('one that is slow: nobody waits long for it, and nobody gets the answer to another question', async (s) => {
+    const redis = await s.redis();
+    const cable = await Cable.lay(s, redis.port);
+    const slow = { ...QUICK, url: `redis://127.0.0.1:${cable.port}`, circuit: { failures: 0 } }; // it is asked each time
+    const fleet = await Fleet.start(s, { redis: [{ url: redis.url, timeout: '500ms' }, slow] });
+    await fleet.joined();
+    await served({ ...fleet, gateways: [fleet.a] }, named('load', 200));
+    const load = new Load([fleet.b], { clients: 8, paths: 200 });
+    for (const delayMs of [30, 10, 40, 0]) {
+      cable.delayMs = delayMs;
+      await load.more(40);
+      const asked = fleet.asked('/load/0');
+      assert.equal((await fleet.a.ctl('purge', 'all')).code, 0); // so that all has to be looked for in Redis again
+      await waitFor('it to hear of it', async () => (await ask(fleet.b, '/load/0')) && fleet.asked('/load/0') > asked, 3000);
+    }
+    assertServed(await load.stop());
+    assert.ok((await fleet.b.metrics()).sum('cache_l2_timeouts_total') > 0);
+    await fleet.shares(fleet.a, fleet.b);
+    await fleet.shares(fleet.b, fleet.a);
+  });
+
+  scene('one that is emptied again and again, under load', async (s) => {
+    const redis = await s.redis();
+    const fleet = await Fleet.start(s, { redis: { url: redis.url }, workers: 2, cache: { tags: ['t'] } });
+    await fleet.joined();
+    const load = new Load(fleet.gateways, { paths: 50 });
+    for (let round = 0; round < 3; round++) {
+      await load.more(100);
+      await redis.command('FLUSHALL');
+      for (const g of fleet.gateways) await ask(g, '/x');
+      const asked = fleet.asked('/x');
+      assert.match((await fleet.a.ctl('purge', 'tag', 't')).stdout, /other gateways/);
+      await waitFor('the other one to hear of it', async () => (await ask(fleet.b, '/x')) && fleet.asked('/x') > asked, 5000);
+    }
+    assertServed(await load.stop());
+    await fleet.shares(fleet.a, fleet.b);
+  });
+
   scene('one that comes back with what it had before a purge', async (s) => {
     const redis = await s.redis();
     const fleet = await Fleet.start(s, { redis: { url: redis.url, ...QUICK } });
@@ -101,7 +139,7 @@ describe('a Redis that comes and goes', { concurrency: 3 }, () => {
     for (const g of fleet.gateways) assert.equal((await ask(g, '/old')).text, 'old');
     await ask(fleet.a, '/alone');
     await redis.command('SAVE');
-    assert.match((await fleet.a.ctl('purge', 'tag', 'goods')).stdout, /other gateways are told/);
+    assert.match((await fleet.a.ctl('purge', 'tag', 'goods')).stdout, /other gateways are being told/);
     fleet.pages = { '/old': 'new', '/alone': 'new' };
     for (const g of fleet.gateways) await waitFor('the new one', async () => (await ask(g, '/old')).text === 'new');
     await redis.kill();
@@ -137,7 +175,7 @@ describe('a Redis without room', { concurrency: 3 }, () => {
     const asked = fleet.asked('/x');
     await redis.command('CONFIG', 'SET', 'maxmemory', 1);
     await assert.rejects(redis.command('SET', 'x', 'x'), /OOM/);
-    assert.match((await fleet.a.ctl('purge', 'tag', 't')).stdout, /other gateways are told/);
+    assert.match((await fleet.a.ctl('purge', 'tag', 't')).stdout, /other gateways are being told/);
     await waitFor('the other one to hear of it', async () => (await ask(fleet.b, '/x')) && fleet.asked('/x') > asked, 2000);
     await redis.command('CONFIG', 'SET', 'maxmemory', '100mb');
     await fleet.shares(fleet.a, fleet.b);

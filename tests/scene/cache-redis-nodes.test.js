@@ -133,7 +133,7 @@ describe('a master that Sentinels watch', { concurrency: 2 }, () => {
     await waitFor('the other one to hear of the purge', async () => (await ask(fleet.b, '/x')) && fleet.asked('/x') > asked, FAILOVER_MS);
     await fleet.shares(fleet.a, fleet.b, FAILOVER_MS);
     assertServed(await load.stop());
-    assert.match((await fleet.b.ctl('purge', 'url', '/x')).stdout, /other gateways are told/);
+    assert.match((await fleet.b.ctl('purge', 'url', '/x')).stdout, /other gateways are being told/);
     const before = fleet.asked('/x');
     await waitFor('a purge', async () => (await ask(fleet.a, '/x')) && fleet.asked('/x') > before, 2000);
   });

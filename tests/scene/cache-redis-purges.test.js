@@ -36,7 +36,7 @@ async function purge(gateway, told, ...words) {
   assert.equal(code, 0, stderr);
   assert.match(stdout, told);
 }
-const TOLD = /; other gateways are told\n$/;
+const TOLD = /; other gateways are being told\n$/;
 const TOLD_LATER = /; other gateways will be told when Redis is back\n$/;
 
 const versionOf = async (gateway, path) => Number((await textOf(gateway, path)).split(' v')[1]);

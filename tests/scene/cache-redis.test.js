@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { describe } = require('node:test');
-const { Authority, Fleet, ask, cacheStatus, reply, scene, waitFor } = require('./lib');
+const { Authority, Fleet, Load, ask, cacheStatus, reply, scene, waitFor } = require('./lib');
 
 // Something that waits until open() is called.
 function gate() {
@@ -197,7 +197,8 @@ describe('ways to a Redis', { concurrency: 3 }, () => {
     const authority = await Authority.create(s);
     const { cert, key } = await authority.issue('redis', ['IP:127.0.0.1']);
     const tls = { cert, key, ca: authority.file };
-    const plain = await s.redis({ name: 'plain', unix: true, user: 'gateway', password: 'p@ss:/?' });
+    const acl = ['~tidegate:*', ...['getrange', 'pttl', 'set', 'del', 'eval', 'evalsha', 'get', 'xadd', 'xread', 'xrange', 'ping'].map((name) => `+${name}`)];
+    const plain = await s.redis({ name: 'plain', unix: true, user: 'gateway', password: 'p@ss:/?', acl });
     const safe = await s.redis({ name: 'safe', tls, password: 'secret' });
     const fleet = await Fleet.start(s, {
       names: ['a', 'b', 'c', 'd'],
@@ -215,9 +216,31 @@ describe('ways to a Redis', { concurrency: 3 }, () => {
       await waitFor('it to be found', async () => cacheStatus(await ask(to, path)).includes('hit'));
       assert.equal(fleet.asked(path), 1);
     }
-    assert.equal((await plain.keys('tidegate:e:*')).length, 1);
     assert.equal((await safe.keys('tidegate:e:*')).length, 2);
     for (const g of fleet.gateways) assert.ok(!g.process.log().includes('p@ss') && !g.process.log().includes('secret'));
+  });
+
+  scene('another Redis, none, and the first one again, while it serves', async (s) => {
+    const [one, two] = [await s.redis({ name: 'one' }), await s.redis({ name: 'two' })];
+    const fleet = await Fleet.start(s, { redis: { url: one.url } });
+    await fleet.joined();
+    await fleet.shares(fleet.a, fleet.b);
+    const load = new Load(fleet.gateways, { paths: 1e6 });
+    for (const redis of [two, null, one]) {
+      for (const g of fleet.gateways) {
+        await load.more(20);
+        await g.reload(fleet.config(g.name, redis ? { url: redis.url } : undefined));
+      }
+      if (redis) await fleet.shares(fleet.a, fleet.b);
+      await ask(fleet.b, '/x');
+      const asked = fleet.asked('/x');
+      const { stdout } = await fleet.a.ctl('purge', 'all');
+      assert.match(stdout, redis ? /other gateways are being told/ : /no Redis is configured/);
+      await waitFor('who can hear of it to do so', async () => (await ask(redis ? fleet.b : fleet.a, '/x')) && fleet.asked('/x') > asked, 2000);
+    }
+    const answers = await load.stop();
+    assert.deepEqual(answers.filter(({ error, status, path, text }) => error || status !== 200 || text !== path).slice(0, 3), []);
+    for (const redis of [one, two]) assert.ok((await redis.keys('tidegate:e:*')).length > 0);
   });
 
   scene('a Redis that does not let us in, or is somebody else, is not used, and it is said why', async (s) => {

@@ -1,7 +1,8 @@
-// A TCP connection's way between two programs, which a scene can cut or clog.
+// A TCP connection's way between two programs, which a scene can cut, clog or make long.
 'use strict';
 
 const net = require('node:net');
+const { later } = require('./wait');
 
 class Cable {
   // `.port` leads to `to`, for as long as it is not cut.
@@ -21,14 +22,13 @@ class Cable {
     this.to = to;
     this.isCut = false;
     this.isClogged = false;
-    this.refusedCount = 0;
+    this.delayMs = 0; // of each direction
     this.pairs = new Set();
   }
 
   #join(near) {
     near.on('error', () => {});
     if (this.isCut) {
-      this.refusedCount++;
       near.resetAndDestroy();
       return;
     }
@@ -37,13 +37,27 @@ class Cable {
     this.pairs.add(pair);
     far.on('error', () => {});
     for (const [from, other] of [pair, [far, near]]) {
-      from.on('data', (part) => other.write(part));
+      from.on('data', (part) => {
+        if (this.delayMs > 0 || from.lateCount > 0) this.#late(from, other, part);
+        else other.write(part);
+      });
       from.on('close', () => {
         other.destroy();
         this.pairs.delete(pair);
       });
     }
     if (this.isClogged) for (const socket of pair) socket.pause();
+  }
+
+  // What came first arrives first, also when the way becomes shorter.
+  #late(from, other, part) {
+    const dueAt = Date.now() + this.delayMs;
+    from.lateCount = (from.lateCount ?? 0) + 1;
+    from.arrival = (from.arrival ?? Promise.resolve()).then(async () => {
+      if (dueAt > Date.now()) await later(dueAt - Date.now());
+      from.lateCount--;
+      other.write(part);
+    });
   }
 
   // All connections are reset, and so are new ones.

@@ -33,15 +33,19 @@ class Fleet {
     this.probeCount = 0;
   }
 
-  // One more gateway; it is also there under its name.
-  async add(name, redis) {
-    this[name] = await this.scene.gateway({
+  config(name, redis) {
+    return {
       node: { name },
       workers: this.workers,
       pools: { p: { check: { type: 'none' }, circuit: { failures: 0 }, servers: [{ name: 'origin', url: this.origin.url }] } },
       routes: [{ name: 'all', path: '/', pool: 'p', cache: { policy: 'cache-first', fresh: '10m', wait: '10s', ...this.cache } }],
-      cache: { redis: { timeout: '500ms', ...redis } },
-    }, { name });
+      ...(redis ? { cache: { redis: { timeout: '500ms', ...redis } } } : {}),
+    };
+  }
+
+  // One more gateway; it is also there under its name.
+  async add(name, redis) {
+    this[name] = Object.assign(await this.scene.gateway(this.config(name, redis), { name }), { name });
     this.gateways.push(this[name]);
     return this[name];
   }

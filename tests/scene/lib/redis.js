@@ -9,9 +9,10 @@ const { waitFor } = require('./wait');
 const LISTENS = /Ready to accept connections/;
 
 class Redis {
-  // `port`: where, when that matters. `unix`: on a socket as well, `.path`. `password`: of everybody, or of `user`. `tls`: {cert, key, ca}
+  // `port`: where, when that matters. `unix`: on a socket as well, `.path`. `password`: of everybody, or of `user`, who may do
+  // what `acl` says. `tls`: {cert, key, ca}
   // (paths), and then nothing else. `args`: further settings, "--maxmemory", "1mb" and so on.
-  static async start(s, { name = 'redis', port, unix = false, user, password, tls, args = [] } = {}) {
+  static async start(s, { name = 'redis', port, unix = false, user, password, acl, tls, args = [] } = {}) {
     const r = new Redis(s, name, port ?? (await s.freePort()));
     r.password = password;
     r.user = user;
@@ -20,7 +21,7 @@ class Redis {
     r.args = [
       ...(tls ? ['--port', '0', '--tls-port', r.port, '--tls-cert-file', tls.cert, '--tls-key-file', tls.key, '--tls-ca-cert-file', tls.ca, '--tls-auth-clients', 'no'] : ['--port', r.port]),
       ...(unix ? ['--unixsocket', r.path, '--unixsocketperm', '777'] : []), // the gateway's workers may be somebody else
-      ...(password && user ? ['--user', user, 'on', `>${password}`, '~*', '&*', '+@all', '--user', 'default', 'off'] : password ? ['--requirepass', password] : []),
+      ...(password && user ? ['--user', user, 'on', `>${password}`, ...(acl ?? ['~*', '+@all']), '--user', 'default', 'off'] : password ? ['--requirepass', password] : []),
       ...['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', r.folder, '--daemonize', 'no', ...args],
     ].map(String);
     await r.begin();

@@ -212,7 +212,7 @@ static void test_it_is_done_when_all_workers_hold_it(void **state)
 {
     struct fixture *f = *state;
     f->worker[0].published = PURGE_PUBLISHED;
-    assert_purge(f, "purge tag table:cars\n", "ok\ntag table:cars purged in 3 workers; other gateways are told\n");
+    assert_purge(f, "purge tag table:cars\n", "ok\ntag table:cars purged in 3 workers; other gateways are being told\n");
     for (uint32_t i = 0; i < WORKERS; i++) {
         const struct msg_purge *m = &f->worker[i].last;
         assert_int_equal(f->worker[i].count, 1);
@@ -324,7 +324,7 @@ static void test_when_the_publisher_dies_another_one_publishes(void **state)
     run_until_count(f, 1, 1);
     const uint64_t id = f->worker[0].last.id;
     die(f, 0);
-    assert_answer(f, fd, "ok\ntag a purged in 2 workers; other gateways are told\n");
+    assert_answer(f, fd, "ok\ntag a purged in 2 workers; other gateways are being told\n");
     assert_int_equal(f->worker[1].count, 2);
     assert_int_equal(f->worker[1].last.is_publisher, 1);
     assert_int_equal(f->worker[1].last.id, id); /* the same purge */
