@@ -18,7 +18,7 @@ LAYERS := gateway/front gateway/exchange gateway/realtime gateway/upstream cache
 LAYERS := $(foreach l,$(LAYERS),$(if $(wildcard $(l)/*.c),$(l)))
 
 # program        : folder (its main.c and archive)   layers it stands on from   extra libraries
-PROGRAMS := tidegate tidegate-worker tidegate-checker tidegate-admin tidegatectl region region-talk tidegate-bench relay-raw tidegate-ratio
+PROGRAMS := tidegate tidegate-worker tidegate-checker tidegate-dns tidegate-admin tidegatectl region region-talk tidegate-bench relay-raw tidegate-ratio
 tidegate_dir         := gateway/super
 tidegate_base        := cache
 tidegate-worker_dir  := gateway/worker
@@ -26,6 +26,8 @@ tidegate-worker_base := gateway/front
 tidegate-checker_dir := health/checker
 tidegate-checker_base := health
 tidegate-checker_libs := -lwebsockets
+tidegate-dns_dir     := health/dns
+tidegate-dns_base    := health
 tidegate-admin_dir   := gateway/admin
 tidegate-admin_base  := gateway/report
 tidegate-admin_libs  := -lwebsockets
@@ -43,6 +45,8 @@ relay-raw_dir        := tests/bench/relay
 relay-raw_base       := base
 tidegate-ratio_dir   := tests/bench/ratio
 tidegate-ratio_base  := cache
+# A process folder whose main.c is still to come has an archive and tests all the same.
+PROCESSES := $(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_dir)/*.c),$(p)))
 PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_dir)/main.c),$(p)))
 INSTALLED := tidegate tidegate-worker tidegate-checker tidegate-admin
 
@@ -76,7 +80,7 @@ $(call archive,$(1)): $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildca
 	@rm -f $$@
 	@ar rcsD $$@ $$^
 endef
-PROGRAM_DIRS := $(foreach p,$(PROGRAMS),$($(p)_dir))
+PROGRAM_DIRS := $(foreach p,$(PROCESSES),$($(p)_dir))
 $(foreach d,$(LAYERS) $(PROGRAM_DIRS),$(eval $(call ARCHIVE_RULE,$(d))))
 
 $(BUILD)/%.o: %.c
@@ -100,9 +104,9 @@ UNIT_SRC := $(wildcard tests/unit/*/*.c tests/unit/*/*/*.c tests/unit/*/*/*/*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 unit_dir = $(patsubst tests/unit/%/,%,$(dir $(1)))
 # A process folder under test is linked on top of the layers its program stands on.
-base_of  = $(or $(strip $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$($(p)_base)))),$(1))
-libs_of  = $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$($(p)_libs)))
-own_of   = $(foreach p,$(PROGRAMS),$(if $(filter $(1),$($(p)_dir)),$(call archive,$(1))))
+base_of  = $(or $(strip $(foreach p,$(PROCESSES),$(if $(filter $(1),$($(p)_dir)),$($(p)_base)))),$(1))
+libs_of  = $(foreach p,$(PROCESSES),$(if $(filter $(1),$($(p)_dir)),$($(p)_libs)))
+own_of   = $(foreach p,$(PROCESSES),$(if $(filter $(1),$($(p)_dir)),$(call archive,$(1))))
 define UNIT_RULE
 $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call own_of,$(call unit_dir,$(1))) $(call archives_from,$(call base_of,$(call unit_dir,$(1))))
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $$@ $$^ -lcmocka -ljansson -lbrotlidec $(call libs_of,$(call unit_dir,$(1))) $(LIBS)
@@ -121,17 +125,19 @@ $(REPLAY_BIN): $(BUILD)/%: $(BUILD)/%.o $(REPLAY_OBJ) $(if $(wildcard gateway/wo
 replay: $(REPLAY_BIN)
 	@tests/unit/run $(REPLAY_BIN)
 
-# Fuzz targets: built with libFuzzer by `make fuzz`, replayed over their corpora by everybody else.
+# Fuzz targets: built with libFuzzer by `make fuzz`, replayed over their corpora by everybody else. What is pure in a
+# process folder has one too.
+FUZZ_ARCHIVES := $(call archive,health/dns) $(call archives_from,gateway/front)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(BUILD)/%)
-$(FUZZ_REPLAY): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/fuzz/replay_main.o $(call archives_from,gateway/front)
+$(FUZZ_REPLAY): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/fuzz/replay_main.o $(FUZZ_ARCHIVES)
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 fuzz-replay: $(FUZZ_REPLAY)
 	@set -e; for f in $(FUZZ_REPLAY); do $$f tests/fuzz/corpus/$$(basename $$f | sed s/^fuzz_//); done
 
 ifneq ($(FUZZER),)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
-$(FUZZ_BIN): $(BUILD)/%: $(BUILD)/tests/fuzz/%.o $(call archives_from,gateway/front)
+$(FUZZ_BIN): $(BUILD)/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_ARCHIVES)
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 fuzzers: $(FUZZ_BIN)
 endif
