@@ -147,25 +147,6 @@ static bool does_shrink(struct http_view type)
     return false;
 }
 
-static bool has_directive(struct http_view list, const char *directive)
-{
-    struct http_view element;
-    while (http_list_next(&list, &element)) {
-        if (http_view_is_nocase(element, directive))
-            return true;
-    }
-    return false;
-}
-
-static bool is_digest(struct http_view name)
-{
-    for (size_t i = 0; i < COUNT(digests); i++) {
-        if (http_view_is_nocase(name, digests[i]))
-            return true;
-    }
-    return false;
-}
-
 bool cache_compress_is_worth(const struct cache_entry *e, uint64_t min_bytes)
 {
     CHECK_OBJ(e, CACHE_ENTRY_MAGIC);
@@ -177,8 +158,9 @@ bool cache_compress_is_worth(const struct cache_entry *e, uint64_t min_bytes)
         const struct http_field *f = &e->fields[i];
         if (http_view_is_nocase(f->name, "content-type"))
             is_shrinking = does_shrink(f->value);
-        else if (is_digest(f->name) || http_view_is_nocase(f->name, "content-range") ||
-                 (http_view_is_nocase(f->name, "cache-control") && has_directive(f->value, "no-transform")))
+        else if (http_view_is_any(f->name, digests, COUNT(digests)) || http_view_is_nocase(f->name, "content-range") ||
+                 (http_view_is_nocase(f->name, "cache-control") &&
+                  http_list_has(f->value, http_view_of("no-transform"))))
             return false;
     }
     return is_shrinking;

@@ -65,29 +65,6 @@ int cache_position_compare(const struct cache_position *a, const struct cache_po
 
 /* ---- which fields stay ---- */
 
-static bool is_in(struct http_view name, const char *const *table, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (http_view_is_nocase(name, table[i]))
-            return true;
-    }
-    return false;
-}
-
-static bool is_named_by_connection(const struct http_field *fields, uint32_t count, struct http_view name)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (!http_view_is_nocase(fields[i].name, "connection"))
-            continue;
-        struct http_view list = fields[i].value, option;
-        while (http_list_next(&list, &option)) {
-            if (http_view_equal_nocase(option, name))
-                return true;
-        }
-    }
-    return false;
-}
-
 static bool is_proxy_field(struct http_view name)
 {
     static const char proxy[] = "proxy-";
@@ -96,8 +73,8 @@ static bool is_proxy_field(struct http_view name)
 
 static bool is_stored(const struct http_field *fields, uint32_t count, struct http_view name)
 {
-    return !is_in(name, not_stored, COUNT(not_stored)) && !is_proxy_field(name) &&
-           !is_named_by_connection(fields, count, name);
+    return !http_view_is_any(name, not_stored, COUNT(not_stored)) && !is_proxy_field(name) &&
+           !http_connection_names(fields, count, name);
 }
 
 static bool has_name(const struct field_list *l, struct http_view name)
@@ -115,7 +92,7 @@ static void pick(struct field_list *to, const struct http_field *fields, uint32_
     to->count = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (!is_stored(fields, count, fields[i].name) ||
-            (is_update && is_in(fields[i].name, not_updated, COUNT(not_updated))))
+            (is_update && http_view_is_any(fields[i].name, not_updated, COUNT(not_updated))))
             continue;
         to->fields[to->count++] = fields[i];
     }
@@ -224,18 +201,6 @@ static size_t block_bytes(struct slice s)
     return s.owner != NULL ? BLOCK_COST_BYTES + s.owner->cap_bytes : 0;
 }
 
-/* Whether it can stand in a line of HTTP/1 as it is. */
-static bool is_line(const struct http_field *f)
-{
-    if (!http_is_token(f->name))
-        return false;
-    for (size_t i = 0; i < f->value.len; i++) {
-        if (f->value.data[i] == '\r' || f->value.data[i] == '\n' || f->value.data[i] == '\0')
-            return false;
-    }
-    return true;
-}
-
 /* Field by field as HTTP/1 writes them, so that most answers need no writing at all. */
 static void keep_fields(struct cache_entry *e, const struct field_list *l)
 {
@@ -246,7 +211,7 @@ static void keep_fields(struct cache_entry *e, const struct field_list *l)
         (void)keep(e, (struct http_view){": ", 2});
         e->fields[i].value = keep(e, l->fields[i].value);
         (void)keep(e, (struct http_view){"\r\n", 2});
-        are_lines = are_lines && is_line(&l->fields[i]);
+        are_lines = are_lines && http_is_token(l->fields[i].name) && text_is_inline(l->fields[i].value);
     }
     if (are_lines)
         e->written = (struct http_view){(const char *)e->texts.data + begin, e->texts.len - begin};

@@ -33,15 +33,6 @@ static const char hex_digits[] = "0123456789abcdef";
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
-static bool is_in(struct http_view name, const char *const *table, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (http_view_is_nocase(name, table[i]))
-            return true;
-    }
-    return false;
-}
-
 /* ---- parts ---- */
 
 char *key_part_room(struct strbuf *out, enum key_part kind, size_t len)
@@ -84,7 +75,7 @@ void key_part_add_sha256(struct strbuf *out, enum key_part kind, struct http_vie
 
 bool key_field_is_secret(struct http_view name)
 {
-    return is_in(name, secrets, COUNT(secrets));
+    return http_view_is_any(name, secrets, COUNT(secrets));
 }
 
 /* Each field of its own: to an origin that takes the first or the last of them, "a" and "b" are not "a, b". */
@@ -182,7 +173,7 @@ static bool add_query(struct strbuf *out, const struct conf_route *r, struct htt
 
 bool key_field_is_listed(const struct conf_route *r, struct http_view name)
 {
-    return is_in(name, r->cache.headers, r->cache.header_count);
+    return http_view_is_any(name, r->cache.headers, r->cache.header_count);
 }
 
 static bool is_bearer(struct http_view said, struct http_view token)
@@ -260,9 +251,9 @@ bool cache_key_passes(const struct conf_route *r, struct http_view name, bool is
 {
     if (http_view_is_nocase(name, "authorization") && r->cache.scope != CACHE_SCOPE_PUBLIC)
         return true;
-    if (key_field_is_listed(r, name) || is_in(name, continued, COUNT(continued)))
+    if (key_field_is_listed(r, name) || http_view_is_any(name, continued, COUNT(continued)))
         return true;
     if (http_view_is_nocase(name, "authorization"))
         return (r->cache.ignore & 1u << CACHE_IGNORE_AUTHORIZATION) == 0;
-    return is_post && is_in(name, of_body, COUNT(of_body));
+    return is_post && http_view_is_any(name, of_body, COUNT(of_body));
 }

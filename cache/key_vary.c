@@ -29,15 +29,6 @@ static const char *const of_gateway[] = {"if-match",
 /* Written by the gateway for each request anew: no two clients are told the same. */
 static const char *const of_each[] = {"x-forwarded-for", "forwarded", "x-request-id", "traceparent", "tracestate"};
 
-static bool is_in(struct http_view name, const char *const *table, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (http_view_is_nocase(name, table[i]))
-            return true;
-    }
-    return false;
-}
-
 /* Whether the route's own edits write a field that is another for each request: the other values they may have are in
  * the key. */
 static bool is_edited(struct http_view name, const struct conf_pair *edits, size_t count)
@@ -69,13 +60,13 @@ static bool is_claim(const struct conf_route *r, struct http_view name)
 static bool differs_always(const struct conf_route *r, struct http_view name)
 {
     const struct conf_edits *e = &r->request_edits;
-    return is_in(name, of_each, COUNT(of_each)) || is_edited(name, e->set, e->set_count) ||
+    return http_view_is_any(name, of_each, COUNT(of_each)) || is_edited(name, e->set, e->set_count) ||
            is_edited(name, e->add, e->add_count) || is_claim(r, name);
 }
 
 static bool is_no_matter(const struct conf_route *r, struct http_view name)
 {
-    if (key_field_is_listed(r, name) || is_in(name, in_key, COUNT(in_key)))
+    if (key_field_is_listed(r, name) || http_view_is_any(name, in_key, COUNT(in_key)))
         return true;
     if (r->cache.scope == CACHE_SCOPE_TOKEN && http_view_is_nocase(name, "authorization"))
         return true;
@@ -86,7 +77,7 @@ static bool is_no_matter(const struct conf_route *r, struct http_view name)
         return true; /* it is never told */
     /* Requests with a cookie are not for the cache there, or are taken for such without one. */
     return (r->cache.scope == CACHE_SCOPE_PUBLIC && http_view_is_nocase(name, "cookie")) ||
-           is_in(name, of_gateway, COUNT(of_gateway));
+           http_view_is_any(name, of_gateway, COUNT(of_gateway));
 }
 
 /* ---- the list ---- */

@@ -60,17 +60,6 @@ struct l2_purges {
     struct l2_outbox *outbox;
 };
 
-struct waiting {
-    uint32_t magic;
-    uint32_t kind;
-    uint32_t is_soft;
-    uint64_t id;
-    struct list link;
-    struct l2_purges *purges;
-    struct l2_job *job; /* NULL: not sent */
-    char *text;
-};
-
 static void read_on(struct l2_purges *p);
 
 static int64_t now_ms(const struct l2_purges *p)

@@ -166,15 +166,6 @@ static const char *const of_304[] = {"cache-control", "content-location", "date"
 /* What is about the resource, not about the body that is not sent. */
 static const char *const of_refusals[] = {"date", "etag", "vary"};
 
-static bool is_in(struct http_view name, const char *const *table, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (http_view_is_nocase(name, table[i]))
-            return true;
-    }
-    return false;
-}
-
 /* Without them a page's script is not even told the status. */
 static bool is_cors(struct http_view name)
 {
@@ -185,30 +176,20 @@ static bool is_cors(struct http_view name)
 
 static bool is_said(const struct cache_entry *e, const struct cache_serving *s, struct http_view name)
 {
-    if (s->coding != e->coding && is_in(name, of_the_coding, COUNT(of_the_coding)))
+    if (s->coding != e->coding && http_view_is_any(name, of_the_coding, COUNT(of_the_coding)))
         return false;
     switch (s->status) {
     case 206:
-        return !is_in(name, of_the_whole, COUNT(of_the_whole));
+        return !http_view_is_any(name, of_the_whole, COUNT(of_the_whole));
     case 304:
-        return is_in(name, of_304, COUNT(of_304)) || is_cors(name) ||
+        return http_view_is_any(name, of_304, COUNT(of_304)) || is_cors(name) ||
                (e->etag.data == NULL && http_view_is_nocase(name, "last-modified"));
     case 412:
     case 416:
-        return is_in(name, of_refusals, COUNT(of_refusals)) || is_cors(name);
+        return http_view_is_any(name, of_refusals, COUNT(of_refusals)) || is_cors(name);
     default:
         return true;
     }
-}
-
-static bool has_accept_encoding(struct http_view list)
-{
-    struct http_view name;
-    while (http_list_next(&list, &name)) {
-        if (http_view_is_nocase(name, "accept-encoding"))
-            return true;
-    }
-    return false;
 }
 
 struct making {
@@ -232,7 +213,7 @@ static bool add_stored(struct making *m, const struct cache_entry *e, const stru
         if ((has_ranges && http_view_is_nocase(f->name, "accept-ranges")) || (!is_plain && !is_said(e, s, f->name)))
             continue;
         if (http_view_is_nocase(f->name, "vary"))
-            is_varying = is_varying || has_accept_encoding(f->value);
+            is_varying = is_varying || http_list_has(f->value, http_view_of("accept-encoding"));
         m->failed = !http_head_add(m->to, f->name, f->value) || m->failed;
     }
     return is_varying;
@@ -312,15 +293,6 @@ static size_t write_stem(char *to, struct http_view tag, size_t ending_bytes)
     memcpy(to, tag.data, len - 1);
     to[len - 1] = '"';
     return len;
-}
-
-struct http_view cache_serve_origin_etag(struct http_texts *t, struct http_view etag)
-{
-    const size_t ending_bytes = ending_len(etag);
-    if (ending_bytes == 0)
-        return etag;
-    char *room = http_texts_room(t, etag.len - ending_bytes);
-    return (struct http_view){room, room != NULL ? write_stem(room, etag, ending_bytes) : 0};
 }
 
 struct http_view cache_serve_origin_etags(struct http_texts *t, struct http_view list)

@@ -43,11 +43,10 @@ void cache_serve_choose(struct cache_serving *out, const struct cache_entry *e, 
  * first. False when there is no room. */
 bool cache_serve_head(struct http_head *to, struct http_texts *t, const struct cache_entry *e,
                       const struct cache_serving *s, uint32_t codings, int64_t now_ms);
-/* The entity tag the origin knows, for a validator a client sent: without the ending a coding has put on it. A view
- * into it, or into `t`. */
-struct http_view cache_serve_origin_etag(struct http_texts *t, struct http_view etag);
-/* The same for the list of an If-Match or If-None-Match that goes to the origin: both forms of each, because an origin
- * may use such endings itself. "*" stays. */
+/* The list of an If-Match or If-None-Match on its way to the origin, which knows the tags it gave, not those with the
+ * ending of a coding: each of these in both forms, because an origin may use such endings itself. "*" stays. A view
+ * into the list or `t`, which fails when there is no room. For writes: what is answered with 304 or 206 must be of the
+ * body that the client has, and for that a tag which the origin does not know is right. */
 struct http_view cache_serve_origin_etags(struct http_texts *t, struct http_view list);
 
 /* Cache-Status (RFC 9211), one member: what the cache named `node` did with a request. */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tls.h"
+#include "cache/serve.h"
 #include "gateway/exchange/exchange_priv.h"
 #include "gateway/http/edit.h"
 
@@ -60,6 +61,18 @@ static bool make_subject(const struct exchange *x, struct http_texts *t, struct 
     return *x->conf->headers.client_subject != '\0' && (*subject != '\0' || !x->is_trusted);
 }
 
+/* A client that writes names the versions it has seen by tags that the cache gave out, endings of codings included. */
+static void name_versions(const struct exchange *x, struct http_head *to, struct http_texts *t)
+{
+    static const char *const lists[] = {"if-match", "if-none-match"};
+    if (x->fetch != NULL || x->route->cache.policy == CACHE_OFF || x->route->cache.compress == 0 ||
+        http_view_is(to->method, "GET") || http_view_is(to->method, "HEAD"))
+        return;
+    for (uint32_t i = 0; i < to->field_count; i++)
+        if (http_view_is_any(to->fields[i].name, lists, 2))
+            to->fields[i].value = cache_serve_origin_etags(t, to->fields[i].value);
+}
+
 /* The head as the server shall see it. False when there is no room for what is added to it. */
 static bool make_head(struct exchange *x, struct http_head *to, struct http_texts *t)
 {
@@ -100,7 +113,8 @@ static bool make_head(struct exchange *x, struct http_head *to, struct http_text
         if (field->value.data != NULL && !http_head_add(to, field->name, field->value))
             return false;
     }
-    return edit_apply(to, t, &r->request_edits, &values);
+    name_versions(x, to, t);
+    return !t->failed && edit_apply(to, t, &r->request_edits, &values);
 }
 
 enum step step_call(struct exchange *x)

@@ -10,11 +10,7 @@
 /* One of the fields that answers of the route are known to vary by. */
 static bool is_learned(const struct cache_learned *l, struct http_view name)
 {
-    struct http_view list = {l->names, l->len}, element;
-    while (http_list_next(&list, &element))
-        if (http_view_equal_nocase(element, name))
-            return true;
-    return false;
+    return http_list_has((struct http_view){l->names, l->len}, name);
 }
 
 static void add_validators(struct http_head *to, struct http_texts *t, const struct cache_entry *known)

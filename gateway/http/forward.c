@@ -73,29 +73,6 @@ static void add_named(struct making *m, const char *name, struct http_view value
     add(m, http_view_of(name), value);
 }
 
-static bool is_in(struct http_view name, const char *const *table, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (http_view_is_nocase(name, table[i]))
-            return true;
-    }
-    return false;
-}
-
-static bool is_named_by_connection(const struct http_head *h, struct http_view name)
-{
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        if (!http_view_is_nocase(h->fields[i].name, "connection"))
-            continue;
-        struct http_view list = h->fields[i].value, option;
-        while (http_list_next(&list, &option)) {
-            if (http_view_equal_nocase(option, name))
-                return true;
-        }
-    }
-    return false;
-}
-
 static char fold(char c)
 {
     return c == '_' ? '-' : text_lower(c);
@@ -130,7 +107,7 @@ static bool ends_here(const struct http_head *h, struct http_view name)
 {
     if (resembles_one(name, ending_here, COUNT(ending_here)))
         return true;
-    return !is_in(name, kept, COUNT(kept)) && is_named_by_connection(h, name);
+    return !http_view_is_any(name, kept, COUNT(kept)) && http_connection_names(h->fields, h->field_count, name);
 }
 
 static bool begins_with(struct http_view name, const char *prefix)
@@ -299,12 +276,12 @@ static void add_via(struct making *m, const struct http_head *from, const char *
 static bool request_field_passes(const struct http_head *r, struct http_view name, const struct forward *f)
 {
     if (begins_with(name, "sec-websocket-"))
-        return f->is_websocket && is_in(name, websocket_fields, COUNT(websocket_fields));
+        return f->is_websocket && http_view_is_any(name, websocket_fields, COUNT(websocket_fields));
     if (f->trace != NULL && f->trace->owns_fields &&
         (http_view_is_nocase(name, "traceparent") ||
          (!f->trace->is_continued && http_view_is_nocase(name, "tracestate"))))
         return false;
-    return !is_in(name, rewritten, COUNT(rewritten)) && !ends_here(r, name) &&
+    return !http_view_is_any(name, rewritten, COUNT(rewritten)) && !ends_here(r, name) &&
            (may_claim(name, f->is_trusted) || !is_claim(name)) && !is_own(name, f);
 }
 

@@ -18,21 +18,7 @@ static const char *const own_fields[] = {"connection", "content-length", "transf
 
 static bool is_own(struct http_view name)
 {
-    for (size_t i = 0; i < sizeof own_fields / sizeof own_fields[0]; i++) {
-        if (http_view_is_nocase(name, own_fields[i]))
-            return true;
-    }
-    return false;
-}
-
-/* Text that stays within its line. */
-static bool is_inline(struct http_view v)
-{
-    for (size_t i = 0; i < v.len; i++) {
-        if (v.data[i] == '\r' || v.data[i] == '\n' || v.data[i] == '\0')
-            return false;
-    }
-    return true;
+    return http_view_is_any(name, own_fields, sizeof own_fields / sizeof own_fields[0]);
 }
 
 /* A word of the request line. */
@@ -52,7 +38,7 @@ static void add_view(struct strbuf *out, struct http_view v)
 
 static void add_field(struct strbuf *out, struct http_view name, struct http_view value)
 {
-    if (!http_is_token(name) || !is_inline(value)) {
+    if (!http_is_token(name) || !text_is_inline(value)) {
         out->failed = true;
         return;
     }
@@ -112,7 +98,7 @@ bool h1_write_response(struct strbuf *out, const struct http_head *h, const stru
 {
     ASSERT(h->status >= 100 && h->status <= 999);
     const struct http_view reason = h->reason.data != NULL ? h->reason : http_view_of(answer_reason(h->status));
-    if (!is_inline(reason))
+    if (!text_is_inline(reason))
         out->failed = true;
     strbuf_reserve(out, HEAD_BYTES_USUAL);
     strbuf_puts(out, "HTTP/1.1 ");

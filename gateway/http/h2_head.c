@@ -219,28 +219,19 @@ uint32_t h2_head_urgency(const struct http_head *request)
 
 /* ---- out ---- */
 
-static bool is_in(struct http_view name, const char *const *table, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (http_view_is_nocase(name, table[i]))
-            return true;
-    }
-    return false;
-}
-
 static bool is_for_connection(struct http_view name)
 {
     static const char *const names[] = {
         "connection", "host", "http2-settings", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade",
     };
-    return is_in(name, names, COUNT(names));
+    return http_view_is_any(name, names, COUNT(names));
 }
 
 /* Never in the table of the compression, which requests of many users share (RFC 7541 section 7.1.3). */
 static bool is_secret(struct http_view name)
 {
     static const char *const names[] = {"authorization", "cookie", "proxy-authorization", "set-cookie"};
-    return is_in(name, names, COUNT(names));
+    return http_view_is_any(name, names, COUNT(names));
 }
 
 /* nghttp2 copies names and values and makes the names lower case; the pointers are only not const by history. */

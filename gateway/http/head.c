@@ -85,16 +85,30 @@ uint32_t http_count(const struct http_head *h, const char *name)
     return count;
 }
 
+bool http_list_has(struct http_view list, struct http_view element)
+{
+    struct http_view next;
+    while (http_list_next(&list, &next)) {
+        if (http_view_equal_nocase(next, element))
+            return true;
+    }
+    return false;
+}
+
 bool http_has_token(const struct http_head *h, const char *name, const char *token)
 {
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (!http_view_is_nocase(h->fields[i].name, name))
-            continue;
-        struct http_view list = h->fields[i].value, element;
-        while (http_list_next(&list, &element)) {
-            if (http_view_is_nocase(element, token))
-                return true;
-        }
+        if (http_view_is_nocase(h->fields[i].name, name) && http_list_has(h->fields[i].value, http_view_of(token)))
+            return true;
+    }
+    return false;
+}
+
+bool http_connection_names(const struct http_field *fields, uint32_t count, struct http_view name)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (http_view_is_nocase(fields[i].name, "connection") && http_list_has(fields[i].value, name))
+            return true;
     }
     return false;
 }

@@ -87,8 +87,13 @@ uint32_t http_count(const struct http_head *h, const char *name);
 /* Whether a comma-separated list, over all fields of that name, has the token (lower case; compared without case). */
 bool http_has_token(const struct http_head *h, const char *name, const char *token);
 
+/* Whether a Connection among the fields names that one: it ends with the connection (RFC 9110 section 7.6.1). */
+bool http_connection_names(const struct http_field *fields, uint32_t count, struct http_view name);
+
 /* Takes the next element off a comma-separated list, white space and empty elements removed. False at its end. */
 bool http_list_next(struct http_view *list, struct http_view *element);
+/* Whether such a list has this element, compared without case. */
+bool http_list_has(struct http_view list, struct http_view element);
 
 /* Of a C string; NULL gives no text. Both of these are here so that the length of a literal costs nothing. */
 static inline struct http_view http_view_of(const char *text)
@@ -106,6 +111,15 @@ bool http_view_matches_nocase(struct http_view v, const char *lower);
 static inline bool http_view_is_nocase(struct http_view v, const char *lower)
 {
     return (v.len == 0 || (v.data[0] | 0x20) == (lower[0] | 0x20)) && http_view_matches_nocase(v, lower);
+}
+/* Whether it is one of `count` names in lower case. */
+static inline bool http_view_is_any(struct http_view v, const char *const *lower, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (http_view_is_nocase(v, lower[i]))
+            return true;
+    }
+    return false;
 }
 bool http_view_equal_nocase(struct http_view a, struct http_view b);
 bool http_is_token(struct http_view v);     /* RFC 9110 section 5.6.2: one or more tchar */

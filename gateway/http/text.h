@@ -47,4 +47,14 @@ static inline struct http_view text_trim(struct http_view v)
     return v;
 }
 
+/* Whether it stays within its line of HTTP/1. */
+static inline bool text_is_inline(struct http_view v)
+{
+    for (size_t i = 0; i < v.len; i++) {
+        if (v.data[i] == '\r' || v.data[i] == '\n' || v.data[i] == '\0')
+            return false;
+    }
+    return true;
+}
+
 #endif

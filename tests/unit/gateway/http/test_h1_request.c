@@ -426,6 +426,11 @@ static void lists_are_taken_apart(void **state)
     assert_true(http_list_next(&list, &element));
     VIEW_EQUAL(element, "d");
     assert_false(http_list_next(&list, &element));
+    list = (struct http_view){text, sizeof text - 1};
+    assert_true(http_list_has(list, http_view_of("a")));
+    assert_true(http_list_has(list, http_view_of("B C")));
+    assert_false(http_list_has(list, http_view_of("b")));
+    assert_false(http_list_has(list, http_view_of("")));
 }
 
 /* Bytes are looked at several at a time: neither where one stands nor what stands beside it may change what it is. */
