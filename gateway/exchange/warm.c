@@ -129,7 +129,8 @@ void warm_take_conf(struct warm *w, const struct conf *c)
     CHECK_OBJ(w, WARM_MAGIC);
     forget_conf(w);
     const size_t count = count_targets(c);
-    if (count == 0 || c->cache.warm_per_s == 0)
+    const bool is_kept = c->cache.memory_bytes > 0 || *c->cache.redis.text != '\0';
+    if (count == 0 || c->cache.warm_per_s == 0 || !is_kept)
         return;
     w->conf = conf_ref(c);
     w->route = w->conf->route_count; /* so that the first turn is the first target's */

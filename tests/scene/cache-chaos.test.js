@@ -1,4 +1,4 @@
-// Everything at once, at random: clients of all kinds ask, leave, write and purge, while the origin delays, fails, lies and changes its mind.
+// Everything at once, at random: clients of all kinds ask, leave, write and purge, the rules change, and the origin delays, fails, lies and changes its mind.
 // Whatever happens, who gets an answer gets the right one: the body says for whom and for what it was made.
 'use strict';
 
@@ -202,6 +202,11 @@ describe('the cache, with everything at once', { concurrency: 1 }, () => {
       while (!isOver) {
         const words = [['tag', 'p'], ['--soft', 'tag', 't'], ['prefix', '/first/'], ['url', pathOf(roll)], ['all']][roll(5)];
         assert.equal((await c.gateway.ctl('purge', ...words)).code, 0);
+        // Rules that come and go, and limits that change.
+        const config = { ...c.config(), cache: { memory: '2MiB', max_entry: ['64KiB', '256KiB'][roll(2)] } };
+        const other = [policies.first, { policy: 'off' }, { ...rules, policy: 'network-first' }][roll(3)];
+        config.routes = config.routes.map((route) => (route.name === 'first' ? { ...route, cache: other } : route));
+        await c.gateway.reload(config);
         await later(roll(500));
       }
     })();

@@ -217,6 +217,19 @@ describe('warming', { concurrency: 2 }, () => {
     assert.equal(count('/two'), 1);
   });
 
+  scene('what is not for storing is left alone for a while', async (s) => {
+    const c = await Cached.start(s, warm(), { cache: { warm_per_second: 1000 }, headers: { 'Cache-Control': 'private' } });
+    await c.origin.next(1);
+    await waitFor('many more turns', async () => (await c.ask('/one', HOST)).status === 200 && c.asked.length > 30);
+    assert.equal(await c.counted('fetches'), 2);
+  });
+
+  scene('with nowhere to keep it nothing is fetched', async (s) => {
+    const c = await Cached.start(s, warm(), { cache: { memory: 0, warm_per_second: 1000 } });
+    await waitFor('many turns', async () => (await c.ask('/other', HOST)).status === 200 && c.asked.length > 30);
+    assert.ok(c.asked.every(({ path }) => path === '/other'));
+  });
+
   scene('an origin that is not there yet is asked again', async (s) => {
     let count = 0;
     const answer = ({ path }) => reply(path, { status: count++ < 3 ? 503 : 200 });
