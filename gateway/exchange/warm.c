@@ -8,6 +8,9 @@
 
 #define WARM_MAGIC 0x3a4d1b77u
 
+/* Who wants more than this gets several a turn: a timer of no time would never let the process rest. */
+#define TURNS_PER_S_MAX 100u
+
 struct warm {
     uint32_t magic;
     struct exchange_env *env;
@@ -85,8 +88,10 @@ static void on_turn(void *arg)
 {
     struct warm *w = arg;
     CHECK_OBJ(w, WARM_MAGIC);
-    timer_start(&w->turn, 1000 / (int64_t)w->conf->cache.warm_per_s);
-    if (advance(w)) {
+    const uint64_t per_s = w->conf->cache.warm_per_s;
+    const uint64_t count = per_s > TURNS_PER_S_MAX ? per_s / TURNS_PER_S_MAX : 1;
+    timer_start(&w->turn, (int64_t)(1000 * count / per_s));
+    for (uint64_t i = 0; i < count && advance(w); i++) {
         const struct conf_route *r = &w->conf->routes[w->route];
         fetch_one(w, r, r->cache.warm[w->target]);
     }

@@ -46,6 +46,22 @@ static inline void expect_answer(struct rig *r, int fd, int status, const char *
         fail_msg("expected %d %s, got: %s", status, body, text);
 }
 
+/* Has `path` stored with `fields`. */
+static inline void store(struct rig *r, const char *path, const char *fields, const char *body)
+{
+    const int client = ask(r, "GET", path, "");
+    answer(r, next_fetch(r, NULL, 0), "200 OK", fields, body);
+    expect_answer(r, client, 200, body);
+    close(client);
+}
+
+static inline void close_all(struct rig *r, const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+    sim_settle(r->loop);
+}
+
 static inline void expect_no_fetch(struct rig *r)
 {
     assert_false(rig_has_waiting(r, 0));

@@ -27,22 +27,6 @@ static const char long_patience[] = HEAD "{ policy: cache-first, fresh: 5s, stal
 
 #define MINUTE "Cache-Control: max-age=60\r\n"
 
-/* Has `path` stored with `fields`. */
-static void store(struct rig *r, const char *path, const char *fields, const char *body)
-{
-    const int client = ask(r, "GET", path, "");
-    answer(r, next_fetch(r, NULL, 0), "200 OK", fields, body);
-    expect_answer(r, client, 200, body);
-    close(client);
-}
-
-static void close_all(struct rig *r, const int *fds, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        close(fds[i]);
-    sim_settle(r->loop);
-}
-
 /* ---- tags of the gateway's own ---- */
 
 /* "v1" went out as "v1-gzip" and is what the client means when it writes; a reader must not be told 304 for it. */
@@ -240,30 +224,6 @@ static void also_of_an_answer_for_one_alone(void **state)
     assert_non_null(strstr(said, "X-Lang: fr"));
     expect_answer(&r, client, 200, "francais");
     close(client);
-    expect_calm(&r);
-    rig_close(&r);
-}
-
-/* What clients begin and leave is bounded: the rest is as if there were no cache. */
-static void not_more_is_fetched_than_the_cache_may_hold(void **state)
-{
-    static const char small[] = "cache: { memory: 64KiB, max_entry: 16KiB }\n" HEAD "{ policy: cache-first } } ]\n";
-    struct rig r;
-    int client[6], server[6];
-    char path[16];
-    (void)state;
-    rig_open(&r, small);
-    for (int i = 0; i < 6; i++) {
-        (void)snprintf(path, sizeof path, "/%d", i);
-        client[i] = ask(&r, "GET", path, "");
-        server[i] = next_fetch(&r, NULL, 0);
-        say(&r, server[i], "HTTP/1.1 200 OK\r\n" MINUTE "Content-Length: 15000\r\n\r\nbeginning");
-    }
-    assert_int_equal(r.worker->env.collected_bytes, 4 * 15000);
-    expect_nothing(&r, client[3]);
-    expect_at(&r, client[4], "beginning"); /* as it comes, and not kept */
-    close_all(&r, client, 6);
-    close_all(&r, server, 6);
     expect_calm(&r);
     rig_close(&r);
 }
@@ -532,7 +492,6 @@ int main(void)
         cmocka_unit_test(a_purge_of_something_else_disturbs_nobody),
         cmocka_unit_test(a_field_learned_meanwhile_is_asked_with),
         cmocka_unit_test(also_of_an_answer_for_one_alone),
-        cmocka_unit_test(not_more_is_fetched_than_the_cache_may_hold),
         cmocka_unit_test(the_network_is_waited_for_as_long_as_there_is_something_else),
         cmocka_unit_test(with_nothing_else_all_wait_for_the_network_and_then_ask),
         cmocka_unit_test(a_refresh_that_fails_is_not_repeated_at_once),

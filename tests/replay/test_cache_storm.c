@@ -384,7 +384,7 @@ static void answer_all(struct storm *s)
     assert_int_equal(s->asked_count, s->answered_count);
 }
 
-static void close_all(struct storm *s)
+static void hang_up_all(struct storm *s)
 {
     for (int i = 0; i < PLAIN; i++) {
         if (s->plain[i].fd >= 0)
@@ -403,7 +403,7 @@ static void calm_down(struct storm *s)
     for (int i = 0; i < USERS; i++)
         if (s->user[i].session != NULL)
             h2_user_close(&s->user[i]);
-    close_all(s);
+    hang_up_all(s);
     rig_advance(&s->rig, 100);
     while (rig_has_waiting(&s->rig, 0))
         close(rig_accept(&s->rig, 0));
@@ -437,7 +437,7 @@ static void play(uint32_t seed)
         h2_client_destroy(&s.user[i].session);
         close(s.user[i].fd);
     }
-    close_all(&s);
+    hang_up_all(&s);
 }
 
 static void each_request_has_its_answer_and_nothing_is_left(void **state)
