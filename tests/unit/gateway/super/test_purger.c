@@ -212,7 +212,8 @@ static void test_it_is_done_when_all_workers_hold_it(void **state)
 {
     struct fixture *f = *state;
     f->worker[0].published = PURGE_PUBLISHED;
-    assert_purge(f, "purge tag table:cars\n", "ok\ntag table:cars purged in 3 workers; other gateways are being told\n");
+    assert_purge(f, "purge tag table:cars\n",
+                 "ok\ntag table:cars purged in 3 workers; other gateways are being told\n");
     for (uint32_t i = 0; i < WORKERS; i++) {
         const struct msg_purge *m = &f->worker[i].last;
         assert_int_equal(f->worker[i].count, 1);
