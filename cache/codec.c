@@ -22,7 +22,11 @@
 static const char what_it_is[4] = {'T', 'g', 'C', 'e'};
 static const uint8_t checksum_key[16] = "cached by a gate";
 
-#define CHECKED_FROM_BYTE 16u /* what the checksum is over */
+/* Places in the head (see cache/codec.h). */
+#define CHECKSUM_AT 8u
+#define CHECKED_AT  16u /* what the checksum is over begins here */
+#define FLAGS_AT    16u
+#define PACKED_AT   48u /* length of the body as it is stored */
 
 #define FLAG_ZSTD      1u         /* the body is one frame of zstd */
 #define NOT_THERE      UINT32_MAX /* length of a text that is not there, which is not the same as empty */
@@ -190,12 +194,11 @@ void cache_encode(struct cache_codec *c, struct strbuf *out, const struct cache_
         return;
     char *head = out->data + from;
     if (is_packed) {
-        put_u32(head + 16, FLAG_ZSTD);
-        put_u32(head + 48, (uint32_t)(out->len - body_from));
+        put_u32(head + FLAGS_AT, FLAG_ZSTD);
+        put_u32(head + PACKED_AT, (uint32_t)(out->len - body_from));
     }
-    const uint64_t sum =
-        htole64(siphash24(checksum_key, head + CHECKED_FROM_BYTE, out->len - from - CHECKED_FROM_BYTE));
-    memcpy(head + 8, &sum, sizeof sum);
+    const uint64_t sum = htole64(siphash24(checksum_key, head + CHECKED_AT, out->len - from - CHECKED_AT));
+    memcpy(head + CHECKSUM_AT, &sum, sizeof sum);
 }
 
 /* ---- reading ---- */

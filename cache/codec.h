@@ -32,8 +32,9 @@ struct cache_codec;
 struct cache_codec *cache_codec_create(void);
 void cache_codec_destroy(struct cache_codec **cp);
 
-/* Adds the encoded entry to `out`; strbuf fails beyond its bound. `now_ms` for the age; `wall_ms` is noted as well, so
- * that a reader can take the older of two opinions on the age (see cache_decode). */
+/* Adds the encoded entry to `out`, which fails beyond its bound. `now_ms` (loop time) for the age; `wall_ms` is noted
+ * as well, so that a reader can take the older of two opinions on the age (see cache_decode). Bodies in other codings
+ * and position.local stay here: they mean something to this process alone. */
 void cache_encode(struct cache_codec *c, struct strbuf *out, const struct cache_entry *e, int64_t now_ms,
                   int64_t wall_ms);
 

@@ -86,20 +86,22 @@ struct cache_draft {
 };
 
 /* One reference for the caller. Left out of the fields: what belongs to a connection (Connection and all it names,
- * Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade, Proxy-*), Content-Length and Age (said anew each time),
- * Set-Cookie, and the fields that carried tags. The draft has at most HTTP_ROOM_FIELDS fields, CACHE_TAGS_MAX tags and
- * CACHE_KEY_BYTES_MAX of key (asserted: who reads drafts off a wire checks first). A body that is a small part of its
- * block is copied after all, so that what is counted is what is held. */
+ * Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade, Proxy-*), Content-Length, Age and X-Request-Id (said
+ * anew each time), Set-Cookie, and the fields that carried tags. The draft has at most HTTP_ROOM_FIELDS fields,
+ * CACHE_TAGS_MAX tags and CACHE_KEY_BYTES_MAX of key (asserted: who reads drafts off a wire checks first). A body that
+ * is a small part of its block is copied after all, so that what is counted is what is held. */
 struct cache_entry *cache_entry_create(const struct cache_draft *d);
-/* What a 304 makes of an entry (RFC 9111 sections 3.2 and 4.3.4): its fields updated by those of `fields` - but for
- * those that are never stored, Content-Encoding and Content-Range -, the same body in all codings it was made in, the
- * same tags (they are about the body). Fields beyond HTTP_ROOM_FIELDS in all are not added. */
+/* What a 304 makes of an entry, as a new one, with one reference for the caller (RFC 9111 sections 3.2 and 4.3.4): its
+ * fields updated by those of `fields` - but for those that are never stored, Content-Encoding and Content-Range -, the
+ * same body in all codings it was made in, the same tags (they are about the body). Fields beyond HTTP_ROOM_FIELDS in
+ * all are not added. */
 struct cache_entry *cache_entry_update(const struct cache_entry *old, const struct http_field *fields,
                                        uint32_t field_count, const struct cache_life *life,
                                        const struct cache_position *position, int64_t born_ms);
 struct cache_entry *cache_entry_ref(struct cache_entry *e);
 void cache_entry_unref(struct cache_entry **ep);
 
+/* At that loop time. */
 int64_t cache_entry_age_ms(const struct cache_entry *e, int64_t now_ms); /* never negative */
 
 #endif

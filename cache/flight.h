@@ -3,8 +3,8 @@
  *   LOOKING    Redis is asked: another worker or gateway may have it
  *   LEASING    it is not there: who gets the lease, and then still finds nothing, is the one of the whole fleet to ask
  *              the origin
- *   AWAITING   somebody else has the lease: Redis is asked again and again, until what they fetch is there or `wait` is
- *              over
+ *   AWAITING   somebody else has the lease: Redis is asked again and again, until what they fetch is there or the
+ *              route's `wait` is over
  *   ASKING     the origin is asked, by the user of this header
  *
  * Without Redis a flight is ASKING from the start. It outlives those who wait for it, the first one included. A flight

@@ -49,7 +49,8 @@ bool cache_key_query(struct http_view *out, struct http_texts *t, const struct c
 
 /* Whether a field of the client's request may reach the origin of a cacheable request (all others are to be taken off
  * before the gateway makes its own head of it): those of the key, and those the gateway continues for trusted proxies
- * (X-Forwarded-For, trace context). `is_post`: a POST that is a query.
+ * (X-Forwarded-*, trace context). `is_post`: a POST that is a query. Fields that a route's answers are known to vary by
+ * are the caller's to let pass as well (cache_learned_of()).
  *
  * Authorization passes with a scope of token or claims, and on a public route, where RFC 9111 section 3.5 keeps its
  * answers from being stored unless the origin says that they are for everybody - but not with `ignore: [authorization]`
@@ -61,16 +62,17 @@ bool cache_key_query(struct http_view *out, struct http_texts *t, const struct c
 bool cache_key_passes(const struct conf_route *r, struct http_view name, bool is_post);
 
 /* Vary (RFC 9111 section 4.1). The names an answer varies by, in lower case, sorted, each once, commas between; joined
- * with those known before (`known`, same form, may be data NULL). From then on these fields pass as well, and are added
- * to the key. Left out is what is part of every key of the route anyway, and what the gateway answers for itself
- * (conditions, ranges). False: never to be stored (a "*", more than CACHE_VARY_MAX names, a name that is none, or one
- * of a field that is another for each client). data NULL: it does not vary. */
+ * with those known before (`known`, same form, may be data NULL). A view into `t`. From then on the caller
+ * lets these fields pass as well, and adds them to the key. Left out is what is part of every key of the route anyway,
+ * and what the gateway answers for itself (conditions, ranges). False: never to be stored (a "*", more than
+ * CACHE_VARY_MAX names, a name that is none, or one of a field that is another for each client). data NULL: it does not
+ * vary. */
 #define CACHE_VARY_MAX 8u
 bool cache_vary_of(struct http_view *out, struct http_texts *t, const struct conf_route *r,
                    const struct http_head *answer, struct http_view known);
-/* Adds to the key what the request says in the fields of `vary`: values joined by commas, white space at commas
- * removed; Accept-Encoding reduced to the codings known here; of secrets the SHA-256 of each field as it is. False when
- * too long. */
+/* Adds to the key what the request says in the fields of `vary` (as cache_vary_of() gives them): values joined by
+ * commas, white space at commas removed; Accept-Encoding reduced to the codings known here; of secrets the SHA-256 of
+ * each field as it is. False when too long. */
 bool cache_key_add_vary(struct strbuf *key, struct http_view vary, const struct http_head *request);
 
 #endif

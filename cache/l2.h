@@ -56,10 +56,11 @@ typedef void l2_done_fn(void *arg, enum err e);
 struct l2_job *l2_lease(struct l2 *l, const void *key, size_t key_len, int64_t ms, l2_done_fn *fn, void *arg);
 void l2_cancel(struct l2_job **jp);
 
-/* Without callbacks, for what nobody waits for; failures are counted and logged. False: not ready, nothing was sent. */
+/* Without callbacks, for what nobody waits for; failures are counted and logged. False: nothing was sent, because Redis
+ * is not ready, or l2_put's entry is too large or has no life left (`life_ms`, after which Redis lets it go). */
 bool l2_put(struct l2 *l, const void *key, size_t key_len, const void *data, size_t len, int64_t life_ms);
 bool l2_release(struct l2 *l, const void *key, size_t key_len); /* our lease, if it is still ours */
-bool l2_remove(struct l2 *l, const void *key, size_t key_len);
+bool l2_remove(struct l2 *l, const void *key, size_t key_len);  /* an entry: it is no longer true */
 /* Adds a purge to the log. While Redis is away it waits (up to L2_PURGES_WAITING, then all that wait are given up and
  * `purge all` takes their place) and is sent first thing when it is back; l2_is_ready() only after that. True: sent
  * now; false: waits, or there is no Redis. */

@@ -1,5 +1,5 @@
-/* The purge log as a Redis stream, P:purges. One record is one purge: fields kind, soft, text. Kind `begin` is no
- * purge; it gives an empty log a record to hold on to.
+/* The purge log as a Redis stream, P:purges. One record is one purge: fields kind, soft, text, id. Kind `begin` is
+ * no purge; it gives an empty log a record to hold on to.
  *
  * The hard part is to know that nothing was missed, when streams are trimmed, evicted, flushed, or lost with a restart
  * or a failover. The law: a reader holds the id of a record that was in the log, and every reading is a pair, XREAD

@@ -2,8 +2,8 @@
  *
  * Newcomers enter the small queue, a tenth of all bytes. Who reaches its end is moved to the main queue if it was asked
  * for again meanwhile, else put out and remembered as a ghost; a ghost that comes back goes to the main queue at once.
- * Who reaches the end of the main queue gets another turn for each use since the last one. A use is one bit written to
- * the node: nothing is linked anew, and no lookup costs more than its probe.
+ * Who reaches the end of the main queue gets another turn for each use since the last one. A use is a small number
+ * in the node: nothing is linked anew, and no lookup costs more than its probe.
  *
  * The index is open addressing over hash and node; the key itself is the entry's own. A removal closes the gap as
  * base/map.c does. */

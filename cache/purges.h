@@ -25,9 +25,10 @@ const char *cache_purge_kind_text(enum cache_purge_kind k); /* all, tag, url, pr
 /* One purge, as it travels between processes. `text`: a tag; or host and path with or without a query
  * ("example.com/rest/v1/cars?select=*"; without a host, "/rest/..." is meant at every host, and without a port at every
  * port). A URL without a query purges all its queries; the order of the parameters in one makes no difference. A prefix
- * is one of the text as it is written. Empty for PURGE_ALL. `id` is made once, at
- * random, by whoever makes the purge, and goes with it everywhere (also through the log): the same purge is heard by a
- * process directly and from the log, in either order, and must not count as two. */
+ * is one of the text as it is written. Empty for PURGE_ALL.
+ *
+ * `id` is made once, at random, by whoever makes the purge, and goes with it everywhere (also through the log): the
+ * same purge is heard by a process directly and from the log, in either order, and must not count as two. */
 struct cache_purge {
     uint64_t id;      /* 0: not known; of one heard directly: the log will not have it */
     uint32_t kind;    /* enum cache_purge_kind */

@@ -1,4 +1,5 @@
-/* Ranges of bytes. */
+/* Ranges of bytes. Numbers are the client's and may be of any length, so they stop at the greatest there is; a first
+ * byte beyond the body is refused, a last one beyond it is cut (RFC 9110 section 14.1.2). */
 #include "cache/range.h"
 
 #include "gateway/http/text.h"

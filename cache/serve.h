@@ -72,6 +72,7 @@ struct cache_told {
     bool is_collapsed;
     const char *detail; /* a token; NULL: none. e.g. l1, l2, down, error, purged */
 };
+/* A view into `t`; data NULL and t->failed when there is no room. */
 struct http_view cache_status_text(struct http_texts *t, const char *node, const struct cache_told *told);
 
 #endif
