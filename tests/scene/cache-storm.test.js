@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { Cached, Raw, exchange, h2Ask, h2Connect, reply, request, scene, waitFor } = require('./lib');
+const { Cached, Raw, exchange, h2Ask, h2Connect, isSanitized, ownMemory, reply, request, scene, waitFor } = require('./lib');
 
 const CLIENTS = 1000;
 const RULES = { policy: 'stale-while-revalidate', fresh: '1m', stale: '1m', wait: '30s' };
@@ -99,6 +99,23 @@ describe('a storm of requests', { concurrency: 1 }, () => {
     release();
     await c.until('it to be stored', ({ told }) => told.hit, '/', { host: 'a', 'cache-control': 'only-if-cached' });
     assert.equal(c.asked.length, 1);
+  });
+
+  scene('clients that ask for ever new things and leave: each thing is fetched once, and memory is not theirs to fill', async (s) => {
+    const c = await Cached.start(s, RULES, { cache: { memory: '1MiB', max_entry: '256KiB' }, answer: () => reply(Buffer.alloc(200000)) });
+    const worker = (await c.gateway.processes())['worker-0'].pid;
+    const release = c.hold();
+    for (let round = 0; round < 8; round++) {
+      const clients = await Promise.all(Array.from({ length: 50 }, () => Raw.connect(c.port)));
+      for (const [i, client] of clients.entries()) client.write(`GET /${round}/${i} HTTP/1.1\r\nHost: a\r\n\r\n`);
+      await waitFor('all to be asked for', () => c.asked.length === (round + 1) * 50);
+      for (const client of clients) client.reset();
+    }
+    const before = ownMemory(worker);
+    release();
+    await waitFor('them to have come', async () => (await c.ask('/after', { host: 'a' })).status === 200 && (await c.gateway.metrics()).sum('cache_evicted_total') > 20);
+    if (!isSanitized) assert.ok(ownMemory(worker) - before < 40 << 20, `${ownMemory(worker) - before} bytes more`);
+    assert.equal(new Set(c.asked.map(({ path }) => path)).size, c.asked.filter(({ path }) => path !== '/after').length + 1);
   });
 
   scene('what comes is not for sharing: the first gets it, the others ask for themselves, and the next do not wait', async (s) => {

@@ -24,7 +24,8 @@ describe('what is said about the cache', { concurrency: 3 }, () => {
       before: (c) => c.ask(), play: (c) => c.ask(),
     },
     {
-      title: 'one that is validated', headers: { Age: '130', ETag: '"e"' }, status: 'scene; fwd=stale; stored', log: 'miss', counters: { misses: 1, fetches: 1, validated: 1 },
+      title: 'one that is validated', headers: { Age: '130', ETag: '"e"' }, status: 'scene; fwd=stale; stored', log: 'miss',
+      counters: { misses: 1, fetches: 1, validated: 1 },
       before: (c) => c.ask(), play: (c) => c.ask(),
     },
     {
@@ -32,11 +33,13 @@ describe('what is said about the cache', { concurrency: 3 }, () => {
       before: (c) => c.ask(), play: (c) => c.ask('/', { 'cache-control': 'no-cache' }),
     },
     {
-      title: 'one that is not for storing', headers: { 'Cache-Control': 'no-store' }, status: 'scene; fwd=uri-miss; fwd-status=200; detail=no-store', log: 'pass', counters: { misses: 1, fetches: 1 },
+      title: 'one that is not for storing', headers: { 'Cache-Control': 'no-store' }, status: 'scene; fwd=uri-miss; fwd-status=200; detail=no-store',
+      log: 'pass', counters: { misses: 1, fetches: 1 },
       play: (c) => c.ask(),
     },
     {
-      title: 'one that is not for sharing', headers: { 'Cache-Control': 'no-store' }, status: 'scene; fwd=miss; fwd-status=200; detail=not-shared', log: 'bypass', counters: { bypassed: 1, fetches: 0 },
+      title: 'one that is not for sharing', headers: { 'Cache-Control': 'no-store' }, status: 'scene; fwd=miss; fwd-status=200; detail=not-shared',
+      log: 'bypass', counters: { bypassed: 1, fetches: 0 },
       before: (c) => c.ask(), play: (c) => c.ask(),
     },
     {
@@ -52,7 +55,8 @@ describe('what is said about the cache', { concurrency: 3 }, () => {
       before: (c) => { c.status = 500; }, play: (c) => c.ask(),
     },
     {
-      title: 'a failure that something stands in for', rules: { stale: 0, stale_if_error: '1m' }, headers: { Age: '70' }, status: /^scene; hit; ttl=-1\d; detail=error$/, log: 'stale',
+      title: 'a failure that something stands in for', rules: { stale: 0, stale_if_error: '1m' }, headers: { Age: '70' },
+      status: /^scene; hit; ttl=-1\d; detail=error$/, log: 'stale',
       counters: { misses: 1, stale_served: 1, fetches: 1, fetches_failed: 1 },
       before: async (c) => { await c.ask(); c.status = 500; }, play: (c) => c.ask(),
     },
