@@ -8,6 +8,10 @@
  * its beginning, and its newest record is where trust begins (on_lost). Should that be older than what was reached
  * before (a clock that lags), a record behind it is added first, so that positions only grow.
  *
+ * A log that is younger than what was reached tells that by its first record: who reads it trusts nothing older. One
+ * that went back - a restart from a snapshot, a replica that lagged - looks whole to whoever did not see what it lost,
+ * and to who starts later; so those who did add a purge of everything, which stands for the missing ones.
+ *
  * Whoever has purges waiting to be added (cache/l2_outbox.h) has not caught up: on_lost makes users forget them, so
  * that they must be in the log before. */
 #include "cache/l2_purges.h"
@@ -52,6 +56,9 @@ struct l2_purges {
     int64_t asked_ms;
     bool is_begun;            /* we have added a record, and not arrived since */
     bool is_broken;           /* continuity was lost, and on_lost is owed */
+    bool is_same_log;         /* ... of the log that was read before */
+    bool is_rewound;          /* ... which has records from before the loss: others than those may be missing */
+    bool is_made_good;        /* ... and a purge of everything since */
     struct record_id last;    /* the newest record read */
     uint64_t last_content;    /* digest of it */
     struct record_id reached; /* what on_reach was told last */
@@ -174,7 +181,7 @@ static void retry_later(struct l2_purges *p)
     timer_start(&p->retry, RETRY_MS);
 }
 
-/* Adds `begin`, at `id` or where Redis puts it. */
+/* Called when a record of our own was added. */
 static void on_begun(void *arg, enum err e, struct l2_reply *const *replies, size_t count)
 {
     struct l2_purges *p = arg;
@@ -192,7 +199,8 @@ static void on_begun(void *arg, enum err e, struct l2_reply *const *replies, siz
     retry_later(p);
 }
 
-static void begin_log(struct l2_purges *p, const char *id)
+/* Adds a record that is no operator's, `begin` or `all`, at `id` or where Redis puts it ("*"). */
+static void begin_log(struct l2_purges *p, const char *kind, const char *id)
 {
     struct l2_command c;
     if (p->is_begun) { /* and it is gone already: Redis has no room for it */
@@ -203,10 +211,20 @@ static void begin_log(struct l2_purges *p, const char *id)
         return;
     }
     p->is_begun = true;
-    l2_command_words(&c, "XADD", p->key.text, "MAXLEN", "~", L2_LOG_RECORDS, id, "kind", "begin", "soft", "0", "text",
-                     "", NULL);
+    l2_command_words(&c, "XADD", p->key.text, "MAXLEN", "~", L2_LOG_RECORDS, id, "kind", kind, "soft", "0", "text", "",
+                     NULL);
     p->call = l2_link_send(p->reader, &c, 1, p->l2->redis->connect_timeout_ms, on_begun, p);
     l2_command_fini(&c);
+}
+
+/* A record behind what was reached, which stands for what is missing in a log that went back. */
+static void mend_log(struct l2_purges *p)
+{
+    const struct record_id behind = {.ms = p->reached.ms + 1};
+    char text[ID_TEXT_BYTES] = "*";
+    if (is_before(&p->last, &p->reached))
+        id_text(&behind, text);
+    begin_log(p, p->is_rewound ? "all" : "begin", text);
 }
 
 /* At the end of the log. */
@@ -217,15 +235,13 @@ static void arrive(struct l2_purges *p)
         l2_outbox_send(p->outbox); /* on_outbox_empty() goes on */
         return;
     }
-    if (p->is_broken && is_before(&p->last, &p->reached)) {
-        const struct record_id behind = {.ms = p->reached.ms + 1};
-        char text[ID_TEXT_BYTES];
-        id_text(&behind, text);
-        begin_log(p, text);
+    if (p->is_broken && (is_before(&p->last, &p->reached) || (p->is_rewound && !p->is_made_good))) {
+        mend_log(p);
         return;
     }
     if (p->is_broken) {
         p->is_broken = false;
+        p->is_same_log = p->is_rewound = p->is_made_good = false;
         ops->on_lost(p->l2->arg, p->last.ms, p->last.seq);
     }
     if (!p->was_reached || is_before(&p->reached, &p->last))
@@ -252,6 +268,8 @@ static void lose(struct l2_purges *p)
     const bool is_first_time = p->was_reached && !p->is_broken;
     p->has_last = false;
     p->is_caught_up = false;
+    p->is_same_log = is_first_time || p->is_same_log;
+    p->is_rewound = p->is_made_good = false;
     p->is_broken = p->was_reached;
     if (is_first_time)
         read_on(p);
@@ -281,6 +299,17 @@ static bool find_records(const struct l2_reply *r, const struct l2_reply **recor
     return true;
 }
 
+/* Of a record read after continuity was lost. */
+static void note_after_loss(struct l2_purges *p, const struct l2_reply *r, const struct record_id *id)
+{
+    struct cache_purge purge;
+    bool is_begin = false;
+    if (!is_before(&p->reached, id))
+        p->is_rewound = p->is_same_log;
+    else if (record_purge(r, &purge, &is_begin) && purge.kind == PURGE_ALL && !purge.is_soft)
+        p->is_made_good = true;
+}
+
 /* False: what is there is no record, or none that comes after the last one. */
 static bool tell_records(struct l2_purges *p, const struct l2_reply *records)
 {
@@ -290,6 +319,8 @@ static bool tell_records(struct l2_purges *p, const struct l2_reply *records)
             return false;
         if (!p->has_last && !p->was_reached)
             p->l2->ops->on_lost(p->l2->arg, id.ms, id.seq);
+        if (p->is_broken)
+            note_after_loss(p, records->elements[i], &id);
         tell_record(p, records->elements[i], &id);
         p->has_last = true;
         p->last = id;
@@ -335,7 +366,7 @@ static void on_read(void *arg, enum err e, struct l2_reply *const *replies, size
     } else if (records == NULL && p->has_last) {
         arrive(p);
     } else if (records == NULL) {
-        begin_log(p, "*");
+        begin_log(p, "begin", "*");
     } else if (!tell_records(p, records)) {
         reader_failed(p, replies[0]);
     } else if (p->is_caught_up) {
@@ -448,6 +479,7 @@ void l2_purges_forget_log(struct l2_purges *p)
     stop_reading(p);
     p->has_last = false;
     p->is_broken = p->was_reached;
+    p->is_same_log = p->is_rewound = p->is_made_good = false;
 }
 
 void l2_purges_name_log(struct l2_purges *p)
