@@ -65,6 +65,18 @@ struct ipc {
     void *arg;
 };
 
+const char *override_text(enum override_kind k)
+{
+    static const char *const texts[] = {[OVERRIDE_AUTO] = "auto",
+                                        [OVERRIDE_UP] = "up",
+                                        [OVERRIDE_DOWN] = "down",
+                                        [OVERRIDE_DRAIN] = "drain",
+                                        [OVERRIDE_UNDRAIN] = "undrain"};
+    _Static_assert(sizeof texts / sizeof texts[0] == OVERRIDE_COUNT, "one text each");
+    ASSERT((size_t)k < OVERRIDE_COUNT);
+    return texts[k];
+}
+
 const char *ipc_type_text(enum ipc_type t)
 {
     return (unsigned)t < MSG_COUNT ? types[t].text : "MSG_UNKNOWN";

@@ -24,6 +24,8 @@ struct msg_tickets  { struct tls_ticket_keys keys; };
 struct msg_text     { char text[IPC_TEXT_BYTES]; };
 struct msg_purge    { uint64_t number, id; uint32_t kind, is_soft, is_publisher; char text[IPC_PURGE_TEXT_BYTES]; };
 struct msg_purge_ack { uint64_t number; uint32_t published; };  /* enum purge_published */
+struct msg_override { uint64_t number; uint32_t kind; char server[IPC_TEXT_BYTES]; };  /* enum override_kind */
+struct msg_override_ack { uint64_t number; uint32_t ok; char text[IPC_TEXT_BYTES]; };
 struct msg_empty    { uint8_t unused; };
 
 /*    id                 payload             from        meaning */
@@ -37,6 +39,8 @@ struct msg_empty    { uint8_t unused; };
     X(MSG_REOPEN_LOG,    struct msg_empty,    "super",   "open the log file again; a new descriptor may come along (fd)") \
     X(MSG_ACCESS_LOG,    struct msg_empty,    "super",   "write the access log there (fd), or without one where the log goes") \
     X(MSG_VERDICT_FLIP,  struct msg_text,     "checker", "a target changed: pool/server and old, new state") \
+    X(MSG_OVERRIDE,      struct msg_override, "super",   "an operator's word about a server, by its slot's name") \
+    X(MSG_OVERRIDE_ACK,  struct msg_override_ack, "checker", "it is in the table and on the disk, or why not (text)") \
     X(MSG_PURGE,         struct msg_purge,    "both",    "what caches hold of this is no longer to be served; the law is below") \
     X(MSG_PURGE_ACK,     struct msg_purge_ack, "worker", "in force here, as is every purge that came before it") \
     X(MSG_PING,          struct msg_empty,    "super",   "do you live? answered by this file: whose loop turns lives") \
@@ -57,6 +61,11 @@ const char *ipc_type_text(enum ipc_type t);
  * sockets whose address the configuration does not name, and keeps the others. A child that refuses it closes what
  * came with it and keeps all it had. The admin process, which has one socket, gets it with every configuration; it
  * replaces the one before. */
+
+/* What an operator says about a server. The checker obeys, writes it to the verdict table and beside the verdicts on
+ * the disk, and then confirms; the supervisor numbers the messages and keeps nothing. */
+enum override_kind { OVERRIDE_AUTO = 0, OVERRIDE_UP, OVERRIDE_DOWN, OVERRIDE_DRAIN, OVERRIDE_UNDRAIN, OVERRIDE_COUNT };
+const char *override_text(enum override_kind k); /* auto, up, down, drain, undrain */
 
 /* The law of purges; id, kind, is_soft and text are those of struct cache_purge. The supervisor numbers those that
  * somebody waits for, from 1 up, and sends them to all workers; each acknowledges with the number once the purge is in

@@ -177,6 +177,7 @@ static void check_probe(struct build *b, const struct conf_check *c, const struc
             build_complain(b, c, uses[i].member, uses[i].key, "has no use in a check of this type, expected %s with it",
                            uses[i].expected);
     check_at_most(b, c, &c->timeout_ms, "timeout", &c->interval_ms, "interval");
+    check_at_most(b, c, &c->interval_undecided_ms, "interval_undecided", &c->interval_ms, "interval");
 }
 
 void check_client_tls(struct build *b, const void *section, const struct conf_server_tls *t, bool is_tls,

@@ -46,15 +46,23 @@ struct conf_url {
     bool is_tls;
 };
 
+#define CONF_FLAP_CHANGES_MAX 32u
+
 struct conf_check {
     enum conf_check_type type; /* http and websocket use TLS when the server's url does */
     const char *path;          /* with query */
     const char *host;          /* Host header; "" = the server's */
     uint16_t port;             /* 0 = the server's */
     int64_t interval_ms;
+    int64_t interval_undecided_ms; /* 0 = a quarter of the interval */
     int64_t timeout_ms;
     uint32_t rise, fall;
     uint32_t jitter_percent;
+    int64_t hold_ms;       /* a state lasts at least that long */
+    int64_t fail_back_ms;  /* of answers, before a server that was down is up */
+    uint32_t flap_changes; /* 0 = no such rule */
+    int64_t flap_window_ms, flap_quiet_ms;
+    int64_t degraded_over_ms;                      /* mean latency; 0 = never */
     uint32_t expect_status_min, expect_status_max; /* http */
     enum conf_speak speak;                         /* websocket: what to say after the upgrade */
 };

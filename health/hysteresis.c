@@ -8,7 +8,7 @@
 
 void hysteresis_init(struct hysteresis *h, uint32_t rise, uint32_t fall, enum verdict_state state, int64_t since_ms)
 {
-    *h = (struct hysteresis){.probed = state, .forced = VERDICT_UNKNOWN, .since_ms = since_ms};
+    *h = (struct hysteresis){.probed = state, .forced = VERDICT_UNKNOWN, .probed_since_ms = since_ms};
     hysteresis_set_limits(h, rise, fall);
 }
 
@@ -17,6 +17,11 @@ void hysteresis_set_limits(struct hysteresis *h, uint32_t rise, uint32_t fall)
     ASSERT(rise > 0 && fall > 0);
     h->rise = rise;
     h->fall = fall;
+}
+
+void hysteresis_set_damping(struct hysteresis *h, const struct damping_limits *limits)
+{
+    damping_set_limits(&h->damping, limits);
 }
 
 enum verdict_state hysteresis_state(const struct hysteresis *h)
@@ -34,12 +39,14 @@ static uint32_t successes_needed(const struct hysteresis *h)
     return h->probed == VERDICT_UNKNOWN ? 1 : h->rise;
 }
 
-static bool settle(struct hysteresis *h, enum verdict_state shown_before, int64_t now_ms)
+/* The state that enough results in a row ask for; the one there is when there are not enough. */
+static enum verdict_state wanted(const struct hysteresis *h)
 {
-    if (hysteresis_state(h) == shown_before)
-        return false;
-    h->since_ms = now_ms;
-    return true;
+    if (h->probed != VERDICT_UP && h->successes_in_row >= successes_needed(h))
+        return VERDICT_UP;
+    if (h->probed != VERDICT_DOWN && h->failures_in_row >= h->fall)
+        return VERDICT_DOWN;
+    return h->probed;
 }
 
 bool hysteresis_result(struct hysteresis *h, bool is_success, int64_t now_ms)
@@ -50,19 +57,26 @@ bool hysteresis_result(struct hysteresis *h, bool is_success, int64_t now_ms)
     *(is_success ? &h->failures_in_row : &h->successes_in_row) = 0;
     if (*in_row < UINT32_MAX)
         ++*in_row;
-    if (is_success && h->probed != VERDICT_UP && h->successes_in_row >= successes_needed(h))
-        h->probed = VERDICT_UP;
-    if (!is_success && h->probed != VERDICT_DOWN && h->failures_in_row >= h->fall)
-        h->probed = VERDICT_DOWN;
-    return settle(h, before, now_ms);
+    damping_result(&h->damping, is_success, now_ms);
+    enum verdict_state next = wanted(h);
+    h->held = VERDICT_FREE;
+    if (next == h->probed)
+        return false;
+    h->held = damping_forbids(&h->damping, h->probed, next, h->probed_since_ms, now_ms);
+    if (h->held != VERDICT_FREE)
+        return false;
+    h->probed = next;
+    h->probed_since_ms = now_ms;
+    damping_changed(&h->damping, next, now_ms);
+    return hysteresis_state(h) != before;
 }
 
-bool hysteresis_force(struct hysteresis *h, enum verdict_state state, int64_t now_ms)
+bool hysteresis_force(struct hysteresis *h, enum verdict_state state)
 {
     enum verdict_state before = hysteresis_state(h);
 
     h->forced = state;
-    return settle(h, before, now_ms);
+    return hysteresis_state(h) != before;
 }
 
 uint8_t hysteresis_checks_left(const struct hysteresis *h)
@@ -80,6 +94,8 @@ uint8_t hysteresis_checks_left(const struct hysteresis *h)
 
 bool hysteresis_is_undecided(const struct hysteresis *h)
 {
+    if (h->held != VERDICT_FREE)
+        return false;
     switch (h->probed) {
     case VERDICT_UNKNOWN:
         return true;

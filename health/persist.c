@@ -42,7 +42,7 @@ static bool span_cut(struct span *from, char separator, struct span *out)
 
 static bool parse_state(struct span s, enum verdict_state *state)
 {
-    static const enum verdict_state states[] = {VERDICT_UP, VERDICT_DOWN};
+    static const enum verdict_state states[] = {VERDICT_UNKNOWN, VERDICT_UP, VERDICT_DOWN};
 
     for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
         *state = states[i];
@@ -50,6 +50,43 @@ static bool parse_state(struct span s, enum verdict_state *state)
             return true;
     }
     return false;
+}
+
+#define FORCED   "forced-"
+#define DRAINING "draining"
+
+static bool says_anything(const struct persist_entry *e)
+{
+    return e->state != VERDICT_UNKNOWN || e->forced != VERDICT_UNKNOWN || e->is_draining;
+}
+
+/* One word of an operator. */
+static bool parse_word(struct span s, struct persist_entry *e)
+{
+    const size_t len = sizeof FORCED - 1;
+
+    if (span_is(s, DRAINING) && !e->is_draining)
+        return e->is_draining = true;
+    if (span_len(s) <= len || memcmp(s.at, FORCED, len) != 0 || e->forced != VERDICT_UNKNOWN || e->is_draining)
+        return false;
+    s.at += len;
+    return parse_state(s, &e->forced) && e->forced != VERDICT_UNKNOWN;
+}
+
+/* `state[,forced-state][,draining]` */
+static bool parse_states(struct span s, struct persist_entry *e)
+{
+    struct span word = s;
+    bool has_words = span_cut(&s, ',', &word);
+
+    if (!parse_state(word, &e->state))
+        return false;
+    while (has_words) {
+        has_words = span_cut(&s, ',', &word);
+        if (!parse_word(has_words ? word : s, e))
+            return false;
+    }
+    return says_anything(e);
 }
 
 static bool parse_number(struct span s, int64_t *value)
@@ -81,8 +118,7 @@ static bool parse_line(struct persist *p, struct span line)
     struct span state, since;
 
     if (p->count == PERSIST_ENTRIES_MAX || !span_cut(&line, ' ', &state) || !span_cut(&line, ' ', &since) ||
-        !parse_state(state, &e.state) || !parse_number(since, &e.since_wall_ms) ||
-        !is_usable_name(line.at, span_len(line)))
+        !parse_states(state, &e) || !parse_number(since, &e.since_wall_ms) || !is_usable_name(line.at, span_len(line)))
         return false;
     memcpy(e.name, line.at, span_len(line));
     if (persist_find(p, e.name) != NULL)
@@ -105,23 +141,25 @@ size_t persist_parse(struct persist *p, const char *text, size_t len)
     return unusable_count + (span_len(rest) > 0 ? 1 : 0); /* a last line without its end was cut off */
 }
 
-void persist_add(struct persist *p, const char *name, enum verdict_state state, int64_t since_wall_ms)
+void persist_add(struct persist *p, const struct persist_entry *e)
 {
-    size_t len = strlen(name);
-
-    if (state == VERDICT_UNKNOWN || since_wall_ms < 0 || !is_usable_name(name, len) || p->count == PERSIST_ENTRIES_MAX)
+    if (!says_anything(e) || e->since_wall_ms < 0 || !is_usable_name(e->name, strnlen(e->name, sizeof e->name)) ||
+        p->count == PERSIST_ENTRIES_MAX)
         return;
-    struct persist_entry *e = &p->entries[p->count++];
-    *e = (struct persist_entry){.state = state, .since_wall_ms = since_wall_ms};
-    memcpy(e->name, name, len);
+    p->entries[p->count++] = *e;
 }
 
 void persist_print(const struct persist *p, struct strbuf *out)
 {
     strbuf_puts(out, HEAD "\n");
-    for (size_t i = 0; i < p->count; i++)
-        strbuf_printf(out, "%s %" PRId64 " %s\n", verdict_state_text(p->entries[i].state), p->entries[i].since_wall_ms,
-                      p->entries[i].name);
+    for (size_t i = 0; i < p->count; i++) {
+        const struct persist_entry *e = &p->entries[i];
+
+        strbuf_puts(out, verdict_state_text(e->state));
+        if (e->forced != VERDICT_UNKNOWN)
+            strbuf_printf(out, "," FORCED "%s", verdict_state_text(e->forced));
+        strbuf_printf(out, "%s %" PRId64 " %s\n", e->is_draining ? "," DRAINING : "", e->since_wall_ms, e->name);
+    }
 }
 
 const struct persist_entry *persist_find(const struct persist *p, const char *name)

@@ -35,6 +35,17 @@ const char *verdict_state_text(enum verdict_state s)
     return texts[s];
 }
 
+const char *verdict_held_text(enum verdict_held h)
+{
+    static const char *const texts[] = {[VERDICT_FREE] = "",
+                                        [VERDICT_HELD] = "hold",
+                                        [VERDICT_HELD_FAIL_BACK] = "fail_back",
+                                        [VERDICT_HELD_FLAPPING] = "flapping"};
+    _Static_assert(sizeof texts / sizeof texts[0] == VERDICT_HELD_COUNT, "one text each");
+    /* Read from shared memory, where anything may stand. */
+    return (size_t)h < VERDICT_HELD_COUNT ? texts[h] : "";
+}
+
 uint64_t verdict_pack(const struct verdict *v)
 {
     ASSERT((uint64_t)v->state <= VERDICT_DOWN);

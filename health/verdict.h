@@ -30,13 +30,29 @@ struct verdict { /* a decoded word */
 uint64_t verdict_pack(const struct verdict *v);
 struct verdict verdict_unpack(uint64_t word);
 
+/* What keeps a state from changing although enough results ask for it (health/damping.h). */
+enum verdict_held { VERDICT_FREE = 0, VERDICT_HELD, VERDICT_HELD_FAIL_BACK, VERDICT_HELD_FLAPPING, VERDICT_HELD_COUNT };
+const char *verdict_held_text(enum verdict_held h); /* "" when nothing does */
+
+/* Why a server that is up is degraded; bits. */
+#define VERDICT_DEGRADED_SLOW        1u /* its latency */
+#define VERDICT_DEGRADED_CERTIFICATE 2u /* ends soon */
+
 #define VERDICT_CAUSE_BYTES 96u
-struct verdict_detail {         /* crosses processes: fixed size, no pointers */
-    int64_t since_wall_ms;      /* of the current state; 0: never judged */
-    int64_t last_probe_wall_ms; /* 0: never */
-    uint32_t latency_us;        /* of the last successful probe */
+struct verdict_detail {               /* crosses processes: fixed size, no pointers */
+    int64_t since_wall_ms;            /* of the current state; 0: never judged */
+    int64_t last_probe_wall_ms;       /* 0: never */
+    int64_t certificate_ends_wall_ms; /* of the one the server showed; 0: not known */
+    uint32_t latency_us;              /* of the last successful probe */
+    uint32_t latency_mean_us;         /* of successful probes, weighted towards the last ones */
+    uint32_t latency_p95_us;          /* of the last successful probes */
     uint32_t successes_in_row;
     uint32_t failures_in_row;
+    uint32_t probed;            /* enum verdict_state: what the probes say, whatever an operator does */
+    uint32_t held;              /* enum verdict_held */
+    uint32_t degraded;          /* VERDICT_DEGRADED_... */
+    uint32_t is_operator_drain; /* an operator drains it; the configuration may do so as well */
+    uint32_t unused;
     char cause[VERDICT_CAUSE_BYTES]; /* why the last probe failed; "" after a success */
 };
 

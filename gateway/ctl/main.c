@@ -13,7 +13,14 @@
 #define TIMEOUT_MS        5000
 #define TIMEOUT_RELOAD_MS 30000 /* processes have 10 s to take a configuration; another reload may come first */
 #define PAGE_BYTES_MAX    (16u << 20)
+#define LINE_BYTES        1024
 #define EXIT_REFUSED      1
+
+struct options;
+struct verb;
+static int run_purges(const struct verb *verb, int count, char *const words[], const struct options *o);
+static int run_force(const struct verb *verb, int count, char *const words[], const struct options *o);
+static int run_each(const struct verb *verb, int count, char *const words[], const struct options *o);
 
 struct verb {
     const char *name;
@@ -21,7 +28,8 @@ struct verb {
     int64_t timeout_ms;
     const char *about;
     bool (*render)(const char *json, size_t len, struct strbuf *out); /* NULL: the body is for people already */
-    bool has_words; /* of its own behind it: what and which to purge */
+    /* What follows it: NULL nothing; else it is run with the words there. */
+    int (*run_words)(const struct verb *verb, int count, char *const words[], const struct options *o);
 };
 
 struct options {
@@ -32,11 +40,15 @@ struct options {
 };
 
 static const struct verb verbs[] = {
-    {"status", "status", TIMEOUT_MS, "show processes, pools, servers and routes", render_status, false},
-    {"reload", "reload", TIMEOUT_RELOAD_MS, "read the configuration again; says why when it is refused", NULL, false},
+    {"status", "status", TIMEOUT_MS, "show processes, pools, servers and routes", render_status, NULL},
+    {"reload", "reload", TIMEOUT_RELOAD_MS, "read the configuration again; says why when it is refused", NULL, NULL},
     {"purge", "purge", TIMEOUT_MS, "stop serving what is cached: tag NAME..., url URL..., prefix TEXT... or all", NULL,
-     true},
-    {"reopen-logs", "reopen-logs", TIMEOUT_MS, "open the log file again, after rotation", NULL, false},
+     run_purges},
+    {"force", "force", TIMEOUT_MS, "POOL/SERVER up|down|auto: what it counts as, whatever the checks say", NULL,
+     run_force},
+    {"drain", "drain", TIMEOUT_MS, "POOL/SERVER...: no new clients for it; those it has stay", NULL, run_each},
+    {"undrain", "undrain", TIMEOUT_MS, "POOL/SERVER...: take that back", NULL, run_each},
+    {"reopen-logs", "reopen-logs", TIMEOUT_MS, "open the log file again, after rotation", NULL, NULL},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 
@@ -180,6 +192,58 @@ static int run_purges(const struct verb *verb, int count, char *const words[], c
     return rc;
 }
 
+/* What is sent is one line, in which a name is one word. */
+static bool is_server(const char *word)
+{
+    const char *slash = strchr(word, '/');
+
+    for (const char *c = word; *c != '\0'; c++)
+        if ((unsigned char)*c <= 0x20 || *c == 0x7f)
+            return false;
+    return slash != NULL && slash != word && slash[1] != '\0' && strlen(word) < LINE_BYTES / 2;
+}
+
+static int want_server(const struct verb *verb, const char *word)
+{
+    fprintf(stderr, "tidegatectl: %s: expected the server as POOL/SERVER, not \"%s\"\n", verb->name, word);
+    return EX_USAGE;
+}
+
+static int run_force(const struct verb *verb, int count, char *const words[], const struct options *o)
+{
+    char line[LINE_BYTES];
+
+    if (count != 2 || (strcmp(words[1], "up") != 0 && strcmp(words[1], "down") != 0 && strcmp(words[1], "auto") != 0)) {
+        fprintf(stderr, "tidegatectl: %s: expected POOL/SERVER and one of up, down, auto\n", verb->name);
+        return EX_USAGE;
+    }
+    if (!is_server(words[0]))
+        return want_server(verb, words[0]);
+    snprintf(line, sizeof line, "%s %s %s", verb->command, words[0], words[1]);
+    return run(verb, line, line, o);
+}
+
+/* One command for each server. One that is refused does not hold up the others. */
+static int run_each(const struct verb *verb, int count, char *const words[], const struct options *o)
+{
+    int rc = EX_OK;
+
+    if (count == 0)
+        return want_server(verb, "");
+    for (int i = 0; i < count; i++)
+        if (!is_server(words[i]))
+            return want_server(verb, words[i]);
+    for (int i = 0; i < count && (rc == EX_OK || rc == EXIT_REFUSED); i++) {
+        char line[LINE_BYTES];
+
+        snprintf(line, sizeof line, "%s %s", verb->command, words[i]);
+        int one = run(verb, line, line, o);
+        if (one != EX_OK)
+            rc = one;
+    }
+    return rc;
+}
+
 /* Fills `o`; true when that was all there is to do, with the exit code in *rc. */
 static bool parse_options(int argc, char **argv, struct options *o, int *rc)
 {
@@ -250,11 +314,11 @@ int main(int argc, char **argv)
     verb = count > 0 ? find_verb(words[0]) : NULL;
     if (verb == NULL)
         return wrong_usage(count > 0 ? words[0] : NULL);
-    if (verb->has_words)
-        return run_purges(verb, count - 1, words + 1, &o);
+    if (o.is_soft && verb->run_words != run_purges)
+        return wrong_usage("--soft");
+    if (verb->run_words != NULL)
+        return verb->run_words(verb, count - 1, words + 1, &o);
     if (count > 1)
         return wrong_usage(words[1]);
-    if (o.is_soft)
-        return wrong_usage("--soft");
     return run(verb, verb->command, verb->name, &o);
 }

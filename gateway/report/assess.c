@@ -10,6 +10,7 @@
 #include "base/mem.h"
 
 #define DAY_MS            (INT64_C(24) * 3600 * 1000)
+#define HOUR_MS           3600000
 #define REASON_BYTES      512u
 #define REASONS_BYTES_MAX (1u << 20) /* a sentence for every server, pool and route there can be */
 
@@ -126,14 +127,33 @@ static void weigh_pool(struct pool_standing *p, const struct report_view *v)
         p->grade = GRADE_DEGRADED;
 }
 
+/* A server that is up, but not as it should be. */
+static void judge_degraded(struct assessment *a, const struct report_view *v, const struct server_standing *s,
+                           const struct verdict_detail *d)
+{
+    int64_t left_ms = d->certificate_ends_wall_ms - v->wall_ms;
+
+    if ((d->degraded & VERDICT_DEGRADED_SLOW) != 0)
+        assess_find(a, GRADE_DEGRADED, "server %s is slow, it answers in %" PRIu32 " ms on average",
+                    s->server->slot_name, d->latency_mean_us / 1000);
+    if ((d->degraded & VERDICT_DEGRADED_CERTIFICATE) != 0)
+        assess_find(a, GRADE_DEGRADED, "the certificate of server %s ends in %" PRId64 " hours", s->server->slot_name,
+                    left_ms > 0 ? left_ms / HOUR_MS : 0);
+}
+
 static void judge_server(struct assessment *a, const struct report_view *v, const struct server_standing *s)
 {
     struct verdict_detail detail;
     const char *cause = "";
+    bool is_known = s->slot >= 0 && verdict_read_detail(v->verdicts, s->slot, &detail);
 
+    if (is_known && s->verdict.is_degraded)
+        judge_degraded(a, v, s, &detail);
     if (s->verdict.state != VERDICT_DOWN)
         return;
-    if (verdict_read_detail(v->verdicts, s->slot, &detail))
+    if (s->verdict.is_forced)
+        cause = "an operator says so";
+    else if (is_known)
         cause = detail.cause;
     assess_find(a, GRADE_DEGRADED, "server %s is down%s%.*s", s->server->slot_name, cause[0] != '\0' ? ": " : "",
                 (int)sizeof detail.cause, cause);

@@ -166,12 +166,21 @@ static void add_verdict(struct json *j, const struct report_view *v, const struc
     json_bool(j, "draining", s->is_draining);
     json_bool(j, "forced", s->verdict.is_forced);
     json_bool(j, "degraded", s->verdict.is_degraded);
+    json_bool(j, "degraded_by_latency", (d.degraded & VERDICT_DEGRADED_SLOW) != 0);
+    json_bool(j, "degraded_by_certificate", (d.degraded & VERDICT_DEGRADED_CERTIFICATE) != 0);
+    json_str(j, "probed",
+             verdict_state_text(d.probed <= VERDICT_DOWN ? (enum verdict_state)d.probed : VERDICT_UNKNOWN));
+    json_str(j, "held_by", d.held != VERDICT_FREE ? verdict_held_text((enum verdict_held)d.held) : NULL);
+    json_bool(j, "drained_by_operator", d.is_operator_drain != 0);
+    json_time(j, "certificate_ends", d.certificate_ends_wall_ms);
     json_time(j, "since", d.since_wall_ms);
     add_age(j, "since_age_ms", v->wall_ms, d.since_wall_ms);
     json_str(j, "cause", d.cause[0] != '\0' ? d.cause : NULL);
     json_time(j, "last_probe", d.last_probe_wall_ms);
     add_age(j, "last_probe_age_ms", v->wall_ms, d.last_probe_wall_ms);
     json_uint(j, "latency_us", d.latency_us);
+    json_uint(j, "latency_mean_us", d.latency_mean_us);
+    json_uint(j, "latency_p95_us", d.latency_p95_us);
     json_uint(j, "successes_in_row", d.successes_in_row);
     json_uint(j, "failures_in_row", d.failures_in_row);
     json_uint(j, "checks_left", s->verdict.checks_left);

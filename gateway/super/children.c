@@ -266,6 +266,8 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
         purger_take(c->super, c, payload);
     else if (type == MSG_PURGE_ACK && c->role == ROLE_WORKER)
         purger_acked(c->super, c, payload);
+    else if (type == MSG_OVERRIDE_ACK && c->role == ROLE_CHECKER)
+        overrider_acked(c->super, payload);
     else if (type != MSG_PONG && type != MSG_VERDICT_FLIP) /* the checker logs its verdicts itself */
         LOG_WARN("message not understood", KV_STR("child", c->name), KV_STR("message", ipc_type_text(type)));
 }
@@ -445,6 +447,7 @@ static void bury(struct child *c, int status)
     if (c->state == ROSTER_WAITING)
         wait_for_restart(c);
     purger_forget(s, c);
+    overrider_forget(s, c);
     super_child_changed(s);
 }
 

@@ -46,6 +46,21 @@ static void command_purge(void *arg, struct control_request *r, const char *rest
     purger_start(arg, r, rest);
 }
 
+static void command_force(void *arg, struct control_request *r, const char *rest)
+{
+    overrider_force(arg, r, rest);
+}
+
+static void command_drain(void *arg, struct control_request *r, const char *rest)
+{
+    overrider_drain(arg, r, rest);
+}
+
+static void command_undrain(void *arg, struct control_request *r, const char *rest)
+{
+    overrider_undrain(arg, r, rest);
+}
+
 static void reopen_logs(struct super *s)
 {
     log_reopen();
@@ -66,6 +81,9 @@ static const struct control_command commands[] = {
     {"status", command_status},
     {"reload", command_reload},
     {"purge", command_purge},
+    {"force", command_force},
+    {"drain", command_drain},
+    {"undrain", command_undrain},
     {"reopen-logs", command_reopen_logs},
     {NULL, NULL},
 };
@@ -319,6 +337,7 @@ struct super *super_create(struct loop *l, const char *conf_path, int *exit_code
     reload_init(s);
     tickets_init(s);
     purger_init(s);
+    overrider_init(s);
     timer_init(&s->pulse, l, on_pulse, s);
     for (size_t i = 0; i < SUPER_SIG_COUNT; i++)
         sig_init(&s->sigs[i], l, signals[i].signo, on_signal, s);
@@ -353,6 +372,7 @@ void super_destroy(struct super **sp)
     reload_fini(s);
     tickets_fini(s);
     purger_fini(s);
+    overrider_fini(s);
     children_fini(s);
     notify_destroy(&s->notify);
     listeners_destroy(&s->listeners);

@@ -11,6 +11,7 @@
 #include "gateway/super/control.h"
 #include "gateway/super/listeners.h"
 #include "gateway/super/notify.h"
+#include "gateway/super/overrider.h"
 #include "gateway/super/purger.h"
 #include "gateway/super/reload.h"
 #include "gateway/super/tables.h"
@@ -48,6 +49,7 @@ struct super {
     struct reload reload;
     struct tickets tickets;
     struct purger purger;
+    struct overrider overrider;
     struct timer pulse;
     struct child child[CHILDREN_MAX];
 };

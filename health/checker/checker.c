@@ -54,26 +54,30 @@ struct checker {
 
 /* ---- keeping verdicts ---- */
 
-static void save_now(struct checker *c)
+/* False when it could not be kept. */
+static bool save_now(struct checker *c)
 {
     struct persist *p;
 
     timer_cancel(&c->save);
     if (!c->must_save)
-        return;
+        return true;
     c->must_save = false;
     p = mem_alloc(sizeof *p);
-    for (size_t i = 0; i < SLOTS_SERVERS; i++)
-        if (c->targets[i] != NULL)
-            persist_add(p, target_name(c->targets[i]), target_state(c->targets[i]),
-                        target_since_wall_ms(c->targets[i]));
-    state_file_save(c->file, p, loop_now_ms(c->loop));
+    for (size_t i = 0; i < SLOTS_SERVERS; i++) {
+        if (c->targets[i] == NULL)
+            continue;
+        struct persist_entry e = target_entry(c->targets[i]);
+        persist_add(p, &e);
+    }
+    bool is_kept = state_file_save(c->file, p, loop_now_ms(c->loop));
     mem_free(p);
+    return is_kept;
 }
 
 static void on_save(void *arg)
 {
-    save_now(arg);
+    (void)save_now(arg);
 }
 
 static void save_soon(struct checker *c)
@@ -226,6 +230,39 @@ static void on_conf(struct checker *c, const void *payload, int fd)
     mem_free(text);
 }
 
+/* ---- an operator's words ---- */
+
+static struct target *find_target(struct checker *c, const char *name)
+{
+    for (int slot = 0; slot < (int)SLOTS_SERVERS; slot++)
+        if (c->targets[slot] != NULL && strcmp(target_name(c->targets[slot]), name) == 0)
+            return c->targets[slot];
+    return NULL;
+}
+
+/* Confirmed only when it is on the disk as well: what an operator was told is done must not be undone by a crash. */
+static void on_override(struct checker *c, const void *payload, int fd)
+{
+    struct msg_override m = *(const struct msg_override *)payload;
+    struct msg_override_ack ack = {.number = m.number};
+
+    (void)fd;
+    m.server[sizeof m.server - 1] = '\0';
+    struct target *t = find_target(c, m.server);
+    if (t == NULL || m.kind >= OVERRIDE_COUNT) {
+        snprintf(ack.text, sizeof ack.text, "%s", t == NULL ? "no such server" : "not a word about servers");
+    } else {
+        target_override(t, (enum override_kind)m.kind);
+        c->must_save = true;
+        ack.ok = 1;
+        if (!save_now(c))
+            snprintf(ack.text, sizeof ack.text, "%s", "it will not survive a restart of the gateway");
+    }
+    enum err e = ipc_send(c->ipc, MSG_OVERRIDE_ACK, &ack, -1);
+    if (e != ERR_NONE)
+        LOG_ERR("operator's word not confirmed", KV_STR("server", m.server), KV_STR("cause", err_text(e)));
+}
+
 /* ---- messages ---- */
 
 static void on_drained(void *arg)
@@ -260,10 +297,8 @@ static void on_reopen_log(struct checker *c, const void *payload, int fd)
 
 /* What this process listens to; descriptors stay with the caller. */
 static void (*const handlers[MSG_COUNT])(struct checker *c, const void *payload, int fd) = {
-    [MSG_CONF] = on_conf,
-    [MSG_DRAIN] = on_drain,
-    [MSG_STOP] = on_stop,
-    [MSG_REOPEN_LOG] = on_reopen_log,
+    [MSG_CONF] = on_conf,         [MSG_DRAIN] = on_drain,           [MSG_STOP] = on_stop,
+    [MSG_OVERRIDE] = on_override, [MSG_REOPEN_LOG] = on_reopen_log,
 };
 
 static void on_message(void *arg, enum ipc_type type, const void *payload, int fd)
@@ -335,7 +370,7 @@ void checker_destroy(struct checker **cp)
     struct checker *c = *cp;
 
     CHECK_OBJ(c, CHECKER_MAGIC);
-    save_now(c);
+    (void)save_now(c);
     for (int slot = 0; slot < (int)SLOTS_SERVERS; slot++)
         if (c->targets[slot] != NULL)
             target_destroy(&c->targets[slot]);

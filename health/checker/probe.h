@@ -29,9 +29,11 @@ struct probe_plan {
 };
 
 struct probe_result {
-    enum err err;                    /* ERR_NONE: healthy */
-    uint32_t latency_us;             /* from start to answer */
-    char cause[VERDICT_CAUSE_BYTES]; /* "" when healthy */
+    enum err err;                     /* ERR_NONE: healthy */
+    uint32_t latency_us;              /* from start to answer */
+    int64_t certificate_ends_wall_ms; /* of the one the server showed; 0: not known */
+    bool is_certificate_ending;       /* sooner than it should */
+    char cause[VERDICT_CAUSE_BYTES];  /* "" when healthy */
 };
 
 /* `result` is borrowed for the call; the probe is gone when it returns. */

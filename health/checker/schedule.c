@@ -22,16 +22,23 @@ int64_t schedule_first_ms(const struct schedule *s, int64_t now_ms, uint32_t ran
     return now_ms + share_ms(min_ms(s->interval_ms, SCHEDULE_FIRST_MS), random);
 }
 
+static int64_t undecided_ms(const struct schedule *s)
+{
+    if (s->undecided_ms > 0)
+        return s->undecided_ms;
+    return max_ms(s->interval_ms / SCHEDULE_UNDECIDED_DIVISOR, SCHEDULE_GAP_MS);
+}
+
 int64_t schedule_next_ms(const struct schedule *s, int64_t started_ms, enum schedule_mood mood, uint32_t random)
 {
     int64_t interval_ms = s->interval_ms;
 
     if (mood != SCHEDULE_CALM)
-        interval_ms = min_ms(interval_ms, max_ms(interval_ms / SCHEDULE_UNDECIDED_DIVISOR, SCHEDULE_GAP_MS));
+        interval_ms = min_ms(interval_ms, undecided_ms(s));
     if (mood == SCHEDULE_IN_DOUBT)
         interval_ms = min_ms(interval_ms, SCHEDULE_DOUBT_MS);
     int64_t jitter_ms = interval_ms * (int64_t)s->jitter_percent / 100;
-    int64_t floor_ms = min_ms(s->interval_ms, SCHEDULE_GAP_MS);
+    int64_t floor_ms = min_ms(mood == SCHEDULE_CALM ? s->interval_ms : interval_ms, SCHEDULE_GAP_MS);
     return started_ms + max_ms(interval_ms - jitter_ms + share_ms(2 * jitter_ms, random), floor_ms);
 }
 

@@ -1,10 +1,11 @@
 /* When to ask next. Pure: times in, times out, all in the loop's monotonic milliseconds.
  *
  * Probes of one target start an interval apart, moved by jitter so that many checkers and targets do not fall into
- * step. While the results contradict the state shown, the interval is a quarter, so that a verdict is reached soon and
- * calm targets cost little. A failure seen by the traffic asks at once, and until the probes have confirmed or denied
- * it they follow each other quickly, however long the interval is: clients are running into it. One success does not
- * deny it: a process that dies hangs up on its clients a moment before it stops to listen. */
+ * step. While the results contradict the state shown, the interval is a quarter, or what is configured, so that a
+ * verdict is reached soon and calm targets cost little. A failure seen by the traffic asks at once, and until the
+ * probes have confirmed or denied it they follow each other quickly, however long the interval is: clients are running
+ * into it. One success does not deny it: a process that dies hangs up on its clients a moment before it stops to
+ * listen. */
 #ifndef HEALTH_CHECKER_SCHEDULE_H
 #define HEALTH_CHECKER_SCHEDULE_H
 
@@ -23,6 +24,7 @@
 
 struct schedule {
     int64_t interval_ms;
+    int64_t undecided_ms;    /* 0: a quarter of it */
     uint32_t jitter_percent; /* of the interval, to both sides; up to 100 */
 };
 

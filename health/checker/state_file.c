@@ -115,17 +115,19 @@ static bool replace(int dir_fd, const struct strbuf *text)
     return is_written && renameat(dir_fd, NAME_NEW, dir_fd, NAME) == 0 && fsync(dir_fd) == 0;
 }
 
-void state_file_save(struct state_file *f, const struct persist *p, int64_t now_ms)
+bool state_file_save(struct state_file *f, const struct persist *p, int64_t now_ms)
 {
     struct strbuf text;
 
     CHECK_OBJ(f, STATE_FILE_MAGIC);
     if (f->dir_fd < 0)
-        return;
+        return false;
     strbuf_init(&text, PERSIST_BYTES_MAX);
     persist_print(p, &text);
-    if (text.failed || !replace(f->dir_fd, &text))
+    bool is_kept = !text.failed && replace(f->dir_fd, &text);
+    if (!is_kept)
         LOG_LIMITED(&f->complaints, now_ms, LOG_LEVEL_WARN, "verdicts cannot be kept",
                     KV_STR("cause", err_text(err_from_errno(errno))));
     strbuf_fini(&text);
+    return is_kept;
 }

@@ -14,7 +14,8 @@ struct state_file *state_file_open(const char *dir);
 void state_file_close(struct state_file **fp);
 /* What the file holds; empty when there is none. */
 void state_file_load(const struct state_file *f, struct persist *p);
-/* Replaces the file: readers see the old or the new one, also after a crash of the machine. Blocks for the disk. */
-void state_file_save(struct state_file *f, const struct persist *p, int64_t now_ms);
+/* Replaces the file: readers see the old or the new one, also after a crash of the machine. Blocks for the disk. False
+ * when nothing is kept. */
+bool state_file_save(struct state_file *f, const struct persist *p, int64_t now_ms);
 
 #endif

@@ -12,7 +12,7 @@
 #include "health/checker/probe.h"
 #include "health/checker/question.h"
 #include "health/checker/schedule.h"
-#include "health/hysteresis.h"
+#include "health/checker/standing.h"
 
 #define TARGET_MAGIC 0x7a59e70bu
 
@@ -26,8 +26,7 @@ struct target {
     struct target_env env;
     int slot;
     const struct conf_server *server;
-    struct hysteresis hysteresis;
-    struct verdict_detail detail;
+    struct standing standing;
 
     enum phase phase;
     struct timer due;
@@ -49,43 +48,26 @@ static void on_deadline(void *arg);
 
 /* ---- verdict ---- */
 
-static void publish(struct target *t)
+static struct standing_time time_now(const struct target *t)
 {
-    struct verdict v = {
-        .state = hysteresis_state(&t->hysteresis),
-        .is_draining = t->server->drain,
-        .is_forced = hysteresis_is_forced(&t->hysteresis),
-        .checks_left = hysteresis_checks_left(&t->hysteresis),
-    };
-
-    t->detail.since_wall_ms = t->hysteresis.since_ms;
-    t->detail.successes_in_row = t->hysteresis.successes_in_row;
-    t->detail.failures_in_row = t->hysteresis.failures_in_row;
-    verdict_write(t->env.verdicts, t->slot, &v, &t->detail);
+    return (struct standing_time){.now_ms = loop_now_ms(t->env.loop), .wall_ms = loop_wall_ms(t->env.loop)};
 }
 
-/* Goes on from the table, where a predecessor may have left it, or from the last run's file. */
+static void publish(struct target *t)
+{
+    struct verdict v = standing_verdict(&t->standing, t->server->drain);
+    struct verdict_detail d = standing_detail(&t->standing);
+
+    verdict_write(t->env.verdicts, t->slot, &v, &d);
+}
+
 static void remember(struct target *t, const struct persist_entry *last)
 {
     struct verdict v = verdict_read(t->env.verdicts, t->slot);
-    const struct conf_check *check = &t->server->check;
-    enum verdict_state state = v.state;
+    struct verdict_detail d;
 
-    (void)verdict_read_detail(t->env.verdicts, t->slot, &t->detail);
-    int64_t since_ms = t->detail.since_wall_ms;
-    if (state == VERDICT_UNKNOWN && last != NULL) {
-        state = last->state;
-        since_ms = last->since_wall_ms;
-    }
-    if (check->type == CHECK_NONE)
-        state = VERDICT_UNKNOWN;
-    hysteresis_init(&t->hysteresis, check->rise, check->fall, state, state == VERDICT_UNKNOWN ? 0 : since_ms);
-    if (state == v.state) {
-        t->hysteresis.successes_in_row = t->detail.successes_in_row;
-        t->hysteresis.failures_in_row = t->detail.failures_in_row;
-    }
-    if (v.is_forced)
-        (void)hysteresis_force(&t->hysteresis, v.state, since_ms);
+    (void)verdict_read_detail(t->env.verdicts, t->slot, &d);
+    standing_init(&t->standing, &t->server->check, &v, &d, last, time_now(t));
 }
 
 /* ---- schedule ---- */
@@ -101,6 +83,7 @@ static uint32_t random_bits(void)
 static struct schedule schedule_of(const struct target *t)
 {
     return (struct schedule){.interval_ms = t->server->check.interval_ms,
+                             .undecided_ms = t->server->check.interval_undecided_ms,
                              .jitter_percent = t->server->check.jitter_percent};
 }
 
@@ -124,7 +107,7 @@ static void plan_first(struct target *t)
 /* After a result. What a flip has settled is no longer in doubt. */
 static enum schedule_mood mood_after(struct target *t, bool is_flip)
 {
-    bool is_undecided = hysteresis_is_undecided(&t->hysteresis);
+    bool is_undecided = hysteresis_is_undecided(&t->standing.hysteresis);
 
     if (is_flip)
         t->doubts = 0;
@@ -159,36 +142,51 @@ static void count(struct target *t, bool is_success)
 
 static void report_flip(struct target *t, enum verdict_state before, const char *cause)
 {
-    enum verdict_state now = hysteresis_state(&t->hysteresis);
+    enum verdict_state now = standing_state(&t->standing);
     int64_t next_ms = t->due_ms - loop_now_ms(t->env.loop);
 
     LOG_AT(now == VERDICT_DOWN ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "server changed", KV_STR("server", target_name(t)),
            KV_STR("old", verdict_state_text(before)), KV_STR("new", verdict_state_text(now)), KV_STR("cause", cause),
-           KV_UINT("fails", t->hysteresis.failures_in_row), KV_INT("next_check_ms", next_ms > 0 ? next_ms : 0));
+           KV_UINT("fails", t->standing.hysteresis.failures_in_row),
+           KV_INT("next_check_ms", next_ms > 0 ? next_ms : 0));
     t->env.on_flip(t->env.arg, t, before, cause);
+}
+
+/* What stays below a change of state. */
+static void report_shades(const struct target *t, uint32_t held_before, uint32_t degraded_before)
+{
+    uint32_t held = t->standing.hysteresis.held, degraded = t->standing.detail.degraded;
+
+    if (held != held_before && held != VERDICT_FREE)
+        LOG_INFO("server would change, but has to wait", KV_STR("server", target_name(t)),
+                 KV_STR("state", verdict_state_text(target_state(t))),
+                 KV_STR("cause", verdict_held_text((enum verdict_held)held)));
+    if (degraded != degraded_before)
+        LOG_AT(degraded != 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+               degraded != 0 ? "server is degraded" : "server is not degraded any more",
+               KV_STR("server", target_name(t)), KV_BOOL("slow", (degraded & VERDICT_DEGRADED_SLOW) != 0),
+               KV_BOOL("certificate", (degraded & VERDICT_DEGRADED_CERTIFICATE) != 0),
+               KV_UINT("mean_us", t->standing.detail.latency_mean_us));
 }
 
 static void conclude(struct target *t, const struct probe_result *r)
 {
-    enum verdict_state before = hysteresis_state(&t->hysteresis);
-    int64_t wall_ms = loop_wall_ms(t->env.loop);
+    enum verdict_state before = standing_state(&t->standing);
+    uint32_t held = t->standing.hysteresis.held, degraded = t->standing.detail.degraded;
     bool is_success = r->err == ERR_NONE;
 
     timer_cancel(&t->deadline);
     t->phase = PHASE_IDLE;
     count(t, is_success);
-    bool is_flip = hysteresis_result(&t->hysteresis, is_success, wall_ms);
-    t->detail.last_probe_wall_ms = wall_ms;
-    if (is_success)
-        t->detail.latency_us = r->latency_us;
-    snprintf(t->detail.cause, sizeof t->detail.cause, "%s", r->cause);
+    bool is_flip = standing_result(&t->standing, &t->server->check, r, time_now(t));
     publish(t);
     plan_next(t, is_flip);
     if (is_flip)
-        report_flip(t, before, is_success ? "answered" : t->detail.cause);
-    else if (!is_success)
+        report_flip(t, before, is_success ? "answered" : r->cause);
+    report_shades(t, held, degraded);
+    if (!is_flip && !is_success)
         LOG_DEBUG("probe failed", KV_STR("server", target_name(t)), KV_STR("cause", r->cause),
-                  KV_UINT("fails", t->hysteresis.failures_in_row));
+                  KV_UINT("fails", t->standing.hysteresis.failures_in_row));
 }
 
 static void conclude_failure(struct target *t, enum err e, const char *detail)
@@ -374,14 +372,6 @@ void target_destroy(struct target **tp)
     OBJ_FREE(tp, TARGET_MAGIC);
 }
 
-static void forget_state(struct target *t)
-{
-    const struct conf_check *check = &t->server->check;
-
-    hysteresis_init(&t->hysteresis, check->rise, check->fall, VERDICT_UNKNOWN, 0);
-    t->detail = (struct verdict_detail){0};
-}
-
 void target_set_server(struct target *t, const struct conf_server *server)
 {
     CHECK_OBJ(t, TARGET_MAGIC);
@@ -390,10 +380,7 @@ void target_set_server(struct target *t, const struct conf_server *server)
     bool is_same = question_is_same(old, server);
 
     t->server = server;
-    if (check->type == CHECK_NONE)
-        forget_state(t);
-    else
-        hysteresis_set_limits(&t->hysteresis, check->rise, check->fall);
+    standing_set_check(&t->standing, check);
     publish(t);
     if (!is_same)
         forget_question(t);
@@ -410,11 +397,33 @@ const char *target_name(const struct target *t)
 enum verdict_state target_state(const struct target *t)
 {
     CHECK_OBJ(t, TARGET_MAGIC);
-    return hysteresis_state(&t->hysteresis);
+    return standing_state(&t->standing);
 }
 
-int64_t target_since_wall_ms(const struct target *t)
+struct persist_entry target_entry(const struct target *t)
 {
     CHECK_OBJ(t, TARGET_MAGIC);
-    return t->hysteresis.since_ms;
+    struct persist_entry e = standing_entry(&t->standing);
+
+    snprintf(e.name, sizeof e.name, "%s", target_name(t));
+    return e;
+}
+
+void target_override(struct target *t, enum override_kind kind)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    static const enum verdict_state states[OVERRIDE_COUNT] = {
+        [OVERRIDE_UP] = VERDICT_UP, [OVERRIDE_DOWN] = VERDICT_DOWN};
+    enum verdict_state before = target_state(t);
+    bool is_flip = false;
+
+    if (kind == OVERRIDE_DRAIN || kind == OVERRIDE_UNDRAIN)
+        standing_drain(&t->standing, kind == OVERRIDE_DRAIN);
+    else
+        is_flip = standing_force(&t->standing, states[kind], time_now(t));
+    publish(t);
+    LOG_INFO("operator's word taken", KV_STR("server", target_name(t)), KV_STR("word", override_text(kind)),
+             KV_STR("state", verdict_state_text(target_state(t))));
+    if (is_flip)
+        report_flip(t, before, kind == OVERRIDE_AUTO ? "no longer forced" : "forced");
 }

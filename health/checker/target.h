@@ -6,6 +6,7 @@
 #ifndef HEALTH_CHECKER_TARGET_H
 #define HEALTH_CHECKER_TARGET_H
 
+#include "base/ipc.h"
 #include "base/loop.h"
 #include "base/resolve.h"
 #include "base/stats.h"
@@ -40,8 +41,11 @@ void target_set_server(struct target *t, const struct conf_server *server);
 /* The traffic met a failure: probes now, or as soon as the probe under way is over. */
 void target_nudge(struct target *t);
 
+/* An operator's word: shown at once, in table and log. */
+void target_override(struct target *t, enum override_kind kind);
+
 const char *target_name(const struct target *t); /* "pool/server" */
 enum verdict_state target_state(const struct target *t);
-int64_t target_since_wall_ms(const struct target *t);
+struct persist_entry target_entry(const struct target *t); /* for the file */
 
 #endif

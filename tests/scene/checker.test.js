@@ -187,3 +187,41 @@ describe('verdicts', { concurrency: true }, () => {
     assert.ok((await value('checker_heartbeat_age_seconds')) < 5);
   });
 });
+
+describe('verdicts that wait', { concurrency: true }, () => {
+  scene('fail_back and flapping: a server that comes and goes is left alone until it is quiet', async (s) => {
+    const [steady, shaky] = await Promise.all([backend(s, 200), backend(s, 200)]);
+    const check = { ...SOON, interval: '100ms', timeout: '100ms', type: 'http', rise: 1, fall: 1, fail_back: '300ms', flap: { changes: 3, window: '20s', quiet: '1s' } };
+    const gateway = await s.gateway(onePool({ check, servers: servers([{ ...steady, name: 'steady' }, { ...shaky, name: 'shaky' }]) }));
+    await verdicts(gateway, { steady: 'up', shaky: 'up' });
+    const flip = async (status, state) => {
+      const mark = gateway.process.mark();
+      shaky.answer(status);
+      await gateway.process.line(new RegExp(`server changed.*server=p/shaky.*new=${state}`), 8000, mark);
+      return Date.now();
+    };
+    await flip(500, 'down');
+    const well = Date.now();
+    assert.ok((await flip(200, 'up')) - well >= 300, 'fail_back');
+    const mark = gateway.process.mark();
+    await flip(500, 'down'); // with the first answer, the third change
+    const quiet = Date.now();
+    const back = flip(200, 'up');
+    await gateway.process.line(/has to wait server=p\/shaky state=down cause=flapping/, 8000, mark);
+    assert.equal((await standings(gateway)).shaky.held_by, 'flapping');
+    assert.ok((await back) - quiet >= 1000, 'quiet');
+    assert.equal((await standings(gateway)).steady.state, 'up');
+  });
+
+  scene('a server that is slow is degraded, not down', async (s) => {
+    const region = await s.region({ knobs: { delay: '150ms' } });
+    const check = { ...SOON, interval: '300ms', timeout: '300ms', type: 'http', path: '/health', degraded_over: '100ms' };
+    const gateway = await s.gateway(onePool({ check, servers: servers([region]) }));
+    const now = (await verdicts(gateway, { region: 'up' })).region;
+    assert.deepEqual([now.degraded, now.degraded_by_latency], [true, true]);
+    assert.ok(now.latency_mean_us >= 150000 && now.latency_p95_us >= 150000);
+    const health = (await gateway.health()).json;
+    assert.equal(health.status, 'degraded');
+    assert.match(JSON.stringify(health.reasons), /slow/);
+  });
+});

@@ -66,6 +66,8 @@ static const struct mistake mistakes[] = {
      "t.yaml:6:22: pools.p.upgrade_timeout: 6s is longer than failover_timeout (5s), expected at most that\n"},
     {POOL("check: { timeout: 2s }"),
      "t.yaml:6:23: pools.p.check.timeout: 2s is longer than interval (1s), expected at most that\n"},
+    {POOL("check: { interval_undecided: 2s }"),
+     "t.yaml:6:34: pools.p.check.interval_undecided: 2s is longer than interval (1s), expected at most that\n"},
     {POOL("check: { timeout: 2s, interval: 1s }"),
      "t.yaml:6:23: pools.p.check.timeout: 2s is longer than interval (1s), expected at most that\n"},
     {SERVER("{ name: s, url: \"ws://h\", check: { interval: 500ms } }\n    check: { timeout: 900ms }"),

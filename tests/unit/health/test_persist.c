@@ -40,12 +40,19 @@ static size_t parse(struct persist *p, const char *text)
     return unusable_count;
 }
 
+static void add(struct persist *p, const char *name, enum verdict_state state, int64_t since_wall_ms)
+{
+    struct persist_entry e = {.state = state, .since_wall_ms = since_wall_ms};
+    memcpy(e.name, name, strnlen(name, sizeof e.name)); /* one that is too long has no end */
+    persist_add(p, &e);
+}
+
 static void test_round_trip(void **state)
 {
     struct pair *t = *state;
     struct strbuf text;
-    persist_add(&t->a, "realtime/us a", VERDICT_DOWN, 1700000000123);
-    persist_add(&t->a, "realtime/eu", VERDICT_UP, 0);
+    add(&t->a, "realtime/us a", VERDICT_DOWN, 1700000000123);
+    add(&t->a, "realtime/eu", VERDICT_UP, 0);
     strbuf_init(&text, PERSIST_BYTES_MAX);
     persist_print(&t->a, &text);
     assert_string_equal(text.data, HEAD "down 1700000000123 realtime/us a\nup 0 realtime/eu\n");
@@ -55,6 +62,33 @@ static void test_round_trip(void **state)
     assert_int_equal(persist_find(&t->b, "realtime/us a")->since_wall_ms, 1700000000123);
     assert_int_equal(persist_find(&t->b, "realtime/eu")->state, VERDICT_UP);
     assert_null(persist_find(&t->b, "realtime/us"));
+    strbuf_fini(&text);
+}
+
+static void test_operators_words_are_kept(void **state)
+{
+    struct pair *t = *state;
+    struct strbuf text;
+    static const struct persist_entry entries[] = {
+        {.state = VERDICT_UP, .forced = VERDICT_DOWN, .since_wall_ms = 5, .name = "p/a"},
+        {.state = VERDICT_DOWN, .forced = VERDICT_UP, .is_draining = true, .since_wall_ms = 6, .name = "p/b"},
+        {.state = VERDICT_UNKNOWN, .is_draining = true, .name = "p/c"},
+    };
+    for (size_t i = 0; i < 3; i++)
+        persist_add(&t->a, &entries[i]);
+    strbuf_init(&text, PERSIST_BYTES_MAX);
+    persist_print(&t->a, &text);
+    assert_string_equal(text.data,
+                        HEAD "up,forced-down 5 p/a\ndown,forced-up,draining 6 p/b\nunknown,draining 0 p/c\n");
+    assert_int_equal(persist_parse(&t->b, text.data, text.len), 0);
+    assert_int_equal(t->b.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct persist_entry *e = persist_find(&t->b, entries[i].name);
+        assert_int_equal(e->state, entries[i].state);
+        assert_int_equal(e->forced, entries[i].forced);
+        assert_int_equal(e->is_draining, entries[i].is_draining);
+        assert_int_equal(e->since_wall_ms, entries[i].since_wall_ms);
+    }
     strbuf_fini(&text);
 }
 
@@ -68,7 +102,7 @@ static void test_a_full_table_fits(void **state)
         name[sizeof name - 1] = '\0';
         name[0] = (char)('a' + i / 20);
         name[1] = (char)('a' + i % 20);
-        persist_add(&t->a, name, VERDICT_DOWN, 999999999999999999);
+        add(&t->a, name, VERDICT_DOWN, 999999999999999999);
     }
     strbuf_init(&text, PERSIST_BYTES_MAX);
     persist_print(&t->a, &text);
@@ -84,11 +118,11 @@ static void test_nothing_is_written_that_says_nothing(void **state)
     char too_long[SLOTS_NAME_BYTES + 1];
     memset(too_long, 'x', sizeof too_long);
     too_long[SLOTS_NAME_BYTES] = '\0';
-    persist_add(&t->a, "pool/a", VERDICT_UNKNOWN, 5);
-    persist_add(&t->a, "two\nlines", VERDICT_UP, 5);
-    persist_add(&t->a, "", VERDICT_UP, 5);
-    persist_add(&t->a, "pool/b", VERDICT_UP, -5);
-    persist_add(&t->a, too_long, VERDICT_UP, 5);
+    add(&t->a, "pool/a", VERDICT_UNKNOWN, 5);
+    add(&t->a, "two\nlines", VERDICT_UP, 5);
+    add(&t->a, "", VERDICT_UP, 5);
+    add(&t->a, "pool/b", VERDICT_UP, -5);
+    add(&t->a, too_long, VERDICT_UP, 5);
     assert_int_equal(t->a.count, 0);
 }
 
@@ -118,6 +152,13 @@ static void test_damage(void **state)
         {HEAD "up 1 \n", 1, 0},
         {HEAD "up 1 a\r\n", 1, 0},
         {HEAD " up 1 a\n", 1, 0},
+        {HEAD "up, 1 a\n", 1, 0},
+        {HEAD "up,forced 1 a\n", 1, 0},
+        {HEAD "up,forced-unknown 1 a\n", 1, 0},
+        {HEAD "up,draining,draining 1 a\n", 1, 0},
+        {HEAD "up,draining,forced-up 1 a\n", 1, 0},
+        {HEAD "up,forced-up,forced-up 1 a\n", 1, 0},
+        {HEAD "forced-up 1 a\n", 1, 0},
         {"\xff\xfe\x80 1 a\n", 1, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -163,8 +204,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        T(test_round_trip), T(test_a_full_table_fits),         T(test_nothing_is_written_that_says_nothing),
-        T(test_damage),     T(test_name_that_fills_its_field), T(test_single_bytes_changed_and_cut),
+        T(test_round_trip),
+        T(test_operators_words_are_kept),
+        T(test_a_full_table_fits),
+        T(test_nothing_is_written_that_says_nothing),
+        T(test_damage),
+        T(test_name_that_fills_its_field),
+        T(test_single_bytes_changed_and_cut),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

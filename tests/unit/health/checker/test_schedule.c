@@ -57,6 +57,15 @@ static void test_next_probe(void **state)
     }
 }
 
+static void test_undecided_interval_of_its_own(void **state)
+{
+    (void)state;
+    struct schedule s = {.interval_ms = 10000, .undecided_ms = 50};
+    assert_int_equal(schedule_next_ms(&s, 70000, SCHEDULE_UNDECIDED, LOW), 70050);
+    assert_int_equal(schedule_next_ms(&s, 70000, SCHEDULE_IN_DOUBT, LOW), 70050);
+    assert_int_equal(schedule_next_ms(&s, 70000, SCHEDULE_CALM, LOW), 80000);
+}
+
 static void test_nudge_comes_at_once_but_not_too_soon(void **state)
 {
     (void)state;
@@ -70,6 +79,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_probe_comes_soon),
         cmocka_unit_test(test_next_probe),
+        cmocka_unit_test(test_undecided_interval_of_its_own),
         cmocka_unit_test(test_nudge_comes_at_once_but_not_too_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,9 +65,9 @@ static void test_saved_verdicts_are_loaded(void **state)
     struct state_file *f = state_file_open(t->dir);
     state_file_load(f, &t->p);
     assert_int_equal(t->p.count, 0);
-    persist_add(&t->p, "pool/a", VERDICT_DOWN, 123);
+    persist_add(&t->p, &(struct persist_entry){.state = VERDICT_DOWN, .since_wall_ms = 123, .name = "pool/a"});
     state_file_save(f, &t->p, 0);
-    persist_add(&t->p, "pool/b", VERDICT_UP, 456);
+    persist_add(&t->p, &(struct persist_entry){.state = VERDICT_UP, .since_wall_ms = 456, .name = "pool/b"});
     state_file_save(f, &t->p, 0);
     state_file_close(&f);
     load(t);
