@@ -104,11 +104,11 @@ describe('purges between gateways', { concurrency: 3 }, () => {
 });
 
 // A fleet whose gateways have a cable each to the Redis.
-async function cabled(s, { timeout = '500ms', ...options } = {}) {
+async function cabled(s) {
   const redis = await s.redis();
   const cables = [await Cable.lay(s, redis.port), await Cable.lay(s, redis.port)];
-  const ways = cables.map((cable) => ({ url: `redis://127.0.0.1:${cable.port}`, timeout, connect_timeout: '200ms', circuit: { open: '100ms' } }));
-  return { ...(await stage(s, { redis, ways, ...options })), cableOfA: cables[0], cableOfB: cables[1] };
+  const ways = cables.map((cable) => ({ url: `redis://127.0.0.1:${cable.port}`, timeout: '500ms', circuit: { open: '100ms' } }));
+  return { ...(await stage(s, { redis, ways })), cableOfA: cables[0], cableOfB: cables[1] };
 }
 
 describe('gateways that cannot hear', { concurrency: 3 }, () => {
@@ -117,7 +117,7 @@ describe('gateways that cannot hear', { concurrency: 3 }, () => {
     ['whose connections fall silent', (cable) => cable.clog(), (cable) => cable.unclog()],
   ]) {
     scene(`one ${title} serves nothing that was purged meanwhile once it is back`, async (s) => {
-      const { fleet, a, b, cableOfB } = await cabled(s, { timeout: '50ms' });
+      const { fleet, a, b, cableOfB } = await cabled(s);
       for (const path of ['/x', '/kept']) await held(fleet, path);
       assert.equal(await textOf(a, '/redis'), '/redis v1');
       lose(cableOfB);
