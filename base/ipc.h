@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/event.h"
 #include "base/loop.h"
 #include "base/tls_tickets.h"
 
@@ -43,6 +44,7 @@ struct msg_empty    { uint8_t unused; };
     X(MSG_OVERRIDE_ACK,  struct msg_override_ack, "checker", "it is in the table and on the disk, or why not (text)") \
     X(MSG_PURGE,         struct msg_purge,    "both",    "what caches hold of this is no longer to be served; the law is below") \
     X(MSG_PURGE_ACK,     struct msg_purge_ack, "worker", "in force here, as is every purge that came before it") \
+    X(MSG_EVENT,         struct event,        "both",    "something for the journal; from the supervisor, as it stands there") \
     X(MSG_PING,          struct msg_empty,    "super",   "do you live? answered by this file: whose loop turns lives") \
     X(MSG_PONG,          struct msg_empty,    "child",   "I live")                                           \
 

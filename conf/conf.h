@@ -28,6 +28,7 @@ enum conf_access_query { ACCESS_QUERY_MASKED = 0, ACCESS_QUERY_WHOLE, ACCESS_QUE
  * none. */
 enum conf_trace_mode { TRACE_OFF = 0, TRACE_CONTINUE, TRACE_START };
 enum conf_trace_from { TRACE_FROM_ANYONE = 0, TRACE_FROM_TRUSTED };
+enum conf_journal_sync { JOURNAL_SYNC_SECOND = 0, JOURNAL_SYNC_EACH, JOURNAL_SYNC_NEVER };
 enum conf_host_header { HOST_HEADER_CLIENT = 0, HOST_HEADER_UPSTREAM, HOST_HEADER_LITERAL };
 
 /* A file named in the configuration: its path (for messages and -T) and its content (what is used). */
@@ -372,6 +373,11 @@ struct conf {
         const char *text;
         struct addr addr;
     } admin; /* text "" = no admin process */
+    struct {
+        uint64_t file_bytes;
+        uint32_t file_count;
+        enum conf_journal_sync sync;
+    } journal; /* of events, in state_dir */
     struct {
         const char *path; /* on the public listeners; "" = none */
         int64_t certificate_warning_ms;

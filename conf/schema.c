@@ -38,6 +38,8 @@ static const struct schema_word trace_mode_words[] = {
     {"off", TRACE_OFF}, {"continue", TRACE_CONTINUE}, {"start", TRACE_START}, {NULL, 0}};
 static const struct schema_word trace_from_words[] = {
     {"anyone", TRACE_FROM_ANYONE}, {"trusted", TRACE_FROM_TRUSTED}, {NULL, 0}};
+static const struct schema_word journal_sync_words[] = {
+    {"second", JOURNAL_SYNC_SECOND}, {"each", JOURNAL_SYNC_EACH}, {"never", JOURNAL_SYNC_NEVER}, {NULL, 0}};
 static const struct schema_word ws_protocol_words[] = {{"opaque", WS_PROTOCOL_OPAQUE}, {NULL, 0}};
 
 const char *const schema_applies_texts[APPLIES_COUNT] = {
@@ -108,7 +110,14 @@ static const struct schema_row rows[] = {
     {SECTION_ROOT, "user", KIND_USER, IN(conf, user), .standard = "", .applies = APPLIES_ON_RESTART,
      .doc = "The user the child processes become when the supervisor was started as root. Empty: they stay what they are."},
     {SECTION_ROOT, "state_dir", KIND_PATH, IN(conf, state_dir), RANGE(0, 255), .standard = "", .applies = APPLIES_ON_RESTART,
-     .doc = "Directory in which verdicts are kept over restarts. Empty: nothing is kept."},
+     .doc = "Directory in which verdicts, the journal of events (events.jsonl) and alerts on their way are kept over restarts. Empty: nothing is kept."},
+    {SECTION_ROOT, "journal.file_size", KIND_SIZE, IN(conf, journal.file_bytes), RANGE(4 * KIB, 1 * GIB), .standard = "4MiB",
+     .applies = APPLIES_SUPERVISOR, .doc = "When the journal of events is that long it is put aside as events.jsonl.1, and a new one begun."},
+    {SECTION_ROOT, "journal.files", KIND_UINT, IN(conf, journal.file_count), RANGE(1, 100), .standard = "5",
+     .applies = APPLIES_SUPERVISOR, .doc = "How many files of the journal are kept, the one in use included."},
+    {SECTION_ROOT, "journal.sync", KIND_WORD, IN(conf, journal.sync), .words = journal_sync_words, .standard = "second",
+     .applies = APPLIES_SUPERVISOR, .doc = "When events are forced to disk: within a second, each at once, or when the system gets to it. That is for the "
+                                          "loss of power; a crash of the gateway alone loses nothing."},
     {SECTION_ROOT, "log.level", KIND_WORD, IN(conf, log.level), .words = log_level_words, .standard = "info",
      .applies = APPLIES_ON_RESTART, .doc = "The least important lines that are written."},
     {SECTION_ROOT, "log.format", KIND_WORD, IN(conf, log.format), .words = log_format_words, .standard = "text",

@@ -24,6 +24,7 @@ struct admin {
     const struct birth *birth;
     struct ipc *ipc; /* NULL once the supervisor is gone */
     struct web *web;
+    struct feed *feed;
     struct conf *conf;     /* NULL before the first one */
     int pending_listen_fd; /* came since the last configuration; -1: none */
     struct timer drain_end;
@@ -60,7 +61,15 @@ static void on_drained(void *arg)
     loop_stop(a->loop);
 }
 
-static const struct web_ops web_ops = {.view = on_view, .on_idle = on_drained};
+static struct feed *on_feed(void *arg)
+{
+    struct admin *a = arg;
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    return a->feed;
+}
+
+static const struct web_ops web_ops = {.view = on_view, .feed = on_feed, .on_idle = on_drained};
 
 /* ---- messages ---- */
 
@@ -163,6 +172,16 @@ static void on_reopen_log(struct admin *a, const void *payload, int fd)
         log_reopen();
 }
 
+static void on_event(struct admin *a, const void *payload, int fd)
+{
+    struct event e = *(const struct event *)payload;
+
+    (void)fd;
+    if (!event_sanitize(&e) || !feed_add(a->feed, &e))
+        return;
+    web_feed_grew(a->web);
+}
+
 /* What this process listens to; `takes_fd` says who closes a descriptor that came along. */
 static const struct {
     void (*handle)(struct admin *a, const void *payload, int fd);
@@ -170,7 +189,7 @@ static const struct {
 } handlers[MSG_COUNT] = {
     [MSG_LISTENER] = {on_listener, true},     [MSG_CONF] = {on_conf, true},
     [MSG_DRAIN] = {on_drain, false},          [MSG_STOP] = {on_stop, false},
-    [MSG_REOPEN_LOG] = {on_reopen_log, true},
+    [MSG_REOPEN_LOG] = {on_reopen_log, true}, [MSG_EVENT] = {on_event, false},
 };
 
 static void on_message(void *arg, enum ipc_type type, const void *payload, int fd)
@@ -208,8 +227,10 @@ struct admin *admin_create(struct loop *l, const struct birth *birth)
     a->birth = birth;
     a->pending_listen_fd = -1;
     timer_init(&a->drain_end, l, on_drain_end, a);
+    a->feed = feed_create();
     a->web = web_create(l, &web_ops, a, &first_limits);
     if (a->web == NULL) {
+        feed_destroy(&a->feed);
         OBJ_FREE(&a, ADMIN_MAGIC);
         return NULL;
     }
@@ -225,6 +246,7 @@ void admin_destroy(struct admin **ap)
     timer_cancel(&a->drain_end);
     drop_pending_listener(a);
     web_destroy(&a->web);
+    feed_destroy(&a->feed);
     if (a->ipc != NULL)
         ipc_destroy(&a->ipc);
     if (a->conf != NULL)

@@ -40,6 +40,8 @@ static int fill_index(const struct report_view *v, struct strbuf *out)
     strbuf_printf(out, "Tidegate %s, node %s\n\n", TIDEGATE_VERSION, v->conf->node.name);
     for (size_t i = 0; i < PAGE_COUNT; i++)
         strbuf_printf(out, "%-10s %s\n", pages[i].path, pages[i].about);
+    strbuf_printf(out, "%-10s %s\n", "/events",
+                  "what happened (?after=NUMBER&limit=COUNT); live as text/event-stream or WebSocket tidegate.events");
     return 200;
 }
 

@@ -10,6 +10,7 @@
 #include "gateway/admin/web.h"
 
 #include <libwebsockets.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,55 +19,20 @@
 #include "base/mem.h"
 #include "base/sock.h"
 #include "gateway/admin/pages.h"
+#include "gateway/admin/web_priv.h"
 
-#define WEB_MAGIC        0x3eb5ad31u
-#define WEB_CONN_MAGIC   0x3eb5c097u
-#define HEADER_BYTES_MAX 8192u  /* of a request */
-#define HEAD_BYTES_MAX   1024u  /* of a response: all of it is ours */
-#define PIECE_BYTES      16384u /* of a body, handed over each time the socket can take more */
-#define ACCEPT_BATCH     32     /* connections accepted before other events get their turn */
-#define ACCEPT_RETRY_MS  500    /* after descriptors ran out */
-#define LINGER_MS        1000   /* for the client to see why before its connection is reset */
-#define LIBRARY_FDS      16     /* what the library needs besides connections */
-
-struct web {
-    uint32_t magic;
-    struct loop *loop;
-    const struct web_ops *ops;
-    void *arg;
-    struct web_limits limits;
-    struct lws_context *context;
-    struct lws_vhost *vhost;
-    int listen_fd; /* -1: none */
-    struct io listen_io;
-    struct timer accept_retry;
-    struct list conns;
-    size_t conn_count;
-    size_t busy_count; /* connections whose response is not complete */
-    bool is_draining;
-    struct log_limit refusal_log;
-};
-
-struct web_conn {
-    uint32_t magic;
-    struct web *web;
-    struct list link; /* web->conns */
-    int fd;           /* the library's; for reset and addresses */
-    struct timer deadline;
-    bool *was_destroyed; /* set while the library adopts the socket, to learn whether it gave up */
-    bool is_loopback;    /* the address it came in on */
-    /* the response in progress */
-    bool is_busy;
-    bool must_close; /* once the response is complete */
-    struct strbuf body;
-    size_t sent_bytes;
-};
+#define HEADER_BYTES_MAX 8192u /* of a request */
+#define ACCEPT_BATCH     32    /* connections accepted before other events get their turn */
+#define ACCEPT_RETRY_MS  500   /* after descriptors ran out */
+#define LINGER_MS        1000  /* for the client to see why before its connection is reset */
+#define LIBRARY_FDS      16    /* what the library needs besides connections */
 
 /* What one request gets, before it is written. */
 struct answer {
     int status;
     const char *type;
     const char *allow; /* value of the Allow header, or NULL */
+    bool is_live;      /* events are to be followed: there is no end */
     bool must_close;
 };
 
@@ -85,15 +51,23 @@ static void on_accept_retry(void *arg)
     watch_listener(arg);
 }
 
+void web_conn_cut(struct web_conn *c, const char *why)
+{
+    LOG_LIMITED(&c->web->refusal_log, loop_now_ms(c->web->loop), LOG_LEVEL_DEBUG, "admin client cut off",
+                KV_STR("cause", why));
+    sock_reset_on_close(c->fd);
+    (void)shutdown(c->fd, SHUT_RDWR); /* the library sees the end of the connection and closes it */
+}
+
 static void on_deadline(void *arg)
 {
     struct web_conn *c = arg;
 
     CHECK_OBJ(c, WEB_CONN_MAGIC);
-    LOG_LIMITED(&c->web->refusal_log, loop_now_ms(c->web->loop), LOG_LEVEL_DEBUG, "admin client cut off",
-                KV_STR("cause", c->is_busy ? "response not taken" : "no request"));
-    sock_reset_on_close(c->fd);
-    (void)shutdown(c->fd, SHUT_RDWR); /* the library sees the end of the connection and closes it */
+    if (c->live != LIVE_NONE)
+        live_on_deadline(c);
+    else
+        web_conn_cut(c, c->is_busy ? "response not taken" : "no request");
 }
 
 static void conn_idle(struct web_conn *c)
@@ -117,6 +91,7 @@ static void conn_destroy(struct web_conn *c)
     if (c->was_destroyed != NULL)
         *c->was_destroyed = true;
     conn_idle(c);
+    live_end(c);
     timer_cancel(&c->deadline);
     list_unlink(&c->link);
     w->conn_count--;
@@ -226,6 +201,29 @@ static bool has_body(struct lws *wsi)
     return lws_hdr_copy(wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0 || strcmp(length, "0") != 0;
 }
 
+static uint64_t number_of(struct lws *wsi, const char *name)
+{
+    char text[32];
+    const char *value = lws_get_urlarg_by_name(wsi, name, text, sizeof text);
+
+    return value != NULL ? strtoull(value, NULL, 10) : 0;
+}
+
+/* The list of events, or the wish to follow them. */
+static void answer_events(struct web_conn *c, struct lws *wsi, struct answer *a)
+{
+    bool is_head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+    uint64_t after = 0;
+
+    *a = (struct answer){.status = 200, .type = PAGE_TYPE_JSON, .is_live = !is_head && live_is_asked(wsi)};
+    if (a->is_live && c->web->live_count >= WEB_LIVE_MAX) {
+        refuse(a, &c->body, 503, "too many follow the events already");
+    } else if (!a->is_live) {
+        (void)live_seen(wsi, &after);
+        feed_json(c->web->ops->feed(c->web->arg), after, number_of(wsi, "limit="), &c->body);
+    }
+}
+
 static void answer_request(struct web_conn *c, struct lws *wsi, const char *path, size_t len, struct answer *a)
 {
     struct web *w = c->web;
@@ -244,6 +242,10 @@ static void answer_request(struct web_conn *c, struct lws *wsi, const char *path
     }
     if (!host_is_allowed(c, wsi)) {
         refuse(a, &c->body, 421, "on a loopback address the Host must be an address or localhost");
+        return;
+    }
+    if (w->ops->feed != NULL && strlen(LIVE_PATH) == len && memcmp(path, LIVE_PATH, len) == 0) {
+        answer_events(c, wsi, a);
         return;
     }
     page = page_find(path, len);
@@ -324,12 +326,16 @@ static int on_request(struct web_conn *c, struct lws *wsi, const char *path, siz
     struct answer a = {.status = 0};
     bool is_head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
 
-    if (c->is_busy || c->must_close) /* the library waits for its turn, as far as is known */
+    if (c->is_busy || c->must_close || c->live != LIVE_NONE) /* the library waits for its turn, as far as is known */
         return -1;
     c->is_busy = true;
     c->web->busy_count++;
     c->sent_bytes = 0;
     answer_request(c, wsi, path, len, &a);
+    if (a.is_live) {
+        conn_idle(c);
+        return live_begin_sse(c, wsi);
+    }
     c->must_close = a.must_close;
     timer_start(&c->deadline, c->web->limits.response_ms);
     if (!write_head(wsi, &a, c->body.len))
@@ -342,6 +348,14 @@ static int on_request(struct web_conn *c, struct lws *wsi, const char *path, siz
     return 0;
 }
 
+/* Whether the protocol that was agreed on is the one there is. */
+static bool is_followers(struct lws *wsi)
+{
+    const struct lws_protocols *p = lws_get_protocol(wsi);
+
+    return p != NULL && strcmp(p->name, LIVE_PROTOCOL) == 0;
+}
+
 /* The one door through which the library calls us. */
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
@@ -352,10 +366,16 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return 0;
     if (reason == LWS_CALLBACK_HTTP)
         return on_request(c, wsi, in, len);
-    if (reason == LWS_CALLBACK_HTTP_WRITEABLE)
+    if (reason == LWS_CALLBACK_HTTP_WRITEABLE && c->live == LIVE_NONE)
         return c->is_busy ? write_piece(c, wsi) : 0;
-    if (reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE || reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION)
-        return -1; /* there is nothing to upgrade to */
+    if (reason == LWS_CALLBACK_HTTP_WRITEABLE || reason == LWS_CALLBACK_SERVER_WRITEABLE)
+        return c->live != LIVE_NONE ? live_write(c, wsi) : 0;
+    if (reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE)
+        return strcmp(in, "websocket") == 0 ? 0 : -1;
+    if (reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION)
+        return is_followers(wsi) && host_is_allowed(c, wsi) && live_accepts(c, wsi) ? 0 : -1;
+    if (reason == LWS_CALLBACK_ESTABLISHED)
+        live_begin_websocket(c, wsi);
     if (reason == LWS_CALLBACK_WSI_DESTROY) {
         lws_set_opaque_user_data(wsi, NULL);
         conn_destroy(c);
@@ -367,6 +387,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 static const struct lws_protocols protocols[] = {
     {.name = "admin", .callback = on_event},
+    {.name = LIVE_PROTOCOL, .callback = on_event, .rx_buffer_size = 1024},
     {.name = NULL},
 };
 
@@ -455,6 +476,12 @@ void web_drain(struct web *w)
         return;
     w->is_draining = true;
     close_listener(w);
+    LIST_EACH (it, &w->conns) {
+        struct web_conn *c = LIST_ENTRY(it, struct web_conn, link);
+
+        if (c->live != LIVE_NONE)
+            (void)shutdown(c->fd, SHUT_RDWR);
+    }
     if (w->busy_count == 0)
         w->ops->on_idle(w->arg);
 }

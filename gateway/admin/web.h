@@ -8,8 +8,10 @@
 #include <stdint.h>
 
 #include "base/loop.h"
+#include "gateway/admin/feed.h"
 #include "gateway/report/report.h"
 
+#define WEB_LIVE_MAX        64u  /* of these may follow the events */
 #define WEB_CONNECTIONS_MAX 256u /* at once; more wait in the kernel's queue */
 
 struct web;
@@ -18,13 +20,15 @@ struct web_ops {
     /* Fills a view for one request; what it borrows stays until the callback that asked has returned. False: there is
      * nothing to show yet. */
     bool (*view)(void *arg, struct report_view *v);
+    /* The events, for /events; NULL: there is no such page. */
+    struct feed *(*feed)(void *arg);
     /* After web_drain: no request is in progress any more. */
     void (*on_idle)(void *arg);
 };
 
 struct web_limits {
     int64_t request_ms;  /* a connection without a complete request for this long is closed */
-    int64_t response_ms; /* a response that its client has not taken by then is cut off */
+    int64_t response_ms; /* a response, or an event, that its client has not taken by then is cut off */
 };
 
 /* NULL when libwebsockets cannot start. `ops` and `arg` are borrowed until web_destroy. */
@@ -32,6 +36,8 @@ struct web *web_create(struct loop *l, const struct web_ops *ops, void *arg, con
 void web_set_limits(struct web *w, const struct web_limits *limits); /* for waits that begin from now on */
 /* Accepts on `fd` (taken) instead of on the socket before; -1: accepts nothing. Open connections stay. */
 void web_listen(struct web *w, int fd);
+/* There are more events: those who follow them get them. */
+void web_feed_grew(struct web *w);
 /* Accepts nothing more; on_idle comes once, in this call or later. */
 void web_drain(struct web *w);
 /* Closes everything. Not from a web_ops callback. */

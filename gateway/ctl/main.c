@@ -1,11 +1,14 @@
 /* tidegatectl: talks to a running gateway over its control socket. A verb is one row of the table. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "gateway/ctl/call.h"
+#include "gateway/ctl/events.h"
 #include "gateway/ctl/purge.h"
 #include "gateway/ctl/render.h"
 
@@ -15,12 +18,15 @@
 #define PAGE_BYTES_MAX    (16u << 20)
 #define LINE_BYTES        1024
 #define EXIT_REFUSED      1
+#define EVENTS_USUAL      50u /* shown when nobody says how many */
+#define FOLLOW_PAUSE_MS   500
 
 struct options;
 struct verb;
 static int run_purges(const struct verb *verb, int count, char *const words[], const struct options *o);
 static int run_force(const struct verb *verb, int count, char *const words[], const struct options *o);
 static int run_each(const struct verb *verb, int count, char *const words[], const struct options *o);
+static int run_events(const struct verb *verb, int count, char *const words[], const struct options *o);
 
 struct verb {
     const char *name;
@@ -37,6 +43,8 @@ struct options {
     int64_t timeout_ms; /* 0: the verb's own */
     bool as_json;
     bool is_soft;
+    bool is_following;
+    uint64_t after, limit;
 };
 
 static const struct verb verbs[] = {
@@ -48,6 +56,8 @@ static const struct verb verbs[] = {
      run_force},
     {"drain", "drain", TIMEOUT_MS, "POOL/SERVER...: no new clients for it; those it has stay", NULL, run_each},
     {"undrain", "undrain", TIMEOUT_MS, "POOL/SERVER...: take that back", NULL, run_each},
+    {"events", "events", TIMEOUT_MS, "show what happened: --after NUMBER, --limit COUNT, --follow", events_render,
+     run_events},
     {"reopen-logs", "reopen-logs", TIMEOUT_MS, "open the log file again, after rotation", NULL, NULL},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
@@ -63,10 +73,13 @@ static void print_usage(FILE *to)
             "  -s, --socket SOCKET  control socket of the gateway (%s)\n"
             "  -j, --json           print the answer as the gateway sent it\n"
             "      --soft           purge: serve it as stale once more while it is fetched again\n"
+            "  -f, --follow         events: go on showing them as they happen\n"
+            "      --after NUMBER   events: those after this one\n"
+            "      --limit COUNT    events: so many at most (%u)\n"
             "  -t, --timeout TIME   give up after this long, e.g. 800ms or 30s (5s; reload 30s)\n"
             "  -V, --version        print the version\n\n"
             "exit codes: 0 done, 1 refused, %d wrong usage, %d no gateway answers there\n",
-            "help", SOCKET_DEFAULT, EX_USAGE, EX_UNAVAILABLE);
+            "help", SOCKET_DEFAULT, EVENTS_USUAL, EX_USAGE, EX_UNAVAILABLE);
 }
 
 /* "800ms", "5s", "2m"; -1 when it is none of these or not above zero. */
@@ -85,6 +98,16 @@ static int64_t parse_time_ms(const char *text)
         if (strcmp(unit, units[i].unit) == 0)
             return value * units[i].ms;
     return -1;
+}
+
+static bool parse_number(const char *text, uint64_t *out)
+{
+    char *end;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    *out = strtoull(text, &end, 10);
+    return *end == '\0';
 }
 
 static const struct verb *find_verb(const char *name)
@@ -122,12 +145,11 @@ static int print_answer(const struct verb *verb, const char *what, const struct 
     return rc;
 }
 
-static int run(const struct verb *verb, const char *line, const char *what, const struct options *o)
+/* EX_OK: `answer` is to be freed. */
+static int call(const struct verb *verb, const char *line, const struct options *o, struct call_answer *answer)
 {
     const char *socket_path = o->socket_path;
-    struct call_answer answer;
-    enum err e = call_gateway(socket_path, line, o->timeout_ms > 0 ? o->timeout_ms : verb->timeout_ms, &answer);
-    int rc;
+    enum err e = call_gateway(socket_path, line, o->timeout_ms > 0 ? o->timeout_ms : verb->timeout_ms, answer);
 
     if (e == ERR_INVALID) {
         fprintf(stderr, "tidegatectl: %s: not a path that a socket can have\n", socket_path);
@@ -145,8 +167,47 @@ static int run(const struct verb *verb, const char *line, const char *what, cons
         fprintf(stderr, "tidegatectl: %s: no gateway answers there: %s\n", socket_path, err_text(e));
         return EX_UNAVAILABLE;
     }
+    return EX_OK;
+}
+
+static int run(const struct verb *verb, const char *line, const char *what, const struct options *o)
+{
+    struct call_answer answer;
+    int rc = call(verb, line, o, &answer);
+
+    if (rc != EX_OK)
+        return rc;
     rc = print_answer(verb, what, &answer, o->as_json);
     call_answer_fini(&answer);
+    return rc;
+}
+
+/* What came is shown, and what comes after it is asked for, again and again when that is wanted. */
+static int run_events(const struct verb *verb, int count, char *const words[], const struct options *o)
+{
+    const struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_MS * 1000000L};
+    uint64_t after = o->after;
+    int rc;
+
+    if (count > 0) {
+        fprintf(stderr, "tidegatectl: events: what is \"%s\"?\n", words[0]);
+        return EX_USAGE;
+    }
+    do {
+        struct call_answer answer;
+        char line[64];
+
+        snprintf(line, sizeof line, "events %" PRIu64 " %" PRIu64, after, o->limit);
+        rc = call(verb, line, o, &answer);
+        if (rc != EX_OK)
+            return rc;
+        rc = print_answer(verb, verb->name, &answer, o->as_json);
+        if (answer.is_ok && answer.text.len > 0)
+            after = events_last_seq(answer.text.data, answer.text.len);
+        call_answer_fini(&answer);
+        if (o->is_following && rc == EX_OK)
+            (void)nanosleep(&pause, NULL);
+    } while (o->is_following && rc == EX_OK);
     return rc;
 }
 
@@ -247,12 +308,15 @@ static int run_each(const struct verb *verb, int count, char *const words[], con
 /* Fills `o`; true when that was all there is to do, with the exit code in *rc. */
 static bool parse_options(int argc, char **argv, struct options *o, int *rc)
 {
-    enum { OPTION_SOFT = 256 };
+    enum { OPTION_SOFT = 256, OPTION_AFTER, OPTION_LIMIT };
     static const struct option options[] = {
         {"socket", required_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},
         {"timeout", required_argument, NULL, 't'},
         {"soft", no_argument, NULL, OPTION_SOFT},
+        {"follow", no_argument, NULL, 'f'},
+        {"after", required_argument, NULL, OPTION_AFTER},
+        {"limit", required_argument, NULL, OPTION_LIMIT},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -260,13 +324,21 @@ static bool parse_options(int argc, char **argv, struct options *o, int *rc)
     int c;
 
     *rc = EX_OK;
-    while ((c = getopt_long(argc, argv, "s:jt:hV", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "s:jt:fhV", options, NULL)) != -1) {
         if (c == 's') {
             o->socket_path = optarg;
         } else if (c == 'j') {
             o->as_json = true;
         } else if (c == OPTION_SOFT) {
             o->is_soft = true;
+        } else if (c == 'f') {
+            o->is_following = true;
+        } else if (c == OPTION_AFTER || c == OPTION_LIMIT) {
+            if (!parse_number(optarg, c == OPTION_AFTER ? &o->after : &o->limit)) {
+                fprintf(stderr, "tidegatectl: %s: expected a number\n", optarg);
+                *rc = EX_USAGE;
+                return true;
+            }
         } else if (c == 't') {
             o->timeout_ms = parse_time_ms(optarg);
             if (o->timeout_ms < 0) {
@@ -298,7 +370,7 @@ static int wrong_usage(const char *what)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.socket_path = SOCKET_DEFAULT};
+    struct options o = {.socket_path = SOCKET_DEFAULT, .limit = EVENTS_USUAL};
     const struct verb *verb;
     int rc, count;
     char **words;

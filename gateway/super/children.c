@@ -213,6 +213,7 @@ static void took_conf(struct child *c, uint64_t generation)
             (struct pulse){.heard_at_ms = loop_now_ms(c->super->loop), .asked_at_ms = loop_now_ms(c->super->loop)};
         timer_cancel(&c->deadline);
         backoff_ready(&c->backoff, loop_now_ms(c->super->loop));
+        events_child_ready(c->super, c);
         LOG_INFO("child ready", KV_STR("child", c->name), KV_INT("pid", c->pid));
     }
 }
@@ -268,7 +269,11 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
         purger_acked(c->super, c, payload);
     else if (type == MSG_OVERRIDE_ACK && c->role == ROLE_CHECKER)
         overrider_acked(c->super, payload);
-    else if (type != MSG_PONG && type != MSG_VERDICT_FLIP) /* the checker logs its verdicts itself */
+    else if (type == MSG_VERDICT_FLIP && c->role == ROLE_CHECKER)
+        events_flip(c->super, payload);
+    else if (type == MSG_EVENT)
+        events_take(c->super->events, c, payload);
+    else if (type != MSG_PONG)
         LOG_WARN("message not understood", KV_STR("child", c->name), KV_STR("message", ipc_type_text(type)));
 }
 
@@ -308,7 +313,7 @@ static struct birth_gift gift_for(const struct child *c)
         .last_words_fd = c->last_words.fd,
         .log_fd = log_fd(),
     };
-    if (is_checker)
+    if (is_checker || c->role == ROLE_ADMIN)
         snprintf(g.note.state_dir, sizeof g.note.state_dir, "%s", conf->state_dir);
     return g;
 }
@@ -372,6 +377,8 @@ static void spawn(struct child *c)
         return;
     }
     child_offer(c, &s->current);
+    if (c->role == ROLE_ADMIN)
+        events_tell_anew(s);
 }
 
 static void on_restart(void *arg)
@@ -411,6 +418,7 @@ void child_dismiss(struct child *c, int64_t drain_ms)
         timer_start(&c->deadline, drain_ms + LEAVE_DEADLINE_MS);
 }
 
+/* Says how it ended, and tells the journal when that was no leave-taking. */
 static void log_end(const struct child *c, int status)
 {
     char how[48];
@@ -427,6 +435,12 @@ static void log_end(const struct child *c, int status)
     if (words[0] != '\0')
         LOG_ERR("last words of child", KV_STR("child", c->name), KV_INT("pid", c->pid),
                 KV_STRN("text", words, strnlen(words, LAST_WORDS_BYTES)));
+    if (!is_bad)
+        return;
+    char *cause =
+        mem_printf("%s%s%.*s", how, words[0] != '\0' ? ": " : "", (int)strnlen(words, LAST_WORDS_BYTES), words);
+    events_child_ended(c->super, c, cause);
+    mem_free(cause);
 }
 
 static void bury(struct child *c, int status)

@@ -168,6 +168,12 @@ static void job_end(struct purge_job *j)
                       j->purge.text, (unsigned)count, count == 1 ? "" : "s", published_text(j->published));
     LOG_AT(error == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, error == NULL ? "purged" : error, KV_STR("kind", kind),
            KV_STR("text", j->purge.text), KV_BOOL("soft", j->purge.is_soft != 0), KV_UINT("workers", count));
+    char *what = mem_printf("%s%s%s", kind, j->purge.text[0] != '\0' ? " " : "", j->purge.text);
+    struct event e;
+    event_init(&e, EVENT_PURGE, EVENT_ONCE, what, "", error == NULL ? "purged" : "not everywhere",
+               error == NULL ? published_text(j->published) : error);
+    events_add(j->super->events, &e);
+    mem_free(what);
     job_free(j);
     control_answer(&r, error);
 }

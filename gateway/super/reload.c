@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -168,6 +169,23 @@ static void log_complaints(const struct strbuf *complaints)
     }
 }
 
+static void tell_events(struct super *s, const char *error)
+{
+    const bool was_refused = atomic_load(&s->tables.roster->reload_ok) == 0;
+    char generation[EVENT_WORD_BYTES];
+    const char *complaint = s->reload.complaints.len > 0 ? s->reload.complaints.data : error;
+    char *first = complaint != NULL ? mem_strndup(complaint, strcspn(complaint, "\n")) : NULL;
+    struct event e;
+    snprintf(generation, sizeof generation, "generation %" PRIu64, s->current.generation);
+    if (error != NULL)
+        event_init(&e, EVENT_RELOAD, EVENT_BEGINS, s->conf_path, generation, "refused", first);
+    else
+        event_init(&e, EVENT_RELOAD, was_refused ? EVENT_ENDS : EVENT_ONCE, s->conf_path, was_refused ? "refused" : "",
+                   generation, "");
+    events_add(s->events, &e);
+    mem_free(first);
+}
+
 static void finish(struct super *s, const char *error)
 {
     struct reload *r = &s->reload;
@@ -175,6 +193,7 @@ static void finish(struct super *s, const char *error)
     timer_cancel(&r->deadline);
     r->phase = RELOAD_IDLE;
     atomic_fetch_add(&roster->reloads_total, 1);
+    tell_events(s, error);
     atomic_store(&roster->reload_ok, error == NULL);
     if (error != NULL) {
         atomic_fetch_add(&roster->reloads_refused_total, 1);
@@ -235,6 +254,7 @@ static void commit(struct super *s)
     edition_drop(&old);
     edition_publish(s);
     atomic_store(&s->tables.roster->conf_loaded_wall_ms, loop_wall_ms(s->loop));
+    events_conf(s);
     children_adjust(s);
     retain_current(s);
     offer_current(s);

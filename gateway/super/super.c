@@ -61,6 +61,11 @@ static void command_undrain(void *arg, struct control_request *r, const char *re
     overrider_undrain(arg, r, rest);
 }
 
+static void command_events(void *arg, struct control_request *r, const char *rest)
+{
+    events_command(arg, r, rest);
+}
+
 static void reopen_logs(struct super *s)
 {
     log_reopen();
@@ -84,6 +89,7 @@ static const struct control_command commands[] = {
     {"force", command_force},
     {"drain", command_drain},
     {"undrain", command_undrain},
+    {"events", command_events},
     {"reopen-logs", command_reopen_logs},
     {NULL, NULL},
 };
@@ -116,6 +122,9 @@ void super_stop(struct super *s, int exit_code)
         return;
     LOG_INFO("stopping");
     s->state = SUPER_STOPPING;
+    struct event stop;
+    event_init(&stop, EVENT_STOP, EVENT_ONCE, s->current.conf->node.name, "", "", "");
+    events_add(s->events, &stop);
     s->exit_code = exit_code;
     notify_stopping(s->notify);
     reload_abandon(s);
@@ -244,6 +253,12 @@ static char *cut_to_dir(char *path)
     return path;
 }
 
+static int open_events(struct super *s)
+{
+    s->events = events_create(s);
+    return EX_OK;
+}
+
 /* A socket that answers belongs to another gateway, and two under one name is a mistake. Any other failure, such as a
  * directory that is not ours, costs the operator's tool and nothing else. */
 static int open_control(struct super *s)
@@ -324,8 +339,8 @@ static int raise_limit(struct super *s)
 
 struct super *super_create(struct loop *l, const char *conf_path, int *exit_code)
 {
-    static int (*const steps[])(struct super *) = {create_tables, raise_limit,    load,        find_user,
-                                                   find_programs, make_state_dir, open_control};
+    static int (*const steps[])(struct super *) = {create_tables, raise_limit,    load,         find_user,
+                                                   find_programs, make_state_dir, open_control, open_events};
     struct super *s;
     OBJ_NEW(s, SUPER_MAGIC);
     s->loop = l;
@@ -353,6 +368,7 @@ int super_run(struct super *s)
 {
     CHECK_OBJ(s, SUPER_MAGIC);
     LOG_INFO("starting", KV_STR("version", TIDEGATE_VERSION), KV_STR("config", s->conf_path), KV_INT("pid", getpid()));
+    events_started(s);
     children_adjust(s);
     on_pulse(s);
     loop_run(s->loop);
@@ -374,6 +390,8 @@ void super_destroy(struct super **sp)
     purger_fini(s);
     overrider_fini(s);
     children_fini(s);
+    if (s->events != NULL)
+        events_destroy(&s->events);
     notify_destroy(&s->notify);
     listeners_destroy(&s->listeners);
     edition_drop(&s->current);

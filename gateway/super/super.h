@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "gateway/super/children.h"
 #include "gateway/super/control.h"
+#include "gateway/super/events.h"
 #include "gateway/super/listeners.h"
 #include "gateway/super/notify.h"
 #include "gateway/super/overrider.h"
@@ -39,6 +40,7 @@ struct super {
     struct listeners *listeners;
     struct notify *notify;
     struct control *control; /* NULL: none configured */
+    struct events *events;
     struct sig sigs[SUPER_SIG_COUNT];
 
     /* changing */

@@ -22,6 +22,7 @@ module.exports = {
   ...require('./h2raw'),
   ...require('./http2'),
   ...require('./h2websocket'),
+  ...require('./events'),
   ...require('./tools'),
   ...require('./scene'),
 };
