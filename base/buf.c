@@ -151,6 +151,16 @@ size_t decimal_text(uint64_t n, char out[DECIMAL_BYTES])
     return len;
 }
 
+char *hex_text(const uint8_t *data, size_t count, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < count; i++) {
+        *out++ = digits[data[i] >> 4];
+        *out++ = digits[data[i] & 0xf];
+    }
+    return out;
+}
+
 void strbuf_decimal(struct strbuf *b, uint64_t n)
 {
     char digits[DECIMAL_BYTES];

@@ -42,6 +42,8 @@ size_t utf8_sequence_len(const char *text, size_t len);
 /* `n` in decimal digits, without a NUL; how many. Where printf would be called for nothing else. */
 #define DECIMAL_BYTES 20u
 size_t decimal_text(uint64_t n, char out[DECIMAL_BYTES]);
+/* `count` bytes as twice as many hexadecimal digits, in lower case and without a NUL; what is behind them. */
+char *hex_text(const uint8_t *data, size_t count, char *out);
 
 /* Growable text/byte builder with a hard bound. Once a write does not fit, the builder is `failed`, later
  * writes do nothing, and the caller checks once at the end. */

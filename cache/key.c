@@ -60,10 +60,8 @@ void key_part_add(struct strbuf *out, enum key_part kind, struct http_view text)
 static void add_digest(struct strbuf *out, enum key_part kind, const uint8_t digest[DIGEST_SHA256_BYTES])
 {
     char *to = key_part_room(out, kind, (size_t)2 * DIGEST_SHA256_BYTES);
-    for (size_t i = 0; to != NULL && i < DIGEST_SHA256_BYTES; i++) {
-        *to++ = hex_digits[digest[i] >> 4];
-        *to++ = hex_digits[digest[i] & 0xf];
-    }
+    if (to != NULL)
+        (void)hex_text(digest, DIGEST_SHA256_BYTES, to);
 }
 
 void key_part_add_sha256(struct strbuf *out, enum key_part kind, struct http_view text)

@@ -27,23 +27,13 @@ static const char release_script[] =
 
 /* ---- names ---- */
 
-static void hex_text(const uint8_t *data, size_t len, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = digits[data[i] >> 4];
-        out[2 * i + 1] = digits[data[i] & 15];
-    }
-    out[2 * len] = '\0';
-}
-
 void l2_redis_key(const struct l2 *l, enum l2_name name, const void *key, size_t key_len, struct l2_redis_key *out)
 {
     static const char letter[] = {[L2_NAME_ENTRY] = 'e', [L2_NAME_LEASE] = 'l'};
     uint8_t digest[DIGEST_SHA256_BYTES];
     char hex[2 * DIGEST_SHA256_BYTES + 1];
     digest_sha256(key, key_len, digest);
-    hex_text(digest, sizeof digest, hex);
+    *hex_text(digest, sizeof digest, hex) = '\0';
     const int len = snprintf(out->text, sizeof out->text, "%s:%c:{%s}", l->redis != NULL ? l->redis->prefix : "",
                              letter[name], hex);
     ASSERT(len > 0 && (size_t)len < sizeof out->text); /* the prefix was bounded when it was read */
@@ -241,11 +231,11 @@ static enum err fault_of(struct l2_job *j, const struct l2_reply *r)
     const enum l2_fault f = l2_reply_fault(r);
     if (f == L2_FAULT_NONE)
         return ERR_NONE;
-    if (f != L2_FAULT_ILL) /* that was the link's to count and tell */
+    if (f != L2_FAULT_ILL) { /* that was the link's to count and tell */
         l->counts.failure_count++;
-    if (f != L2_FAULT_ILL)
         LOG_LIMITED(&l->failed_limit, loop_now_ms(l->net->loop), LOG_LEVEL_WARN, "redis refused a command",
                     KV_STR("cause", err_text(l2_fault_err(f))), KV_STR("detail", r->text));
+    }
     return l2_fault_err(f);
 }
 

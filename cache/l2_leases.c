@@ -2,10 +2,10 @@
  * stand in front and what is over is found there. One that lasts longer than those behind it only keeps them longer. */
 #include "cache/l2_leases.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -60,8 +60,7 @@ static void make_token(char out[L2_LEASE_TOKEN_BYTES])
     uint8_t random[(L2_LEASE_TOKEN_BYTES - 1) / 2];
     const ssize_t got = getrandom(random, sizeof random, 0);
     ASSERT(got == (ssize_t)sizeof random);
-    for (size_t i = 0; i < sizeof random; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", random[i]);
+    *hex_text(random, sizeof random, out) = '\0';
 }
 
 const char *l2_leases_add(struct l2_leases *l, const char *name, size_t name_len, int64_t until_ms, int64_t now_ms)

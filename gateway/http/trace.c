@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 #define FLAG_SAMPLED 0x01u
 #define FLAG_RANDOM  0x02u /* level 2: the trace id is random, at least in its last seven bytes */
 #define KNOWN_FLAGS  (FLAG_SAMPLED | FLAG_RANDOM)
@@ -49,20 +51,10 @@ bool trace_parse(struct http_view value, struct trace *t)
     return !is_zero(t->trace_id) && !is_zero(t->parent_id);
 }
 
-static void put_hex(char *out, const uint8_t *bytes, size_t count)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < count; i++) {
-        *out++ = digits[bytes[i] >> 4];
-        *out++ = digits[bytes[i] & 15];
-    }
-    *out = '\0';
-}
-
 /* An id of zeros means that there is none; one in 2^64 is as good as none, but not as bad as a wrong one. */
 static void put_id(char *out, const uint8_t *bytes, size_t count)
 {
-    put_hex(out, bytes, count);
+    *hex_text(bytes, count, out) = '\0';
     if (is_zero(out))
         out[2 * count - 1] = '1';
 }

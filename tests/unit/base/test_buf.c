@@ -140,6 +140,16 @@ static void utf8_is_well_formed_or_it_is_not(void **state)
         assert_int_equal(utf8_sequence_len(rows[i].text, rows[i].len), rows[i].sequence);
 }
 
+static void bytes_are_written_in_hexadecimal(void **state)
+{
+    static const uint8_t bytes[] = {0x00, 0x09, 0x0a, 0x7f, 0x80, 0xff};
+    char text[] = "-------------";
+    (void)state;
+    assert_ptr_equal(hex_text(bytes, sizeof bytes, text), text + 12);
+    assert_string_equal(text, "00090a7f80ff-");
+    assert_ptr_equal(hex_text(bytes, 0, text), text);
+}
+
 static void numbers_are_written_in_decimal(void **state)
 {
     static const struct {
@@ -245,6 +255,7 @@ int main(void)
         cmocka_unit_test(printing_adds_formatted_text),
         cmocka_unit_test(utf8_is_well_formed_or_it_is_not),
         cmocka_unit_test(json_strings_are_escaped),
+        cmocka_unit_test(bytes_are_written_in_hexadecimal),
         cmocka_unit_test(numbers_are_written_in_decimal),
         cmocka_unit_test(memory_asked_for_ahead_stays_where_it_is),
         cmocka_unit_test(printing_into_too_little_room_is_no_different),
