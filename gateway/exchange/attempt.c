@@ -200,6 +200,8 @@ static enum step attempt_failed(struct exchange *x, const struct fault *f)
     pick_end(&x->pick, f->is_ours ? OUTCOME_CANCELLED : OUTCOME_FAILED, now_ms);
     if (x->has_body && !x->is_body_over)
         x->ops->want_body(x->arg, false);
+    if (!f->is_unprocessed)
+        lookup_may_have_written(x);
     if (!f->is_retry_given && !may_try_again(x, f->is_unprocessed))
         return deliver_own(x, f->status, f->cause);
     return STEP_PICK;

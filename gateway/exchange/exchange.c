@@ -166,6 +166,8 @@ void exchange_cancel(struct exchange **ep, uint16_t status)
 {
     struct exchange *x = *ep;
     CHECK_OBJ(x, EXCHANGE_MAGIC);
+    if (x->call != NULL && x->status == 0)
+        lookup_may_have_written(x);
     deliver_log(x, status, status == 499 ? "client gone" : status == 408 ? "client too slow" : "bad body");
     exchange_free(x);
 }

@@ -49,6 +49,7 @@ struct lookup {
     bool is_gathering;  /* the body of a POST that is a query, in `replay` */
     bool is_first;      /* it began the flight it waits for */
     bool has_waited;    /* for somebody else's */
+    bool is_second;     /* it has waited for one flight in vain */
     bool is_late;       /* network-first, and the network was not in time */
     bool is_told;       /* `told` goes into Cache-Status */
     uint8_t round_count;
@@ -159,6 +160,8 @@ bool lookup_warm(struct exchange *x, bool is_first);
 void lookup_fini(struct exchange *x);
 /* A server has answered: a write that succeeded purges what the route says, before its client can ask again. */
 void lookup_wrote(struct exchange *x, uint16_t status);
+/* A server was given the request, and nobody knows what came of it. */
+void lookup_may_have_written(struct exchange *x);
 
 /* ---- stored.c ---- */
 /* Answers with the entry, as x->cache.told and .text say. Ends the exchange, at once or when its client has taken it.

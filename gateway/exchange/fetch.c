@@ -351,6 +351,22 @@ static void keep_head(struct fetch *f, const struct http_head *head)
     f->head_copy = http_head_copy(&f->head, &dated);
 }
 
+/* A 304 about something else than what is stored (RFC 9111 section 4.3.4). */
+static bool is_about_another(const struct fetch *f)
+{
+    const struct http_view etag = http_value(&f->head, "etag");
+    const struct http_view known = f->known != NULL ? f->known->etag : etag;
+    return f->is_renewal && etag.data != NULL &&
+           (etag.len != known.len || memcmp(etag.data, known.data, etag.len) != 0);
+}
+
+static void end_again(struct fetch *f)
+{
+    const struct flight_outcome again = {.end = FLIGHT_AGAIN};
+    flight_end(&f->flight, &again);
+    drop(f);
+}
+
 void fetch_head(struct fetch *f, const struct http_head *head, bool has_body)
 {
     CHECK_OBJ(f, FETCH_MAGIC);
@@ -360,10 +376,13 @@ void fetch_head(struct fetch *f, const struct http_head *head, bool has_body)
     f->server = server_ref(f->inner->pick.server);
     f->attempt_count = f->inner->pick.attempt_count;
     judge(f, &f->inner->head);
+    if (is_about_another(f)) {
+        cache_forget(f->env->cache, f->key.data, f->key.len);
+        end_again(f);
+        return;
+    }
     if (learn_vary(f)) {
-        const struct flight_outcome again = {.end = FLIGHT_AGAIN};
-        flight_end(&f->flight, &again);
-        drop(f);
+        end_again(f);
         return;
     }
     const int64_t length = has_body && f->head.content_length > 0 ? f->head.content_length : 0;

@@ -17,6 +17,8 @@
 
 #define ROUNDS_MAX 3u /* of looking again: the key has changed, or what came was outdated */
 #define CLAIMS_MAX 32u
+/* Behind the key of a flight: the one of those for whom the first takes too long. */
+#define SECOND_MARK "+"
 /* About what a checker needs to see a server come back. */
 #define READ_ONLY_RETRY_S 5u
 
@@ -251,8 +253,11 @@ static void on_patience(void *arg)
         timer_start(&x->cache.patience, left_ms);
         return;
     }
+    /* Whatever holds that flight up, another one may find a better server; all who have waited share it. */
     flight_leave(&x->cache.waiter);
-    exchange_run(x, go_past(x, CACHE_FWD_MISS, "waited"));
+    const bool is_second = x->cache.is_second;
+    x->cache.is_second = true;
+    exchange_run(x, is_second ? go_past(x, CACHE_FWD_MISS, "waited") : STEP_LOOKUP);
 }
 
 /* Joins the flight to the key, or begins it. */
@@ -262,7 +267,7 @@ static enum step wait_for(struct exchange *x, struct cache_entry *known, const s
     const struct conf_cache_route *r = rules_of(x);
     const struct http_view stored_key = key_text(x);
     uint8_t who[DIGEST_SHA256_BYTES];
-    char narrow[CACHE_KEY_BYTES_MAX + sizeof who];
+    char narrow[CACHE_KEY_BYTES_MAX + sizeof who + sizeof SECOND_MARK];
     struct http_view flight_key = stored_key;
     if (x->cache.is_authorised) {
         const struct http_view a = http_value(&x->head, "authorization");
@@ -270,6 +275,11 @@ static enum step wait_for(struct exchange *x, struct cache_entry *known, const s
         memcpy(narrow, stored_key.data, stored_key.len);
         memcpy(narrow + stored_key.len, who, sizeof who);
         flight_key = (struct http_view){narrow, stored_key.len + sizeof who};
+    }
+    if (x->cache.is_second) {
+        memmove(narrow, flight_key.data, flight_key.len);
+        memcpy(narrow + flight_key.len, SECOND_MARK, sizeof SECOND_MARK);
+        flight_key = (struct http_view){narrow, flight_key.len + sizeof SECOND_MARK};
     }
     struct flight *f = flight_find(x->env->cache, flight_key.data, flight_key.len);
     if (f == NULL && x->env->fetch_count >= FETCHES_MAX)
@@ -547,6 +557,11 @@ static void purge(struct exchange *x, enum cache_purge_kind kind, struct http_vi
     memcpy(p.text, text.data, text.len);
     if (cache_purge_check(&p) == NULL)
         (void)cache_purge(x->env->cache, &p);
+}
+
+void lookup_may_have_written(struct exchange *x)
+{
+    lookup_wrote(x, 200);
 }
 
 void lookup_wrote(struct exchange *x, uint16_t status)
