@@ -73,7 +73,8 @@ const struct schema_row schema_cache_rows[] = {
     {SECTION_CACHE, "timeout", KIND_DURATION, IN(conf_cache_route, timeout_ms), RANGE(1 * MS, HOUR), .standard = "800ms", .applies = APPLIES_WORKER,
      .doc = "With policy: network-first, how long the servers are waited for when there is something to serve instead."},
     {SECTION_CACHE, "wait", KIND_DURATION, IN(conf_cache_route, wait_ms), RANGE(1 * MS, HOUR), .standard = "5s", .applies = APPLIES_WORKER,
-     .doc = "How long a request waits for an answer that another one is fetching already."},
+     .doc = "How long a request waits for an answer that another one is fetching already. Those who have waited so long share one more fetch; "
+            "and no gateway waits longer for what another one has the lease of."},
     {SECTION_CACHE, "tags", KIND_TAGS, IN(conf_cache_route, tags), RANGE(0, 16), .applies = APPLIES_WORKER,
      .doc = "Names under which all answers of the route can be purged, besides those the origin gives them with Surrogate-Key or Cache-Tag."},
     {SECTION_CACHE, "purge_on_write", KIND_BOOL, IN(conf_cache_route, purges_on_write), .standard = "true", .applies = APPLIES_WORKER,

@@ -255,9 +255,8 @@ static void on_patience(void *arg)
     }
     /* Whatever holds that flight up, another one may find a better server; all who have waited share it. */
     flight_leave(&x->cache.waiter);
-    const bool is_second = x->cache.is_second;
     x->cache.is_second = true;
-    exchange_run(x, is_second ? go_past(x, CACHE_FWD_MISS, "waited") : STEP_LOOKUP);
+    exchange_run(x, STEP_LOOKUP);
 }
 
 /* Joins the flight to the key, or begins it. */
@@ -302,7 +301,7 @@ static enum step wait_for(struct exchange *x, struct cache_entry *known, const s
     flight_wait(f, &x->cache.waiter, on_flight_end);
     if (r->policy == CACHE_NETWORK_FIRST)
         timer_start(&x->cache.patience, r->timeout_ms);
-    else if (x->cache.has_waited)
+    else if (x->cache.has_waited && !x->cache.is_second) /* whose fetch has the pool's own deadlines */
         timer_start(&x->cache.patience, r->wait_ms);
     return STEP_WAIT;
 }

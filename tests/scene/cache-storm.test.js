@@ -145,14 +145,15 @@ describe('a storm of requests', { concurrency: 1 }, () => {
     assert.equal(c.asked.length, 1);
   });
 
-  scene('who has waited long enough asks for himself', async (s) => {
+  scene('those who have waited long enough share one more request', async (s) => {
     const c = await Cached.start(s, { ...RULES, wait: '100ms' });
     const release = c.hold();
-    const asking = [c.ask(), c.ask()];
-    await c.origin.next(1);
+    const asking = await crowd(s, c.port, 100);
+    await c.counts('coalesced', 99 + 98); // of the 99 who waited for the first request, all but one wait for the second
+    assert.equal(c.asked.length, 2);
     release();
-    const details = (await Promise.all(asking)).map(({ told }) => told.detail);
-    assert.deepEqual(details.sort(), ['waited', undefined]);
+    for (const { body } of await Promise.all(asking)) assert.match(body, /^v[12]$/);
+    assert.equal(c.asked.length, 2);
   });
 
   scene('network-first, with nothing to stand in: they wait for the one request beyond its timeout', async (s) => {
