@@ -35,7 +35,8 @@ static const char hex_digits[] = "0123456789abcdef";
 
 /* ---- parts ---- */
 
-char *key_part_room(struct strbuf *out, enum key_part kind, size_t len)
+/* A part with room for `len` bytes, to be written by the caller at once; NULL (and the key failed) when too long. */
+static char *part_room(struct strbuf *out, enum key_part kind, size_t len)
 {
     if (len > CACHE_KEY_BYTES_MAX) {
         out->failed = true;
@@ -52,14 +53,14 @@ char *key_part_room(struct strbuf *out, enum key_part kind, size_t len)
 
 void key_part_add(struct strbuf *out, enum key_part kind, struct http_view text)
 {
-    char *to = key_part_room(out, kind, text.len);
+    char *to = part_room(out, kind, text.len);
     if (to != NULL && text.len > 0)
         memcpy(to, text.data, text.len);
 }
 
 static void add_digest(struct strbuf *out, enum key_part kind, const uint8_t digest[DIGEST_SHA256_BYTES])
 {
-    char *to = key_part_room(out, kind, (size_t)2 * DIGEST_SHA256_BYTES);
+    char *to = part_room(out, kind, (size_t)2 * DIGEST_SHA256_BYTES);
     if (to != NULL)
         (void)hex_text(digest, DIGEST_SHA256_BYTES, to);
 }
@@ -151,7 +152,7 @@ static void add_host(struct strbuf *out, struct http_view authority, bool is_tls
     if (authority.data == NULL)
         return;
     const struct host h = host_of(authority, is_tls);
-    char *to = key_part_room(out, KEY_PART_HOST, h.name.len + h.port.len);
+    char *to = part_room(out, KEY_PART_HOST, h.name.len + h.port.len);
     if (to != NULL)
         write_host(to, &h);
 }
@@ -161,7 +162,7 @@ static bool add_query(struct strbuf *out, const struct conf_route *r, struct htt
     struct key_query q;
     if (!key_query_make(&q, r, query))
         return false;
-    char *to = q.as_is.data != NULL ? key_part_room(out, KEY_PART_QUERY, q.len) : NULL;
+    char *to = q.as_is.data != NULL ? part_room(out, KEY_PART_QUERY, q.len) : NULL;
     if (to != NULL)
         key_query_write(&q, to);
     return true;

@@ -21,9 +21,9 @@ enum key_part {
     KEY_PART_DIGEST = 'd' /* in place of a value that nobody should find in a key */
 };
 
-/* A part with room for `len` bytes, to be written by the caller at once; NULL (and the key failed) when too long. */
-char *key_part_room(struct strbuf *out, enum key_part kind, size_t len);
+/* Adds a part; the key has failed when it is too long. */
 void key_part_add(struct strbuf *out, enum key_part kind, struct http_view text);
+/* The same of the digest of a text, in hexadecimal. */
 void key_part_add_sha256(struct strbuf *out, enum key_part kind, struct http_view text);
 /* Whether values of that field (lower case) are secrets. */
 bool key_field_is_secret(struct http_view name);
