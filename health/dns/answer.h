@@ -69,10 +69,11 @@ enum dns_kind {
 #define DNS_KIND_COUNT 6
 struct dns_outcome {
     enum dns_kind kind;
-    uint16_t rcode; /* enum dns_rcode */
-    uint16_t qtype; /* 0: there was no question */
+    uint16_t rcode;    /* enum dns_rcode */
+    uint16_t qtype;    /* 0: there was no question */
+    uint16_t head_len; /* header and question of the answer */
+    uint16_t opt_len;  /* of the OPT record at its end; 0: it has none */
     bool is_truncated;
-    bool has_edns;
     enum cookie_verdict cookie;
 };
 
@@ -83,7 +84,7 @@ size_t dns_answer(const struct dns_service *service, const struct steering *stee
                   const uint8_t *query, size_t len, uint8_t *out, size_t cap_bytes, struct dns_outcome *outcome);
 
 /* Makes the answer of `len` bytes one that says "ask again by TCP" and nothing else (a slip of health/dns/limit.h):
- * header with TC, question, OPT. Returns its length. */
-size_t dns_answer_slip(uint8_t *out, size_t len);
+ * header with TC, question, OPT. `outcome` is what dns_answer() told. Returns its length. */
+size_t dns_answer_slip(uint8_t *out, size_t len, const struct dns_outcome *outcome);
 
 #endif

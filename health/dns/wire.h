@@ -32,6 +32,7 @@
     X(DNS_TYPE_AAAA,      28,  "AAAA")  \
     X(DNS_TYPE_SRV,       33,  "SRV")   \
     X(DNS_TYPE_OPT,       41,  "OPT")   \
+    X(DNS_TYPE_DS,        43,  "DS")    \
     X(DNS_TYPE_SVCB,      64,  "SVCB")  \
     X(DNS_TYPE_HTTPS,     65,  "HTTPS") \
     X(DNS_TYPE_TKEY,     249,  "TKEY")  \

@@ -1,0 +1,49 @@
+/* The inside of a zone, for the two files that make it and look into it. */
+#ifndef HEALTH_DNS_ZONE_PRIV_H
+#define HEALTH_DNS_ZONE_PRIV_H
+
+#include "health/dns/zone.h"
+
+#define ZONE_MAGIC      0x20de1a5eu
+#define ZONE_HASH_BEGIN 2166136261u
+
+struct zone_slot {
+    uint32_t hash;
+    uint32_t node; /* number + 1; 0: free */
+};
+
+struct zone {
+    uint32_t magic;
+    uint32_t mask; /* slots - 1 */
+    uint32_t node_count;
+    uint32_t steered_count;
+    uint32_t negative_ttl_s;
+    uint32_t labels_max; /* of the longest name */
+    const struct zone_rrset *soa;
+    struct dns_name apex;
+    struct zone_slot *slot; /* open addressing, at most half full */
+    struct zone_node *node; /* the first is the apex */
+    struct zone_rrset *rrset;
+    uint8_t *wire;
+    const struct zone_node **target;
+    struct zone_steered **steered; /* by number */
+};
+
+/* The hash of one more label to the left of what `hash` covers. The apex is covered by ZONE_HASH_BEGIN: all names
+ * share it. Nobody but the operator puts names into the table, so it needs no key. */
+static inline uint32_t zone_hash_label(uint32_t hash, const uint8_t *label)
+{
+    for (size_t i = 0; i <= label[0]; i++)
+        hash = (hash ^ label[i]) * 16777619u;
+    return hash;
+}
+
+/* Low bits of a product depend on low bits only: fold the others in. */
+static inline uint32_t zone_hash_slot(uint32_t hash)
+{
+    hash ^= hash >> 15;
+    hash *= 0x2c1b3c6du;
+    return hash ^ hash >> 13;
+}
+
+#endif
