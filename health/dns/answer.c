@@ -13,10 +13,9 @@
 
 #include "base/assert.h"
 #include "health/dns/edns.h"
+#include "health/dns/query.h"
 #include "health/dns/steer.h"
 
-#define OPCODE_QUERY    0u
-#define OPCODE_SHIFT    11u
 #define QUESTION_FIXED  4u /* type and class */
 #define OWNER_BYTES     2u /* the pointer before every record of a zone */
 #define SOA_SERIAL_BACK 20u
@@ -31,17 +30,13 @@ struct asking {
     const struct steering *steering;
     const struct dns_query_info *info;
     struct dns_outcome *outcome;
-    uint16_t query_flags;
-    uint16_t qtype, qclass;
     uint16_t rcode;
-    bool has_question;
     bool is_authoritative;
     bool is_truncated;
     uint32_t ttl_cap_s; /* of a negative answer: not longer than the choice it depends on */
     uint16_t count[SECTIONS];
-    struct edns edns;
     uint8_t cookie[COOKIE_BYTES];
-    struct dns_name qname;
+    struct query query;
     struct wire_writer w;
 };
 
@@ -287,7 +282,7 @@ static void referral(struct asking *q, const struct zone_node *cut)
     const struct zone_rrset *ns = zone_node_rrset(cut, DNS_TYPE_NS);
 
     /* Whether the delegation is signed is this side's to say (RFC 4035 section 3.1.4.1): it is not. */
-    if (q->qtype == DNS_TYPE_DS && q->qname.len == cut->name.len) {
+    if (q->query.qtype == DNS_TYPE_DS && q->query.qname.len == cut->name.len) {
         negative(q, DNS_KIND_NODATA);
         return;
     }
@@ -339,15 +334,15 @@ static const uint8_t *answer_steered(struct asking *q, const struct zone_node *n
         q->ttl_cap_s = c.set->ttl_s;
     if (c.cname != NULL) {
         put_cname(q, owner, c.cname, c.set->ttl_s);
-        return q->qtype != DNS_TYPE_CNAME ? c.cname->wire : NULL;
+        return q->query.qtype != DNS_TYPE_CNAME ? c.cname->wire : NULL;
     }
-    if (q->qtype != DNS_TYPE_A && q->qtype != DNS_TYPE_AAAA) {
+    if (q->query.qtype != DNS_TYPE_A && q->query.qtype != DNS_TYPE_AAAA) {
         negative(q, DNS_KIND_NODATA);
         return NULL;
     }
-    gather(&a, n->steered, &c, q->qtype);
+    gather(&a, n->steered, &c, q->query.qtype);
     if (a.count > 0) {
-        if (!put_addresses(q, ANSWER, owner, &a, q->qtype))
+        if (!put_addresses(q, ANSWER, owner, &a, q->query.qtype))
             q->is_truncated = true;
     } else if (a.is_unknown) {
         q->rcode = DNS_RCODE_SERVFAIL;
@@ -362,9 +357,9 @@ static const uint8_t *answer_steered(struct asking *q, const struct zone_node *n
 /* Answers from a name that is there. The name to go on with, or NULL. */
 static const uint8_t *answer_node(struct asking *q, const struct zone_node *n, struct owner owner)
 {
-    const struct zone_rrset *set = zone_node_rrset(n, q->qtype);
+    const struct zone_rrset *set = zone_node_rrset(n, q->query.qtype);
 
-    if (q->qtype == DNS_TYPE_ANY) {
+    if (q->query.qtype == DNS_TYPE_ANY) {
         answer_any(q, n);
         return NULL;
     }
@@ -394,7 +389,7 @@ static void refuse(struct asking *q, enum dns_rcode rcode)
 /* Follows the question through the zone. */
 static void resolve(struct asking *q)
 {
-    struct zone_lookup l = zone_lookup(q->service->zone, &q->qname);
+    struct zone_lookup l = zone_lookup(q->service->zone, &q->query.qname);
     struct owner owner = the_question;
     struct dns_name name;
 
@@ -426,56 +421,15 @@ static void resolve(struct asking *q)
     }
 }
 
-/* ---- reading the query ---- */
-/* One record behind the question; only OPT means something. */
-static void read_record(struct asking *q, struct wire_reader *r, bool is_additional)
-{
-    const bool is_root = r->at < r->len && r->data[r->at] == 0;
-
-    wire_skip_name(r);
-    const uint16_t type = wire_read_u16(r);
-    if (type == DNS_TYPE_OPT) {
-        if (!is_additional || !is_root || q->edns.is_there)
-            r->failed = true;
-        else
-            edns_read(&q->edns, r);
-        return;
-    }
-    (void)wire_read_bytes(r, DNS_RR_FIXED_BYTES - 4);
-    const uint16_t len = wire_read_u16(r);
-    (void)wire_read_bytes(r, len);
-}
-
-static bool read_query(struct asking *q, struct wire_reader *r)
-{
-    uint16_t count[SECTIONS];
-
-    for (size_t i = 0; i < SECTIONS; i++)
-        count[i] = wire_read_u16(r);
-    if (count[QUESTION] > 1)
-        return false;
-    if (count[QUESTION] == 1) {
-        wire_read_name(r, &q->qname);
-        q->qtype = wire_read_u16(r);
-        q->qclass = wire_read_u16(r);
-        q->has_question = !r->failed;
-    }
-    for (size_t section = ANSWER; section < SECTIONS; section++) {
-        for (uint32_t i = 0; i < count[section] && !r->failed; i++)
-            read_record(q, r, section == ADDITIONAL);
-    }
-    return !r->failed && r->at == r->len;
-}
-
 /* ---- judging it ---- */
 /* What keeps the question from being looked up; NOERROR: nothing. */
 static enum dns_rcode judge_question(const struct asking *q)
 {
-    if (q->qtype == DNS_TYPE_OPT)
+    if (q->query.qtype == DNS_TYPE_OPT)
         return DNS_RCODE_FORMERR;
-    if (q->qclass != DNS_CLASS_IN || q->qtype == DNS_TYPE_AXFR || q->qtype == DNS_TYPE_IXFR)
+    if (q->query.qclass != DNS_CLASS_IN || q->query.qtype == DNS_TYPE_AXFR || q->query.qtype == DNS_TYPE_IXFR)
         return DNS_RCODE_REFUSED;
-    if (q->qtype >= META_TYPE_FIRST && q->qtype < DNS_TYPE_ANY)
+    if (q->query.qtype >= META_TYPE_FIRST && q->query.qtype < DNS_TYPE_ANY)
         return DNS_RCODE_NOTIMP;
     return DNS_RCODE_NOERROR;
 }
@@ -485,19 +439,19 @@ static enum dns_rcode judge(struct asking *q)
     const struct dns_service *s = q->service;
     enum cookie_verdict *cookie = &q->outcome->cookie;
 
-    if (q->edns.is_broken)
+    if (q->query.edns.is_broken)
         return DNS_RCODE_FORMERR;
-    if (q->edns.version > 0)
+    if (q->query.edns.version > 0)
         return DNS_RCODE_BADVERS;
-    if (s->cookies != NULL && q->edns.cookie != NULL)
-        *cookie = cookie_judge(s->cookies, q->edns.cookie, q->edns.cookie_len, q->info->address, q->info->address_len,
-                               q->info->now_s, q->cookie);
+    if (s->cookies != NULL && q->query.edns.cookie != NULL)
+        *cookie = cookie_judge(s->cookies, q->query.edns.cookie, q->query.edns.cookie_len, q->info->address,
+                               q->info->address_len, q->info->now_s, q->cookie);
     if (*cookie == COOKIE_MALFORMED)
         return DNS_RCODE_FORMERR;
     if (s->is_cookie_required && !q->info->is_tcp && (*cookie == COOKIE_CLIENT || *cookie == COOKIE_BAD))
         return DNS_RCODE_BADCOOKIE;
     /* A query for a cookie alone has no question (RFC 7873 section 5.4). */
-    if (!q->has_question)
+    if (!q->query.has_question)
         return *cookie != COOKIE_NONE ? DNS_RCODE_NOERROR : DNS_RCODE_FORMERR;
     return judge_question(q);
 }
@@ -508,7 +462,7 @@ static size_t answer_room(const struct asking *q, size_t cap_bytes)
     size_t room = DNS_MESSAGE_BYTES;
 
     if (!q->info->is_tcp) {
-        room = q->edns.is_there ? q->edns.payload_bytes : DNS_UDP_BYTES;
+        room = q->query.edns.is_there ? q->query.edns.payload_bytes : DNS_UDP_BYTES;
         room = room < DNS_UDP_BYTES ? DNS_UDP_BYTES : room > DNS_UDP_ANSWER_BYTES ? DNS_UDP_ANSWER_BYTES : room;
     }
     return room < cap_bytes ? room : cap_bytes;
@@ -518,9 +472,9 @@ static void begin_answer(struct asking *q, const uint8_t *query, uint8_t *out, s
 {
     wire_write_begin(&q->w, out, room);
     wire_write_bytes(&q->w, query, DNS_HEADER_BYTES);
-    if (q->has_question) {
-        wire_write_bytes(&q->w, query + DNS_HEADER_BYTES, q->qname.len + QUESTION_FIXED);
-        wire_write_known(&q->w, &q->qname, DNS_HEADER_BYTES);
+    if (q->query.has_question) {
+        wire_write_bytes(&q->w, query + DNS_HEADER_BYTES, q->query.qname.len + QUESTION_FIXED);
+        wire_write_known(&q->w, &q->query.qname, DNS_HEADER_BYTES);
         q->count[QUESTION] = 1;
     }
     q->outcome->head_len = (uint16_t)q->w.len;
@@ -528,9 +482,9 @@ static void begin_answer(struct asking *q, const uint8_t *query, uint8_t *out, s
 
 static size_t end_answer(struct asking *q, const struct edns_answer *edns)
 {
-    uint16_t flags = (uint16_t)(DNS_FLAG_QR | (q->query_flags & (DNS_OPCODE_MASK | DNS_FLAG_RD)));
+    uint16_t flags = (uint16_t)(DNS_FLAG_QR | (q->query.flags & (DNS_OPCODE_MASK | DNS_FLAG_RD)));
 
-    if (q->edns.is_there) {
+    if (q->query.edns.is_there) {
         const size_t before = q->w.len;
         q->w.cap_bytes += q->outcome->opt_len;
         edns_write(&q->w, edns);
@@ -543,55 +497,44 @@ static size_t end_answer(struct asking *q, const struct edns_answer *edns)
     for (size_t i = 0; i < SECTIONS; i++)
         wire_put_u16(q->w.data + 4 + 2 * i, q->count[i]);
     q->outcome->rcode = q->rcode;
-    q->outcome->qtype = q->has_question ? q->qtype : 0;
+    q->outcome->qtype = q->query.has_question ? q->query.qtype : 0;
     q->outcome->is_truncated = q->is_truncated;
     return q->w.len;
-}
-
-static void asking_begin(struct asking *q, uint16_t flags)
-{
-    q->query_flags = flags;
-    q->qtype = q->qclass = 0;
-    q->rcode = DNS_RCODE_NOERROR;
-    q->has_question = q->is_authoritative = q->is_truncated = false;
-    q->ttl_cap_s = UINT32_MAX;
-    memset(q->count, 0, sizeof q->count);
-    memset(&q->edns, 0, sizeof q->edns);
 }
 
 size_t dns_answer(const struct dns_service *service, const struct steering *steering, const struct dns_query_info *info,
                   const uint8_t *query, size_t len, uint8_t *out, size_t cap_bytes, struct dns_outcome *outcome)
 {
-    struct asking q; /* not zeroed: the writer's table and the name are 1.5 KiB */
-    struct wire_reader r;
+    struct asking q; /* not zeroed: the name and the writer's table are 1.5 KiB */
 
     ASSERT(cap_bytes >= DNS_UDP_BYTES);
     ASSERT(steering->set_count >= zone_steered_count(service->zone));
     *outcome = (struct dns_outcome){.kind = DNS_KIND_NONE};
-    wire_read_begin(&r, query, len);
-    (void)wire_read_u16(&r);
-    const uint16_t flags = wire_read_u16(&r);
-    if (len < DNS_HEADER_BYTES || (flags & DNS_FLAG_QR) != 0)
+    const enum query_verdict read = query_read(&q.query, query, len);
+    if (read == QUERY_IGNORED)
         return 0;
 
-    asking_begin(&q, flags);
     q.service = service;
     q.steering = steering;
     q.info = info;
     q.outcome = outcome;
-    const bool is_query = (flags & DNS_OPCODE_MASK) == OPCODE_QUERY << OPCODE_SHIFT;
-    const bool is_read = is_query && read_query(&q, &r);
-    const enum dns_rcode rcode = !is_query ? DNS_RCODE_NOTIMP : is_read ? judge(&q) : DNS_RCODE_FORMERR;
+    q.rcode = DNS_RCODE_NOERROR;
+    q.is_authoritative = q.is_truncated = false;
+    q.ttl_cap_s = UINT32_MAX;
+    memset(q.count, 0, sizeof q.count);
+    const enum dns_rcode rcode = read == QUERY_READ      ? judge(&q)
+                                 : read == QUERY_UNKNOWN ? DNS_RCODE_NOTIMP
+                                                         : DNS_RCODE_FORMERR;
 
-    struct edns_answer edns = {.payload_bytes = DNS_UDP_ANSWER_BYTES, .wants_dnssec = q.edns.wants_dnssec};
+    struct edns_answer edns = {.payload_bytes = DNS_UDP_ANSWER_BYTES, .wants_dnssec = q.query.edns.wants_dnssec};
     edns.cookie = outcome->cookie >= COOKIE_CLIENT ? q.cookie : NULL;
     edns.nsid = service->nsid;
-    edns.nsid_len = q.edns.wants_nsid ? service->nsid_len : 0;
-    outcome->opt_len = q.edns.is_there ? (uint16_t)edns_answer_len(&edns) : 0;
+    edns.nsid_len = q.query.edns.wants_nsid ? service->nsid_len : 0;
+    outcome->opt_len = q.query.edns.is_there ? (uint16_t)edns_answer_len(&edns) : 0;
     begin_answer(&q, query, out, answer_room(&q, cap_bytes) - outcome->opt_len);
     if (rcode != DNS_RCODE_NOERROR)
         refuse(&q, rcode);
-    else if (q.has_question)
+    else if (q.query.has_question)
         resolve(&q);
     else
         outcome->kind = DNS_KIND_ANSWER;
