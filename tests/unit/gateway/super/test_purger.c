@@ -108,6 +108,21 @@ static void command_purge(void *arg, struct control_request *r, const char *rest
 
 static const struct control_command commands[] = {{"purge", command_purge}, {NULL, NULL}};
 
+/* Purges are events: the journal is kept beside the control socket. */
+static void keep_events(struct fixture *f)
+{
+    char text[256];
+    struct conf_errors errors;
+    const int len = snprintf(text, sizeof text,
+                             "state_dir: %s\nlisten: [ { address: '127.0.0.1:1' } ]\n"
+                             "pools: { p: { servers: [ { name: s, url: 'http://h' } ] } }\nroutes: [ { pool: p } ]\n",
+                             f->dir);
+    f->super->current.conf = conf_load_text("t.yaml", text, (size_t)len, false, &errors);
+    assert_non_null(f->super->current.conf);
+    conf_errors_fini(&errors);
+    f->super->events = events_create(f->super);
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -129,6 +144,7 @@ static int setup(void **state)
     }
     strcpy(f->dir, "/tmp/tidegate-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
+    keep_events(f);
     snprintf(f->path, sizeof f->path, "%s/control", f->dir);
     f->super->control = control_create(f->loop, f->path, commands, f->super, &e);
     assert_int_equal(e, ERR_NONE);
@@ -153,9 +169,13 @@ static int teardown(void **state)
     for (uint32_t i = 0; i < WORKERS; i++)
         if (f->worker[i].ipc != NULL)
             ipc_destroy(&f->worker[i].ipc);
+    events_destroy(&f->super->events);
+    conf_unref(&f->super->current.conf);
     loop_run_once(f->loop, false);
     OBJ_FREE(&f->super, SUPER_MAGIC);
     loop_destroy(&f->loop);
+    snprintf(f->path, sizeof f->path, "%s/events.jsonl", f->dir);
+    (void)unlink(f->path);
     assert_int_equal(rmdir(f->dir), 0);
     log_close();
     free(f);
