@@ -30,7 +30,7 @@ struct asking {
     const struct steering *steering;
     const struct dns_query_info *info;
     struct dns_outcome *outcome;
-    uint16_t rcode;
+    enum dns_rcode rcode;
     bool is_authoritative;
     bool is_truncated;
     uint32_t ttl_cap_s; /* of a negative answer: not longer than the choice it depends on */
@@ -496,7 +496,7 @@ static size_t end_answer(struct asking *q, const struct edns_answer *edns)
     wire_put_u16(q->w.data + 2, (uint16_t)(flags | (q->rcode & DNS_RCODE_MASK)));
     for (size_t i = 0; i < SECTIONS; i++)
         wire_put_u16(q->w.data + 4 + 2 * i, q->count[i]);
-    q->outcome->rcode = q->rcode;
+    q->outcome->rcode = (uint16_t)q->rcode;
     q->outcome->qtype = q->query.has_question ? q->query.qtype : 0;
     q->outcome->is_truncated = q->is_truncated;
     return q->w.len;
@@ -538,7 +538,7 @@ size_t dns_answer(const struct dns_service *service, const struct steering *stee
         resolve(&q);
     else
         outcome->kind = DNS_KIND_ANSWER;
-    edns.rcode = q.rcode;
+    edns.rcode = (uint16_t)q.rcode;
     return end_answer(&q, &edns);
 }
 

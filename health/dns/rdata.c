@@ -375,8 +375,11 @@ static const char *mailbox_name(struct dns_name *out, const char *rname)
     size_t at = 0;
     const char *c = rname;
 
-    if (strchr(rname, '@') == NULL)
+    const char *domain = strchr(rname, '@');
+    if (domain == NULL)
         return dns_name_of(out, rname);
+    if (domain == rname || domain[1] == '\0')
+        return "is half of an address";
     for (; *c != '@' && at + 3 < sizeof text; c++) {
         if (*c == '.' || *c == '\\')
             text[at++] = '\\';

@@ -11,6 +11,6 @@ bool serial_is_newer(uint32_t a, uint32_t b)
 
 uint32_t serial_next(uint32_t last, uint32_t wish)
 {
-    uint32_t next = serial_is_newer(wish, last) ? wish : last + 1;
+    const uint32_t next = wish != 0 && serial_is_newer(wish, last) ? wish : last + 1;
     return next != 0 ? next : 1;
 }
