@@ -386,16 +386,29 @@ static void refuse(struct asking *q, enum dns_rcode rcode)
     q->outcome->kind = DNS_KIND_ERROR;
 }
 
+/* True when the chain has been at this name: choices and wildcards can close a circle no check of the zone sees. */
+static bool is_circle(const struct asking *q, const uint8_t *const *chain, size_t count, const struct dns_name *name)
+{
+    if (name->len == q->query.qname.len && memcmp(name->wire, q->query.qname.wire, name->len) == 0)
+        return true;
+    for (size_t i = 0; i < count; i++) {
+        if (name_len(chain[i]) == name->len && memcmp(chain[i], name->wire, name->len) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Follows the question through the zone. */
 static void resolve(struct asking *q)
 {
     struct zone_lookup l = zone_lookup(q->service->zone, &q->query.qname);
     struct owner owner = the_question;
+    const uint8_t *chain[DNS_CHASE_MAX];
     struct dns_name name;
 
     q->is_authoritative = true;
     q->outcome->kind = DNS_KIND_ANSWER;
-    for (unsigned chased = 0; chased <= DNS_CHASE_MAX && !q->is_truncated; chased++) {
+    for (unsigned chased = 0; chased < DNS_CHASE_MAX && !q->is_truncated; chased++) {
         const uint8_t *next = NULL;
         switch (l.found) {
         case ZONE_FOUND_OUTSIDE:
@@ -416,6 +429,9 @@ static void resolve(struct asking *q)
         if (next == NULL)
             break;
         dns_name_from_wire(&name, next);
+        if (is_circle(q, chain, chased, &name))
+            break;
+        chain[chased] = next;
         owner = (struct owner){.name = next, .len = name.len};
         l = zone_lookup(q->service->zone, &name);
     }

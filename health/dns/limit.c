@@ -84,14 +84,13 @@ enum limit_verdict limit_judge(struct limit *l, const uint8_t *address, size_t a
     CHECK_OBJ(l, LIMIT_MAGIC);
     ASSERT(address_len == 4 || address_len == 16);
     const uint32_t rate = l->policy.per_second[kind];
-    uint8_t hashed[1 + IPV6_PREFIX + 1] = {(uint8_t)kind, 0};
+    uint8_t hashed[1 + IPV6_PREFIX] = {(uint8_t)kind};
 
     if (rate == 0)
         return LIMIT_PASS;
     const size_t prefix = address_len == 4 ? IPV4_PREFIX : IPV6_PREFIX;
-    hashed[1] = (uint8_t)address_len;
-    memcpy(hashed + 2, address, prefix);
-    const uint64_t hash = siphash24(l->key, hashed, 2 + prefix) | 1;
+    memcpy(hashed + 1, address, prefix);
+    const uint64_t hash = siphash24(l->key, hashed, 1 + prefix) | 1; /* the length is hashed too: families differ */
     const int64_t full = (int64_t)rate * l->policy.burst_s * TOKEN;
     struct limit_bucket *b = find_bucket(l, hash, full, now_ms);
 

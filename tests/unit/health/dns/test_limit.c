@@ -72,7 +72,9 @@ static void buckets_fill(void **state)
     assert_int_equal(passing(l, "192.0.2.1", DNS_KIND_ANSWER, 100, 100), 1);
     assert_int_equal(passing(l, "192.0.2.1", DNS_KIND_ANSWER, 1100, 100), 10);
     assert_int_equal(passing(l, "192.0.2.1", DNS_KIND_ANSWER, 1000000, 100), 20); /* and not more after a night */
-    assert_int_equal(passing(l, "192.0.2.1", DNS_KIND_ANSWER, 0, 100), 0);        /* a clock that goes back */
+    assert_int_equal(passing(l, "192.0.3.1", DNS_KIND_ANSWER, 0, 1), 1);
+    assert_int_equal(passing(l, "192.0.3.1", DNS_KIND_ANSWER, 1900, 100), 20); /* nor after a moment */
+    assert_int_equal(passing(l, "192.0.2.1", DNS_KIND_ANSWER, 0, 100), 0);     /* a clock that goes back */
     limit_destroy(&l);
     /* Nothing is lost to rounding: 10 a second asked for every 7 ms for 70 s are 700 and the first 10. */
     l = make(10, 1, 0, 1024);

@@ -213,7 +213,9 @@ static void cookies(void **state)
     assert_string_equal(ask_with(f, "AAAA", 4096, 0, false, "000a 0018" CLIENT SERVER "000a 0008 0000000000000000"),
                         "NOERROR aa | " WWW " | opt 1232 cookie=" CLIENT SERVER);
     assert_string_equal(ask_with(f, "AAAA", 4096, 0, false, "000a 0009" CLIENT "01"), "FORMERR | opt 1232");
-    /* A question is not needed to learn one. */
+    /* A question is not needed to learn one, but two are too many. */
+    f->query.len = unhex("4a17 0000 0002 0000 0000 0001 00 0029 04d0 00000000 000c 000a 0008" CLIENT, f->query.data);
+    assert_string_equal(fixture_send(f), "FORMERR");
     f->query.len = unhex("4a17 0000 0000 0000 0000 0001 00 0029 04d0 00000000 000c 000a 0008" CLIENT, f->query.data);
     assert_string_equal(fixture_send(f), "NOERROR | opt 1232 cookie=" CLIENT SERVER);
 }

@@ -137,6 +137,37 @@ static void the_serial_is_the_one_handed_in(void **state)
     assert_non_null(strstr(fixture_ask(f, "nope.zone.test", "A"), " 4294967295 3600 "));
 }
 
+/* Circles that only a choice or a wildcard closes: told once, and no further. */
+static void circles_end(void **state)
+{
+    static const struct zone_soa soa = {.mname = "ns.zone.test", .rname = "h.zone.test"};
+    static const struct zone_candidate_text back = {.cname = "back.zone.test"};
+    struct fixture *f = *state;
+    char owner[16], text[32], why[ZONE_WHY_BYTES];
+    struct zone_draft *d = zone_begin("zone.test", &soa);
+
+    assert_true(zone_add(d, "@", DNS_TYPE_NS, 60, "ns.zone.test"));
+    assert_true(zone_add(d, "back", DNS_TYPE_CNAME, 60, "ring.zone.test"));
+    assert_true(zone_add(d, "*.loop", DNS_TYPE_CNAME, 60, "a.loop.zone.test"));
+    assert_int_equal(zone_add_steered(d, "ring", &back, 1), 0);
+    for (unsigned i = 0; i < 12; i++) {
+        snprintf(owner, sizeof owner, "c%u", i);
+        snprintf(text, sizeof text, "c%u.zone.test", i + 1);
+        assert_true(zone_add(d, owner, DNS_TYPE_CNAME, 60, text));
+    }
+    zone_destroy(&f->zone);
+    f->service.zone = f->zone = zone_finish(&d, why);
+    assert_string_equal(
+        fixture_ask(f, "ring.zone.test", "A"),
+        "NOERROR aa | an ring.zone.test. 5 CNAME back.zone.test.; back.zone.test. 60 CNAME ring.zone.test.");
+    assert_string_equal(fixture_ask(f, "x.loop.zone.test", "A"),
+                        "NOERROR aa | an x.loop.zone.test. 60 CNAME a.loop.zone.test.;"
+                        " a.loop.zone.test. 60 CNAME a.loop.zone.test.");
+    /* A chain without end stops too: the client asks on from there. */
+    assert_null(strstr(fixture_ask(f, "c0.zone.test", "A"), "c8.zone.test. 60 CNAME"));
+    assert_non_null(strstr(f->text, "c7.zone.test. 60 CNAME c8.zone.test."));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +177,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_order_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(by_weight_one_is_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(the_serial_is_the_one_handed_in, setup, teardown),
+        cmocka_unit_test_setup_teardown(circles_end, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
