@@ -43,12 +43,17 @@ static const char *chosen_text(const struct steer_choice *c, char out[64])
     return out;
 }
 
+#define F         STEER_FAILOVER
+#define A         STEER_ALL_HEALTHY
+#define W         STEER_WEIGHTED
+#define ALL       STEER_RESORT_ALL
+#define EMERGENCY STEER_RESORT_EMERGENCY
+#define STATIC    STEER_RESORT_FAIL_STATIC
 static void choices(void **state)
 {
-    enum { F = STEER_FAILOVER, A = STEER_ALL_HEALTHY, W = STEER_WEIGHTED };
-    enum { ALL = STEER_RESORT_ALL, EMERGENCY = STEER_RESORT_EMERGENCY, STATIC = STEER_RESORT_FAIL_STATIC };
     static const struct {
-        int kind, resort;
+        enum steer_kind kind;
+        enum steer_resort resort;
         const char *tiers, *states;
         uint32_t last_good;
         const char *chosen;
