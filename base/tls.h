@@ -91,6 +91,8 @@ const char *tls_server_name(const struct tls *t);
 /* Subject of the verified client certificate as RFC 4514 text (UTF-8, control characters escaped), cut to fit `cap`
  * bytes with its NUL; "" if there is none. Returns `buf`. */
 const char *tls_client_subject(const struct tls *t, char *buf, size_t cap);
+/* Until when the peer's certificate holds (wall clock, as loop_wall_ms()); 0 when it showed none. */
+int64_t tls_peer_ends_ms(const struct tls *t);
 bool tls_is_resumed(const struct tls *t);
 const char *tls_version_text(const struct tls *t); /* "TLSv1.3"; constant */
 const char *tls_cipher_text(const struct tls *t);  /* "TLS_AES_128_GCM_SHA256"; constant */

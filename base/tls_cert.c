@@ -95,6 +95,11 @@ bool tls_certificate_info(const char *pem, struct tls_certificate_info *info)
     return true;
 }
 
+int64_t tls_ends_ms(const X509 *cert)
+{
+    return cert != NULL ? wall_ms(X509_get0_notAfter(cert)) : 0;
+}
+
 /* ---- subject ---- */
 
 void tls_subject_text(const X509 *cert, char *buf, size_t cap)

@@ -252,6 +252,12 @@ const char *tls_client_subject(const struct tls *t, char *buf, size_t cap)
     return buf;
 }
 
+int64_t tls_peer_ends_ms(const struct tls *t)
+{
+    CHECK_OBJ(t, TLS_MAGIC);
+    return tls_ends_ms(SSL_get0_peer_certificate(t->ssl));
+}
+
 bool tls_is_resumed(const struct tls *t)
 {
     CHECK_OBJ(t, TLS_MAGIC);

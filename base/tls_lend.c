@@ -108,3 +108,9 @@ const char *tls_lend_alert(const struct tls_lend *l)
     const char *text = ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, SSL_AD_REASON_OFFSET + l->alert));
     return text != NULL ? text : "unknown alert";
 }
+
+int64_t tls_lend_peer_ends_ms(const struct tls_lend *l, const void *ssl)
+{
+    CHECK_OBJ(l, TLS_LEND_MAGIC);
+    return ssl != NULL ? tls_ends_ms(SSL_get0_peer_certificate(ssl)) : 0;
+}

@@ -23,5 +23,7 @@ enum err tls_lend_failure(const struct tls_lend *l, const void *ssl, const char 
 /* The alert by which the server ended the connection that was begun last, as constant text; NULL: none. With TLS 1.3 a
  * server refuses our certificate, or the lack of one, after the handshake is over for us. */
 const char *tls_lend_alert(const struct tls_lend *l);
+/* Until when the certificate holds that the server of `ssl` showed (wall clock); 0 when it showed none. */
+int64_t tls_lend_peer_ends_ms(const struct tls_lend *l, const void *ssl);
 
 #endif

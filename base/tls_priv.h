@@ -40,6 +40,7 @@ X509 *tls_pem_certificate(const char *pem);
 typedef void tls_name_fn(void *arg, const char *name, size_t len);
 size_t tls_certificate_names(const X509 *cert, tls_name_fn *fn, void *arg);
 void tls_names_text(const X509 *cert, char text[TLS_NAMES_BYTES]); /* as in struct tls_certificate_info */
+int64_t tls_ends_ms(const X509 *cert);                             /* notAfter, wall clock; 0 for NULL */
 void tls_subject_text(const X509 *cert, char *buf, size_t cap);
 
 /* ---- base/tls_ocsp.c ---- */

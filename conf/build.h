@@ -71,6 +71,14 @@ void check_unused(struct build *b, const void *section, const struct check_use *
  * `expected` would be the thing to write. */
 void check_client_tls(struct build *b, const void *section, const struct conf_server_tls *t, bool is_tls,
                       const char *url, const char *expected);
+/* conf/check.c: `shorter` must not be longer than `longer`; both belong to `section`. With neither given there they
+ * come from another section, which has been told. */
+void check_at_most(struct build *b, const void *section, const int64_t *shorter_ms, const char *shorter,
+                   const int64_t *longer_ms, const char *longer);
+/* conf/check_probe.c: the check of a pool (`s`, `usual` NULL), or of a server, whose values start as those of `usual`.
+ */
+void check_probe(struct build *b, const struct conf_server *s, const struct conf_check *c,
+                 const struct conf_check *usual);
 /* conf/derive.c: routes in the order they are tried. Last, because marks go by address. */
 void derive_order(struct conf *conf);
 

@@ -134,10 +134,8 @@ static const char *duration(struct build *b, int64_t ms)
     return copy;
 }
 
-/* `shorter` must not be longer than `longer`; both belong to `section`. With neither given there they come from another
- * section, which has been told. */
-static void check_at_most(struct build *b, const void *section, const int64_t *shorter_ms, const char *shorter,
-                          const int64_t *longer_ms, const char *longer)
+void check_at_most(struct build *b, const void *section, const int64_t *shorter_ms, const char *shorter,
+                   const int64_t *longer_ms, const char *longer)
 {
     if (*shorter_ms <= *longer_ms)
         return;
@@ -147,37 +145,6 @@ static void check_at_most(struct build *b, const void *section, const int64_t *s
     else if (build_is_given(b, longer_ms))
         build_complain(b, section, longer_ms, longer, "%s is shorter than %s (%s), expected at least that",
                        duration(b, *longer_ms), shorter, duration(b, *shorter_ms));
-}
-
-#define FOR_TYPE(t) (1u << (t))
-
-/* What a key of a check is good for; with another type it would be ignored in silence. `usual` is what the keys say
- * when nobody writes them: the defaults, or for a server what its pool says. */
-static void check_probe(struct build *b, const struct conf_check *c, const struct conf_check *usual)
-{
-    const struct {
-        const void *member;
-        const char *key;
-        bool is_usual;
-        uint32_t types;
-        const char *expected;
-    } uses[] = {
-        {&c->path, "path", strcmp(c->path, usual->path) == 0, FOR_TYPE(CHECK_HTTP) | FOR_TYPE(CHECK_WEBSOCKET),
-         "type: http or type: websocket"},
-        {&c->host, "host", strcmp(c->host, usual->host) == 0, FOR_TYPE(CHECK_HTTP) | FOR_TYPE(CHECK_WEBSOCKET),
-         "type: http or type: websocket"},
-        {&c->expect_status_min, "expect.status",
-         c->expect_status_min == usual->expect_status_min && c->expect_status_max == usual->expect_status_max,
-         FOR_TYPE(CHECK_HTTP), "type: http"},
-        {&c->speak, "speak", c->speak == usual->speak, FOR_TYPE(CHECK_WEBSOCKET), "type: websocket"},
-    };
-    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++)
-        if (!uses[i].is_usual && (uses[i].types & FOR_TYPE(c->type)) == 0 && build_is_given(b, uses[i].member) &&
-            !build_is_broken(b, &c->type))
-            build_complain(b, c, uses[i].member, uses[i].key, "has no use in a check of this type, expected %s with it",
-                           uses[i].expected);
-    check_at_most(b, c, &c->timeout_ms, "timeout", &c->interval_ms, "interval");
-    check_at_most(b, c, &c->interval_undecided_ms, "interval_undecided", &c->interval_ms, "interval");
 }
 
 void check_client_tls(struct build *b, const void *section, const struct conf_server_tls *t, bool is_tls,
@@ -224,7 +191,7 @@ static void check_servers(struct build *b, const struct conf_pool *p)
             }
         if (s->url.scheme != SCHEME_NONE)
             check_client_tls(b, s, &s->tls, s->url.is_tls, s->url.text, "a wss:// or https:// url");
-        check_probe(b, &s->check, &p->check);
+        check_probe(b, s, &s->check, &p->check);
     }
 }
 
@@ -247,8 +214,6 @@ static void check_hash(struct build *b, const struct conf_pool *p)
 
 static void check_pools(struct build *b)
 {
-    static const struct conf_check usual = {
-        .path = "/", .host = "", .expect_status_min = 200, .expect_status_max = 299, .speak = SPEAK_PING};
     const struct conf *c = b->conf;
     size_t server_count = 0;
     for (size_t i = 0; i < c->pool_count; i++) {
@@ -256,7 +221,7 @@ static void check_pools(struct build *b)
         check_hash(b, p);
         check_at_most(b, p, &p->connect_timeout_ms, "connect_timeout", &p->failover_timeout_ms, "failover_timeout");
         check_at_most(b, p, &p->upgrade_timeout_ms, "upgrade_timeout", &p->failover_timeout_ms, "failover_timeout");
-        check_probe(b, &p->check, &usual);
+        check_probe(b, NULL, &p->check, NULL);
         check_servers(b, p);
         bool was_fine = server_count <= SLOTS_SERVERS;
         server_count += p->server_count;

@@ -187,6 +187,14 @@ bool conf_jwt_is_on(const struct conf_jwt *j)
     return j->secret[0] != '\0' || j->public_key.text != NULL || j->jwks_file.text != NULL || j->jwks_pool[0] != '\0';
 }
 
+bool conf_statuses_have(const struct conf_statuses *s, uint32_t status)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (status >= s->range[i].min && status <= s->range[i].max)
+            return true;
+    return false;
+}
+
 const char *conf_tier_text(enum conf_tier t)
 {
     return schema_word_text(schema_tier_words, t);

@@ -18,8 +18,18 @@ enum conf_scheme { SCHEME_NONE = 0, SCHEME_WS, SCHEME_WSS, SCHEME_HTTP, SCHEME_H
 enum conf_tier { TIER_PRIMARY = 0, TIER_BACKUP, TIER_EMERGENCY, TIER_COUNT };
 enum conf_balance { BALANCE_ROUND_ROBIN = 0, BALANCE_LEAST_CONNECTIONS, BALANCE_HASH };
 enum conf_hash_of { HASH_OF_IP = 0, HASH_OF_HEADER, HASH_OF_QUERY };
-enum conf_check_type { CHECK_NONE = 0, CHECK_TCP, CHECK_HTTP, CHECK_WEBSOCKET };
-enum conf_speak { SPEAK_NOTHING = 0, SPEAK_PING };
+enum conf_check_type {
+    CHECK_NONE = 0,
+    CHECK_TCP,
+    CHECK_TLS,
+    CHECK_HTTP,
+    CHECK_WEBSOCKET,
+    CHECK_REDIS,
+    CHECK_DNS,
+    CHECK_COMMAND
+};
+enum conf_dns_expect { DNS_EXPECT_ANSWER = 0, DNS_EXPECT_NOERROR, DNS_EXPECT_NXDOMAIN, DNS_EXPECT_ANY };
+enum conf_speak { SPEAK_NOTHING = 0, SPEAK_PING, SPEAK_PHOENIX };
 enum conf_ws_protocol { WS_PROTOCOL_OPAQUE = 0 };
 enum conf_over { OVER_AUTO = 0, OVER_H1, OVER_H2 }; /* which HTTP is spoken to a server */
 enum conf_access_format { ACCESS_FORMAT_EVENT = 0, ACCESS_FORMAT_JSON, ACCESS_FORMAT_COMBINED };
@@ -47,7 +57,24 @@ struct conf_url {
     bool is_tls;
 };
 
-#define CONF_FLAP_CHANGES_MAX 32u
+#define CONF_FLAP_CHANGES_MAX      32u
+#define CONF_STATUSES_MAX          8u
+#define CONF_EXPECT_HEADERS_MAX    8
+#define CONF_COMMAND_ARGUMENTS_MAX 16
+
+struct conf_pair {
+    const char *name;
+    const char *value;
+};
+
+/* Statuses of HTTP: any of these ranges. */
+struct conf_statuses {
+    uint32_t count;
+    struct {
+        uint32_t min, max;
+    } range[CONF_STATUSES_MAX];
+};
+bool conf_statuses_have(const struct conf_statuses *s, uint32_t status);
 
 struct conf_check {
     enum conf_check_type type; /* http and websocket use TLS when the server's url does */
@@ -63,9 +90,25 @@ struct conf_check {
     int64_t fail_back_ms;  /* of answers, before a server that was down is up */
     uint32_t flap_changes; /* 0 = no such rule */
     int64_t flap_window_ms, flap_quiet_ms;
-    int64_t degraded_over_ms;                      /* mean latency; 0 = never */
-    uint32_t expect_status_min, expect_status_max; /* http */
-    enum conf_speak speak;                         /* websocket: what to say after the upgrade */
+    int64_t degraded_over_ms; /* mean latency; 0 = never */
+    /* http */
+    struct conf_statuses expect_statuses;
+    struct conf_pair *expect_headers; /* name, and a text its value contains; "*": any */
+    size_t expect_header_count;
+    const char *expect_body; /* "" = whatever it is */
+    /* websocket */
+    enum conf_speak speak; /* what to say after the upgrade */
+    /* over TLS */
+    int64_t expiry_degraded_ms, expiry_down_ms;
+    /* redis */
+    const char *redis_user, *redis_password;
+    /* dns */
+    const char *dns_name;
+    uint32_t dns_record; /* the number of the type */
+    enum conf_dns_expect dns_expect;
+    /* command */
+    const char **command;
+    size_t command_count;
 };
 
 struct conf_server_tls {
@@ -149,11 +192,6 @@ struct conf_rate {
 };
 
 /* name: value, in the order of the file. A name with several values stands there once for each, in a row. */
-struct conf_pair {
-    const char *name;
-    const char *value;
-};
-
 /* Edits to the fields of a head. */
 struct conf_edits {
     struct conf_pair *set;

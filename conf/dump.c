@@ -99,11 +99,16 @@ static uint64_t number_at(const struct schema_row *row, const void *at)
     return row->size_bytes == sizeof(uint16_t) ? *(const uint16_t *)at : *(const uint32_t *)at;
 }
 
-static void put_status(struct dump *d, const uint32_t range[2])
+static void put_statuses(struct dump *d, const struct conf_statuses *s)
 {
-    strbuf_printf(&d->out, "%u", range[0]);
-    if (range[1] != range[0])
-        strbuf_printf(&d->out, "-%u", range[1]);
+    /* Quoted, since a comma would end it inside a flow section. */
+    strbuf_puts(&d->out, s->count > 1 ? "\"" : "");
+    for (uint32_t i = 0; i < s->count; i++) {
+        strbuf_printf(&d->out, "%s%u", i > 0 ? ", " : "", s->range[i].min);
+        if (s->range[i].max != s->range[i].min)
+            strbuf_printf(&d->out, "-%u", s->range[i].max);
+    }
+    strbuf_puts(&d->out, s->count > 1 ? "\"" : "");
 }
 
 static void put_scalar(struct dump *d, const struct schema_row *row, const void *at)
@@ -134,7 +139,7 @@ static void put_scalar(struct dump *d, const struct schema_row *row, const void 
         strbuf_puts(&d->out, schema_word_text(row->words, *(const uint32_t *)at));
         break;
     case KIND_STATUS:
-        put_status(d, at);
+        put_statuses(d, at);
         break;
     case KIND_URL:
         put_quoted(d, ((const struct conf_url *)at)->text);

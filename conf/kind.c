@@ -9,9 +9,10 @@
 #include "base/tls.h"
 #include "conf/value.h"
 
-#define POOLS_SHOWN_MAX  8u
-#define PEM_BEGIN        "-----BEGIN "
-#define MEMBER(type, at) (*(type *)(at))
+#define POOLS_SHOWN_MAX    8u
+#define ARGUMENT_BYTES_MAX 1024u
+#define PEM_BEGIN          "-----BEGIN "
+#define MEMBER(type, at)   (*(type *)(at))
 
 static void put_text(struct kind_context *k, void *at, const char *text)
 {
@@ -93,14 +94,29 @@ static const char *read_percent(struct kind_context *k, const struct schema_row 
     return why;
 }
 
+/* Several with commas between; blanks around them do not matter. */
 static const char *read_status(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
-    (void)k;
     (void)row;
-    uint32_t range[2] = {0, 0};
-    const char *why = value_status(n->text, range);
+    struct conf_statuses s = {.count = 0};
+    const char *why = NULL, *end = n->text;
+    while (why == NULL && end != NULL) {
+        const char *part = end + strspn(end, " ");
+        end = strchr(part, ',');
+        size_t len = end != NULL ? (size_t)(end - part) : strlen(part);
+        while (len > 0 && part[len - 1] == ' ')
+            len--;
+        uint32_t range[2] = {0, 0};
+        why = s.count == CONF_STATUSES_MAX ? "has too many of them"
+                                           : value_status(arena_strndup(k->arena, part, len), range);
+        if (why == NULL) {
+            s.range[s.count].min = range[0];
+            s.range[s.count++].max = range[1];
+        }
+        end = end != NULL ? end + 1 : NULL;
+    }
     if (why == NULL)
-        memcpy(at, range, sizeof range);
+        memcpy(at, &s, sizeof s);
     return why;
 }
 
@@ -136,6 +152,7 @@ bool kind_range(struct strbuf *b, const struct schema_row *row)
     case KIND_TARGETS:
     case KIND_TAGS:
     case KIND_NODES:
+    case KIND_ARGUMENTS:
     case KIND_PAIRS:
         strbuf_printf(b, "%lld to %lld", (long long)row->min, (long long)row->max);
         return true;
@@ -459,6 +476,11 @@ static const char *judge_target(const char *text)
     return value_path(text, true);
 }
 
+static const char *judge_argument(const char *text)
+{
+    return strlen(text) > ARGUMENT_BYTES_MAX ? "is too long" : NULL;
+}
+
 bool kind_is_texts(enum schema_kind k)
 {
     return kind_lists[k].judge != NULL;
@@ -494,7 +516,7 @@ static void expect_items(struct strbuf *b, const struct schema_row *row, const s
         strbuf_puts(b, what);                                                                                          \
     }
 EXPECT(expect_bool, "true or false")
-EXPECT(expect_status, "an HTTP status such as 200, 200-299 or 2xx")
+EXPECT(expect_status, "an HTTP status such as 200, 200-299 or 2xx, or several with commas between")
 EXPECT(expect_name, "letters, digits, \".\", \"_\" and \"-\", at most 60")
 EXPECT(expect_label, "visible ASCII without spaces and quotes, at most 127 bytes")
 EXPECT(expect_http_path, "a path that begins with /, without query")
@@ -553,6 +575,7 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_TARGETS]      = {"list of request paths", read_item, expect_items},
     [KIND_TAGS]         = {"list of tags", read_item,      expect_items},
     [KIND_NODES]        = {"list of addresses", read_item, expect_items},
+    [KIND_ARGUMENTS]    = {"list of texts", read_item,     expect_items},
     [KIND_LIST]         = {"list",         NULL,           expect_items},
     [KIND_MAP]          = {"named sections", NULL,         expect_items},
     [KIND_INLINE]       = {"section",      NULL,           expect_section},
@@ -566,5 +589,6 @@ const struct kind_list kind_lists[KIND_COUNT] = {
     [KIND_TARGETS]    = {sizeof(char *), judge_target, "a path that begins with /, with a query if need be"},
     [KIND_TAGS]       = {sizeof(char *), value_tag, "1 to 128 bytes of visible ASCII without commas"},
     [KIND_NODES]      = {sizeof(char *), value_node, "host:port, such as 10.0.0.1:6379 or \"[fd00::1]:6379\""},
+    [KIND_ARGUMENTS]  = {sizeof(char *), judge_argument, "at most 1024 bytes"},
 };
 /* clang-format on */

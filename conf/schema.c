@@ -1,6 +1,6 @@
-/* The table of all keys but for those of the cache (conf/schema_cache.c). The order of rows is the order of the dump
- * and the manual, and a row may rely on those above it: a server's check starts as a copy of its pool's, a route names
- * a pool that has been read before. */
+/* The table of all keys but for those of the cache and of checks (conf/schema_cache.c, conf/schema_check.c). The order
+ * of rows is the order of the dump and the manual, and a row may rely on those above it: a server's check starts as a
+ * copy of its pool's, a route names a pool that has been read before. */
 #include "conf/schema.h"
 
 #include <string.h>
@@ -19,9 +19,6 @@ static const struct schema_word hash_of_words[] = {
     {"ip", HASH_OF_IP}, {"header", HASH_OF_HEADER}, {"query", HASH_OF_QUERY}, {NULL, 0}};
 const struct schema_word schema_tier_words[] = {
     {"primary", TIER_PRIMARY}, {"backup", TIER_BACKUP}, {"emergency", TIER_EMERGENCY}, {NULL, 0}};
-static const struct schema_word check_type_words[] = {
-    {"none", CHECK_NONE}, {"tcp", CHECK_TCP}, {"http", CHECK_HTTP}, {"websocket", CHECK_WEBSOCKET}, {NULL, 0}};
-static const struct schema_word speak_words[] = {{"nothing", SPEAK_NOTHING}, {"ping", SPEAK_PING}, {NULL, 0}};
 static const struct schema_word over_words[] = {{"auto", OVER_AUTO}, {"h1", OVER_H1}, {"h2", OVER_H2}, {NULL, 0}};
 static const struct schema_word rate_per_words[] = {
     {"ip", RATE_PER_IP}, {"header", RATE_PER_HEADER}, {"claim", RATE_PER_CLAIM}, {NULL, 0}};
@@ -280,48 +277,6 @@ static const struct schema_row rows[] = {
     {SECTION_POOL, "servers", KIND_LIST, IN(conf_pool, servers), RANGE(1, SLOTS_SERVERS), .of = SECTION_SERVER, .is_required = true,
      .applies = APPLIES_ALL, .doc = "The servers of the pool."},
 
-    /* ---- check ---- */
-    {SECTION_CHECK, "type", KIND_WORD, IN(conf_check, type), .words = check_type_words, .standard = "tcp", .applies = APPLIES_CHECKER,
-     .doc = "A TCP connect, an HTTP request, a full WebSocket upgrade, or none. http and websocket use TLS when the server's url does."},
-    {SECTION_CHECK, "path", KIND_HTTP_TARGET, IN(conf_check, path), .standard = "/", .applies = APPLIES_CHECKER,
-     .doc = "What to ask for, with a query if need be."},
-    {SECTION_CHECK, "host", KIND_AUTHORITY, IN(conf_check, host), .standard = "", .applies = APPLIES_CHECKER,
-     .doc = "The Host field. Empty: that of the server's url."},
-    {SECTION_CHECK, "port", KIND_UINT, IN(conf_check, port), RANGE(0, 65535), .standard = "0", .applies = APPLIES_CHECKER,
-     .doc = "The port to probe. 0: that of the server's url."},
-    {SECTION_CHECK, "interval", KIND_DURATION, IN(conf_check, interval_ms), RANGE(10 * MS, DAY), .standard = "1s",
-     .applies = APPLIES_CHECKER, .doc = "From the start of one probe to the start of the next."},
-    {SECTION_CHECK, "interval_undecided", KIND_DURATION, IN(conf_check, interval_undecided_ms), RANGE(0, DAY), .standard = "0",
-     .standard_doc = "a quarter of interval, but not less than 100ms", .applies = APPLIES_CHECKER,
-     .doc = "The interval while results contradict the state but are not enough yet, and while nothing is known."},
-    {SECTION_CHECK, "timeout", KIND_DURATION, IN(conf_check, timeout_ms), RANGE(1 * MS, DAY), .standard = "800ms",
-     .standard_doc = "800ms, or the interval if that is less", .applies = APPLIES_CHECKER,
-     .doc = "A probe that takes longer has failed."},
-    {SECTION_CHECK, "rise", KIND_UINT, IN(conf_check, rise), RANGE(1, 100), .standard = "2", .applies = APPLIES_CHECKER,
-     .doc = "Good probes in a row until a server that was down is up."},
-    {SECTION_CHECK, "fall", KIND_UINT, IN(conf_check, fall), RANGE(1, 100), .standard = "2", .applies = APPLIES_CHECKER,
-     .doc = "Failed probes in a row until a server that was up is down."},
-    {SECTION_CHECK, "hold", KIND_DURATION, IN(conf_check, hold_ms), RANGE(0, DAY), .standard = "0", .applies = APPLIES_CHECKER,
-     .doc = "How long a state lasts at least, whatever the probes say meanwhile. 0: it changes with rise and fall alone."},
-    {SECTION_CHECK, "fail_back", KIND_DURATION, IN(conf_check, fail_back_ms), RANGE(0, DAY), .standard = "0", .applies = APPLIES_CHECKER,
-     .doc = "For how long a server that was down must have answered every probe before it is up again. 0: rise is enough."},
-    {SECTION_CHECK, "flap.changes", KIND_UINT, IN(conf_check, flap_changes), RANGE(0, CONF_FLAP_CHANGES_MAX), .standard = "0",
-     .applies = APPLIES_CHECKER, .doc = "A server that goes down with its so manyth change of state within flap.window is flapping: it stays "
-                                        "down until it has been quiet. 0: no such rule."},
-    {SECTION_CHECK, "flap.window", KIND_DURATION, IN(conf_check, flap_window_ms), RANGE(1 * MS, DAY), .standard = "5m",
-     .applies = APPLIES_CHECKER, .doc = "The time in which changes are counted."},
-    {SECTION_CHECK, "flap.quiet", KIND_DURATION, IN(conf_check, flap_quiet_ms), RANGE(1 * MS, DAY), .standard = "2m",
-     .applies = APPLIES_CHECKER, .doc = "For how long a flapping server must have answered every probe before it is up again."},
-    {SECTION_CHECK, "degraded_over", KIND_DURATION, IN(conf_check, degraded_over_ms), RANGE(0, HOUR), .standard = "0",
-     .applies = APPLIES_CHECKER, .doc = "A server whose answers take longer than this on average is up but degraded, which status and health "
-                                        "say; it still gets traffic. 0: never."},
-    {SECTION_CHECK, "jitter", KIND_PERCENT, IN(conf_check, jitter_percent), RANGE(0, 50), .standard = "10%", .applies = APPLIES_CHECKER,
-     .doc = "By how much each interval is randomly shortened or lengthened."},
-    {SECTION_CHECK, "expect.status", KIND_STATUS, IN(conf_check, expect_status_min), .standard = "200-299", .applies = APPLIES_CHECKER,
-     .doc = "With type: http, the status of a good answer."},
-    {SECTION_CHECK, "speak", KIND_WORD, IN(conf_check, speak), .words = speak_words, .standard = "ping", .applies = APPLIES_CHECKER,
-     .doc = "With type: websocket, what to say after the upgrade; a ping must be answered within the timeout."},
-
     /* ---- pools.<name>.servers[] ---- */
     {SECTION_SERVER, "name", KIND_NAME, IN(conf_server, name), .is_required = true, .applies = APPLIES_ALL,
      .doc = "Unique in the pool. Counters and verdicts stay with the name over reloads and restarts."},
@@ -547,15 +502,14 @@ ARRAY_FITS(conf_jwt, forward, forward_count);
 _Static_assert(offsetof(struct conf_listen, addr) - offsetof(struct conf_listen, text) ==
                    offsetof(struct conf, admin.addr) - offsetof(struct conf, admin.text),
                "both address members have one shape");
-_Static_assert(offsetof(struct conf_check, expect_status_max) ==
-                   offsetof(struct conf_check, expect_status_min) + sizeof(uint32_t),
-               "the two ends of a status range are neighbours");
 
 const struct schema_row *schema_section_rows(enum schema_section s, size_t *count)
 {
-    const bool is_cache = s == SECTION_CACHE || s == SECTION_REDIS;
-    const struct schema_row *table = is_cache ? schema_cache_rows : rows;
-    const size_t table_count = is_cache ? schema_cache_row_count : sizeof rows / sizeof rows[0];
+    const bool is_cache = s == SECTION_CACHE || s == SECTION_REDIS, is_check = s == SECTION_CHECK;
+    const struct schema_row *table = is_cache ? schema_cache_rows : is_check ? schema_check_rows : rows;
+    const size_t table_count = is_cache   ? schema_cache_row_count
+                               : is_check ? schema_check_row_count
+                                          : sizeof rows / sizeof rows[0];
     size_t first = 0, end = 0;
     while (table[first].section != s)
         first++;

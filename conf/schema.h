@@ -36,7 +36,7 @@ enum schema_kind {
     KIND_PERCENT,  /* uint32_t */
     KIND_BOOL,     /* bool */
     KIND_WORD,     /* an enum */
-    KIND_STATUS,   /* two uint32_t in a row: lowest, highest */
+    KIND_STATUS,   /* struct conf_statuses */
     KIND_NAME,     /* these are const char * */
     KIND_REGION,   /* like a name; "" and "any" are no region in particular */
     KIND_USER,
@@ -66,6 +66,7 @@ enum schema_kind {
     KIND_TARGETS,    /* ... targets of requests */
     KIND_TAGS,       /* ... tags of cached answers */
     KIND_NODES,      /* ... host:port */
+    KIND_ARGUMENTS,  /* ... of a command: any text */
     KIND_LIST,       /* array of a section's struct and its count */
     KIND_MAP,        /* the same, in the file as name: section */
     KIND_INLINE,     /* a section's struct within this one */

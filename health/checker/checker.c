@@ -37,6 +37,7 @@ struct checker {
     struct ipc *ipc;
     struct resolver *resolver;
     struct lws_engine *engine;
+    struct commands *commands;
     struct conf *conf; /* NULL until the first one */
     struct target_env env;
     struct target *targets[SLOTS_SERVERS]; /* by slot */
@@ -347,6 +348,7 @@ struct checker *checker_create(struct loop *l, const struct birth *b, struct sta
     c->birth = b;
     c->verdicts = b->verdicts.base;
     c->engine = engine;
+    c->commands = commands_create(l);
     c->resolver = resolver_create(l);
     c->file = f;
     c->last = mem_alloc(sizeof *c->last);
@@ -355,6 +357,7 @@ struct checker *checker_create(struct loop *l, const struct birth *b, struct sta
         .loop = l,
         .resolver = c->resolver,
         .engine = engine,
+        .commands = c->commands,
         .verdicts = c->verdicts,
         .block = b->block,
         .on_flip = on_flip,
@@ -380,6 +383,7 @@ void checker_destroy(struct checker **cp)
     io_fini(&c->nudge);
     ipc_destroy(&c->ipc);
     resolver_destroy(&c->resolver);
+    commands_destroy(&c->commands);
     lws_engine_destroy(&c->engine);
     state_file_close(&c->file);
     if (c->conf != NULL)

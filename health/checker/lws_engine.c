@@ -186,7 +186,7 @@ static void conn_gone(struct lws_conn *c)
 static bool fits(const struct probe_plan *plan, const char **why)
 {
     *why = strlen(plan->host_header) > HOST_HEADER_BYTES_MAX ? "host header too long"
-           : strlen(plan->path) > PATH_BYTES_MAX             ? "path too long"
+           : strlen(plan->check->path) > PATH_BYTES_MAX      ? "path too long"
                                                              : NULL;
     return *why == NULL;
 }
@@ -211,8 +211,8 @@ struct lws_conn *lws_conn_open(struct lws_host *h, const struct probe_plan *plan
         .address = addr_ip_text(&plan->addr, ip, sizeof ip),
         .port = addr_port(&plan->addr),
         .host = plan->host_header,
-        .path = plan->path,
-        .method = plan->type == CHECK_HTTP ? "GET" : NULL, /* NULL means websocket */
+        .path = plan->check->path,
+        .method = plan->check->type == CHECK_HTTP ? "GET" : NULL, /* NULL means websocket */
         .alpn = "http/1.1",
         .local_protocol_name = protocols[0].name,
         .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT |

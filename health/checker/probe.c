@@ -6,9 +6,9 @@
 #include "base/mem.h"
 
 static const struct probe_ops *const kinds[] = {
-    [CHECK_TCP] = &probe_tcp_ops,
-    [CHECK_HTTP] = &probe_lws_ops,
-    [CHECK_WEBSOCKET] = &probe_lws_ops,
+    [CHECK_TCP] = &probe_tcp_ops,         [CHECK_TLS] = &probe_tls_ops,     [CHECK_HTTP] = &probe_lws_ops,
+    [CHECK_WEBSOCKET] = &probe_lws_ops,   [CHECK_REDIS] = &probe_redis_ops, [CHECK_DNS] = &probe_dns_ops,
+    [CHECK_COMMAND] = &probe_command_ops,
 };
 
 static void destroy(struct probe **pp)
@@ -34,8 +34,8 @@ static void on_answer(void *arg)
 
 struct probe *probe_start(struct loop *l, const struct probe_plan *plan, probe_done_fn *done, void *arg)
 {
-    ASSERT((size_t)plan->type < sizeof kinds / sizeof kinds[0] && kinds[plan->type] != NULL);
-    const struct probe_ops *ops = kinds[plan->type];
+    ASSERT((size_t)plan->check->type < sizeof kinds / sizeof kinds[0] && kinds[plan->check->type] != NULL);
+    const struct probe_ops *ops = kinds[plan->check->type];
     struct probe *p = mem_alloc(ops->size_bytes);
 
     p->magic = PROBE_MAGIC;
@@ -85,4 +85,26 @@ void probe_finish(struct probe *p, enum err e, const char *detail)
     if (e != ERR_NONE)
         snprintf(p->result.cause, sizeof p->result.cause, detail != NULL ? "%s: %s" : "%s", err_text(e), detail);
     later_post(&p->answer);
+}
+
+struct probe_expiry probe_expiry_of(const struct conf_check *c)
+{
+    return (struct probe_expiry){.degraded_ms = c->expiry_degraded_ms, .down_ms = c->expiry_down_ms};
+}
+
+bool probe_certificate(struct probe *p, const struct probe_expiry *e, int64_t ends_wall_ms)
+{
+    char detail[64];
+
+    CHECK_OBJ(p, PROBE_MAGIC);
+    if (p->is_finished || ends_wall_ms == 0)
+        return true;
+    int64_t left_ms = ends_wall_ms - loop_wall_ms(p->loop);
+    p->result.certificate_ends_wall_ms = ends_wall_ms;
+    p->result.is_certificate_ending = left_ms < e->degraded_ms;
+    if (e->down_ms == 0 || left_ms >= e->down_ms)
+        return true;
+    snprintf(detail, sizeof detail, "certificate ends in %lld hours", (long long)(left_ms / 3600000));
+    probe_finish(p, ERR_TLS_VERIFY, detail);
+    return false;
 }

@@ -15,17 +15,20 @@
 #include "conf/conf.h"
 #include "health/verdict.h"
 
+struct commands;
 struct lws_host;
+struct tls_ctx;
 
-/* All a probe needs to know; borrowed for the call of probe_start. */
+/* All a probe needs to know; borrowed for the call of probe_start, texts and check included. */
 struct probe_plan {
-    enum conf_check_type type; /* not CHECK_NONE */
+    const struct conf_check *check; /* its type is not CHECK_NONE */
     struct addr addr;
+    const char *server;    /* "pool/server" */
     struct lws_host *host; /* http, websocket: the target's place in libwebsockets; outlives the probe */
     const char *host_header;
-    const char *path;
-    uint32_t expect_status_min, expect_status_max; /* http */
-    enum conf_speak speak;                         /* websocket */
+    struct tls_ctx *tls;  /* tls */
+    const char *tls_name; /* the name to insist on: the one configured, or the url's host */
+    struct commands *commands;
 };
 
 struct probe_result {
@@ -33,6 +36,7 @@ struct probe_result {
     uint32_t latency_us;              /* from start to answer */
     int64_t certificate_ends_wall_ms; /* of the one the server showed; 0: not known */
     bool is_certificate_ending;       /* sooner than it should */
+    bool is_void;                     /* a failure of ours, which says nothing about the server */
     char cause[VERDICT_CAUSE_BYTES];  /* "" when healthy */
 };
 
@@ -69,10 +73,23 @@ struct probe_ops {
     void (*stop)(struct probe *p);                                 /* lets go of everything it holds */
 };
 extern const struct probe_ops probe_tcp_ops;
+extern const struct probe_ops probe_tls_ops;
 extern const struct probe_ops probe_lws_ops;
+extern const struct probe_ops probe_redis_ops;
+extern const struct probe_ops probe_dns_ops;
+extern const struct probe_ops probe_command_ops;
 
 /* The answer is found. The first call counts; the kind's stop is called before the answer is given. `detail` (may be
  * NULL) is put behind the error's text. */
 void probe_finish(struct probe *p, enum err e, const char *detail);
+
+/* How long a certificate has to hold. */
+struct probe_expiry {
+    int64_t degraded_ms, down_ms;
+};
+struct probe_expiry probe_expiry_of(const struct conf_check *c);
+/* Notes when the server's certificate ends (wall clock; 0: not known). False after finishing the probe, because that is
+ * too soon. */
+bool probe_certificate(struct probe *p, const struct probe_expiry *e, int64_t ends_wall_ms);
 
 #endif

@@ -1,22 +1,23 @@
 /* The http and websocket probes: libwebsockets asks, this file judges what it reports.
  *
- * http: the status of the response to a GET decides; the body is not read. websocket: the upgrade decides, or, when
- * the probe is to speak, the answer to a ping with the same payload (RFC 6455 section 5.5.3). What the server sends
- * besides is ignored, but does not count as an answer. */
+ * http: status and fields of the response to a GET decide; the body is read only when a text is to be found in it, and
+ * no further than that. websocket: the upgrade decides, or, when the probe is to speak, the answer to a ping with the
+ * same payload (RFC 6455 section 5.5.3) or to a heartbeat of Phoenix Channels. What the server sends besides is
+ * ignored, but does not count as an answer. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "health/checker/lws_priv.h"
+#include "health/checker/matches.h"
+#include "health/checker/phoenix.h"
 
 #define DETAIL_BYTES 64u
 
-enum phase { PHASE_CONNECT = 0, PHASE_TLS, PHASE_RESPONSE, PHASE_PONG };
+enum phase { PHASE_CONNECT = 0, PHASE_TLS, PHASE_RESPONSE, PHASE_BODY, PHASE_PONG, PHASE_HEARTBEAT };
 static const char *const phase_texts[] = {
-    [PHASE_CONNECT] = "connection",
-    [PHASE_TLS] = "tls handshake",
-    [PHASE_RESPONSE] = "response",
-    [PHASE_PONG] = "pong",
+    [PHASE_CONNECT] = "connection", [PHASE_TLS] = "tls handshake", [PHASE_RESPONSE] = "response",
+    [PHASE_BODY] = "body",          [PHASE_PONG] = "pong",         [PHASE_HEARTBEAT] = "heartbeat reply",
 };
 
 struct probe_lws {
@@ -26,8 +27,10 @@ struct probe_lws {
     enum phase phase;
     bool is_websocket;
     enum conf_speak speak;
-    uint32_t expect_status_min, expect_status_max;
-    bool must_ping;
+    struct matches *matches; /* http */
+    struct probe_expiry expiry;
+    bool must_speak;
+    struct phoenix_reader reader;
 };
 
 static const char ping_payload[] = "tidegate";
@@ -73,6 +76,50 @@ static int on_request(struct probe_lws *q, unsigned char **at, size_t room)
     return 0;
 }
 
+/* The value of a field, or NULL; lives in `value`. Names that libwebsockets knows are found by its number for them,
+ * others by their text. */
+static const char *field(struct lws *wsi, const char *name, char *value, int cap)
+{
+    char key[MATCHES_NAME_BYTES + 2];
+    int len = snprintf(key, sizeof key, "%s:", name), found = -1;
+    const unsigned char *known;
+
+    for (int i = 0; (known = lws_token_to_string((enum lws_token_indexes)i)) != NULL; i++)
+        if (strcmp((const char *)known, key) == 0)
+            found = lws_hdr_total_length(wsi, (enum lws_token_indexes)i) > 0
+                        ? lws_hdr_copy(wsi, value, cap, (enum lws_token_indexes)i)
+                        : -1;
+    if (found < 0)
+        found = lws_hdr_custom_copy(wsi, value, cap, key, len);
+    return found >= 0 ? value : NULL;
+}
+
+static bool are_fields_good(struct probe_lws *q, char *detail)
+{
+    char value[MATCHES_VALUE_BYTES];
+
+    for (size_t i = 0; i < matches_field_count(q->matches); i++) {
+        const char *name = matches_field_name(q->matches, i);
+        if (matches_field(q->matches, i, field(q->conn->wsi, name, value, sizeof value)))
+            continue;
+        snprintf(detail, DETAIL_BYTES, "header %s is not as expected", name);
+        return false;
+    }
+    return true;
+}
+
+/* False after giving the answer that the certificate ends too soon. */
+static bool is_certificate_good(struct probe_lws *q)
+{
+    if (q->host->tls == NULL)
+        return true;
+    int64_t ends_ms = tls_lend_peer_ends_ms(q->host->tls, lws_get_ssl(lws_get_network_wsi(q->conn->wsi)));
+    if (probe_certificate(&q->base, &q->expiry, ends_ms))
+        return true;
+    finish(q, ERR_TLS_VERIFY, NULL);
+    return false;
+}
+
 static int on_status(struct probe_lws *q)
 {
     char detail[DETAIL_BYTES];
@@ -80,36 +127,106 @@ static int on_status(struct probe_lws *q)
 
     if (q->is_websocket && status == 101)
         return 0; /* the rest of the head is judged by libwebsockets */
-    if (!q->is_websocket && status >= q->expect_status_min && status <= q->expect_status_max) {
-        finish(q, ERR_NONE, NULL);
+    if (q->is_websocket || !matches_status(q->matches, status)) {
+        snprintf(detail, sizeof detail, "status %u", status);
+        finish(q, ERR_PROTOCOL, detail);
         return -1;
     }
-    snprintf(detail, sizeof detail, "status %u", status);
-    finish(q, ERR_PROTOCOL, detail);
+    if (!is_certificate_good(q))
+        return -1;
+    if (!are_fields_good(q, detail)) {
+        finish(q, ERR_PROTOCOL, detail);
+        return -1;
+    }
+    if (matches_wants_body(q->matches)) {
+        set_phase(q, PHASE_BODY);
+        return 0;
+    }
+    finish(q, ERR_NONE, NULL);
+    return -1;
+}
+
+/* Bytes of the body wait; reading them calls back with each piece. */
+static int on_body(struct probe_lws *q)
+{
+    char buffer[LWS_PRE + 4096];
+    char *at = buffer + LWS_PRE;
+    int len = sizeof buffer - LWS_PRE;
+    struct lws *wsi = q->conn->wsi;
+
+    return lws_http_client_read(wsi, &at, &len) < 0 ? -1 : 0;
+}
+
+static int on_body_piece(struct probe_lws *q, const char *data, size_t len)
+{
+    switch (matches_body(q->matches, data, len)) {
+    case MATCH_OPEN:
+        return 0;
+    case MATCH_GOOD:
+        finish(q, ERR_NONE, NULL);
+        return -1;
+    case MATCH_BAD:
+        finish(q, ERR_PROTOCOL, "body without the text expected");
+        return -1;
+    }
+    return -1;
+}
+
+static int on_body_end(struct probe_lws *q)
+{
+    finish(q, ERR_PROTOCOL, "body without the text expected");
     return -1;
 }
 
 static int on_upgraded(struct probe_lws *q)
 {
+    if (!is_certificate_good(q))
+        return -1;
     lws_callback_on_writable(q->conn->wsi);
-    if (q->speak == SPEAK_PING) {
-        set_phase(q, PHASE_PONG);
-        q->must_ping = true;
-    } else {
+    if (q->speak == SPEAK_NOTHING) {
         finish(q, ERR_NONE, NULL);
+        return 0;
     }
+    set_phase(q, q->speak == SPEAK_PING ? PHASE_PONG : PHASE_HEARTBEAT);
+    q->must_speak = true;
     return 0;
 }
 
 static int on_writable(struct probe_lws *q)
 {
-    unsigned char frame[LWS_PRE + PING_LEN];
+    static const char heartbeat[] = PHOENIX_HEARTBEAT;
+    unsigned char frame[LWS_PRE + sizeof heartbeat];
+    bool is_ping = q->speak == SPEAK_PING;
+    size_t len = is_ping ? PING_LEN : sizeof heartbeat - 1;
 
-    if (!q->must_ping)
+    if (!q->must_speak)
         return 0;
-    q->must_ping = false;
-    memcpy(frame + LWS_PRE, ping_payload, PING_LEN);
-    return lws_write(q->conn->wsi, frame + LWS_PRE, PING_LEN, LWS_WRITE_PING) < 0 ? -1 : 0;
+    q->must_speak = false;
+    memcpy(frame + LWS_PRE, is_ping ? ping_payload : heartbeat, len);
+    return lws_write(q->conn->wsi, frame + LWS_PRE, len, is_ping ? LWS_WRITE_PING : LWS_WRITE_TEXT) < 0 ? -1 : 0;
+}
+
+/* A piece of a message. */
+static int on_message(struct probe_lws *q, const char *data, size_t len)
+{
+    struct lws *wsi = q->conn->wsi;
+    bool is_last = lws_is_final_fragment(wsi) != 0 && lws_remaining_packet_payload(wsi) == 0;
+
+    if (q->phase != PHASE_HEARTBEAT)
+        return 0;
+    switch (phoenix_read(&q->reader, data, len, is_last)) {
+    case PHOENIX_OTHER:
+        return 0;
+    case PHOENIX_REPLY_OK:
+        lws_callback_on_writable(wsi);
+        finish(q, ERR_NONE, NULL);
+        return 0;
+    case PHOENIX_REPLY_ERROR:
+        lws_callback_on_writable(wsi);
+        finish(q, ERR_PROTOCOL, "heartbeat answered with an error");
+        return 0;
+    }
+    return 0;
 }
 
 static int on_pong(struct probe_lws *q, const void *data, size_t len)
@@ -184,6 +301,14 @@ int probe_lws_event(struct probe *p, struct lws_conn *c, enum lws_callback_reaso
         return on_upgraded(q);
     case LWS_CALLBACK_CLIENT_WRITEABLE:
         return on_writable(q);
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+        return on_message(q, in, len);
+    case LWS_CALLBACK_RECEIVE_CLIENT_HTTP:
+        return on_body(q);
+    case LWS_CALLBACK_RECEIVE_CLIENT_HTTP_READ:
+        return on_body_piece(q, in, len);
+    case LWS_CALLBACK_COMPLETED_CLIENT_HTTP:
+        return on_body_end(q);
     case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
         return on_pong(q, in, len);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
@@ -206,10 +331,10 @@ static void start(struct probe *p, const struct probe_plan *plan)
     const char *why;
 
     q->host = plan->host;
-    q->is_websocket = plan->type == CHECK_WEBSOCKET;
-    q->speak = plan->speak;
-    q->expect_status_min = plan->expect_status_min;
-    q->expect_status_max = plan->expect_status_max;
+    q->is_websocket = plan->check->type == CHECK_WEBSOCKET;
+    q->speak = plan->check->speak;
+    q->matches = matches_create(plan->check);
+    q->expiry = probe_expiry_of(plan->check);
     q->conn = lws_conn_open(plan->host, plan, p, &why);
     if (q->conn == NULL)
         probe_finish(p, ERR_UNREACHABLE, why);
@@ -223,6 +348,7 @@ static void stop(struct probe *p)
 
     if (q->conn != NULL)
         lws_conn_kill(&q->conn);
+    matches_destroy(&q->matches);
 }
 
 const struct probe_ops probe_lws_ops = {.size_bytes = sizeof(struct probe_lws), .start = start, .stop = stop};

@@ -62,12 +62,43 @@ static bool same_tls(const struct conf_server *a, const struct conf_server *b)
            same_text(a->tls.cert.text, b->tls.cert.text) && same_text(a->tls.key.text, b->tls.key.text);
 }
 
+static bool same_statuses(const struct conf_statuses *a, const struct conf_statuses *b)
+{
+    bool is_same = a->count == b->count;
+
+    for (uint32_t i = 0; is_same && i < a->count; i++)
+        is_same = a->range[i].min == b->range[i].min && a->range[i].max == b->range[i].max;
+    return is_same;
+}
+
+static bool same_expectations(const struct conf_check *a, const struct conf_check *b)
+{
+    bool is_same = same_statuses(&a->expect_statuses, &b->expect_statuses) &&
+                   same_text(a->expect_body, b->expect_body) && a->expect_header_count == b->expect_header_count;
+
+    for (size_t i = 0; is_same && i < a->expect_header_count; i++)
+        is_same = same_text(a->expect_headers[i].name, b->expect_headers[i].name) &&
+                  same_text(a->expect_headers[i].value, b->expect_headers[i].value);
+    return is_same && a->expiry_degraded_ms == b->expiry_degraded_ms && a->expiry_down_ms == b->expiry_down_ms;
+}
+
+static bool same_command(const struct conf_check *a, const struct conf_check *b)
+{
+    bool is_same = a->command_count == b->command_count;
+
+    for (size_t i = 0; is_same && i < a->command_count; i++)
+        is_same = same_text(a->command[i], b->command[i]);
+    return is_same;
+}
+
 bool question_is_same(const struct conf_server *a, const struct conf_server *b)
 {
     const struct conf_check *x = &a->check, *y = &b->check;
 
     return x->type == y->type && same_text(x->path, y->path) && same_text(x->host, y->host) &&
-           question_port(a) == question_port(b) && x->expect_status_min == y->expect_status_min &&
-           x->expect_status_max == y->expect_status_max && x->speak == y->speak && a->url.scheme == b->url.scheme &&
-           same_text(a->url.host, b->url.host) && same_tls(a, b);
+           question_port(a) == question_port(b) && same_expectations(x, y) && x->speak == y->speak &&
+           same_text(x->redis_user, y->redis_user) && same_text(x->redis_password, y->redis_password) &&
+           same_text(x->dns_name, y->dns_name) && x->dns_record == y->dns_record && x->dns_expect == y->dns_expect &&
+           same_command(x, y) && a->url.scheme == b->url.scheme && same_text(a->url.host, b->url.host) &&
+           same_tls(a, b);
 }

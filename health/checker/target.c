@@ -38,7 +38,8 @@ struct target {
 
     struct addresses addresses;
     size_t tried_count;
-    struct lws_host *host; /* NULL until first needed */
+    struct lws_host *host; /* NULL until first needed, as the next */
+    struct tls_ctx *tls;   /* of a tls probe */
     struct probe *probe;
 };
 
@@ -189,6 +190,17 @@ static void conclude(struct target *t, const struct probe_result *r)
                   KV_UINT("fails", t->standing.hysteresis.failures_in_row));
 }
 
+/* A failure that is not the server's. */
+static void conclude_nothing(struct target *t, const struct probe_result *r)
+{
+    timer_cancel(&t->deadline);
+    t->phase = PHASE_IDLE;
+    standing_ignore(&t->standing, r, time_now(t));
+    publish(t);
+    plan_next(t, false);
+    LOG_DEBUG("probe without a result", KV_STR("server", target_name(t)), KV_STR("cause", r->cause));
+}
+
 static void conclude_failure(struct target *t, enum err e, const char *detail)
 {
     struct probe_result r = {.err = e};
@@ -254,19 +266,25 @@ static void on_probe_done(void *arg, const struct probe_result *r)
             return;
         }
     }
-    conclude(t, r);
+    if (r->is_void)
+        conclude_nothing(t, r);
+    else
+        conclude(t, r);
 }
 
-/* False after concluding that it cannot be had. */
-static bool host_ready(struct target *t)
+/* What the kind of probe needs for longer than one; false after concluding that it cannot be had. */
+static bool is_equipped(struct target *t)
 {
     char error[TLS_ERROR_TEXT_BYTES] = "";
     struct tls_client_opts tls = question_tls(t->server);
+    bool needs_host = question_needs_host(t->server), needs_tls = t->server->check.type == CHECK_TLS;
 
-    if (t->host == NULL && question_needs_host(t->server))
+    if (needs_host && t->host == NULL)
         t->host =
             lws_host_create(t->env.engine, t->server->url.is_tls ? &tls : NULL, question_server_name(t->server), error);
-    if (t->host != NULL || !question_needs_host(t->server))
+    if (needs_tls && t->tls == NULL)
+        t->tls = tls_ctx_create_client(&tls, error);
+    if ((!needs_host || t->host != NULL) && (!needs_tls || t->tls != NULL))
         return true;
     conclude_failure(t, ERR_TLS, error);
     return false;
@@ -275,20 +293,19 @@ static bool host_ready(struct target *t)
 static void probe_address(struct target *t)
 {
     char host_header[QUESTION_HOST_BYTES];
-    const struct conf_check *check = &t->server->check;
 
     t->phase = PHASE_PROBING;
-    if (!host_ready(t))
+    if (!is_equipped(t))
         return;
     struct probe_plan plan = {
-        .type = check->type,
+        .check = &t->server->check,
         .addr = *addresses_get(&t->addresses),
+        .server = target_name(t),
         .host = t->host,
         .host_header = question_host_header(t->server, host_header),
-        .path = check->path,
-        .expect_status_min = check->expect_status_min,
-        .expect_status_max = check->expect_status_max,
-        .speak = check->speak,
+        .tls = t->tls,
+        .tls_name = question_server_name(t->server),
+        .commands = t->env.commands,
     };
     t->probe = probe_start(t->env.loop, &plan, on_probe_done, t);
 }
@@ -359,6 +376,8 @@ static void forget_question(struct target *t)
     addresses_reset(&t->addresses);
     if (t->host != NULL)
         lws_host_destroy(&t->host);
+    if (t->tls != NULL)
+        tls_ctx_unref(&t->tls);
 }
 
 void target_destroy(struct target **tp)

@@ -11,6 +11,7 @@
 #include "base/resolve.h"
 #include "base/stats.h"
 #include "conf/conf.h"
+#include "health/checker/commands.h"
 #include "health/checker/lws_engine.h"
 #include "health/persist.h"
 #include "health/verdict.h"
@@ -25,6 +26,7 @@ struct target_env {
     struct loop *loop;
     struct resolver *resolver;
     struct lws_engine *engine;
+    struct commands *commands;
     struct verdict_table *verdicts;
     struct stats_block *block; /* counts probes */
     target_flip_fn *on_flip;

@@ -290,8 +290,9 @@ static void test_defaults(void **state)
     assert_int_equal(s->check.fall, 2);
     assert_int_equal(s->check.jitter_percent, 10);
     assert_int_equal(s->check.speak, SPEAK_PING);
-    assert_int_equal(s->check.expect_status_min, 200);
-    assert_int_equal(s->check.expect_status_max, 299);
+    assert_int_equal(s->check.expect_statuses.count, 1);
+    assert_int_equal(s->check.expect_statuses.range[0].min, 200);
+    assert_int_equal(s->check.expect_statuses.range[0].max, 299);
     const struct conf_route *r = &c->routes[0];
     assert_string_equal(r->name, "/");
     assert_int_equal(r->idle_timeout_ms, 3600000);

@@ -57,7 +57,12 @@ static const struct settled {
     {"balance", "hash", true},
     {"hash.of", "query", true},
     {"hash.name", "user", true},
-    {"expect.status", "2xx", false},
+    {"expect.status", "2xx", false}, /* test_every_kind_of_check_reads_back has those of other types */
+    {"expect.headers", "{}", false},
+    {"dns.name", "\"\"", false},
+    {"dns.record", "A", false},
+    {"dns.expect", "answer", false},
+    {"command", "[]", false},
     {"limits.connections", "0", false},
     {"limits.per_client", "7", false},
     {"url", "\"https://h\"", true},
@@ -282,6 +287,34 @@ static void test_random_configurations_read_back(void **state)
     }
 }
 
+/* A pool's check of one type, taken over by a server that asks for something else. */
+static void test_every_kind_of_check_reads_back(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "listen: [ { address: \"127.0.0.1:1\" } ]\nroutes: [ { pool: p } ]\npools:\n  p:\n"
+        "    check: { type: http, expect: { status: \"200, 301-302,404\", headers: { A: b, C: \"*\" }, body: "
+        "\"x\\\"y\" } }\n"
+        "    servers:\n"
+        "      - { name: a, url: \"https://h\" }\n"
+        "      - { name: b, url: \"https://h\", check: { type: tls, expiry: { degraded: 30d, down: 1h } } }\n"
+        "      - { name: c, url: \"https://h\", check: { type: dns, dns: { name: x.test, record: AAAA, expect: any } } "
+        "}\n"
+        "      - { name: d, url: \"https://h\", check: { type: command, command: [ /bin/x, \"a \\\"b\", \"\" ] } }\n"
+        "      - { name: e, url: \"https://h\", check: { type: tcp, flap: { changes: 3 } } }\n";
+    struct conf *c = load(text, false);
+    const struct conf_check *a = &c->pools[0].servers[0].check, *d = &c->pools[0].servers[3].check;
+    assert_int_equal(a->expect_statuses.count, 3);
+    assert_true(conf_statuses_have(&a->expect_statuses, 302));
+    assert_false(conf_statuses_have(&a->expect_statuses, 303));
+    assert_int_equal(a->expect_header_count, 2);
+    assert_int_equal(d->command_count, 3);
+    assert_string_equal(d->command[1], "a \"b");
+    assert_reads_back(c, conf_seal, true);
+    assert_reads_back(c, conf_dump, false);
+    conf_unref(&c);
+}
+
 /* ---- what the texts look like ---- */
 
 #define WITH_SERVER(server)                                                                                            \
@@ -485,6 +518,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_configurations_read_back),
+        cmocka_unit_test(test_every_kind_of_check_reads_back),
         cmocka_unit_test(test_the_dump_has_every_default),
         cmocka_unit_test_setup_teardown(test_certificates_go_through_seal_and_dump, make_pair, remove_pair),
         cmocka_unit_test_setup_teardown(test_secrets_stay_in_the_seal, make_pair, remove_pair),

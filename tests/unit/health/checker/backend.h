@@ -21,6 +21,7 @@ enum backend_does {
     BACKEND_HANGS = 0,      /* accepts and never says a word */
     BACKEND_CLOSES,         /* at once */
     BACKEND_ANSWERS,        /* with `status` */
+    BACKEND_PROMISES,       /* the same, but the body stays away */
     BACKEND_TALKS_NONSENSE, /* not HTTP */
     BACKEND_UPGRADES,       /* to websocket, and then: */
 };
@@ -41,6 +42,7 @@ struct backend {
     enum backend_does does;
     enum backend_pings pings;
     unsigned status;
+    const char *more_fields; /* of answers; NULL: none */
     bool wrong_accept_key;
     /* what it saw */
     unsigned accepted_count, open_count, close_frame_count;
@@ -101,9 +103,11 @@ static void backend_answer(struct backend_conn *c)
     char text[256];
     switch (c->backend->does) {
     case BACKEND_ANSWERS:
+    case BACKEND_PROMISES:
         snprintf(text, sizeof text,
-                 "HTTP/1.1 %u Whatever\r\nContent-Length: 3\r\nLocation: http://192.0.2.1/\r\n\r\nyes",
-                 c->backend->status);
+                 "HTTP/1.1 %u Whatever\r\nContent-Length: 3\r\nLocation: http://192.0.2.1/\r\n%s\r\n%s",
+                 c->backend->status, c->backend->more_fields != NULL ? c->backend->more_fields : "",
+                 c->backend->does == BACKEND_ANSWERS ? "yes" : "");
         backend_say(c, text, strlen(text));
         break;
     case BACKEND_TALKS_NONSENSE:

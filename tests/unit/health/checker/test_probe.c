@@ -22,6 +22,7 @@ struct bench {
     struct lws_engine *engine;
     struct lws_host *host;
     struct backend backend;
+    struct conf_check check;
     struct probe_plan plan;
     /* the probe under way */
     struct probe *probe;
@@ -110,14 +111,16 @@ static int setup(void **state)
     t->host = lws_host_create(t->engine, NULL, NULL, NULL);
     backend_open(&t->backend, t->loop);
     timer_init(&t->deadline, t->loop, on_deadline, t);
-    t->plan = (struct probe_plan){
+    t->check = (struct conf_check){
         .type = CHECK_HTTP,
+        .path = "/health?deep=1",
+        .expect_statuses = {.count = 1, .range = {{200, 299}}},
+    };
+    t->plan = (struct probe_plan){
+        .check = &t->check,
         .addr = t->backend.addr,
         .host = t->host,
         .host_header = "edge.test:8080",
-        .path = "/health?deep=1",
-        .expect_status_min = 200,
-        .expect_status_max = 299,
     };
     *state = t;
     return 0;
@@ -146,20 +149,55 @@ static void kill_backend(struct bench *t)
 static void test_tcp_is_up_when_somebody_listens(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_TCP;
+    t->check.type = CHECK_TCP;
     expect_up(t);
 }
 
 static void test_tcp_is_down_when_nobody_does(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_TCP;
+    t->check.type = CHECK_TCP;
     kill_backend(t);
     expect_down(t, "refused");
     assert_int_equal(t->result.err, ERR_REFUSED);
 }
 
 /* ---- http ---- */
+
+static void test_http_fields_decide(void **state)
+{
+    struct bench *t = *state;
+    struct conf_pair fields[] = {{"Location", "192.0.2.1"}, {"x-region", "us"}};
+    t->backend.does = BACKEND_ANSWERS;
+    t->check.expect_headers = fields;
+    t->check.expect_header_count = 1;
+    expect_up(t);
+    fields[0].value = "*";
+    expect_up(t);
+    fields[0].value = "192.0.2.2";
+    expect_down(t, "protocol: header location is not as expected");
+    fields[0].value = "*";
+    t->check.expect_header_count = 2;
+    expect_down(t, "protocol: header x-region is not as expected");
+    t->backend.more_fields = "X-Region: us-east\r\n"; /* a name libwebsockets has no number for */
+    expect_up(t);
+    assert_int_equal(lws_host_open_count(t->host), 0);
+}
+
+static void test_http_body_decides(void **state)
+{
+    struct bench *t = *state;
+    t->backend.does = BACKEND_ANSWERS;
+    t->check.expect_body = "ye";
+    expect_up(t);
+    t->check.expect_body = "no";
+    expect_down(t, "protocol: body without the text expected");
+    t->check.expect_body = "yes, and more";
+    expect_down(t, "protocol: body without the text expected");
+    t->backend.does = BACKEND_PROMISES; /* a head, and a body that does not come */
+    expect_hanging(t, "body");
+    settle(t);
+}
 
 static void test_http_asks_as_a_client_would(void **state)
 {
@@ -181,7 +219,7 @@ static void test_http_status_decides(void **state)
     expect_down(t, "protocol: status 500");
     t->backend.status = 302; /* is an answer, not a place to go to */
     expect_down(t, "protocol: status 302");
-    t->plan.expect_status_min = t->plan.expect_status_max = 404;
+    t->check.expect_statuses.range[0].min = t->check.expect_statuses.range[0].max = 404;
     t->backend.status = 404;
     expect_up(t);
     t->backend.status = 200;
@@ -223,7 +261,7 @@ static void test_address_without_a_route(void **state)
     struct bench *t = *state;
     (void)addr_from_ip(&t->plan.addr, "255.255.255.255", 80); /* refused by connect(2) itself */
     expect_down(t, "unreachable: no connection");
-    t->plan.type = CHECK_TCP;
+    t->check.type = CHECK_TCP;
     ask(t);
     assert_true(t->is_done);
     assert_int_not_equal(t->result.err, ERR_NONE);
@@ -235,9 +273,9 @@ static void test_what_does_not_fit_into_a_request(void **state)
     char text[4096];
     memset(text, 'a', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    t->plan.path = text;
+    t->check.path = text;
     expect_down(t, "unreachable: path too long");
-    t->plan.path = "/";
+    t->check.path = "/";
     text[200] = '\0';
     t->plan.host_header = text;
     expect_down(t, "unreachable: host header too long");
@@ -249,7 +287,7 @@ static void test_what_does_not_fit_into_a_request(void **state)
 static void test_websocket_upgrade_is_enough(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_WEBSOCKET;
+    t->check.type = CHECK_WEBSOCKET;
     t->backend.does = BACKEND_UPGRADES;
     t->backend.pings = BACKEND_IGNORES_PINGS;
     expect_up(t);
@@ -264,8 +302,8 @@ static void test_websocket_upgrade_is_enough(void **state)
 static void test_websocket_ping_is_answered(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_WEBSOCKET;
-    t->plan.speak = SPEAK_PING;
+    t->check.type = CHECK_WEBSOCKET;
+    t->check.speak = SPEAK_PING;
     t->backend.does = BACKEND_UPGRADES;
     expect_up(t);
     settle(t);
@@ -275,8 +313,8 @@ static void test_websocket_ping_is_answered(void **state)
 static void test_websocket_server_that_ignores_pings(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_WEBSOCKET;
-    t->plan.speak = SPEAK_PING;
+    t->check.type = CHECK_WEBSOCKET;
+    t->check.speak = SPEAK_PING;
     t->backend.does = BACKEND_UPGRADES;
     t->backend.pings = BACKEND_IGNORES_PINGS;
     expect_hanging(t, "pong");
@@ -287,8 +325,8 @@ static void test_websocket_server_that_ignores_pings(void **state)
 static void test_websocket_server_that_closes(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_WEBSOCKET;
-    t->plan.speak = SPEAK_PING;
+    t->check.type = CHECK_WEBSOCKET;
+    t->check.speak = SPEAK_PING;
     t->backend.does = BACKEND_UPGRADES;
     t->backend.pings = BACKEND_CLOSES_AT_PING;
     expect_down(t, "closed: close frame 1011");
@@ -297,7 +335,7 @@ static void test_websocket_server_that_closes(void **state)
 static void test_websocket_server_that_refuses(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_WEBSOCKET;
+    t->check.type = CHECK_WEBSOCKET;
     t->backend.does = BACKEND_ANSWERS;
     t->backend.status = 403;
     expect_down(t, "protocol: status 403");
@@ -310,7 +348,7 @@ static void test_websocket_server_that_refuses(void **state)
 static void test_websocket_server_that_computes_wrongly(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_WEBSOCKET;
+    t->check.type = CHECK_WEBSOCKET;
     t->backend.does = BACKEND_UPGRADES;
     t->backend.wrong_accept_key = true;
     ask(t);
@@ -321,7 +359,7 @@ static void test_websocket_server_that_computes_wrongly(void **state)
 static void test_websocket_server_that_hangs(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_WEBSOCKET;
+    t->check.type = CHECK_WEBSOCKET;
     expect_hanging(t, "response");
 }
 
@@ -331,11 +369,11 @@ static void test_cancel_at_any_moment(void **state)
 {
     struct bench *t = *state;
     t->backend.does = BACKEND_UPGRADES;
-    t->plan.speak = SPEAK_PING;
+    t->check.speak = SPEAK_PING;
     static const enum conf_check_type types[] = {CHECK_TCP, CHECK_HTTP, CHECK_WEBSOCKET};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         for (int passes = 0; passes < 12; passes++) {
-            t->plan.type = types[i];
+            t->check.type = types[i];
             t->is_done = false;
             t->probe = probe_start(t->loop, &t->plan, on_done, t);
             for (int k = 0; k < passes && !t->is_done; k++)
@@ -351,7 +389,7 @@ static void test_cancel_at_any_moment(void **state)
 static void test_host_goes_while_it_says_good_bye(void **state)
 {
     struct bench *t = *state;
-    t->plan.type = CHECK_WEBSOCKET;
+    t->check.type = CHECK_WEBSOCKET;
     t->backend.does = BACKEND_UPGRADES;
     expect_up(t);
     lws_host_destroy(&t->host);
@@ -370,9 +408,9 @@ static void test_memory_and_descriptors_stay_flat(void **state)
     struct bench *t = *state;
     size_t after_first = 0;
     for (int i = 0; i < MANY; i++) {
-        t->plan.type = i % 3 == 0 ? CHECK_HTTP : CHECK_WEBSOCKET;
-        t->plan.speak = i % 2 == 0 ? SPEAK_PING : SPEAK_NOTHING;
-        t->backend.does = t->plan.type == CHECK_HTTP ? BACKEND_ANSWERS : BACKEND_UPGRADES;
+        t->check.type = i % 3 == 0 ? CHECK_HTTP : CHECK_WEBSOCKET;
+        t->check.speak = i % 2 == 0 ? SPEAK_PING : SPEAK_NOTHING;
+        t->backend.does = t->check.type == CHECK_HTTP ? BACKEND_ANSWERS : BACKEND_UPGRADES;
         t->backend.status = i % 7 == 0 ? 500 : 200;
         ask(t);
         assert_true(t->is_done);
@@ -391,7 +429,7 @@ static void test_hosts_come_and_go_without_a_trace(void **state)
 {
     struct bench *t = *state;
     t->backend.does = BACKEND_UPGRADES;
-    t->plan.type = CHECK_WEBSOCKET;
+    t->check.type = CHECK_WEBSOCKET;
     size_t after_first = 0;
     for (int i = 0; i < 300; i++) {
         lws_host_destroy(&t->host);
@@ -415,6 +453,8 @@ int main(void)
         T(test_tcp_is_down_when_nobody_does),
         T(test_http_asks_as_a_client_would),
         T(test_http_status_decides),
+        T(test_http_fields_decide),
+        T(test_http_body_decides),
         T(test_http_server_that_hangs),
         T(test_http_server_that_closes),
         T(test_http_server_that_speaks_something_else),

@@ -29,6 +29,8 @@ struct bench {
     struct loop *loop;
     struct lws_engine *engine;
     struct lws_host *host;
+    struct tls_ctx *tls;
+    int64_t expiry_degraded_ms, expiry_down_ms;
     struct backend backend;
     struct tls_client_opts opts;
     const char *server_name;
@@ -119,21 +121,29 @@ static void host_open(struct bench *t)
     char error[TLS_ERROR_TEXT_BYTES];
     if (t->host != NULL)
         lws_host_destroy(&t->host);
+    if (t->tls != NULL)
+        tls_ctx_unref(&t->tls);
     t->host = lws_host_create(t->engine, &t->opts, t->server_name, error);
+    t->tls = tls_ctx_create_client(&t->opts, error);
     assert_non_null(t->host);
+    assert_non_null(t->tls);
 }
 
 static void ask_for(struct bench *t, int64_t deadline_ms)
 {
+    struct conf_check check = {.type = t->type,
+                               .path = "/",
+                               .expect_statuses = {.count = 1, .range = {{200, 200}}},
+                               .speak = SPEAK_PING,
+                               .expiry_degraded_ms = t->expiry_degraded_ms,
+                               .expiry_down_ms = t->expiry_down_ms};
     struct probe_plan plan = {
-        .type = t->type,
+        .check = &check,
         .addr = t->backend.addr,
         .host = t->host,
         .host_header = "front.test",
-        .path = "/",
-        .expect_status_min = 200,
-        .expect_status_max = 200,
-        .speak = SPEAK_PING,
+        .tls = t->tls,
+        .tls_name = t->server_name,
     };
     t->is_done = t->is_overdue = false;
     t->probe = probe_start(t->loop, &plan, on_done, t);
@@ -210,6 +220,8 @@ static int teardown(void **state)
     backend_close(&t->backend);
     if (t->host != NULL)
         lws_host_destroy(&t->host);
+    if (t->tls != NULL)
+        tls_ctx_unref(&t->tls);
     lws_engine_destroy(&t->engine);
     loop_destroy(&t->loop);
     SSL_CTX_free(t->server_tls);
@@ -307,6 +319,48 @@ static void test_server_without_tls(void **state)
     assert_string_equal(t->result.cause, "tls: handshake failed");
 }
 
+/* The certificates of this test hold for an hour. */
+static void test_certificate_that_ends_soon(void **state)
+{
+    struct bench *t = *state;
+    static const enum conf_check_type types[] = {CHECK_TLS, CHECK_HTTP};
+    for (size_t i = 0; i < 2; i++) {
+        t->type = types[i];
+        t->expiry_degraded_ms = t->expiry_down_ms = 1800000;
+        expect_up(t);
+        assert_in_range(t->result.certificate_ends_wall_ms - loop_wall_ms(t->loop), 3400000, 3600000);
+        assert_false(t->result.is_certificate_ending);
+        t->expiry_degraded_ms = 7200000;
+        expect_up(t);
+        assert_true(t->result.is_certificate_ending);
+        t->expiry_down_ms = 7200000;
+        expect_refused_certificate(t, "certificate ends in 0 hours");
+    }
+}
+
+static void test_tls_probe_shakes_hands_as_the_traffic_does(void **state)
+{
+    struct bench *t = *state;
+    t->type = CHECK_TLS;
+    expect_up(t);
+    assert_string_equal(t->backend.sni, "edge.test");
+    t->server_name = "other.test";
+    expect_refused_certificate(t, "hostname mismatch");
+    t->opts.insecure = true;
+    expect_up(t);
+    t->opts.insecure = false;
+    t->server_name = "edge.test";
+    serve_as(t, &t->stranger);
+    expect_refused_certificate(t, "self-signed certificate");
+    t->backend.does = BACKEND_HANGS;
+    expect_hanging(t, "tls handshake");
+    t->backend.tls = NULL;
+    t->backend.does = BACKEND_CLOSES;
+    ask(t);
+    assert_true(t->is_done);
+    assert_int_not_equal(t->result.err, ERR_NONE);
+}
+
 static void test_server_that_hangs_in_the_handshake(void **state)
 {
     struct bench *t = *state;
@@ -350,6 +404,8 @@ int main(void)
         T(test_insecure_accepts_anybody),
         T(test_client_certificate),
         T(test_server_without_tls),
+        T(test_certificate_that_ends_soon),
+        T(test_tls_probe_shakes_hands_as_the_traffic_does),
         T(test_server_that_hangs_in_the_handshake),
         T(test_unusable_trust_is_reported),
         T(test_many_probes_and_hosts),

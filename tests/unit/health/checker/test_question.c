@@ -14,7 +14,7 @@ static struct conf_server server_of(enum conf_scheme scheme, const char *host, u
         .slot_name = "pool/a",
         .url = {.scheme = scheme, .host = host, .port = port, .path = "", .text = ""},
         .tls = {.server_name = "", .verify = true},
-        .check = {.type = CHECK_HTTP, .path = "/", .host = "", .expect_status_min = 200, .expect_status_max = 299},
+        .check = {.type = CHECK_HTTP, .path = "/", .host = "", .expect_statuses = {.count = 1, .range = {{200, 299}}}},
     };
 }
 
@@ -79,8 +79,16 @@ static void test_what_makes_it_another_question(void **state)
     DIFFERS(b.check.host = "other");
     DIFFERS(b.check.port = 1);
     DIFFERS(b.check.speak = SPEAK_PING);
-    DIFFERS(b.check.expect_status_min = 204);
-    DIFFERS(b.check.expect_status_max = 204);
+    DIFFERS(b.check.expect_statuses.range[0].min = 204);
+    DIFFERS(b.check.expect_statuses.range[0].max = 204);
+    DIFFERS(b.check.expect_statuses.count = 2);
+    DIFFERS(b.check.expect_body = "well");
+    DIFFERS(b.check.expiry_down_ms = 1);
+    DIFFERS(b.check.redis_password = "secret");
+    DIFFERS(b.check.dns_name = "example.test");
+    DIFFERS(b.check.dns_record = 28);
+    DIFFERS((b.check.expect_headers = (struct conf_pair[]){{"a", "b"}}, b.check.expect_header_count = 1));
+    DIFFERS((b.check.command = (const char *[]){"/bin/true"}, b.check.command_count = 1));
     DIFFERS(b.url.host = "other");
     DIFFERS(b.url.port = 1);
     DIFFERS(b.url.scheme = SCHEME_WS);

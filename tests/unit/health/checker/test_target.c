@@ -52,6 +52,7 @@ static int setup(void **state)
         .loop = t->loop,
         .resolver = resolver_create(t->loop),
         .engine = lws_engine_create(t->loop),
+        .commands = commands_create(t->loop),
         .verdicts = &t->table,
         .block = &t->block,
         .on_flip = on_flip,
@@ -74,8 +75,7 @@ static int setup(void **state)
                   .timeout_ms = 250,
                   .rise = 2,
                   .fall = 3,
-                  .expect_status_min = 200,
-                  .expect_status_max = 299},
+                  .expect_statuses = {.count = 1, .range = {{200, 299}}}},
     };
     *state = t;
     return 0;
@@ -91,6 +91,7 @@ static int teardown(void **state)
         backend_close(&t->backend);
     resolver_destroy(&t->env.resolver);
     lws_engine_destroy(&t->env.engine);
+    commands_destroy(&t->env.commands);
     loop_destroy(&t->loop);
     free(t);
     return 0;
