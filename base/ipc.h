@@ -27,6 +27,8 @@ struct msg_purge    { uint64_t number, id; uint32_t kind, is_soft, is_publisher;
 struct msg_purge_ack { uint64_t number; uint32_t published; };  /* enum purge_published */
 struct msg_override { uint64_t number; uint32_t kind; char server[IPC_TEXT_BYTES]; };  /* enum override_kind */
 struct msg_override_ack { uint64_t number; uint32_t ok; char text[IPC_TEXT_BYTES]; };
+struct msg_alert    { uint64_t number, id; uint32_t kind, unused; char name[64]; };  /* enum alert_command */
+struct msg_alert_answer { uint64_t number; uint32_t ok, unused; char text[IPC_TEXT_BYTES]; };
 struct msg_empty    { uint8_t unused; };
 
 /*    id                 payload             from        meaning */
@@ -45,6 +47,8 @@ struct msg_empty    { uint8_t unused; };
     X(MSG_PURGE,         struct msg_purge,    "both",    "what caches hold of this is no longer to be served; the law is below") \
     X(MSG_PURGE_ACK,     struct msg_purge_ack, "worker", "in force here, as is every purge that came before it") \
     X(MSG_EVENT,         struct event,        "both",    "something for the journal; from the supervisor, as it stands there") \
+    X(MSG_ALERT,         struct msg_alert,    "super",   "an operator's word about alerts")                 \
+    X(MSG_ALERT_ANSWER,  struct msg_alert_answer, "admin", "it is done, or why not (text)")                \
     X(MSG_PING,          struct msg_empty,    "super",   "do you live? answered by this file: whose loop turns lives") \
     X(MSG_PONG,          struct msg_empty,    "child",   "I live")                                           \
 
@@ -80,6 +84,8 @@ enum purge_published {
     PURGE_PUBLISHED,
     PURGE_PUBLISHED_LATER, /* waits for Redis to come back */
 };
+
+enum alert_command { ALERT_COMMAND_ACK = 0 /* `id`; 0: all */, ALERT_COMMAND_TEST /* `name` */ };
 
 struct ipc;
 /* `payload` is borrowed for the call and has the table's size; `fd` is -1 or now belongs to the callee. */

@@ -58,6 +58,9 @@ void check_heads(struct build *b);
 /* conf/check_cache.c: the same for what is kept of answers, and where. */
 void check_cache(struct build *b);
 
+/* conf/check_alerts.c: the same for whom to tell what. */
+void check_alerts(struct build *b);
+
 /* For the checks: a key, and whether it says something else than its default does. */
 struct check_use {
     const void *member;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/event.h"
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/tls.h"
@@ -39,6 +40,8 @@ enum conf_access_query { ACCESS_QUERY_MASKED = 0, ACCESS_QUERY_WHOLE, ACCESS_QUE
 enum conf_trace_mode { TRACE_OFF = 0, TRACE_CONTINUE, TRACE_START };
 enum conf_trace_from { TRACE_FROM_ANYONE = 0, TRACE_FROM_TRUSTED };
 enum conf_journal_sync { JOURNAL_SYNC_SECOND = 0, JOURNAL_SYNC_EACH, JOURNAL_SYNC_NEVER };
+enum conf_alert_form { ALERT_FORM_GENERIC = 0, ALERT_FORM_SLACK, ALERT_FORM_PAGERDUTY };
+enum conf_starttls { STARTTLS_REQUIRED = 0, STARTTLS_OFF };
 enum conf_host_header { HOST_HEADER_CLIENT = 0, HOST_HEADER_UPSTREAM, HOST_HEADER_LITERAL };
 
 /* A file named in the configuration: its path (for messages and -T) and its content (what is used). */
@@ -368,6 +371,46 @@ struct conf_listen {
     uint16_t redirect_port; /* ... on this port */
 };
 
+/* Whom to tell about what, and when; either a webhook or an email. */
+struct conf_alert {
+    const char *name;    /* given, or "alert-" and its place in the list */
+    const char *webhook; /* "" = none */
+    enum conf_alert_form form;
+    const char *body; /* a template; "" = the usual one */
+    const char *content_type;
+    const char *authorization; /* the field's value; "" = none */
+    const char *routing_key;   /* pagerduty */
+    struct {
+        const char *smtp; /* "" = none */
+        const char *from;
+        const char **to;
+        size_t to_count;
+        const char *username, *password;
+        enum conf_starttls starttls; /* with smtp:// */
+    } email;
+    struct conf_file ca;
+    bool verify;
+    uint32_t on;          /* bits 1 << enum event_kind */
+    const char **targets; /* patterns of subjects; none: all */
+    size_t target_count;
+    int64_t after_ms;
+    int64_t repeat_ms; /* 0: not */
+    bool recovery;
+    int64_t group_ms;
+    int64_t timeout_ms;
+    int64_t give_up_ms;
+    struct {
+        const char *from_text, *to_text, *zone_text;
+        uint32_t days;            /* bits 1 << 0 (Monday) to 6 of the days on which it begins; 0: all */
+        int32_t from_min, to_min; /* of the day; equal: no quiet hours */
+        int32_t zone_min;         /* ahead of UTC */
+    } quiet;
+    struct {
+        int64_t after_ms;
+        const char *to; /* name of another one; "" = nobody */
+    } escalate;
+};
+
 struct conf {
     uint32_t magic;
     uint32_t refs;
@@ -440,6 +483,8 @@ struct conf {
         struct conf_redis redis;
         uint32_t warm_per_s; /* requests, of each worker */
     } cache;
+    struct conf_alert *alerts;
+    size_t alert_count;
     struct cidr *trusted_proxies;
     size_t trusted_proxy_count;
     struct conf_listen *listen;

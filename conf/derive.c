@@ -3,6 +3,7 @@
  * written values that contradict each other are for conf/check.c. */
 #include <ctype.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -204,6 +205,33 @@ static void derive_listen(struct conf_listen *l)
     }
 }
 
+/* Minutes of the day, of "22:00"; -1 when it is none. */
+static int32_t clock_min(const char *text)
+{
+    int hour, minute, end = 0;
+    if (strlen(text) != 5 || sscanf(text, "%2d:%2d%n", &hour, &minute, &end) != 2 || end != 5 || hour < 0 ||
+        hour > 24 || minute < 0 || minute > 59 || hour * 60 + minute > 24 * 60)
+        return -1;
+    return hour * 60 + minute;
+}
+
+/* What does not parse keeps a value that is none, and conf/check_alerts.c complains. */
+static void derive_alert(struct build *b, struct conf_alert *a, size_t index)
+{
+    const char *zone = a->quiet.zone_text;
+    const int32_t zone_min = strchr("+-", zone[0]) != NULL && zone[0] != '\0' ? clock_min(zone + 1) : -1;
+    if (a->name[0] == '\0')
+        a->name = arena_printf(b->kind.arena, "alert-%zu", index + 1);
+    if (!build_is_given(b, &a->on))
+        a->on = 1u << EVENT_DOWN | 1u << EVENT_FAILOVER | 1u << EVENT_BREAKER | 1u << EVENT_CRASH |
+                1u << EVENT_CERTIFICATE | 1u << EVENT_RELOAD;
+    if (a->quiet.from_text[0] != '\0' && a->quiet.to_text[0] != '\0') {
+        a->quiet.from_min = clock_min(a->quiet.from_text);
+        a->quiet.to_min = clock_min(a->quiet.to_text);
+    }
+    a->quiet.zone_min = zone_min < 0 ? INT32_MIN : zone[0] == '-' ? -zone_min : zone_min;
+}
+
 void derive_values(struct build *b)
 {
     CHECK_OBJ(b, BUILD_MAGIC);
@@ -226,6 +254,8 @@ void derive_values(struct build *b)
         derive_heads(r);
         derive_cache_route(b, &r->cache);
     }
+    for (size_t i = 0; i < c->alert_count; i++)
+        derive_alert(b, &c->alerts[i], i);
     derive_token_queries(b, c);
 }
 

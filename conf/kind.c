@@ -153,6 +153,7 @@ bool kind_range(struct strbuf *b, const struct schema_row *row)
     case KIND_TAGS:
     case KIND_NODES:
     case KIND_ARGUMENTS:
+    case KIND_LABELS:
     case KIND_PAIRS:
         strbuf_printf(b, "%lld to %lld", (long long)row->min, (long long)row->max);
         return true;
@@ -576,6 +577,7 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_TAGS]         = {"list of tags", read_item,      expect_items},
     [KIND_NODES]        = {"list of addresses", read_item, expect_items},
     [KIND_ARGUMENTS]    = {"list of texts", read_item,     expect_items},
+    [KIND_LABELS]       = {"list of texts", read_item,     expect_items},
     [KIND_LIST]         = {"list",         NULL,           expect_items},
     [KIND_MAP]          = {"named sections", NULL,         expect_items},
     [KIND_INLINE]       = {"section",      NULL,           expect_section},
@@ -590,5 +592,6 @@ const struct kind_list kind_lists[KIND_COUNT] = {
     [KIND_TAGS]       = {sizeof(char *), value_tag, "1 to 128 bytes of visible ASCII without commas"},
     [KIND_NODES]      = {sizeof(char *), value_node, "host:port, such as 10.0.0.1:6379 or \"[fd00::1]:6379\""},
     [KIND_ARGUMENTS]  = {sizeof(char *), judge_argument, "at most 1024 bytes"},
+    [KIND_LABELS]     = {sizeof(char *), value_label, "1 to 127 bytes of visible ASCII"},
 };
 /* clang-format on */

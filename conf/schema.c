@@ -1,6 +1,6 @@
-/* The table of all keys but for those of the cache and of checks (conf/schema_cache.c, conf/schema_check.c). The order
- * of rows is the order of the dump and the manual, and a row may rely on those above it: a server's check starts as a
- * copy of its pool's, a route names a pool that has been read before. */
+/* The table of all keys but for those of the cache, of checks and of alerts (conf/schema_cache.c and the like). The
+ * order of rows is the order of the dump and the manual, and a row may rely on those above it: a server's check starts
+ * as a copy of its pool's, a route names a pool that has been read before. */
 #include "conf/schema.h"
 
 #include <string.h>
@@ -94,6 +94,10 @@ const struct schema_section_info schema_sections[SECTION_COUNT] = {
     [SECTION_REDIS]  = {"cache.redis", sizeof(struct conf_redis), 0,
                         "The second layer, shared by all workers and gateways: Redis 6 or later, or Valkey. It may be slow, "
                         "gone or full at any time; the gateways then go on with what each worker has."},
+    [SECTION_ALERT]  = {"alerts[]", sizeof(struct conf_alert), 0,
+                        "Whom to tell about what, and when. Messages wait in a queue of their own and are tried again until they are "
+                        "delivered, over restarts too when there is a state_dir; nothing else waits for them. tidegatectl alerts test NAME "
+                        "sends one, and tidegatectl ack says that somebody takes care."},
 };
 
 static const struct schema_row rows[] = {
@@ -187,6 +191,8 @@ static const struct schema_row rows[] = {
      .doc = "How fast a worker fetches what routes[].cache.warm lists. 0: it does not."},
     {SECTION_ROOT, "cache.redis", KIND_INLINE, IN(conf, cache.redis), .of = SECTION_REDIS, .applies = APPLIES_WORKER,
      .doc = "A Redis shared by all workers and gateways."},
+    {SECTION_ROOT, "alerts", KIND_LIST, IN(conf, alerts), RANGE(0, 64), .of = SECTION_ALERT, .applies = APPLIES_ADMIN,
+     .doc = "Whom to tell about what happens. The admin process sends them; it runs when there are any."},
     {SECTION_ROOT, "trusted_proxies", KIND_CIDRS, IN(conf, trusted_proxies), RANGE(0, 1024), .applies = APPLIES_WORKER,
      .doc = "Address blocks whose X-Forwarded-* and Forwarded fields are believed; from others they are replaced."},
     {SECTION_ROOT, "listen", KIND_LIST, IN(conf, listen), RANGE(1, 64), .of = SECTION_LISTEN, .is_required = true,
@@ -480,6 +486,7 @@ static const struct schema_row rows[] = {
 /* clang-format on */
 
 ARRAY_FITS(conf, trusted_proxies, trusted_proxy_count);
+ARRAY_FITS(conf, alerts, alert_count);
 ARRAY_FITS(conf, listen, listen_count);
 ARRAY_FITS(conf_listen, tls.certificates, tls.certificate_count);
 ARRAY_FITS(conf, pools, pool_count);
@@ -505,11 +512,21 @@ _Static_assert(offsetof(struct conf_listen, addr) - offsetof(struct conf_listen,
 
 const struct schema_row *schema_section_rows(enum schema_section s, size_t *count)
 {
-    const bool is_cache = s == SECTION_CACHE || s == SECTION_REDIS, is_check = s == SECTION_CHECK;
-    const struct schema_row *table = is_cache ? schema_cache_rows : is_check ? schema_check_rows : rows;
-    const size_t table_count = is_cache   ? schema_cache_row_count
-                               : is_check ? schema_check_row_count
-                                          : sizeof rows / sizeof rows[0];
+    const struct {
+        const struct schema_row *rows;
+        size_t count;
+    } tables[] = {
+        {rows, sizeof rows / sizeof rows[0]},
+        {schema_cache_rows, schema_cache_row_count},
+        {schema_check_rows, schema_check_row_count},
+        {schema_alert_rows, schema_alert_row_count},
+    };
+    const size_t at = s == SECTION_CACHE || s == SECTION_REDIS ? 1
+                      : s == SECTION_CHECK                     ? 2
+                      : s == SECTION_ALERT                     ? 3
+                                                               : 0;
+    const struct schema_row *table = tables[at].rows;
+    const size_t table_count = tables[at].count;
     size_t first = 0, end = 0;
     while (table[first].section != s)
         first++;

@@ -25,6 +25,7 @@ enum schema_section {
     SECTION_MAINTENANCE,
     SECTION_CACHE,
     SECTION_REDIS,
+    SECTION_ALERT,
     SECTION_COUNT
 };
 
@@ -67,6 +68,7 @@ enum schema_kind {
     KIND_TAGS,       /* ... tags of cached answers */
     KIND_NODES,      /* ... host:port */
     KIND_ARGUMENTS,  /* ... of a command: any text */
+    KIND_LABELS,     /* ... visible ASCII */
     KIND_LIST,       /* array of a section's struct and its count */
     KIND_MAP,        /* the same, in the file as name: section */
     KIND_INLINE,     /* a section's struct within this one */

@@ -10,6 +10,7 @@
 #include "base/ipc.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/admin/alerts.h"
 #include "gateway/admin/rss.h"
 #include "gateway/admin/web.h"
 
@@ -25,6 +26,7 @@ struct admin {
     struct ipc *ipc; /* NULL once the supervisor is gone */
     struct web *web;
     struct feed *feed;
+    struct alerts *alerts; /* NULL: none can be sent */
     struct conf *conf;     /* NULL before the first one */
     int pending_listen_fd; /* came since the last configuration; -1: none */
     struct timer drain_end;
@@ -69,6 +71,29 @@ static struct feed *on_feed(void *arg)
     return a->feed;
 }
 
+/* ---- for the alerts ---- */
+
+static void on_alert_answer(void *arg, uint64_t number, bool ok, const char *text)
+{
+    struct admin *a = arg;
+    struct msg_alert_answer m = {.number = number, .ok = ok};
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    snprintf(m.text, sizeof m.text, "%s", text);
+    if (a->ipc != NULL)
+        (void)!ipc_send(a->ipc, MSG_ALERT_ANSWER, &m, -1); /* the operator is told that there was no answer */
+}
+
+static void on_alert_event(void *arg, const struct event *e)
+{
+    struct admin *a = arg;
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    if (a->ipc != NULL && ipc_send(a->ipc, MSG_EVENT, e, -1) != ERR_NONE)
+        LOG_WARN("event lost", KV_STR("kind", event_kind_text((enum event_kind)e->kind)));
+}
+
+static const struct alerts_ops alerts_ops = {.answer = on_alert_answer, .event = on_alert_event};
 static const struct web_ops web_ops = {.view = on_view, .feed = on_feed, .on_idle = on_drained};
 
 /* ---- messages ---- */
@@ -99,13 +124,29 @@ static void on_listener(struct admin *a, const void *payload, int fd)
     a->pending_listen_fd = fd;
 }
 
+/* With a configuration, alerts catch up on what came before it. */
+static void tell_alerts(struct admin *a)
+{
+    alerts_set(a->alerts, a->conf);
+    for (uint64_t seq = feed_first_seq(a->feed); seq <= feed_last_seq(a->feed); seq++) {
+        const struct event *e = feed_at(a->feed, seq);
+
+        if (e != NULL)
+            alerts_event(a->alerts, e);
+    }
+}
+
 static void take_conf(struct admin *a, struct conf *c)
 {
     struct web_limits limits = {.request_ms = c->limits.header_timeout_ms, .response_ms = RESPONSE_MS};
 
-    if (a->conf != NULL)
-        conf_unref(&a->conf);
+    struct conf *old = a->conf;
+
     a->conf = c;
+    if (a->alerts != NULL)
+        tell_alerts(a);
+    if (old != NULL)
+        conf_unref(&old);
     web_set_limits(a->web, &limits);
     web_listen(a->web, a->pending_listen_fd);
     a->pending_listen_fd = -1;
@@ -180,6 +221,19 @@ static void on_event(struct admin *a, const void *payload, int fd)
     if (!event_sanitize(&e) || !feed_add(a->feed, &e))
         return;
     web_feed_grew(a->web);
+    if (a->alerts != NULL && a->conf != NULL)
+        alerts_event(a->alerts, &e);
+}
+
+static void on_alert(struct admin *a, const void *payload, int fd)
+{
+    const struct msg_alert *m = payload;
+
+    (void)fd;
+    if (a->alerts != NULL)
+        alerts_command(a->alerts, m);
+    else
+        on_alert_answer(a, m->number, false, "alerts cannot be sent: libcurl did not start");
 }
 
 /* What this process listens to; `takes_fd` says who closes a descriptor that came along. */
@@ -190,6 +244,7 @@ static const struct {
     [MSG_LISTENER] = {on_listener, true},     [MSG_CONF] = {on_conf, true},
     [MSG_DRAIN] = {on_drain, false},          [MSG_STOP] = {on_stop, false},
     [MSG_REOPEN_LOG] = {on_reopen_log, true}, [MSG_EVENT] = {on_event, false},
+    [MSG_ALERT] = {on_alert, false},
 };
 
 static void on_message(void *arg, enum ipc_type type, const void *payload, int fd)
@@ -220,6 +275,11 @@ static void on_supervisor_gone(void *arg)
 struct admin *admin_create(struct loop *l, const struct birth *birth)
 {
     static const struct web_limits first_limits = {.request_ms = REQUEST_DEFAULT_MS, .response_ms = RESPONSE_MS};
+    const struct roster *roster = birth->roster;
+    /* What happened before is no news; with a state directory, before this run of the gateway. */
+    const int64_t since = birth->note.state_dir[0] != '\0'
+                              ? atomic_load(&roster->started_wall_ms)
+                              : atomic_load(&roster->row[birth->note.roster_row].started_wall_ms);
     struct admin *a;
 
     OBJ_NEW(a, ADMIN_MAGIC);
@@ -234,6 +294,9 @@ struct admin *admin_create(struct loop *l, const struct birth *birth)
         OBJ_FREE(&a, ADMIN_MAGIC);
         return NULL;
     }
+    a->alerts = alerts_create(l, birth->note.state_dir, since, &alerts_ops, a);
+    if (a->alerts == NULL)
+        LOG_ERR("alerts cannot be sent", KV_STR("cause", "libcurl"));
     a->ipc = ipc_create(l, birth->control_fd, on_message, on_supervisor_gone, a);
     return a;
 }
@@ -246,6 +309,8 @@ void admin_destroy(struct admin **ap)
     timer_cancel(&a->drain_end);
     drop_pending_listener(a);
     web_destroy(&a->web);
+    if (a->alerts != NULL)
+        alerts_destroy(&a->alerts);
     feed_destroy(&a->feed);
     if (a->ipc != NULL)
         ipc_destroy(&a->ipc);

@@ -15,6 +15,7 @@
 #define SOCKET_DEFAULT    "/run/tidegate/control.sock"
 #define TIMEOUT_MS        5000
 #define TIMEOUT_RELOAD_MS 30000 /* processes have 10 s to take a configuration; another reload may come first */
+#define TIMEOUT_TEST_MS   20000
 #define PAGE_BYTES_MAX    (16u << 20)
 #define LINE_BYTES        1024
 #define EXIT_REFUSED      1
@@ -27,6 +28,7 @@ static int run_purges(const struct verb *verb, int count, char *const words[], c
 static int run_force(const struct verb *verb, int count, char *const words[], const struct options *o);
 static int run_each(const struct verb *verb, int count, char *const words[], const struct options *o);
 static int run_events(const struct verb *verb, int count, char *const words[], const struct options *o);
+static int run_joined(const struct verb *verb, int count, char *const words[], const struct options *o);
 
 struct verb {
     const char *name;
@@ -58,6 +60,9 @@ static const struct verb verbs[] = {
     {"undrain", "undrain", TIMEOUT_MS, "POOL/SERVER...: take that back", NULL, run_each},
     {"events", "events", TIMEOUT_MS, "show what happened: --after NUMBER, --limit COUNT, --follow", events_render,
      run_events},
+    {"ack", "ack", TIMEOUT_MS, "[NUMBER]: somebody takes care of what was alerted; no more reminders", NULL,
+     run_joined},
+    {"alerts", "alerts", TIMEOUT_TEST_MS, "test NAME: send one, and say whether it arrived", NULL, run_joined},
     {"reopen-logs", "reopen-logs", TIMEOUT_MS, "open the log file again, after rotation", NULL, NULL},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
@@ -179,6 +184,26 @@ static int run(const struct verb *verb, const char *line, const char *what, cons
         return rc;
     rc = print_answer(verb, what, &answer, o->as_json);
     call_answer_fini(&answer);
+    return rc;
+}
+
+/* The words as they are, one blank between. */
+static int run_joined(const struct verb *verb, int count, char *const words[], const struct options *o)
+{
+    struct strbuf line;
+    int rc;
+
+    strbuf_init(&line, LINE_BYTES);
+    strbuf_puts(&line, verb->command);
+    for (int i = 0; i < count; i++)
+        strbuf_printf(&line, " %s", words[i]);
+    if (line.failed || strpbrk(line.data, "\r\n") != NULL) {
+        fprintf(stderr, "tidegatectl: %s: that is no such name\n", verb->name);
+        rc = EX_USAGE;
+    } else {
+        rc = run(verb, line.data, verb->name, o);
+    }
+    strbuf_fini(&line);
     return rc;
 }
 

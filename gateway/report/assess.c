@@ -214,7 +214,7 @@ static void weigh_processes(struct assessment *a, const struct report_view *v)
 
     a->roles[ROLE_WORKER].expected_count = v->conf->workers;
     a->roles[ROLE_CHECKER].expected_count = a->has_checks ? 1 : 0;
-    a->roles[ROLE_ADMIN].expected_count = v->conf->admin.text[0] != '\0' ? 1 : 0;
+    a->roles[ROLE_ADMIN].expected_count = v->conf->admin.text[0] != '\0' || v->conf->alert_count > 0 ? 1 : 0;
     while ((row = roster_next(v->roster, &cursor)) != NULL)
         if (atomic_load(&row->state) == ROSTER_READY)
             a->roles[row->role].ready_count++;

@@ -49,7 +49,7 @@ static bool is_wanted(const struct child *c, const struct conf *conf)
     case ROLE_CHECKER:
         return has_checks(conf);
     case ROLE_ADMIN:
-        return conf->admin.text[0] != '\0';
+        return conf->admin.text[0] != '\0' || conf->alert_count > 0;
     case ROLE_SUPERVISOR:
     case ROLE_COUNT:
         break;
@@ -271,6 +271,8 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
         overrider_acked(c->super, payload);
     else if (type == MSG_VERDICT_FLIP && c->role == ROLE_CHECKER)
         events_flip(c->super, payload);
+    else if (type == MSG_ALERT_ANSWER && c->role == ROLE_ADMIN)
+        alerter_answered(c->super, payload);
     else if (type == MSG_EVENT)
         events_take(c->super->events, c, payload);
     else if (type != MSG_PONG)
@@ -462,6 +464,7 @@ static void bury(struct child *c, int status)
         wait_for_restart(c);
     purger_forget(s, c);
     overrider_forget(s, c);
+    alerter_forget(s, c);
     super_child_changed(s);
 }
 

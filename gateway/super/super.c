@@ -61,6 +61,16 @@ static void command_undrain(void *arg, struct control_request *r, const char *re
     overrider_undrain(arg, r, rest);
 }
 
+static void command_ack(void *arg, struct control_request *r, const char *rest)
+{
+    alerter_ack(arg, r, rest);
+}
+
+static void command_alerts(void *arg, struct control_request *r, const char *rest)
+{
+    alerter_alerts(arg, r, rest);
+}
+
 static void command_events(void *arg, struct control_request *r, const char *rest)
 {
     events_command(arg, r, rest);
@@ -90,6 +100,8 @@ static const struct control_command commands[] = {
     {"drain", command_drain},
     {"undrain", command_undrain},
     {"events", command_events},
+    {"ack", command_ack},
+    {"alerts", command_alerts},
     {"reopen-logs", command_reopen_logs},
     {NULL, NULL},
 };
@@ -353,6 +365,7 @@ struct super *super_create(struct loop *l, const char *conf_path, int *exit_code
     tickets_init(s);
     purger_init(s);
     overrider_init(s);
+    alerter_init(s);
     timer_init(&s->pulse, l, on_pulse, s);
     for (size_t i = 0; i < SUPER_SIG_COUNT; i++)
         sig_init(&s->sigs[i], l, signals[i].signo, on_signal, s);
@@ -389,6 +402,7 @@ void super_destroy(struct super **sp)
     tickets_fini(s);
     purger_fini(s);
     overrider_fini(s);
+    alerter_fini(s);
     children_fini(s);
     if (s->events != NULL)
         events_destroy(&s->events);

@@ -7,6 +7,7 @@
 
 #include "base/loop.h"
 #include "conf/conf.h"
+#include "gateway/super/alerter.h"
 #include "gateway/super/children.h"
 #include "gateway/super/control.h"
 #include "gateway/super/events.h"
@@ -51,6 +52,7 @@ struct super {
     struct reload reload;
     struct tickets tickets;
     struct purger purger;
+    struct alerter alerter;
     struct overrider overrider;
     struct timer pulse;
     struct child child[CHILDREN_MAX];

@@ -23,6 +23,7 @@ module.exports = {
   ...require('./http2'),
   ...require('./h2websocket'),
   ...require('./events'),
+  ...require('./sinks'),
   ...require('./tools'),
   ...require('./scene'),
 };

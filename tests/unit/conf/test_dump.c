@@ -106,6 +106,16 @@ static const struct {
     {SECTION_REDIS, {"url", "\"rediss://[::1]:7/0\"", true}},
     {SECTION_REDIS, {"mode", "cluster", true}},
     {SECTION_REDIS, {"master", "\"\"", false}},
+    {SECTION_ALERT, {"form", "generic", false}},
+    {SECTION_ALERT, {"body", "\"\"", false}},
+    {SECTION_ALERT, {"content_type", "text/plain", false}},
+    {SECTION_ALERT, {"email.smtp", "\"smtp://h:25\"", true}},
+    {SECTION_ALERT, {"email.from", "a@b", true}},
+    {SECTION_ALERT, {"email.to", "[ c@d, e@f ]", true}},
+    {SECTION_ALERT, {"quiet.from", "\"22:00\"", true}},
+    {SECTION_ALERT, {"quiet.to", "\"07:30\"", true}},
+    {SECTION_ALERT, {"quiet.zone", "\"-03:30\"", false}},
+    {SECTION_ALERT, {"escalate.to", "\"\"", false}},
 };
 
 static const struct settled *find_settled(const struct schema_row *row)
@@ -146,6 +156,7 @@ static void make_text(struct maker *m, const struct schema_row *row)
         [KIND_TARGETS] = {"[ \"/a?b=c\", / ]", "[]", "[ /x ]"},
         [KIND_TAGS] = {"[ \"table:a\", b ]", "[]", "[ \"\\\"\\\\\" ]"},
         [KIND_NODES] = {"[ \"h:1\", \"[::1]:2\" ]", "[]", "[ \"a.example:3\" ]"},
+        [KIND_LABELS] = {"[ \"p/*\", b ]", "[]", "[ a@b ]"},
         [KIND_PAIRS] = {"{ sub: x-a, \"a b\": [ x-c, x-d ] }", "{}", "{ \"e.f\": X-G }"},
         [KIND_AUTHORITY] = {"a.example", "\"[::1]:80\"", "\"\""},
     };
