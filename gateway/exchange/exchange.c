@@ -128,7 +128,10 @@ void exchange_start(struct exchange_env *env, const struct exchange_start *o, st
     conn_peer(o->wire, &peer);
     (void)addr_ip_text(&peer, x->peer_ip, sizeof x->peer_ip);
     access_client(x->conf, &x->head, &peer, &x->client);
-    (void)addr_ip_text(&x->client, x->client_ip, sizeof x->client_ip);
+    if (addr_equal(&x->client, &peer))
+        memcpy(x->client_ip, x->peer_ip, sizeof x->client_ip);
+    else
+        (void)addr_ip_text(&x->client, x->client_ip, sizeof x->client_ip);
     x->is_trusted = conf_is_trusted(x->conf, &peer);
     x->is_websocket = upgrade_is_wanted(&x->head);
     x->is_repeatable = is_repeatable(x);
