@@ -85,8 +85,8 @@ const struct schema_row schema_cache_rows[] = {
     {SECTION_CACHE, "compress_min", KIND_SIZE, IN(conf_cache_route, compress_min_bytes), RANGE(0, 64 * MIB), .standard = "512B",
      .applies = APPLIES_WORKER, .doc = "Shorter answers are kept plain."},
     {SECTION_CACHE, "warm", KIND_TARGETS, IN(conf_cache_route, warm), RANGE(0, 256), .applies = APPLIES_WORKER,
-     .doc = "Paths with their queries, as clients ask for them, that are fetched at the start, and again before they expire while they are asked for. "
-            "Only with scope: public."},
+     .doc = "Paths with their queries, as clients ask for them, that are fetched at the start, and again before they expire while they are asked for; "
+            "once for all gateways that share a Redis. Only with scope: public."},
     {SECTION_CACHE, "warm_as", KIND_TEXT, IN(conf_cache_route, warm_as), RANGE(0, 255), .standard = "", .applies = APPLIES_WORKER,
      .doc = "Scheme, host and port under which clients ask for these, such as https://app.example.com: what is fetched for another name "
             "would not be theirs. Required with warm."},
@@ -94,7 +94,8 @@ const struct schema_row schema_cache_rows[] = {
     /* ---- cache.redis ---- */
     {SECTION_REDIS, "url", KIND_REDIS_URL, IN(conf_redis, text), .standard = "", .applies = APPLIES_WORKER,
      .doc = "redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:/path[?db=number] for a socket (redis+unix: is the same). "
-            "User and password are percent-encoded. The port is 6379, with mode: sentinel 26379, unless given. Empty: no Redis."},
+            "User and password are percent-encoded. The port is 6379, with mode: sentinel 26379, unless given. With rediss:// and mode: sentinel or cluster "
+            "all Sentinels and nodes are spoken to over TLS. Empty: no Redis."},
     {SECTION_REDIS, "username", KIND_TEXT, IN(conf_redis, username), RANGE(0, 1024), .standard = "", .standard_doc = "that of the url",
      .applies = APPLIES_WORKER, .doc = "The user of its access control list. Empty: the default one."},
     {SECTION_REDIS, "password", KIND_TEXT, IN(conf_redis, password), RANGE(0, 1024), .standard = "", .standard_doc = "that of the url",

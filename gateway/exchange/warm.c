@@ -10,15 +10,18 @@
 
 /* Who wants more than this gets several a turn: a timer of no time would never let the process rest. */
 #define TURNS_PER_S_MAX 100u
+/* Until Redis is there, at the start: without it each worker would ask the origin for itself. */
+#define REDIS_TURN_MS 20
 
 struct warm {
     uint32_t magic;
     struct exchange_env *env;
     struct conf *conf; /* NULL: nothing is to be done */
     struct timer turn;
-    size_t route, target; /* whose turn it is, ... */
-    size_t number;        /* ... counted over all lists */
-    bool *is_loaded;      /* by number: it was there once, and is now as good as it is used */
+    int64_t redis_until_ms; /* for so long Redis is waited for */
+    size_t route, target;   /* whose turn it is, ... */
+    size_t number;          /* ... counted over all lists */
+    bool *is_loaded;        /* by number: it was there once, and is now as good as it is used */
 };
 
 /* The next target after the one at hand, around the lists; false when there is none at all. */
@@ -84,10 +87,20 @@ static void fetch_one(struct warm *w, const struct conf_route *r, const char *ta
     exchange_free(x);
 }
 
+static bool is_redis_missed(const struct warm *w)
+{
+    return *w->conf->cache.redis.text != '\0' && !l2_is_ready(w->env->cache->l2) &&
+           loop_now_ms(w->env->net->loop) < w->redis_until_ms;
+}
+
 static void on_turn(void *arg)
 {
     struct warm *w = arg;
     CHECK_OBJ(w, WARM_MAGIC);
+    if (is_redis_missed(w)) {
+        timer_start(&w->turn, REDIS_TURN_MS);
+        return;
+    }
     const uint64_t per_s = w->conf->cache.warm_per_s;
     const uint64_t count = per_s > TURNS_PER_S_MAX ? per_s / TURNS_PER_S_MAX : 1;
     timer_start(&w->turn, (int64_t)(1000 * count / per_s));
@@ -138,6 +151,7 @@ void warm_take_conf(struct warm *w, const struct conf *c)
     if (count == 0 || c->cache.warm_per_s == 0 || !is_kept)
         return;
     w->conf = conf_ref(c);
+    w->redis_until_ms = loop_now_ms(w->env->net->loop) + c->cache.redis.connect_timeout_ms;
     w->route = w->conf->route_count; /* so that the first turn is the first target's */
     w->target = w->number = 0;
     w->is_loaded = mem_alloc_array(count, sizeof *w->is_loaded);
