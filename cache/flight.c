@@ -103,16 +103,20 @@ static void ask(struct flight *f)
     f->ops->ask(f->arg);
 }
 
-/* Whether what Redis had ends the flight: it is news, and fresh. */
-static bool is_good_enough(const struct flight *f, const struct cache_entry *e)
+/* Whether what Redis had ends the flight: it is news, and fresh; to those who have nothing yet, also if it is stale and
+ * may be served at once. */
+static bool is_good_enough(const struct flight *f, const struct cache_entry *e, bool is_soft_purged)
 {
-    const struct cache_moment m = {.policy = f->route->policy};
+    const struct cache_moment m = {.policy = f->route->policy, .is_purged = is_soft_purged};
+    const enum cache_use use = cache_judge(&e->life, cache_entry_age_ms(e, now_ms(f)), &m);
+    const bool has_nothing = f->known_born_ms == INT64_MIN && !list_is_empty(&f->waiters);
     return e->born_ms > f->known_born_ms &&
-           cache_judge(&e->life, cache_entry_age_ms(e, now_ms(f)), &m) == CACHE_USE_FRESH;
+           (use == CACHE_USE_FRESH || (use == CACHE_USE_REFRESH && has_nothing && f->state == FLIGHT_LOOKING));
 }
 
 /* NULL: it was not what it should be, or is purged. */
-static struct cache_entry *take_from_l2(struct flight *f, const void *data, size_t len, int64_t left_ms)
+static struct cache_entry *take_from_l2(struct flight *f, const void *data, size_t len, int64_t left_ms,
+                                        bool *is_soft_purged)
 {
     struct cache *c = f->cache;
     const char *why = "";
@@ -128,7 +132,9 @@ static struct cache_entry *take_from_l2(struct flight *f, const void *data, size
                     KV_UINT("bytes", len));
         return NULL;
     }
-    if (cache_purges_judge(c->purges, e) == CACHE_PURGED_HARD) {
+    const enum cache_purged purged = cache_purges_judge(c->purges, e);
+    *is_soft_purged = purged == CACHE_PURGED_SOFT;
+    if (purged == CACHE_PURGED_HARD) {
         cache_entry_unref(&e);
         return NULL;
     }
@@ -161,9 +167,11 @@ static void on_entry(void *arg, enum err e, const void *data, size_t len, int64_
     struct flight *f = arg;
     CHECK_OBJ(f, FLIGHT_MAGIC);
     f->job = NULL;
-    struct cache_entry *entry = e == ERR_NONE ? take_from_l2(f, data, len, left_ms) : NULL;
-    if (entry != NULL && is_good_enough(f, entry)) {
-        const struct flight_outcome o = {.end = FLIGHT_ENTRY, .entry = entry, .is_from_l2 = true};
+    bool is_soft = false;
+    struct cache_entry *entry = e == ERR_NONE ? take_from_l2(f, data, len, left_ms, &is_soft) : NULL;
+    if (entry != NULL && is_good_enough(f, entry, is_soft)) {
+        const struct flight_outcome o = {
+            .end = FLIGHT_ENTRY, .entry = entry, .is_from_l2 = true, .is_soft_purged = is_soft};
         finish(f, &o, true);
         cache_entry_unref(&entry);
         return;

@@ -27,10 +27,11 @@ enum flight_end {
 struct flight_outcome {
     enum flight_end end;
     struct cache_entry *entry; /* FLIGHT_ENTRY; FLIGHT_FAILED: the origin's own words, or NULL. Borrowed for the call */
-    bool is_from_l2;
-    const void *by;     /* whoever asked the origin (flight_start.arg), valid for the call; NULL: nobody did */
-    uint16_t status;    /* FLIGHT_FAILED without entry: what to answer */
-    const char *reason; /* ... and why; static */
+    bool is_from_l2;           /* fresh, or what may be served while it is refreshed */
+    bool is_soft_purged;       /* ... and then to be taken for stale */
+    const void *by;            /* whoever asked the origin (flight_start.arg), valid for the call; NULL: nobody did */
+    uint16_t status;           /* FLIGHT_FAILED without entry: what to answer */
+    const char *reason;        /* ... and why; static */
 };
 
 struct flight_waiter;

@@ -158,6 +158,7 @@ struct exchange *lookup_take_reader(struct flight_waiter *w, struct fetch *f, co
 bool lookup_warm(struct exchange *x, bool is_first);
 /* Lets go of whatever it waits for and holds. */
 void lookup_fini(struct exchange *x);
+/* ---- lookup_writes.c ---- */
 /* A server has answered: a write that succeeded purges what the route says, before its client can ask again. */
 void lookup_wrote(struct exchange *x, uint16_t status);
 /* A server was given the request, and nobody knows what came of it. */

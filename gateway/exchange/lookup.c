@@ -325,6 +325,46 @@ static bool was_missed(const struct exchange *x, const struct flight_outcome *o)
     return !x->cache.has_waited && !o->is_from_l2 && o->end != FLIGHT_AGAIN;
 }
 
+/* Behind the client's back, unless it is under way, or what came a moment ago was of no use. */
+static void refresh(struct exchange *x, struct cache_entry *known)
+{
+    const struct http_view key = key_text(x);
+    if (flight_find(x->env->cache, key.data, key.len) != NULL || find_note(x, FETCH_FAILED_MARK) != NULL ||
+        find_note(x, FETCH_PASSED_MARK) != NULL || x->env->fetch_count >= FETCHES_MAX)
+        return;
+    const struct fetch_start o = {.key = key,
+                                  .flight_key = key,
+                                  .known = known,
+                                  .is_scoped = rules_of(x)->scope != CACHE_SCOPE_PUBLIC,
+                                  .is_refresh = true};
+    (void)fetch_start(x, &o);
+}
+
+static enum step serve_and_refresh(struct exchange *x, struct cache_entry *e, const char *detail)
+{
+    const bool is_down = pool_is_down(x->pool, exchange_now_ms(x));
+    if (!is_down && make_key(x))
+        refresh(x, e);
+    return serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", is_down ? "read-only" : detail);
+}
+
+/* Good enough for whoever began the flight; each may wish for more. */
+static enum step serve_from_l2(struct exchange *x, const struct flight_outcome *o)
+{
+    struct cache_control c;
+    read_control(x, &c);
+    const struct cache_moment m = {.policy = rules_of(x)->policy,
+                                   .is_purged = o->is_soft_purged,
+                                   .is_immutable = c.max_age_s >= 0 && is_immutable(o->entry),
+                                   .request = &c};
+    const enum cache_use use = cache_judge(&o->entry->life, cache_entry_age_ms(o->entry, exchange_now_ms(x)), &m);
+    if (use == CACHE_USE_FRESH)
+        return serve(x, o->entry, STAT_ROUTE_CACHE_L2, "l2", "l2");
+    if (use == CACHE_USE_REFRESH)
+        return serve_and_refresh(x, o->entry, "l2");
+    return look_again(x, CACHE_FWD_STALE, "request");
+}
+
 static void on_flight_end(struct flight_waiter *w, const struct flight_outcome *o)
 {
     struct exchange *x = of_waiter(w);
@@ -337,7 +377,7 @@ static void on_flight_end(struct flight_waiter *w, const struct flight_outcome *
     switch (o->end) {
     case FLIGHT_ENTRY:
         if (o->is_from_l2) {
-            exchange_run(x, serve(x, o->entry, STAT_ROUTE_CACHE_L2, "hit", "l2"));
+            exchange_run(x, serve_from_l2(x, o));
             return;
         }
         if (is_outdated(x, o->entry)) {
@@ -375,21 +415,6 @@ struct exchange *lookup_take_reader(struct flight_waiter *w, struct fetch *f, co
 }
 
 /* ---- the step ---- */
-
-/* Behind the client's back, unless it is under way, or what came a moment ago was of no use. */
-static void refresh(struct exchange *x, struct cache_entry *known)
-{
-    const struct http_view key = key_text(x);
-    if (flight_find(x->env->cache, key.data, key.len) != NULL || find_note(x, FETCH_FAILED_MARK) != NULL ||
-        find_note(x, FETCH_PASSED_MARK) != NULL || x->env->fetch_count >= FETCHES_MAX)
-        return;
-    const struct fetch_start o = {.key = key,
-                                  .flight_key = key,
-                                  .known = known,
-                                  .is_scoped = rules_of(x)->scope != CACHE_SCOPE_PUBLIC,
-                                  .is_refresh = true};
-    (void)fetch_start(x, &o);
-}
 
 /* Not fresh, or not there. */
 static enum step look_further(struct exchange *x, struct cache_entry *known, const struct cache_control *c)
@@ -440,10 +465,7 @@ static enum step look(struct exchange *x, const struct cache_control *c)
     cache_entry_ref(e); /* what follows may put it out of memory */
     enum step next;
     if (use == CACHE_USE_REFRESH) {
-        const bool is_down = pool_is_down(x->pool, exchange_now_ms(x));
-        if (!is_down)
-            refresh(x, e);
-        next = serve(x, e, STAT_ROUTE_CACHE_STALE, "stale", is_down ? "read-only" : NULL);
+        next = serve_and_refresh(x, e, NULL);
     } else {
         next = look_further(x, e, c);
     }
@@ -544,42 +566,4 @@ bool lookup_warm(struct exchange *x, bool is_first)
         cache_entry_unref(&found.entry);
     }
     return true;
-}
-
-/* ---- writes ---- */
-
-static void purge(struct exchange *x, enum cache_purge_kind kind, struct http_view text)
-{
-    struct cache_purge p = {.kind = kind};
-    if (text.len >= sizeof p.text)
-        return;
-    memcpy(p.text, text.data, text.len);
-    if (cache_purge_check(&p) == NULL)
-        (void)cache_purge(x->env->cache, &p);
-}
-
-void lookup_may_have_written(struct exchange *x)
-{
-    lookup_wrote(x, 200);
-}
-
-void lookup_wrote(struct exchange *x, uint16_t status)
-{
-    static const char *const safe[] = {"GET", "HEAD", "OPTIONS"};
-    const struct conf_cache_route *r = rules_of(x);
-    if (!r->purges_on_write || (r->policy == CACHE_OFF && r->tag_count == 0) || x->is_websocket)
-        return;
-    if (status < 200 || status >= 400 || (r->post && http_view_is(x->head.method, "POST")))
-        return;
-    for (size_t i = 0; i < sizeof safe / sizeof safe[0]; i++)
-        if (http_view_is(x->head.method, safe[i]))
-            return;
-    struct http_texts t;
-    http_texts_init(&t, EXCHANGE_TEXTS_BYTES);
-    for (size_t i = 0; i < r->tag_count; i++)
-        purge(x, PURGE_TAG, http_view_of(r->tags[i]));
-    /* The resource itself, whatever its queries (RFC 9111 section 4.4). */
-    const struct http_view url[] = {cache_key_host(&t, x->head.authority, x->is_tls), x->head.path};
-    purge(x, PURGE_URL, http_texts_join(&t, url, 2));
-    http_texts_fini(&t);
 }

@@ -43,6 +43,12 @@ describe('purge', { concurrency: 3 }, () => {
       assert.deepEqual(await kept(c, all), left, tag);
       await purge(c, 'all');
     }
+    for (const path of all) {
+      for (let i = 0; i < 2; i++) {
+        const { headers } = await c.ask(path, HOST);
+        assert.deepEqual([headers['surrogate-key'], headers['cache-tag']], [undefined, undefined], 'tags are no business of clients');
+      }
+    }
   });
 
   scene('by URL, with a query or with all of them, at one host or at all; by prefix; all', async (s) => {
@@ -58,6 +64,9 @@ describe('purge', { concurrency: 3 }, () => {
       [['url', '/A'], all],
       [['prefix', '/a/'], ['/a', '/a?x=1', '/a?x=1&y=2', '/ab', '/']],
       [['prefix', 'example.com/a'], ['/']],
+      [['prefix', '/a?x=1'], ['/a', '/a/b', '/ab', '/']],
+      [['prefix', '/a?x=1&'], ['/a', '/a?x=1', '/a/b', '/ab', '/']],
+      [['prefix', 'example.com/a?'], ['/a', '/a/b', '/ab', '/']],
       [['prefix', 'example.org/'], all],
       [['all'], []],
     ];
@@ -135,6 +144,14 @@ describe('purge', { concurrency: 3 }, () => {
         assert.deepEqual(await kept(c, all), left, `${method} ${path}`);
       }
     }
+  });
+
+  scene('a write to a URL longer than a purge can name purges all that begin like it', async (s) => {
+    const c = await Cached.start(s, RULES);
+    const long = (end) => `/a/${'x'.repeat(3000)}${end}`;
+    await store(c, [long('1'), '/a/y']);
+    assert.equal((await c.ask(long('1'), HOST, { method: 'PUT', body: 'x' })).status, 200);
+    assert.deepEqual((await kept(c, [long('1'), '/a/y'])).map((path) => path.slice(0, 4)), ['/a/y']);
   });
 
   scene('while a fetch is under way: what it brings may be from before, and is not served as fresh', async (s) => {

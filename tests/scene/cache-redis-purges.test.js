@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { Cable, Fleet, ask, cacheStatus, reply, scene, waitFor } = require('./lib');
+const { Cable, Fleet, HOST, ask, cacheStatus, h2Ask, h2Connect, isSanitized, reply, scene, waitFor } = require('./lib');
 
 const SOON_MS = 1500; // "within a second", and half of one for a busy machine
 const LATER_MS = 8000; // with a connection that has to come back first
@@ -29,6 +29,19 @@ async function held(fleet, path, version = 1) {
     assert.equal(await textOf(g, path), `${path} v${version}`);
     await waitFor('it to be in memory', async () => /^hit; ttl=\d+$/.test(cacheStatus(await ask(g, path))));
   }
+}
+
+// A connection to each of its workers.
+async function sessionsOfWorkers(s, gateway, count) {
+  const sessions = new Map();
+  await waitFor('a connection to each worker', async () => {
+    const session = await h2Connect(s, `http://127.0.0.1:${gateway.port}`);
+    const { headers } = await h2Ask(session, { path: '/who', headers: { ':authority': HOST, 'cache-control': 'only-if-cached' } });
+    const [, worker] = await gateway.process.line(new RegExp(`(worker-\\d) .*id=${headers['x-request-id'] ?? '\\S+'} .*path=/who`));
+    sessions.set(worker, session);
+    return sessions.size === count;
+  });
+  return [...sessions.values()];
 }
 
 async function purge(gateway, told, ...words) {
@@ -75,6 +88,19 @@ describe('purges between gateways', { concurrency: 3 }, () => {
     assert.ok((await b.metrics()).sum('cache_stale_served_total') >= 4, 'the old one first');
   });
 
+  scene('softly, and found in Redis by one that has it not: stale there as well', async (s) => {
+    for (const [policy, text] of [['cache-first', '/x v2'], ['stale-while-revalidate', '/x v1']]) {
+      const { redis, fleet, a } = await stage(s, { names: ['a'], cache: { policy, stale: '1h' } });
+      assert.equal(await textOf(a, '/x'), '/x v1');
+      await purge(a, TOLD, 'tag', 'at:/x', '--soft');
+      const c = await fleet.add('c', { url: redis.url });
+      await fleet.joined([c]);
+      const first = await ask(c, '/x');
+      assert.equal(first.text, text, `${policy}: ${cacheStatus(first)}`);
+      await becomes(c, '/x', 2);
+    }
+  });
+
   scene('a write through one gateway is seen through all others', async (s) => {
     const { fleet, a, b } = await stage(s, { workers: 2, cache: { tags: ['table:cars'] } });
     for (const path of ['/cars?id=1', '/list']) await held(fleet, path);
@@ -87,6 +113,28 @@ describe('purges between gateways', { concurrency: 3 }, () => {
         await becomes(b, path, i + 2);
         for (let n = 0; n < 6; n++) await becomes(b, path, i + 2, SOON_MS);
       }
+    }
+  });
+
+  scene('within a second in each worker of each gateway, by hand and by a write', async (s) => {
+    const SECOND_MS = isSanitized ? 4000 : 1000;
+    const { fleet, a } = await stage(s, { workers: 2, cache: { tags: ['table:cars'] } });
+    const sessions = (await Promise.all(fleet.gateways.map((g) => sessionsOfWorkers(s, g, 2)))).flat();
+    const readAll = () => Promise.all(sessions.map(async (session) => (await h2Ask(session, { path: '/cars', headers: { ':authority': HOST } })).body.toString()));
+    const ways = {
+      tag: () => purge(a, TOLD, 'tag', 'table:cars'),
+      prefix: () => purge(a, TOLD, 'prefix', `${HOST}/ca`),
+      write: async () => assert.equal((await ask(a, '/cars', { method: 'PATCH', body: 'x' })).status, 200),
+    };
+    for (const [name, doIt] of Object.entries(ways)) {
+      const [old, ...others] = await readAll();
+      assert.deepEqual([others, await readAll()], [Array(3).fill(old), Array(4).fill(old)], 'all have the same');
+      await doIt();
+      const start = performance.now();
+      let texts;
+      await waitFor(`${name}: nobody to say the old one`, async () => !(texts = await readAll()).includes(old), 2 * SECOND_MS);
+      assert.ok(performance.now() - start < SECOND_MS, `${name}: ${performance.now() - start} ms`);
+      assert.equal(new Set(texts).size, 1, `${name}: fetched anew once for all: ${texts}`);
     }
   });
 

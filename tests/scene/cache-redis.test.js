@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { describe } = require('node:test');
-const { Authority, Fleet, Load, ask, cacheStatus, reply, scene, waitFor } = require('./lib');
+const { Authority, Fleet, HOST, Load, ask, cacheStatus, reply, scene, waitFor } = require('./lib');
 
 // Something that waits until open() is called.
 function gate() {
@@ -45,6 +45,7 @@ describe('a Redis shared by gateways', { concurrency: 3 }, () => {
       await waitFor('it to be in Redis', async () => (await redis.keys('tidegate:e:*')).length === Object.keys(fleet.pages).indexOf(path) + 1);
       const second = await ask(fleet.b, path);
       assert.match(cacheStatus(second), /^hit; ttl=\d+; detail=l2$/);
+      await fleet.b.process.line(new RegExp(`request answered .* path=${path} .* cache=l2$`));
       assert.equal(second.text, fleet.pages[path].body);
       assert.equal(second.headers.etag, '"1"');
       assert.equal(second.headers['x-more'], 'a, b');
@@ -62,6 +63,54 @@ describe('a Redis shared by gateways', { concurrency: 3 }, () => {
     assert.equal(b.sum('cache_l2_failures_total'), 0);
     const sizes = await Promise.all((await redis.keys('tidegate:e:*')).map((key) => redis.command('STRLEN', key)));
     assert.ok(Math.max(...sizes) < 80000, 'what repeats itself is compressed, and noise is not made longer');
+  });
+
+  scene('what a client wishes for holds for what Redis has as well', async (s) => {
+    const redis = await s.redis();
+    const versions = {};
+    const answer = ({ path }) => {
+      versions[path] = (versions[path] ?? 0) + 1;
+      return reply(`v${versions[path]}`, { headers: { Age: '100' } });
+    };
+    const fleet = await Fleet.start(s, { redis: { url: redis.url }, answer });
+    await fleet.joined();
+    const rows = [
+      ['max-age=200', 'v1'], ['max-age=50', 'v2'], ['min-fresh=400', 'v1'], ['min-fresh=550', 'v2'], ['no-cache', 'v2'], ['max-age=0', 'v2'],
+    ];
+    for (const [i, [control, text]] of rows.entries()) {
+      assert.equal((await ask(fleet.a, `/${i}`)).text, 'v1');
+      await waitFor('it to be in Redis', async () => (await redis.keys('tidegate:e:*')).length === i + 1);
+      const answered = await ask(fleet.b, `/${i}`, { headers: { 'Cache-Control': control } });
+      assert.equal(answered.text, text, `${control}: ${cacheStatus(answered)}`);
+      assert.match(cacheStatus(answered), text === 'v1' ? /detail=l2$/ : /^fwd=\S+; stored$/);
+    }
+  });
+
+  scene('what is stale there is served at once, and fetched anew behind the client\'s back', async (s) => {
+    const redis = await s.redis();
+    const { open, opened } = gate();
+    let count = 0;
+    const answer = async () => {
+      const version = ++count;
+      if (version > 1) await opened;
+      return reply(`v${version}`, { headers: { Age: version > 1 ? '0' : '70' } });
+    };
+    for (const memory of ['64MiB', 0]) {
+      const fleet = await Fleet.start(s, { redis: { url: redis.url, prefix: `with-${memory}` }, memory, cache: { policy: 'stale-while-revalidate', fresh: '1m', stale: '10m' }, answer });
+      await fleet.joined();
+      count = 0;
+      assert.equal((await ask(fleet.a, '/')).text, 'v1');
+      await waitFor('it to be in Redis', async () => (await redis.keys(`with-${memory}:e:*`)).length === 1);
+      const stale = await ask(fleet.b, '/');
+      assert.equal(stale.text, 'v1');
+      assert.match(cacheStatus(stale), /^hit; ttl=-1\d; detail=l2$/);
+      await fleet.b.process.line(/request answered .* cache=stale$/);
+      await fleet.origin.next(1);
+      open();
+      await waitFor('the new one', async () => (await ask(fleet.b, '/')).text === 'v2');
+      assert.equal(count, 2);
+      assert.deepEqual([await fleet.sum('cache_stale_served_total') >= 1, await fleet.sum('cache_refreshes_total')], [true, 1]);
+    }
   });
 
   scene('what becomes stale is fetched anew once for all', async (s) => {
@@ -134,6 +183,23 @@ describe('a Redis shared by gateways', { concurrency: 3 }, () => {
     assert.equal((await second).text, 'whole');
     assert.equal((await ask(fleet.b, '/')).text, 'whole');
     assert.equal(fleet.origin.requests.length, 2);
+  });
+
+  scene('what is listed is warmed once for all, at the start, and before it expires if anybody asks for it', async (s) => {
+    const FRESH_MS = 2000;
+    const redis = await s.redis();
+    const warm = ['/w/1', '/w/2', '/w/3'];
+    const fleet = await Fleet.start(s, { redis: { url: redis.url }, workers: 2, cache: { fresh: `${FRESH_MS}ms`, warm, warm_as: `http://${HOST}` } });
+    await waitFor('each worker to have all', async () => (await fleet.sum('cache_entries')) === 2 * 2 * warm.length);
+    const start = performance.now();
+    assert.deepEqual(warm.map((path) => fleet.asked(path)), [1, 1, 1]);
+    await waitFor('two more fetches of what is asked for', async () => {
+      for (const g of fleet.gateways) assert.equal((await ask(g, '/w/1')).text, '/w/1');
+      return fleet.asked('/w/1') === 3;
+    });
+    const took = performance.now() - start;
+    assert.ok(took > FRESH_MS, `${took} ms: not once for each worker, but once when it grew old`);
+    assert.deepEqual(warm.slice(1).map((path) => fleet.asked(path)), [1, 1]);
   });
 
   scene('what is not for all is in nobody else\'s hands', async (s) => {

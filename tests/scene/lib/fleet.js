@@ -14,7 +14,7 @@ const ask = (gateway, path, { headers = {}, ...options } = {}) => request({ ms: 
 const cacheStatus = (answer) => answer.headers['cache-status']?.replace(/^\S+?; /, '');
 
 class Fleet {
-  // `redis`: keys of cache.redis, or one such object for each gateway. `cache`: of the route. `answer`: the origin's, by default what `pages`
+  // `redis`: keys of cache.redis, or one such object for each gateway. `cache`: of the route; `memory`: for what is kept. `answer`: the origin's, by default what `pages`
   // has for the path, or the path.
   static async start(s, { redis, names = ['a', 'b'], answer, ...options } = {}) {
     const f = new Fleet(s, options);
@@ -24,10 +24,11 @@ class Fleet {
     return f;
   }
 
-  constructor(scene, { cache = {}, workers = 1 }) {
+  constructor(scene, { cache = {}, workers = 1, memory }) {
     this.scene = scene;
     this.cache = cache;
     this.workers = workers;
+    this.memory = memory;
     this.gateways = [];
     this.pages = {}; // {path: body, or {body, headers}}
     this.probeCount = 0;
@@ -39,7 +40,7 @@ class Fleet {
       workers: this.workers,
       pools: { p: { check: { type: 'none' }, circuit: { failures: 0 }, servers: [{ name: 'origin', url: this.origin.url }] } },
       routes: [{ name: 'all', path: '/', pool: 'p', cache: { policy: 'cache-first', fresh: '10m', wait: '10s', ...this.cache } }],
-      ...(redis ? { cache: { redis: { timeout: '500ms', ...redis } } } : {}),
+      ...(redis ? { cache: { ...(this.memory === undefined ? {} : { memory: this.memory }), redis: { timeout: '500ms', ...redis } } } : {}),
     };
   }
 
