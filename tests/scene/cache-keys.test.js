@@ -148,6 +148,25 @@ describe('a cache that is not poisoned', { concurrency: 3 }, () => {
     for (const order of ['x=1&x=2', 'x=2&x=1']) assert.equal((await victim(s, c, { path: `/page?${order}` })).path, `/page?${order}`, 'the order of one name counts');
   });
 
+  scene('queries of which some parameters are kept: the others are one to everybody, and reach nobody', async (s) => {
+    const c = await Cached.start(s, { ...RULES, query: { keep: ['id', 'page'] } }, { answer: gullible });
+    const path = '/page?id=1&page=2';
+    for (const query of ['page=2&id=1', 'x=evil&id=1&page=2', 'id=1&callback=evil&page=2&', 'utm_source=y&id=1&page=2', 'Id=9&id=1&page=2', 'ids=9&id=1&page=2']) {
+      await attack(s, c, `GET /page?${query} HTTP/1.1\r\nHost: ${HOST}`);
+    }
+    assert.deepEqual(c.asked.map((asked) => asked.path), [path]);
+    assert.deepEqual(await victim(s, c, { path }), { ...CLEAN, path });
+    for (const [query, seen] of [['id=2&page=2', '?id=2&page=2'], ['id=1&id=2&page=2', '?id=1&id=2&page=2'], ['x=1', ''], ['', '']]) {
+      assert.equal((await victim(s, c, { path: `/page?${query}` })).path.replace('/page', '').replace(/\?$/, ''), seen, query);
+    }
+  });
+
+  scene('queries that are not sorted: each order is its own, and comes to the origin as it was', async (s) => {
+    const c = await Cached.start(s, { ...RULES, query: { sort: false } }, { answer: gullible });
+    for (let i = 0; i < 2; i++) for (const query of ['b=2&a=1', 'a=1&b=2']) assert.equal((await victim(s, c, { path: `/page?${query}` })).path, `/page?${query}`);
+    assert.equal(c.asked.length, 2);
+  });
+
   scene('values that look like parts of a key', async (s) => {
     const c = await Cached.start(s, { ...RULES, headers: ['X-A', 'X-B'] }, { answer: gullible });
     const values = ['x-b:1:y', '1:a\t1:b', 'a,b', '4:GET ', '3:x-b1:y', '%00', 'a"b', '', ' ', '\x80\xff'];

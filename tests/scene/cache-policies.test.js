@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { Cached, reply, request, scene } = require('./lib');
+const { Cached, h2Ask, h2Connect, reply, request, scene } = require('./lib');
 
 // An answer with this Age is stale from the start on a route with `fresh: 1m`, and no scene has to wait for it.
 const STALE = { Age: '60' };
@@ -124,6 +124,30 @@ describe('cache policy', { concurrency: 3 }, () => {
   });
 });
 
+describe('queries that are sent by POST', { concurrency: 2 }, () => {
+  scene('over HTTP/2 they have the same answers as over HTTP/1.1, and share what is under way', async (s) => {
+    const c = await Cached.start(s, { policy: 'cache-first', fresh: '1m', post: true, post_body: '20KiB' }, { answer: ({ body }) => reply(`for ${body}`) });
+    const session = await h2Connect(s, `http://127.0.0.1:${c.port}`);
+    const overH1 = async (body) => (await c.ask('/q', { host: 'a', 'content-type': 'application/json' }, { method: 'POST', body })).text;
+    const overH2 = async (body) => (await h2Ask(session, { path: '/q', method: 'POST', headers: { ':authority': 'a', 'content-type': 'application/json' }, body })).body.toString();
+    const long = JSON.stringify({ query: 'x'.repeat(15000) }); // of several frames
+    for (const [first, second, body] of [[overH1, overH2, '{"query":"cars"}'], [overH2, overH1, '{"query":"trips"}'], [overH2, overH2, long]]) {
+      const asked = c.asked.length;
+      for (const post of [first, second]) assert.equal(await post(body), `for ${body}`);
+      assert.equal(c.asked.length, asked + 1);
+    }
+    const release = c.hold();
+    const both = [...Array.from({ length: 5 }, () => overH2('held')), ...Array.from({ length: 5 }, () => overH1('held'))];
+    await c.counts('coalesced', 9);
+    release();
+    for (const text of await Promise.all(both)) assert.equal(text, 'for held');
+    assert.equal(c.asked.length, 4);
+    const longer = 'y'.repeat(30000);
+    for (let i = 0; i < 2; i++) assert.equal(await overH2(longer), `for ${longer}`, 'passed on whole');
+    assert.equal(c.asked.length, 6, 'longer than post_body');
+  });
+});
+
 describe('what the origin says', { concurrency: 3 }, () => {
   const rows = [
     // [Cache-Control of the origin, more of its answer, rules of the route, is the second request answered from the cache?]
@@ -202,6 +226,21 @@ describe('what the origin says', { concurrency: 3 }, () => {
     assert.ok(Number(renewed.headers.age) < 5);
   });
 
+  scene('one that has only dates is asked whether there is anything newer', async (s) => {
+    let changed = 'Mon, 01 Jan 2024 00:00:00 GMT';
+    const c = await Cached.start(s, { policy: 'cache-first', fresh: 0 }, {
+      answer: ({ headers }) => (headers['if-modified-since'] === changed ? reply('', { status: 304, headers: { 'Content-Length': null, 'X-Say': 'same' } }) : reply(changed, { headers: { 'Last-Modified': changed } })),
+    });
+    assert.equal((await c.ask()).text, changed);
+    const same = await c.ask();
+    assert.deepEqual([same.status, same.text, same.headers['x-say'], same.headers['last-modified']], [200, changed, 'same', changed]);
+    assert.deepEqual([c.asked[1].headers['if-modified-since'], c.asked[1].headers['if-none-match']], [changed, undefined]);
+    assert.equal(await c.counted('validated'), 1);
+    changed = 'Tue, 02 Jan 2024 00:00:00 GMT';
+    for (let i = 0; i < 2; i++) assert.equal((await c.ask()).text, changed);
+    assert.equal(c.asked.at(-1).headers['if-modified-since'], changed);
+  });
+
   scene('stale-if-error of the origin, and must-revalidate that forbids it', async (s) => {
     const c = await Cached.start(s, { policy: 'stale-while-revalidate', negative: 0 }, { headers: { 'Cache-Control': 'max-age=1, stale-if-error=60', Age: '2' } });
     await c.ask('/may');
@@ -246,6 +285,19 @@ describe('what the client says', { concurrency: 3 }, () => {
     await c.origin.next(1);
     release();
     assert.equal((await asked).told.fwd, 'stale');
+  });
+
+  scene('max-stale: who says so gets at once what is there for failures, as old as he said, and it is fetched anew', async (s) => {
+    const c = await Cached.start(s, { policy: 'cache-first', fresh: '1m', stale_if_error: '1m' }, { headers: { Age: '70' } });
+    assert.equal((await c.ask()).text, 'v1');
+    const release = c.hold();
+    const stale = await c.ask('/', { 'cache-control': 'max-stale=30' });
+    assert.deepEqual([stale.text, stale.told.hit], ['v1', true]);
+    await c.origin.next(1);
+    const other = c.ask('/', { 'cache-control': 'max-stale=5' });
+    await c.counts('coalesced', 1);
+    release();
+    assert.equal((await other).text, 'v2');
   });
 
   scene('is not heeded where the route says so', async (s) => {

@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { Fleet, Load, ask, cacheStatus, isSanitized, redisCluster, redisSentinels, scene, waitFor } = require('./lib');
+const { Authority, Fleet, Load, ask, cacheStatus, isSanitized, redisCluster, redisSentinels, scene, waitFor } = require('./lib');
 
 const PROMPT_MS = isSanitized ? 4000 : 1500; // nobody waits for Redis; a busy machine takes its time
 const QUICK = { timeout: '100ms', connect_timeout: '300ms', circuit: { failures: 3, open: '200ms' } };
@@ -136,5 +136,24 @@ describe('a master that Sentinels watch', { concurrency: 2 }, () => {
     assert.match((await fleet.b.ctl('purge', 'url', '/x')).stdout, /other gateways are being told/);
     const before = fleet.asked('/x');
     await waitFor('a purge', async () => (await ask(fleet.a, '/x')) && fleet.asked('/x') > before, 2000);
+  });
+
+  scene('with TLS between all of them: Sentinels and master are asked over it, and nobody else is believed', async (s) => {
+    const authority = await Authority.create(s);
+    const stranger = await Authority.create(s, 'stranger');
+    const tls = { ...(await authority.issue('redis', ['IP:127.0.0.1'])), ca: authority.file };
+    const { master, replica, sentinels } = await redisSentinels(s, { tls });
+    const redis = { mode: 'sentinel', master: 'main', url: sentinels[0].url.replace(/\/0$/, ''), nodes: sentinels.slice(1).map(address), tls: { ca: authority.file }, ...QUICK, timeout: '500ms' };
+    const fleet = await Fleet.start(s, { redis, cache: { tags: ['t'] } });
+    await fleet.joined();
+    await fleet.shares(fleet.a, fleet.b);
+    assert.ok((await master.keys('tidegate:e:*')).length > 0);
+    const c = await fleet.add('c', { ...redis, tls: { ca: stranger.file } });
+    await c.process.line(/redis not reached link="redis sentinel" .*certificate/i);
+    assert.equal(cacheStatus(await ask(c, '/x')), 'fwd=uri-miss; stored');
+    await master.kill();
+    await waitFor('the replica to be master', async () => (await replica.command('ROLE'))[0] === 'master', FAILOVER_MS);
+    await fleet.shares(fleet.a, fleet.b, FAILOVER_MS);
+    assert.ok((await replica.keys('tidegate:e:*')).length > 0);
   });
 });

@@ -81,6 +81,37 @@ describe('what is said about the cache', { concurrency: 3 }, () => {
     });
   }
 
+  scene('one that waits for what another one fetches', async (s) => {
+    const c = await Cached.start(s, RULES);
+    const release = c.hold();
+    const mark = c.gateway.process.mark();
+    const first = c.ask();
+    await c.origin.next();
+    const second = c.ask();
+    await c.counts('coalesced', 1);
+    release();
+    assert.deepEqual((await Promise.all([first, second])).map(({ headers }) => headers['cache-status']), ['scene; fwd=uri-miss; stored', 'scene; fwd=uri-miss; collapsed']);
+    for (const word of ['miss', 'coalesced']) await c.gateway.process.line(new RegExp(`request answered .* cache=${word}$`), 5000, mark);
+    assert.deepEqual([await c.counted('misses'), await c.counted('fetches')], [1, 1]);
+  });
+
+  scene('in `tidegatectl status` as well, for each route that keeps answers', async (s) => {
+    const c = await Cached.start(s, RULES);
+    await c.gateway.reload({ ...c.config(), routes: [...c.config().routes, { name: 'plain', path: '/plain', pool: 'p' }] });
+    for (const path of ['/a', '/a', '/a', '/b', '/plain']) await c.ask(path);
+    await c.ask('/', { cookie: 'a=b' });
+    await waitFor('the table', async () => {
+      const { stdout } = await c.gateway.ctl('status');
+      const lines = stdout.split('\n').map((line) => line.trim().split(/\s{2,}/));
+      const [head, ...rows] = lines.slice(lines.findIndex(([title]) => title === 'CACHED ROUTE'));
+      const row = Object.fromEntries((head ?? []).map((title, i) => [title, rows[0][i]]));
+      if (row.HITS !== '2' || row.BYPASSED !== '1') return false;
+      assert.deepEqual(row, { 'CACHED ROUTE': 'all', HITS: '2', STALE: '0', REDIS: '0', MISSES: '2', COALESCED: '0', BYPASSED: '1', REFRESHES: '0' });
+      assert.ok(!rows.some(([name]) => name === 'plain'));
+      return true;
+    });
+  });
+
   scene('those of an origin with a cache of its own stay, before the gateway\'s', async (s) => {
     const c = await Cached.start(s, RULES, { headers: { 'Cache-Status': 'far; hit; ttl=9', Age: '7' } });
     await c.ask();

@@ -120,12 +120,13 @@ async function redisCluster(s, { args = [] } = {}) {
   return nodes;
 }
 
-// {master, replica, sentinels}; the Sentinels call the master "main".
-async function redisSentinels(s, { downAfterMs = 500 } = {}) {
-  const master = await Redis.start(s, { name: 'redis-a', args: ['--repl-diskless-sync-delay', '0'] });
-  const replica = await Redis.start(s, { name: 'redis-b', args: ['--replicaof', `127.0.0.1 ${master.port}`, '--repl-diskless-sync-delay', '0'] });
+// {master, replica, sentinels}; the Sentinels call the master "main". `tls`: {cert, key, ca} of all of them.
+async function redisSentinels(s, { downAfterMs = 500, tls } = {}) {
+  const args = ['--repl-diskless-sync-delay', '0', ...(tls ? ['--tls-replication', 'yes'] : [])];
+  const master = await Redis.start(s, { name: 'redis-a', tls, args });
+  const replica = await Redis.start(s, { name: 'redis-b', tls, args: ['--replicaof', `127.0.0.1 ${master.port}`, ...args] });
   await waitFor('the replica', async () => (await replica.command('INFO', 'replication')).includes('master_link_status:up'), 15000);
-  const sentinels = await Promise.all([0, 1, 2].map((i) => startSentinel(s, i, master, downAfterMs)));
+  const sentinels = await Promise.all([0, 1, 2].map((i) => startSentinel(s, i, master, downAfterMs, tls)));
   for (const sentinel of sentinels) {
     await waitFor(`${sentinel.name} to know the others`, async () => {
       const text = await sentinel.command('INFO', 'sentinel');
@@ -135,10 +136,12 @@ async function redisSentinels(s, { downAfterMs = 500 } = {}) {
   return { master, replica, sentinels };
 }
 
-async function startSentinel(s, index, master, downAfterMs) {
+async function startSentinel(s, index, master, downAfterMs, tls) {
   const r = new Redis(s, `sentinel-${index}`, await s.freePort());
+  if (tls) r.ca = fs.readFileSync(tls.ca);
+  const safe = tls ? [`tls-port ${r.port}`, `tls-cert-file ${tls.cert}`, `tls-key-file ${tls.key}`, `tls-ca-cert-file ${tls.ca}`, 'tls-auth-clients no', 'tls-replication yes'] : [];
   const file = path.join(r.folder, 'sentinel.conf'); // it writes to this file, too
-  const lines = ['bind 127.0.0.1', `port ${r.port}`, `dir ${r.folder}`, `sentinel monitor main 127.0.0.1 ${master.port} 2`,
+  const lines = ['bind 127.0.0.1', `port ${tls ? 0 : r.port}`, ...safe, `dir ${r.folder}`, `sentinel monitor main 127.0.0.1 ${master.port} 2`,
     `sentinel down-after-milliseconds main ${downAfterMs}`, 'sentinel failover-timeout main 4000'];
   fs.writeFileSync(file, `${lines.join('\n')}\n`);
   r.process = await s.start({ name: r.name, command: 'redis-server', args: [file, '--sentinel'], ready: /\+monitor master main/ });
