@@ -114,6 +114,16 @@ struct conf_check {
     size_t command_count;
 };
 
+#define CONF_CANARIES_MAX 8
+
+/* Hosts that tell whether the gateway itself is cut off. */
+struct conf_canaries {
+    const char **addresses; /* host:port */
+    size_t address_count;
+    uint32_t share_percent; /* of servers that do not answer, before they are asked */
+    int64_t timeout_ms;
+};
+
 struct conf_server_tls {
     struct conf_file ca, cert, key;
     const char *server_name; /* "" = the url's host */
@@ -485,6 +495,7 @@ struct conf {
     } cache;
     struct conf_alert *alerts;
     size_t alert_count;
+    struct conf_canaries canaries;
     struct cidr *trusted_proxies;
     size_t trusted_proxy_count;
     struct conf_listen *listen;

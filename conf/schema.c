@@ -191,8 +191,16 @@ static const struct schema_row rows[] = {
      .doc = "How fast a worker fetches what routes[].cache.warm lists. 0: it does not."},
     {SECTION_ROOT, "cache.redis", KIND_INLINE, IN(conf, cache.redis), .of = SECTION_REDIS, .applies = APPLIES_WORKER,
      .doc = "A Redis shared by all workers and gateways."},
-    {SECTION_ROOT, "alerts", KIND_LIST, IN(conf, alerts), RANGE(0, 64), .of = SECTION_ALERT, .applies = APPLIES_ADMIN,
+    {SECTION_ROOT, "alerts", KIND_LIST, IN(conf, alerts), RANGE(0, 64), .of = SECTION_ALERT, .standard_doc = "none", .applies = APPLIES_ADMIN,
      .doc = "Whom to tell about what happens. The admin process sends them; it runs when there are any."},
+    {SECTION_ROOT, "canaries.addresses", KIND_NODES, IN(conf, canaries.addresses), RANGE(0, CONF_CANARIES_MAX), .applies = APPLIES_CHECKER,
+     .doc = "Hosts outside, independent of the servers and of each other, to which a TCP connection shows that this gateway is not cut off. "
+            "They are asked when servers are about to go down while none answers; when no canary answers either, the verdicts stay as "
+            "they are, and health is degraded. None: whatever fails is the server's fault."},
+    {SECTION_ROOT, "canaries.share", KIND_PERCENT, IN(conf, canaries.share_percent), RANGE(1, 100), .standard = "100%", .applies = APPLIES_CHECKER,
+     .doc = "The share of all servers that must have stopped answering for them to be asked."},
+    {SECTION_ROOT, "canaries.timeout", KIND_DURATION, IN(conf, canaries.timeout_ms), RANGE(1 * MS, MINUTE), .standard = "500ms",
+     .applies = APPLIES_CHECKER, .doc = "How long they may take to answer."},
     {SECTION_ROOT, "trusted_proxies", KIND_CIDRS, IN(conf, trusted_proxies), RANGE(0, 1024), .applies = APPLIES_WORKER,
      .doc = "Address blocks whose X-Forwarded-* and Forwarded fields are believed; from others they are replaced."},
     {SECTION_ROOT, "listen", KIND_LIST, IN(conf, listen), RANGE(1, 64), .of = SECTION_LISTEN, .is_required = true,
@@ -500,6 +508,7 @@ ARRAY_FITS(conf_edits, set, set_count);
 ARRAY_FITS(conf_edits, add, add_count);
 ARRAY_FITS(conf_edits, remove, remove_count);
 ARRAY_FITS(conf_maintenance, allow, allow_count);
+ARRAY_FITS(conf_canaries, addresses, address_count);
 ARRAY_FITS(conf_cors, origins, origin_count);
 ARRAY_FITS(conf_cors, methods, method_count);
 ARRAY_FITS(conf_cors, headers, header_count);

@@ -106,3 +106,8 @@ bool hysteresis_is_undecided(const struct hysteresis *h)
     }
     return false;
 }
+
+bool hysteresis_is_at_the_edge(const struct hysteresis *h)
+{
+    return h->probed != VERDICT_DOWN && h->failures_in_row + 1 >= h->fall;
+}

@@ -43,5 +43,7 @@ uint8_t hysteresis_checks_left(const struct hysteresis *h);
 /* True when results contradict the state but are not enough yet, or nothing is known: worth asking again soon. Not
  * while enough of them only wait for their time. */
 bool hysteresis_is_undecided(const struct hysteresis *h);
+/* True when one more failure would make what is probed DOWN, as far as counting goes. */
+bool hysteresis_is_at_the_edge(const struct hysteresis *h);
 
 #endif

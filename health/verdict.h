@@ -65,7 +65,8 @@ struct verdict_row {
 };
 struct verdict_table {
     uint32_t magic;
-    _Atomic int64_t heartbeat_wall_ms;     /* the checker writes it every VERDICT_HEARTBEAT_MS */
+    _Atomic int64_t heartbeat_wall_ms; /* the checker writes it every VERDICT_HEARTBEAT_MS */
+    _Atomic int64_t cut_off_wall_ms;   /* since when the checker reaches nobody and keeps the verdicts; 0: it does */
     struct verdict_row row[SLOTS_SERVERS]; /* index: slot of kind SLOT_SERVER */
 };
 #define VERDICT_HEARTBEAT_MS       500

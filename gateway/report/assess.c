@@ -245,6 +245,12 @@ static void weigh_checker(struct assessment *a, const struct report_view *v)
     a->heartbeat_age_ms = -1;
     if (heartbeat_ms > 0)
         a->heartbeat_age_ms = v->wall_ms > heartbeat_ms ? v->wall_ms - heartbeat_ms : 0;
+    int64_t cut_off_ms = atomic_load(&v->verdicts->cut_off_wall_ms);
+    if (cut_off_ms != 0)
+        assess_find(a, GRADE_DEGRADED,
+                    "the checker reaches neither servers nor canaries since %" PRId64
+                    " s: this gateway is cut off, last known states are in use",
+                    v->wall_ms > cut_off_ms ? (v->wall_ms - cut_off_ms) / 1000 : 0);
     if (!a->has_checks || !verdict_is_stale(v->verdicts, v->wall_ms))
         return;
     if (heartbeat_ms > 0)

@@ -17,6 +17,7 @@
 #include "base/resolve.h"
 #include "conf/conf.h"
 #include "health/checker/lws_engine.h"
+#include "health/checker/ourselves.h"
 #include "health/checker/target.h"
 #include "health/verdict.h"
 
@@ -38,6 +39,7 @@ struct checker {
     struct resolver *resolver;
     struct lws_engine *engine;
     struct commands *commands;
+    struct ourselves *ourselves;
     struct conf *conf; /* NULL until the first one */
     struct target_env env;
     struct target *targets[SLOTS_SERVERS]; /* by slot */
@@ -100,6 +102,30 @@ static void on_flip(void *arg, const struct target *t, enum verdict_state before
     if (e != ERR_NONE)
         LOG_DEBUG("flip not reported", KV_STR("server", target_name(t)), KV_STR("cause", err_text(e)));
     save_soon(c);
+}
+
+/* ---- is it us? ---- */
+
+static bool is_sure(void *arg, const struct target *t)
+{
+    struct checker *c = arg;
+    int64_t since_ms = target_failing_since_ms(t);
+    size_t count = 0, unseen_count = 0;
+
+    CHECK_OBJ(c, CHECKER_MAGIC);
+    for (size_t i = 0; i < SLOTS_SERVERS; i++) {
+        if (c->targets[i] == NULL || !target_is_checked(c->targets[i]))
+            continue;
+        count++;
+        unseen_count += target_answered_ms(c->targets[i]) < since_ms;
+    }
+    return ourselves_are_sure(c->ourselves, unseen_count, count, since_ms);
+}
+
+static void on_answered(void *arg)
+{
+    struct checker *c = arg;
+    ourselves_saw_somebody(c->ourselves);
 }
 
 /* ---- heartbeat ---- */
@@ -189,6 +215,7 @@ static void take_conf(struct checker *c, struct conf *conf)
     for (int slot = 0; slot < (int)SLOTS_SERVERS; slot++)
         if (c->targets[slot] != NULL && !is_wanted[slot])
             drop_target(c, slot);
+    ourselves_set(c->ourselves, &conf->canaries);
     if (c->conf != NULL)
         conf_unref(&c->conf);
     c->conf = conf;
@@ -350,6 +377,7 @@ struct checker *checker_create(struct loop *l, const struct birth *b, struct sta
     c->engine = engine;
     c->commands = commands_create(l);
     c->resolver = resolver_create(l);
+    c->ourselves = ourselves_create(l, c->resolver, c->verdicts);
     c->file = f;
     c->last = mem_alloc(sizeof *c->last);
     state_file_load(f, c->last);
@@ -361,6 +389,8 @@ struct checker *checker_create(struct loop *l, const struct birth *b, struct sta
         .verdicts = c->verdicts,
         .block = b->block,
         .on_flip = on_flip,
+        .is_sure = is_sure,
+        .on_answered = on_answered,
         .arg = c,
     };
     start_timers(c);
@@ -382,6 +412,7 @@ void checker_destroy(struct checker **cp)
     timer_cancel(&c->drain);
     io_fini(&c->nudge);
     ipc_destroy(&c->ipc);
+    ourselves_destroy(&c->ourselves);
     resolver_destroy(&c->resolver);
     commands_destroy(&c->commands);
     lws_engine_destroy(&c->engine);

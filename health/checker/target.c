@@ -32,9 +32,12 @@ struct target {
     struct timer due;
     struct timer deadline;
     int64_t due_ms;
-    int64_t started_ms; /* of the last probe */
-    bool is_nudged;     /* while a probe was under way */
-    uint32_t doubts;    /* the traffic met a failure: successes still needed to forget it */
+    int64_t started_ms;  /* of the last probe */
+    int64_t answered_ms; /* -1: never */
+    bool is_failing;     /* since: */
+    int64_t failing_since_ms;
+    bool is_nudged;  /* while a probe was under way */
+    uint32_t doubts; /* the traffic met a failure: successes still needed to forget it */
 
     struct addresses addresses;
     size_t tried_count;
@@ -170,6 +173,33 @@ static void report_shades(const struct target *t, uint32_t held_before, uint32_t
                KV_UINT("mean_us", t->standing.detail.latency_mean_us));
 }
 
+/* Not calm: soon enough after the canaries' answer, however long the interval is. */
+static void plan_again(struct target *t)
+{
+    plan_next(t, false);
+    int64_t soon_ms = loop_now_ms(t->env.loop) + SCHEDULE_DOUBT_MS;
+    if (soon_ms < t->due_ms)
+        plan_at(t, soon_ms);
+}
+
+static void note_answer(struct target *t, bool is_success)
+{
+    if (!is_success && !t->is_failing)
+        t->failing_since_ms = t->started_ms;
+    t->is_failing = !is_success;
+    if (is_success) {
+        t->answered_ms = loop_now_ms(t->env.loop);
+        if (t->env.on_answered != NULL)
+            t->env.on_answered(t->env.arg);
+    }
+}
+
+static bool is_our_own(const struct target *t, bool is_success)
+{
+    return !is_success && t->env.is_sure != NULL && hysteresis_is_at_the_edge(&t->standing.hysteresis) &&
+           !t->env.is_sure(t->env.arg, t);
+}
+
 static void conclude(struct target *t, const struct probe_result *r)
 {
     enum verdict_state before = standing_state(&t->standing);
@@ -179,6 +209,13 @@ static void conclude(struct target *t, const struct probe_result *r)
     timer_cancel(&t->deadline);
     t->phase = PHASE_IDLE;
     count(t, is_success);
+    note_answer(t, is_success);
+    if (is_our_own(t, is_success)) {
+        standing_ignore(&t->standing, r, time_now(t));
+        publish(t);
+        plan_again(t);
+        return;
+    }
     bool is_flip = standing_result(&t->standing, &t->server->check, r, time_now(t));
     publish(t);
     plan_next(t, is_flip);
@@ -360,6 +397,7 @@ struct target *target_create(const struct target_env *env, int slot, const struc
     t->env = *env;
     t->slot = slot;
     t->server = server;
+    t->answered_ms = -1;
     timer_init(&t->due, env->loop, on_due, t);
     timer_init(&t->deadline, env->loop, on_deadline, t);
     addresses_init(&t->addresses, env->loop, env->resolver, on_addresses, t);
@@ -417,6 +455,24 @@ enum verdict_state target_state(const struct target *t)
 {
     CHECK_OBJ(t, TARGET_MAGIC);
     return standing_state(&t->standing);
+}
+
+bool target_is_checked(const struct target *t)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    return t->server->check.type != CHECK_NONE;
+}
+
+int64_t target_answered_ms(const struct target *t)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    return t->answered_ms;
+}
+
+int64_t target_failing_since_ms(const struct target *t)
+{
+    CHECK_OBJ(t, TARGET_MAGIC);
+    return t->failing_since_ms;
 }
 
 struct persist_entry target_entry(const struct target *t)

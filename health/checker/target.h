@@ -21,6 +21,11 @@ struct target;
 /* The state shown changed; already written to the table and the log. */
 typedef void target_flip_fn(void *arg, const struct target *t, enum verdict_state before, const char *cause);
 
+/* Whether `t`, which would go down with this failure, may: it is not if the failure is ours. */
+typedef bool target_sure_fn(void *arg, const struct target *t);
+/* It answered. */
+typedef void target_answered_fn(void *arg);
+
 /* What all targets share; outlives them. */
 struct target_env {
     struct loop *loop;
@@ -30,6 +35,8 @@ struct target_env {
     struct verdict_table *verdicts;
     struct stats_block *block; /* counts probes */
     target_flip_fn *on_flip;
+    target_sure_fn *is_sure;         /* NULL: always */
+    target_answered_fn *on_answered; /* NULL: nobody asks */
     void *arg;
 };
 
@@ -48,6 +55,10 @@ void target_override(struct target *t, enum override_kind kind);
 
 const char *target_name(const struct target *t); /* "pool/server" */
 enum verdict_state target_state(const struct target *t);
+bool target_is_checked(const struct target *t);
+/* In the loop's time: when it answered last (-1: never), and since when it has not. */
+int64_t target_answered_ms(const struct target *t);
+int64_t target_failing_since_ms(const struct target *t);
 struct persist_entry target_entry(const struct target *t); /* for the file */
 
 #endif

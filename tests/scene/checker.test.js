@@ -225,3 +225,44 @@ describe('verdicts that wait', { concurrency: true }, () => {
     assert.match(JSON.stringify(health.reasons), /slow/);
   });
 });
+
+describe('canaries', { concurrency: true }, () => {
+  const quick = { ...SOON, type: 'tcp', fall: 1 };
+
+  scene('when canaries do not answer either it is us: the verdicts stay, and health says so', async (s) => {
+    const [a, b] = await Promise.all([s.region({ name: 'a' }), s.region({ name: 'b' })]);
+    const canary = await s.region({ name: 'canary' });
+    const canaries = { addresses: [canary.url.replace(/.*\//, ''), `127.0.0.1:${await s.freePort()}`] };
+    const gateway = await s.gateway(onePool({ check: quick, servers: servers([a, b]) }, { canaries }));
+    await verdicts(gateway, { a: 'up', b: 'up' });
+    const mark = gateway.process.mark();
+    await Promise.all([canary, a, b].map((each) => each.kill()));
+    await gateway.process.line(/neither servers nor canaries answer/, 8000, mark);
+    const health = (await gateway.health()).json;
+    assert.equal(health.status, 'degraded');
+    assert.match(JSON.stringify(health.reasons), /this gateway is cut off/);
+    const failures = async () => metric(gateway, 'probe_failures_total');
+    const seen = await failures();
+    await waitFor('more failures', async () => (await failures()) >= seen + 4);
+    const now = await standings(gateway);
+    assert.deepEqual([now.a.state, now.b.state], ['up', 'up']);
+    assert.match(now.a.cause, /refused/);
+
+    const back = gateway.process.mark();
+    await s.region({ name: 'canary', port: Number(new URL(canary.url).port) }); // we see again: then they are down indeed
+    await gateway.process.line(/not cut off any more/, 8000, back);
+    await verdicts(gateway, { a: 'down', b: 'down' });
+  });
+
+  scene('when one answers it is the servers', async (s) => {
+    const [a, b] = await Promise.all([s.region({ name: 'a' }), s.region({ name: 'b' })]);
+    const canary = await s.region({ name: 'canary' });
+    const canaries = { addresses: [`127.0.0.1:${await s.freePort()}`, canary.url.replace(/.*\//, '')] };
+    const gateway = await s.gateway(onePool({ check: quick, servers: servers([a, b]) }, { canaries }));
+    await verdicts(gateway, { a: 'up', b: 'up' });
+    const mark = gateway.process.mark();
+    await Promise.all([a, b].map((each) => each.kill()));
+    await verdicts(gateway, { a: 'down', b: 'down' });
+    assert.equal(gateway.process.lines.slice(mark).some((line) => /cut off/.test(line)), false);
+  });
+});

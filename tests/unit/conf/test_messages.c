@@ -17,11 +17,11 @@ static const struct mistake mistakes[] = {
 
     /* ---- keys ---- */
     {ROOT("regoin: eu"),
-     "t.yaml:1:1: regoin: unknown key, expected one of node, workers, user, state_dir, journal, log, headers, trace, control, admin, health, limits, drain, cache, alerts, trusted_proxies, listen, pools, routes\n"},
+     "t.yaml:1:1: regoin: unknown key, expected one of node, workers, user, state_dir, journal, log, headers, trace, control, admin, health, limits, drain, cache, alerts, canaries, trusted_proxies, listen, pools, routes\n"},
     {ROOT("listn: []"),
      "t.yaml:1:1: listn: unknown key, expected listen?\n"},
     {ROOT("telemetry: { memory: 64MiB }"),
-     "t.yaml:1:1: telemetry: unknown key, expected one of node, workers, user, state_dir, journal, log, headers, trace, control, admin, health, limits, drain, cache, alerts, trusted_proxies, listen, pools, routes\n"},
+     "t.yaml:1:1: telemetry: unknown key, expected one of node, workers, user, state_dir, journal, log, headers, trace, control, admin, health, limits, drain, cache, alerts, canaries, trusted_proxies, listen, pools, routes\n"},
     {ROOT("log: { colour: true }"),
      "t.yaml:1:8: log.colour: unknown key, expected one of level, format, file, access, access_format, access_query, access_file\n"},
     {ROOT("log: { levl: info }"),

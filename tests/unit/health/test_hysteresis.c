@@ -78,6 +78,20 @@ static void test_checks_left_tells_the_truth(void **state)
     }
 }
 
+static void test_the_edge_is_one_failure_before_down(void **state)
+{
+    (void)state;
+    struct hysteresis h;
+    hysteresis_init(&h, 1, 2, VERDICT_UP, 0);
+    assert_false(hysteresis_is_at_the_edge(&h));
+    (void)hysteresis_result(&h, false, 1);
+    assert_true(hysteresis_is_at_the_edge(&h));
+    (void)hysteresis_result(&h, false, 2);
+    assert_false(hysteresis_is_at_the_edge(&h)); /* it is over */
+    hysteresis_init(&h, 1, 1, VERDICT_UNKNOWN, 0);
+    assert_true(hysteresis_is_at_the_edge(&h));
+}
+
 static void test_undecided_asks_again_soon(void **state)
 {
     (void)state;
@@ -149,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_checks_left_tells_the_truth),
+        cmocka_unit_test(test_the_edge_is_one_failure_before_down),
         cmocka_unit_test(test_undecided_asks_again_soon),
         cmocka_unit_test(test_forced_state_hides_the_probes),
         cmocka_unit_test(test_probes_are_counted_under_a_forced_state),
