@@ -136,8 +136,8 @@ static void test_garbage(void **state)
         "{\"version\":1,\"incidents\":7,\"held\":{},\"deliveries\":[null,[],{}]}",
         "{\"version\":1,\"incidents\":[{\"rule\":\"r\"},{\"rule\":\"gone\",\"event\":{}}]}",
         "{\"version\":1,\"deliveries\":[{\"rule\":\"r\",\"items\":[{\"reason\":99,\"id\":1,\"event\":{}}]}]}",
-        "{\"version\":1,\"held\":[{\"rule\":\"r\",\"items\":[{\"reason\":1,\"id\":1,\"event\":{\"seq\":1,\"kind\":"
-        "\"x\"}}]}]}",
+        ("{\"version\":1,\"held\":[{\"rule\":\"r\",\"items\":[{\"reason\":1,\"id\":1,\"event\":{\"seq\":1,\"kind\":"
+         "\"x\"}}]}]}"),
     };
     struct world w;
 
