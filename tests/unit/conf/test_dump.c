@@ -472,6 +472,25 @@ static void test_a_key_of_another_certificate(void **state)
     assert_int_equal(remove_pair((void **)&other), 0);
 }
 
+static void test_an_alert_keeps_its_secrets(void **state)
+{
+    static const char *const secrets[] = {"h/hook-secret", "Bearer field-secret", "key-secret", "word-secret"};
+    (void)state;
+    struct conf *c = load("alerts: [ { webhook: \"http://h/hook-secret\", form: pagerduty, routing_key: key-secret,"
+                          " authorization: \"Bearer field-secret\" },"
+                          " { email: { smtp: \"smtp://h\", from: a@b, to: [ c@d ], username: u, password: word-secret "
+                          "} } ]\n" WITH_SERVER("{ name: s, url: \"ws://h\" }"),
+                          false);
+    char *dump = conf_dump(c), *seal = conf_seal(c);
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        assert_null(strstr(dump, secrets[i]));
+        assert_non_null(strstr(seal, secrets[i]));
+    }
+    mem_free(dump);
+    mem_free(seal);
+    conf_unref(&c);
+}
+
 /* The child that reads the seal has another environment and may not open files. */
 static void test_sealed_text_is_taken_as_it_is(void **state)
 {
@@ -534,6 +553,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_certificates_go_through_seal_and_dump, make_pair, remove_pair),
         cmocka_unit_test_setup_teardown(test_secrets_stay_in_the_seal, make_pair, remove_pair),
         cmocka_unit_test_setup_teardown(test_a_key_of_another_certificate, make_pair, remove_pair),
+        cmocka_unit_test(test_an_alert_keeps_its_secrets),
         cmocka_unit_test(test_sealed_text_is_taken_as_it_is),
         cmocka_unit_test(test_odd_characters_survive_the_seal),
         cmocka_unit_test(test_the_seal_knows_the_file),

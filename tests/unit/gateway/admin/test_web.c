@@ -10,6 +10,7 @@ struct fixture {
     bool has_view;
     bool was_asked; /* web_ops.view came */
     bool is_idle;   /* web_ops.on_idle came */
+    struct feed *feed;
 };
 
 static const struct web_limits patient = {.request_ms = PATIENCE_MS, .response_ms = PATIENCE_MS};
@@ -31,7 +32,13 @@ static void on_idle(void *arg)
     f->is_idle = true;
 }
 
-static const struct web_ops ops = {.view = on_view, .on_idle = on_idle};
+static struct feed *on_feed(void *arg)
+{
+    struct fixture *f = arg;
+    return f->feed;
+}
+
+static const struct web_ops ops = {.view = on_view, .feed = on_feed, .on_idle = on_idle};
 
 /* A listener on a free port; its small send buffer is inherited by what it accepts. */
 static int listen_somewhere(struct addr *a)
@@ -53,6 +60,7 @@ static int setup(void **state)
     assert_int_equal(world_setup(&world), 0);
     f->world = world;
     f->has_view = true;
+    f->feed = feed_create();
     clients_init(&f->clients);
     f->web = web_create(f->clients.loop, &ops, f, &patient);
     assert_non_null(f->web);
@@ -67,6 +75,7 @@ static int teardown(void **state)
     void *world = f->world;
 
     web_destroy(&f->web);
+    feed_destroy(&f->feed);
     clients_fini(&f->clients);
     world_teardown(&world);
     mem_free(f);
@@ -408,6 +417,90 @@ static void test_a_client_that_does_not_read_is_cut_off(void **state)
     mem_free(name);
 }
 
+static void happens(struct fixture *f, uint64_t seq)
+{
+    struct event e;
+    char cause[EVENT_CAUSE_BYTES];
+
+    memset(cause, 'x', sizeof cause - 1);
+    cause[sizeof cause - 1] = '\0';
+    event_init(&e, EVENT_PURGE, EVENT_ONCE, "all", "", "", cause);
+    e.seq = seq;
+    assert_true(feed_add(f->feed, &e));
+    web_feed_grew(f->web);
+}
+
+static void wait_for(struct client *c, const char *text)
+{
+    struct timer guard;
+
+    timer_init(&guard, c->all->loop, on_patience_over, NULL);
+    timer_start(&guard, PATIENCE_MS);
+    client_read(c);
+    while (c->in.len == 0 || strstr(c->in.data, text) == NULL)
+        loop_run_once(c->all->loop, true);
+    timer_cancel(&guard);
+}
+
+static void on_look(void *arg)
+{
+    timer_start(arg, 10);
+}
+
+/* Until the server has reset the connection, without reading from it. */
+static void wait_reset(struct client *c)
+{
+    struct timer guard, look;
+    int error = 0;
+    socklen_t len = sizeof error;
+
+    timer_init(&guard, c->all->loop, on_patience_over, NULL);
+    timer_start(&guard, PATIENCE_MS);
+    timer_init(&look, c->all->loop, on_look, &look);
+    timer_start(&look, 10);
+    while (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0)
+        loop_run_once(c->all->loop, true);
+    timer_cancel(&look);
+    timer_cancel(&guard);
+}
+
+/* One of them reads, the other does not: he is cut off, and costs the one who reads nothing. */
+static void test_a_follower_that_does_not_read_is_cut_off(void **state)
+{
+    static const char follow[] = "GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    static const struct web_limits hasty = {.request_ms = PATIENCE_MS, .response_ms = 200};
+    struct fixture *f = *state;
+    struct client lazy, keen;
+    char last[32];
+    uint64_t seq = 0;
+
+    web_set_limits(f->web, &hasty);
+    client_open(&keen, &f->clients, &f->addr, 0);
+    client_send(&keen, follow);
+    wait_for(&keen, ": tidegate");
+    client_open(&lazy, &f->clients, &f->addr, 4096);
+    client_send(&lazy, follow);
+    wait_for(&lazy, ": tidegate");
+    io_want(&lazy.io, 0);
+    for (int i = 0; i < 20; i++) { /* far more than sockets hold, in steps that the other one can follow */
+        for (int k = 0; k < 50; k++)
+            happens(f, ++seq);
+        snprintf(last, sizeof last, "id: %u\n", (unsigned)seq);
+        wait_for(&keen, last);
+    }
+    wait_reset(&lazy);
+    client_wait_closed(&lazy);
+    assert_false(keen.is_closed);
+    snprintf(last, sizeof last, "id: %u\n", (unsigned)seq);
+    assert_null(strstr(lazy.in.data, last));
+    for (unsigned i = 1; i <= seq; i++) {
+        snprintf(last, sizeof last, "id: %u\n", i);
+        assert_non_null(strstr(keen.in.data, last));
+    }
+    client_close(&lazy);
+    client_close(&keen);
+}
+
 static void test_a_long_answer_arrives_whole(void **state)
 {
     struct fixture *f = *state;
@@ -556,6 +649,7 @@ int main(void)
         TEST(test_rubbish),
         TEST(test_clients_that_do_not_ask_are_cut_off),
         TEST(test_a_client_that_does_not_read_is_cut_off),
+        TEST(test_a_follower_that_does_not_read_is_cut_off),
         TEST(test_a_long_answer_arrives_whole),
         TEST(test_an_answer_beyond_the_bound),
         TEST(test_connections_are_bounded),
