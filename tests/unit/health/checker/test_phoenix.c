@@ -64,7 +64,7 @@ static void test_pieces_and_long_messages(void **state)
     char piece[700];
     memset(piece, 'x', sizeof piece);
     for (size_t i = 0; i + 1 < strlen(OK_REPLY); i++)
-        assert_int_equal(phoenix_read(&r, OK_REPLY + i, 1, false), PHOENIX_OTHER);
+        assert_int_equal(phoenix_read(&r, &OK_REPLY[i], 1, false), PHOENIX_OTHER);
     assert_int_equal(phoenix_read(&r, "]", 1, true), PHOENIX_REPLY_OK);
     assert_int_equal(phoenix_read(&r, piece, sizeof piece, false), PHOENIX_OTHER);
     assert_int_equal(phoenix_read(&r, piece, sizeof piece, false), PHOENIX_OTHER);
