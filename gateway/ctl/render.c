@@ -137,8 +137,13 @@ static void render_processes(const json_t *status, struct strbuf *out)
 
 static void add_state(struct grid *g, const json_t *server)
 {
-    grid_cell(g, "%s%s%s", text_of(server, "state"), json_is_true(json_object_get(server, "forced")) ? " forced" : "",
-              json_is_true(json_object_get(server, "draining")) ? " draining" : "");
+    static const char *const flags[] = {"forced", "draining", "degraded"};
+    char text[64] = "";
+
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (json_is_true(json_object_get(server, flags[i])))
+            strcat(strcat(text, " "), flags[i]);
+    grid_cell(g, "%s%s", text_of(server, "state"), text);
 }
 
 static void add_server(struct grid *g, const json_t *s)

@@ -257,6 +257,24 @@ static void print_server_draining(const struct printer *p)
     }
 }
 
+static void print_server_forced(const struct printer *p)
+{
+    for (size_t i = 0; i < p->a->server_count; i++) {
+        const struct server_standing *s = &p->a->servers[i];
+
+        add_uint(p, LABELS(SERVER_LABELS(s)), s->verdict.is_forced);
+    }
+}
+
+static void print_server_degraded(const struct printer *p)
+{
+    for (size_t i = 0; i < p->a->server_count; i++) {
+        const struct server_standing *s = &p->a->servers[i];
+
+        add_uint(p, LABELS(SERVER_LABELS(s)), s->verdict.is_degraded);
+    }
+}
+
 static void print_server_latency(const struct printer *p)
 {
     for (size_t i = 0; i < p->a->server_count; i++) {
@@ -322,6 +340,8 @@ static const struct family {
     {"server_up", "gauge", "0 when the server is known to be down", print_server_up},
     {"server_state", "gauge", "1 for the state the checker gave the server", print_server_state},
     {"server_draining", "gauge", "Whether the server takes no new clients on somebody's wish", print_server_draining},
+    {"server_forced", "gauge", "Whether an operator says what the server counts as", print_server_forced},
+    {"server_degraded", "gauge", "Whether the server is up but slow, or its certificate ends soon", print_server_degraded},
     {"server_probe_duration_seconds", "gauge", "Duration of the last successful probe", print_server_latency},
     {"ws_closed_total", "counter", "WebSockets ended, by who ended them and close code", print_closes},
     {"responses_total", "counter", "Answers the gateway itself gave, by HTTP status", print_responses},

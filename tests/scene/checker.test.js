@@ -219,6 +219,7 @@ describe('verdicts that wait', { concurrency: true }, () => {
     const gateway = await s.gateway(onePool({ check, servers: servers([region]) }));
     const now = (await verdicts(gateway, { region: 'up' })).region;
     assert.deepEqual([now.degraded, now.degraded_by_latency], [true, true]);
+    assert.equal(await metric(gateway, 'server_degraded', { server: 'region' }), 1);
     assert.ok(now.latency_mean_us >= 150000 && now.latency_p95_us >= 150000);
     const health = (await gateway.health()).json;
     assert.equal(health.status, 'degraded');

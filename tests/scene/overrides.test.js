@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe } = require('node:test');
-const { onePool, scene, servers, standings, verdicts, visit, waitFor, where } = require('./lib');
+const { metric, onePool, scene, servers, standings, verdicts, visit, waitFor, where } = require('./lib');
 
 const SOON = { interval: '200ms', timeout: '200ms', jitter: '0%', type: 'tcp' };
 
@@ -31,6 +31,8 @@ describe('an operator', { concurrency: true }, () => {
     assert.equal(await say(gateway, 'force', 'p/a', 'down'), 'p/a: down\n');
     const forced = (await standings(gateway)).a;
     assert.deepEqual([forced.state, forced.forced, forced.probed], ['down', true, 'up']);
+    assert.deepEqual(await Promise.all(['a', 'b'].map((server) => metric(gateway, 'server_forced', { server }))), [1, 0]);
+    assert.match((await gateway.ctl('status')).stdout, /\ba +.*down forced/);
     await gateway.process.line(/server changed.*server=p\/a old=up new=down cause=forced/, 4000, mark);
     assert.equal(await where(s, gateway), 'b');
 

@@ -187,6 +187,8 @@ static void test_servers(void **state)
     expect_line(m, "tidegate_server_failures_total{" US_A_LABELS "} 3");
     expect_line(m, "tidegate_server_up{pool=\"realtime\",server=\"us-b\",region=\"us\",tier=\"primary\"} 1");
     expect_line(m, "tidegate_server_draining{pool=\"realtime\",server=\"eu-a\",region=\"eu\",tier=\"backup\"} 1");
+    expect_line(m, "tidegate_server_forced{pool=\"realtime\",server=\"eu-a\",region=\"eu\",tier=\"backup\"} 0");
+    expect_line(m, "tidegate_server_degraded{pool=\"realtime\",server=\"eu-a\",region=\"eu\",tier=\"backup\"} 0");
     expect_line(m, "tidegate_server_probe_duration_seconds{" US_A_LABELS "} 0.001500");
     expect_line(m, "tidegate_pool_tier{pool=\"realtime\",tier=\"primary\"} 1");
     expect_line(m, "tidegate_route_up{route=\"/socket/\",pool=\"realtime\"} 1");
