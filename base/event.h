@@ -30,7 +30,8 @@
     X(EVENT_START,       "start",       EVENT_START,       "the node; its version")                         \
     X(EVENT_STOP,        "stop",        EVENT_STOP,        "the node")                                      \
     X(EVENT_PURGE,       "purge",       EVENT_PURGE,       "what is no longer served from the caches")      \
-    X(EVENT_ACK,         "ack",         EVENT_ACK,         "alerts that somebody takes care of")
+    X(EVENT_ACK,         "ack",         EVENT_ACK,         "alerts that somebody takes care of")              \
+    X(EVENT_CUT_OFF,     "cut-off",     EVENT_CUT_OFF,     "the node; reaching, or cut off from servers and canaries")
 
 enum event_kind {
     EVENT_NONE = 0,

@@ -224,7 +224,7 @@ static void derive_alert(struct build *b, struct conf_alert *a, size_t index)
         a->name = arena_printf(b->kind.arena, "alert-%zu", index + 1);
     if (!build_is_given(b, &a->on))
         a->on = 1u << EVENT_DOWN | 1u << EVENT_FAILOVER | 1u << EVENT_BREAKER | 1u << EVENT_CRASH |
-                1u << EVENT_CERTIFICATE | 1u << EVENT_RELOAD;
+                1u << EVENT_CERTIFICATE | 1u << EVENT_RELOAD | 1u << EVENT_CUT_OFF;
     if (a->quiet.from_text[0] != '\0' && a->quiet.to_text[0] != '\0') {
         a->quiet.from_min = clock_min(a->quiet.from_text);
         a->quiet.to_min = clock_min(a->quiet.to_text);

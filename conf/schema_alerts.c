@@ -47,7 +47,7 @@ const struct schema_row schema_alert_rows[] = {
      .doc = "PEM file with the authorities that may vouch for the webhook or the mail server."},
     {SECTION_ALERT, "tls.verify", KIND_BOOL, IN(conf_alert, verify), .standard = "true", .applies = APPLIES_ADMIN,
      .doc = "Whether the certificate is checked. Without it anybody in between can read and change everything."},
-    {SECTION_ALERT, "on", KIND_WORDS, IN(conf_alert, on), .words = event_words, .standard_doc = "down, failover, breaker, crash, certificate, reload",
+    {SECTION_ALERT, "on", KIND_WORDS, IN(conf_alert, on), .words = event_words, .standard_doc = "down, failover, breaker, crash, certificate, reload, cut-off",
      .applies = APPLIES_ADMIN, .doc = "The kinds of events."},
     {SECTION_ALERT, "targets", KIND_LABELS, IN(conf_alert, targets), RANGE(0, 64), .applies = APPLIES_ADMIN,
      .doc = "Only events about these: pool/server, pool, a process; * stands for anything. None: all."},

@@ -334,6 +334,8 @@ static bool has_subject(const struct conf *c, const struct condition *k)
 {
     if (k->kind == EVENT_CERTIFICATE)
         return has_certificate(c, k->subject);
+    if (k->kind == EVENT_CUT_OFF)
+        return strcmp(c->node.name, k->subject) == 0;
     for (size_t i = 0; i < c->pool_count; i++) {
         if (k->kind == EVENT_FAILOVER && strcmp(c->pools[i].name, k->subject) == 0)
             return true;
@@ -347,7 +349,7 @@ static bool has_subject(const struct conf *c, const struct condition *k)
 static bool is_about_conf(enum event_kind k)
 {
     return k == EVENT_DOWN || k == EVENT_DEGRADED || k == EVENT_FORCED || k == EVENT_DRAIN || k == EVENT_FAILOVER ||
-           k == EVENT_BREAKER || k == EVENT_CERTIFICATE;
+           k == EVENT_BREAKER || k == EVENT_CERTIFICATE || k == EVENT_CUT_OFF;
 }
 
 /* Ends the conditions for which `is_over` says so. */
@@ -410,6 +412,9 @@ static void look_now(struct events *e)
 {
     const struct conf *c = e->super->current.conf;
     e->verdicts_now = e->super->current.generation;
+    const bool is_cut_off = atomic_load(&e->super->tables.verdicts->cut_off_wall_ms) != 0;
+    events_settle(e, EVENT_CUT_OFF, is_cut_off, c->node.name, "reaching", is_cut_off ? "cut off" : "reaching",
+                  is_cut_off ? "neither servers nor canaries answer, verdicts stay as they are" : "");
     for (size_t i = 0; i < c->pool_count; i++)
         for (size_t j = 0; j < c->pools[i].server_count; j++)
             look_at_server(e, &c->pools[i].servers[j]);

@@ -147,6 +147,19 @@ describe('events: the journal', { concurrency: true }, () => {
     await found('the end of the drain', () => journal(dir), { kind: 'drain', subject: 'realtime/us-a', phase: 'ends' });
   });
 
+  scene('a gateway that is cut off itself', async (s) => {
+    const canary = await s.region({ name: 'canary' });
+    const { primary, backup, dir } = await twoRegions(s, { canaries: { addresses: [`127.0.0.1:${canary.port}`] } });
+    await canary.kill();
+    await Promise.all([primary.kill(), backup.kill()]);
+    const cut = await found('the finding', () => journal(dir), { kind: 'cut-off', phase: 'begins', subject: 'scene' });
+    assert.match(cut.cause, /canaries/);
+    assert.equal(journal(dir).filter((e) => e.kind === 'down').length, 0);
+    await s.region({ name: 'canary', port: canary.port });
+    await found('its end', () => journal(dir), { kind: 'cut-off', phase: 'ends' });
+    await found('that they are down indeed', () => journal(dir), { kind: 'failover', to: 'none' });
+  });
+
   scene('a certificate that is about to end, and one that takes its place', async (s) => {
     const ca = await Authority.create(s);
     const [near, far] = [await ca.issue('near', ['rt.example.com'], { days: 2 }), await ca.issue('far', ['rt.example.com'], { days: 90 })];
