@@ -154,7 +154,8 @@ describe('events: the journal', { concurrency: true }, () => {
     await Promise.all([primary.kill(), backup.kill()]);
     const cut = await found('the finding', () => journal(dir), { kind: 'cut-off', phase: 'begins', subject: 'scene' });
     assert.match(cut.cause, /canaries/);
-    assert.equal(journal(dir).filter((e) => e.kind === 'down').length, 0);
+    // One of them may have been found down while the other one still answered; that nobody is left is not believed.
+    assert.equal(journal(dir).filter((e) => e.kind === 'failover' && e.to === 'none').length, 0);
     await s.region({ name: 'canary', port: canary.port });
     await found('its end', () => journal(dir), { kind: 'cut-off', phase: 'ends' });
     await found('that they are down indeed', () => journal(dir), { kind: 'failover', to: 'none' });
