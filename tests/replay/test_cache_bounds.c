@@ -99,6 +99,30 @@ static void warming_lets_the_process_rest(void **state)
     rig_close(&r);
 }
 
+static void warming_keeps_its_pace(void **state)
+{
+    static const char slow[] =
+        LISTEN "cache: { warm_per_second: 2 }\n" POOL ROUTE "{ policy: cache-first, fresh: 1m, warm_as: 'http://x',\n"
+               "                                                 warm: [ /a, /b, /c ] } } ]\n";
+    struct rig r;
+    char said[4096];
+    (void)state;
+    rig_open(&r, slow);
+    rig_advance(&r, 1);
+    for (int i = 0; i < 3; i++) {
+        const char path[] = {'/', (char)('a' + i), '\0'};
+        const int server = next_fetch(&r, said, sizeof said);
+        assert_int_equal(strncmp(said + 4, path, 2), 0);
+        answer(&r, server, "200 OK", "", "warm");
+        rig_advance(&r, 490);
+        expect_no_fetch(&r);
+        rig_advance(&r, 10);
+    }
+    expect_no_fetch(&r);
+    expect_calm(&r);
+    rig_close(&r);
+}
+
 static void what_is_not_for_storing_is_not_warmed_all_the_time(void **state)
 {
     static const char warm[] =
@@ -121,6 +145,7 @@ int main(void)
         cmocka_unit_test(with_too_many_fetches_requests_go_as_without_a_cache),
         cmocka_unit_test(a_pool_that_only_drains_is_read_only),
         cmocka_unit_test(warming_lets_the_process_rest),
+        cmocka_unit_test(warming_keeps_its_pace),
         cmocka_unit_test(what_is_not_for_storing_is_not_warmed_all_the_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

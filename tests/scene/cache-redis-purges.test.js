@@ -97,6 +97,7 @@ describe('purges between gateways', { concurrency: 3 }, () => {
       await fleet.joined([c]);
       const first = await ask(c, '/x');
       assert.equal(first.text, text, `${policy}: ${cacheStatus(first)}`);
+      await waitFor('it to be fetched anew, without anybody else asking', () => fleet.asked('/x') === 2);
       await becomes(c, '/x', 2);
     }
   });
@@ -180,6 +181,19 @@ describe('gateways that cannot hear', { concurrency: 3 }, () => {
       assert.equal(fleet.asked('/kept'), 1, 'what was not purged was not lost');
     });
   }
+
+  scene('one that is back when the log is gone, and nobody who remembers, forgets what it has', async (s) => {
+    const { redis, fleet, a, b, cableOfB } = await cabled(s);
+    await held(fleet, '/x');
+    cableOfB.cut();
+    await waitFor('it to notice', async () => (await b.metrics()).sum('cache_l2_connected') === 0);
+    await purge(a, TOLD, 'tag', 'at:/x');
+    await a.stop();
+    await redis.command('FLUSHALL');
+    assert.equal(await textOf(b, '/x'), '/x v1', 'it cannot know');
+    cableOfB.mend();
+    await becomes(b, '/x', 2, LATER_MS);
+  });
 
   scene('connections that Redis ends again and again', async (s) => {
     const { redis, fleet, a, b } = await stage(s);
