@@ -2,6 +2,7 @@
 'use strict';
 
 const { execFile } = require('node:child_process');
+const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { promisify } = require('node:util');
@@ -30,7 +31,8 @@ class Authority {
     await this.#openssl('ecparam', '-genkey', '-name', 'prime256v1', '-noout', '-out', key);
     await this.#openssl('req', '-new', '-key', key, '-subj', `/CN=${id}`, '-out', request);
     await this.#openssl(
-      ...['x509', '-req', '-in', request, '-CA', this.file, '-CAkey', this.#file('ca.key'), '-CAcreateserial'],
+      ...['x509', '-req', '-in', request, '-CA', this.file, '-CAkey', this.#file('ca.key')],
+      ...['-set_serial', `0x${crypto.randomBytes(8).toString('hex')}`], // no file of serials: several may be issued at once
       ...['-days', String(days), '-extfile', extension, '-out', cert],
     );
     return { cert, key };
