@@ -287,12 +287,14 @@ static enum step wait_for(struct exchange *x, struct cache_entry *known, const s
     x->cache.is_late = false;
     x->cache.has_waited = f != NULL;
     x->cache.told = (struct cache_told){.fwd = fwd, .is_collapsed = f != NULL};
+    /* Nothing is ever stored under another key than the stored one: Redis need not be asked about it. */
+    const bool is_apart = flight_key.len != stored_key.len;
+    const bool wants_news = c->no_cache || c->max_age_s == 0;
     const struct fetch_start o = {.key = stored_key,
                                   .flight_key = flight_key,
                                   .known = known,
                                   .is_scoped = r->scope != CACHE_SCOPE_PUBLIC,
-                                  .must_ask =
-                                      (c->no_cache || c->max_age_s == 0) && !pool_is_down(x->pool, exchange_now_ms(x))};
+                                  .must_ask = is_apart || (wants_news && !pool_is_down(x->pool, exchange_now_ms(x)))};
     if (f == NULL)
         f = fetch_start(x, &o);
     if (x->cache.has_waited)
