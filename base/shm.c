@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #define SEALS_SIZE  (F_SEAL_SHRINK | F_SEAL_GROW)
@@ -80,26 +81,12 @@ void shm_fini(struct shm *s)
     *s = (struct shm){.fd = -1};
 }
 
-static bool write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
 enum err shm_seal_bytes(const char *name, const void *data, size_t len, int *fd)
 {
     int f = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (f < 0)
         return err_from_errno(errno);
-    if (fchmod(f, S_IRUSR) != 0 || !write_all(f, data, len) || fcntl(f, F_ADD_SEALS, SEALS_WHOLE) != 0)
+    if (fchmod(f, S_IRUSR) != 0 || !file_write_all(f, data, len) || fcntl(f, F_ADD_SEALS, SEALS_WHOLE) != 0)
         return fail_close(f);
     *fd = f;
     return ERR_NONE;

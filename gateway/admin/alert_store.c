@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/report/event_line.h"
@@ -307,32 +308,6 @@ bool alert_store_load(const struct alert_store *s, struct alert_rules *r, struct
     return is_loaded;
 }
 
-static bool write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static bool replace(int dir_fd, const struct strbuf *text)
-{
-    int fd = openat(dir_fd, NAME_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-    if (fd < 0)
-        return false;
-    bool is_written = write_all(fd, text->data, text->len) && fsync(fd) == 0;
-    int errno_kept = errno;
-    close(fd);
-    errno = errno_kept;
-    return is_written && renameat(dir_fd, NAME_NEW, dir_fd, NAME) == 0 && fsync(dir_fd) == 0;
-}
-
 void alert_store_save(struct alert_store *s, const struct alert_rules *r, const struct alert_queue *q, int64_t now_ms,
                       int64_t wall_ms)
 {
@@ -343,7 +318,7 @@ void alert_store_save(struct alert_store *s, const struct alert_rules *r, const 
         return;
     strbuf_init(&text, STORE_BYTES_MAX);
     alert_store_print(r, q, now_ms, wall_ms, &text);
-    if (text.failed || !replace(s->dir_fd, &text))
+    if (text.failed || !file_replace(s->dir_fd, NAME, NAME_NEW, S_IRUSR | S_IWUSR, text.data, text.len))
         LOG_LIMITED(&s->complaints, now_ms, LOG_LEVEL_WARN, "alerts cannot be kept",
                     KV_STR("cause", err_text(err_from_errno(errno))));
     strbuf_fini(&text);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -87,34 +88,6 @@ void state_file_load(const struct state_file *f, struct persist *p)
     close(fd);
 }
 
-static bool write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static bool replace(int dir_fd, const struct strbuf *text)
-{
-    int fd =
-        openat(dir_fd, NAME_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR | S_IRGRP);
-    if (fd < 0)
-        return false;
-    bool is_written = write_all(fd, text->data, text->len) && fsync(fd) == 0;
-    int errno_kept = errno;
-    close(fd);
-    errno = errno_kept;
-    /* The directory is forced too, or the rename may be lost with the power. */
-    return is_written && renameat(dir_fd, NAME_NEW, dir_fd, NAME) == 0 && fsync(dir_fd) == 0;
-}
-
 bool state_file_save(struct state_file *f, const struct persist *p, int64_t now_ms)
 {
     struct strbuf text;
@@ -124,7 +97,8 @@ bool state_file_save(struct state_file *f, const struct persist *p, int64_t now_
         return false;
     strbuf_init(&text, PERSIST_BYTES_MAX);
     persist_print(p, &text);
-    bool is_kept = !text.failed && replace(f->dir_fd, &text);
+    bool is_kept =
+        !text.failed && file_replace(f->dir_fd, NAME, NAME_NEW, S_IRUSR | S_IWUSR | S_IRGRP, text.data, text.len);
     if (!is_kept)
         LOG_LIMITED(&f->complaints, now_ms, LOG_LEVEL_WARN, "verdicts cannot be kept",
                     KV_STR("cause", err_text(err_from_errno(errno))));
