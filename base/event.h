@@ -31,7 +31,10 @@
     X(EVENT_STOP,        "stop",        EVENT_STOP,        "the node")                                      \
     X(EVENT_PURGE,       "purge",       EVENT_PURGE,       "what is no longer served from the caches")      \
     X(EVENT_ACK,         "ack",         EVENT_ACK,         "alerts that somebody takes care of")              \
-    X(EVENT_CUT_OFF,     "cut-off",     EVENT_CUT_OFF,     "the node; reaching, or cut off from servers and canaries")
+    X(EVENT_CUT_OFF,     "cut-off",     EVENT_CUT_OFF,     "the node; reaching, or cut off from servers and canaries") \
+    X(EVENT_DNS,         "dns",         EVENT_DNS,         "a steered name; what it is answered with; last resort is a condition") \
+    X(EVENT_QUORUM,      "quorum",      EVENT_QUORUM,      "the node; alone, leads or follows; alone is a condition") \
+    X(EVENT_PUSH,        "push",        EVENT_PUSH,        "zone at a server that is told of changes; done or failing")
 
 enum event_kind {
     EVENT_NONE = 0,

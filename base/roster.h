@@ -14,6 +14,7 @@
     X(ROLE_SUPERVISOR, "supervisor", "tidegate")                                                             \
     X(ROLE_WORKER,     "worker",     "tidegate-worker")                                                      \
     X(ROLE_CHECKER,    "checker",    "tidegate-checker")                                                     \
+    X(ROLE_DNS,        "dns",        "tidegate-dns")                                                         \
     X(ROLE_ADMIN,      "admin",      "tidegate-admin")
 
 enum role {

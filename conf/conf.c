@@ -182,6 +182,19 @@ const struct conf_pool *conf_find_pool(const struct conf *c, const char *name)
     return NULL;
 }
 
+const struct conf_server *conf_find_server(const struct conf *c, const char *slot_name)
+{
+    CHECK_OBJ(c, CONF_MAGIC);
+    for (size_t i = 0; i < c->target_count; i++)
+        if (strcmp(c->targets[i].slot_name, slot_name) == 0)
+            return &c->targets[i];
+    for (size_t i = 0; i < c->pool_count; i++)
+        for (size_t j = 0; j < c->pools[i].server_count; j++)
+            if (strcmp(c->pools[i].servers[j].slot_name, slot_name) == 0)
+                return &c->pools[i].servers[j];
+    return NULL;
+}
+
 bool conf_jwt_is_on(const struct conf_jwt *j)
 {
     return j->secret[0] != '\0' || j->public_key.text != NULL || j->jwks_file.text != NULL || j->jwks_pool[0] != '\0';

@@ -42,6 +42,17 @@ enum conf_trace_from { TRACE_FROM_ANYONE = 0, TRACE_FROM_TRUSTED };
 enum conf_journal_sync { JOURNAL_SYNC_SECOND = 0, JOURNAL_SYNC_EACH, JOURNAL_SYNC_NEVER };
 enum conf_alert_form { ALERT_FORM_GENERIC = 0, ALERT_FORM_SLACK, ALERT_FORM_PAGERDUTY };
 enum conf_starttls { STARTTLS_REQUIRED = 0, STARTTLS_OFF };
+enum conf_steer {
+    STEER_FAILOVER = 0, /* everything that stands in the best tier that has something */
+    STEER_ALL_HEALTHY,  /* everything that stands; the emergency tier when nothing else does */
+    STEER_WEIGHTED      /* as failover, but one of them per query, by weight; weight 0 is not answered */
+};
+enum conf_resort {
+    RESORT_ALL = 0,    /* every candidate */
+    RESORT_EMERGENCY,  /* the emergency tier; every candidate when it is empty */
+    RESORT_FAIL_STATIC /* the last good choice; every candidate when there was none */
+};
+enum conf_tsig { TSIG_HMAC_SHA256 = 0, TSIG_HMAC_SHA384, TSIG_HMAC_SHA512 };
 enum conf_host_header { HOST_HEADER_CLIENT = 0, HOST_HEADER_UPSTREAM, HOST_HEADER_LITERAL };
 
 /* A file named in the configuration: its path (for messages and -T) and its content (what is used). */
@@ -99,8 +110,11 @@ struct conf_check {
     struct conf_pair *expect_headers; /* name, and a text its value contains; "*": any */
     size_t expect_header_count;
     const char *expect_body; /* "" = whatever it is */
+    enum conf_over http;     /* which HTTP is spoken; OVER_AUTO: what TLS agrees on, HTTP/1.1 without TLS */
     /* websocket */
-    enum conf_speak speak; /* what to say after the upgrade */
+    enum conf_speak speak;    /* what to say after the upgrade */
+    const char *canary_topic; /* phoenix: a broadcast on it has to reach the peer; "" = none */
+    const char *canary_peer;  /* "pool/server" */
     /* over TLS */
     int64_t expiry_degraded_ms, expiry_down_ms;
     /* redis */
@@ -421,6 +435,117 @@ struct conf_alert {
     } escalate;
 };
 
+#define CONF_TARGETS_POOL      "targets" /* no pool is called that: slots of targets are "targets/NAME" */
+#define CONF_DNS_ANSWERS_MAX   32u       /* of one record: a choice is a bitmap */
+#define CONF_DNS_ADDRESSES_MAX 8u        /* of one answer and family */
+#define CONF_DNS_REQUIRES_MAX  8u
+#define CONF_DNS_STEERED_MAX   64u /* records with answers */
+#define CONF_DNS_PUSHES_MAX    8u
+#define CONF_DNS_COOKIE_DIGITS 32u
+
+/* One of the answers a steered record chooses from. */
+struct conf_dns_answer {
+    const char *target; /* slot name: "targets/NAME" or "pool/server"; "" = always answered, as one nobody has judged */
+    const char **requires; /* slot names that have to stand as well */
+    size_t require_count;
+    enum conf_tier tier;
+    uint32_t weight;
+    const char **a; /* addresses, or a name */
+    size_t a_count;
+    const char **aaaa;
+    size_t aaaa_count;
+    const char *cname; /* "" = addresses */
+};
+
+/* Either steered (answers) or fixed (everything else): values of each type in presentation form. */
+struct conf_dns_record {
+    const char *name; /* "@", relative to the zone, or absolute with a dot at its end */
+    struct conf_dns_answer *answers;
+    size_t answer_count;
+    enum conf_steer steer;
+    enum conf_resort last_resort;
+    int64_t ttl_min_ms, ttl_max_ms; /* steered */
+    int64_t ttl_ms;                 /* fixed; 0 = the zone's */
+    const char **a;
+    size_t a_count;
+    const char **aaaa;
+    size_t aaaa_count;
+    const char *cname; /* "" = none */
+    const char *alias; /* a name whose addresses are answered, also at the apex; "" = none */
+    const char **ns;
+    size_t ns_count;
+    const char **mx;
+    size_t mx_count;
+    const char **txt;
+    size_t txt_count;
+    const char **srv;
+    size_t srv_count;
+    const char **caa;
+    size_t caa_count;
+    const char **https;
+    size_t https_count;
+    const char **svcb;
+    size_t svcb_count;
+};
+
+/* Somebody else's server that is told of changes (RFC 2136), signed with TSIG (RFC 8945). */
+struct conf_dns_push {
+    const char *server; /* host:port */
+    const char *zone;   /* at that server; "" = dns.zone */
+    const char *key_name;
+    enum conf_tsig key_algorithm;
+    const char *key_secret; /* base64 */
+    int64_t timeout_ms;
+};
+
+/* At most so many answers per second to one network (/24, /56), of each kind; 0 = no limit. */
+struct conf_dns_rate {
+    uint32_t answers, nxdomain, errors;
+    uint32_t burst_s;
+    uint32_t slip; /* every so-manieth of those over the limit goes out truncated; 0 = none */
+    uint32_t prefixes;
+};
+
+struct conf_address {
+    const char *text;
+    struct addr addr;
+};
+
+struct conf_dns {
+    const char *zone;            /* "" = no DNS */
+    struct conf_address *listen; /* UDP and TCP; none: nothing is answered, records are only pushed */
+    size_t listen_count;
+    const char **nameservers; /* absolute or below the zone */
+    size_t nameserver_count;
+    const char *contact; /* mail address; "" = hostmaster@zone */
+    int64_t ttl_ms;
+    int64_t negative_ttl_ms;
+    int64_t refresh_ms, retry_ms, expire_ms; /* of the SOA, for secondaries */
+    struct conf_dns_record *records;
+    size_t record_count;
+    const char *nsid;            /* "" = not told */
+    bool cookies;                /* answered */
+    bool cookie_required;        /* over UDP, of clients that speak them */
+    const char *cookie_secret;   /* CONF_DNS_COOKIE_DIGITS hexadecimal digits; "" = made at start */
+    const char *cookie_previous; /* accepted as well; "" = none */
+    struct conf_dns_rate rate;
+    struct {
+        uint32_t connections, per_client;
+        int64_t idle_ms;    /* between two queries; RFC 7766 section 6.2.3 */
+        uint32_t pipelined; /* answers waiting for a slow client before no more is read */
+    } tcp;
+    struct conf_dns_push *pushes;
+    size_t push_count;
+};
+
+/* Gateways and checkers that tell each other, through Redis, what they see. */
+struct conf_quorum {
+    struct conf_redis redis; /* text "" = alone */
+    const char *group;       /* those who judge together use the same */
+    int64_t lifetime_ms;     /* of a view, and of a leader who falls silent */
+    int64_t interval_ms;     /* between two exchanges while all is quiet */
+};
+
 struct conf {
     uint32_t magic;
     uint32_t refs;
@@ -496,6 +621,11 @@ struct conf {
     struct conf_alert *alerts;
     size_t alert_count;
     struct conf_canaries canaries;
+    struct conf_server
+        *targets; /* what DNS answers about: checked like servers, never sent traffic; slot_name "targets/NAME" */
+    size_t target_count;
+    struct conf_dns dns;
+    struct conf_quorum quorum;
     struct cidr *trusted_proxies;
     size_t trusted_proxy_count;
     struct conf_listen *listen;
@@ -535,6 +665,8 @@ char *conf_reference(void);
 
 /* Lookups by name; NULL when there is none. */
 const struct conf_pool *conf_find_pool(const struct conf *c, const char *name);
+/* A server or a target by its slot name. */
+const struct conf_server *conf_find_server(const struct conf *c, const char *slot_name);
 
 /* Whether `peer` is one of trusted_proxies: what it says about its clients is believed, and it may be many of them. */
 bool conf_is_trusted(const struct conf *c, const struct addr *peer);

@@ -1,9 +1,4 @@
-/* The verdict table: packing of the word, the sequence lock around the detail.
- *
- * The hard part is the lock. There is one writer and it may die at any instruction, so readers never wait for it:
- * they try a bounded number of times and go without. A writer that died inside a record leaves an odd sequence; its
- * successor starts from there. The record is copied word by word with relaxed atomics, so that a torn copy is only
- * ever thrown away and never undefined. */
+/* The verdict table: packing of the word, and the detail beside it. */
 #include "health/verdict.h"
 
 #include <string.h>
@@ -19,14 +14,7 @@
 #define GENERATION_SHIFT 16
 #define GENERATION_MASK  ((UINT64_C(1) << 48) - 1)
 
-/* A record is written in well under a microsecond; a reader that finds it busy this often met a dead writer. */
-#define READ_TRIES 64
-
-/* The detail seen as words; may_alias because the same bytes are struct verdict_detail to everybody else. */
-typedef uint64_t __attribute__((may_alias)) detail_word;
-#define DETAIL_WORDS (sizeof(struct verdict_detail) / sizeof(detail_word))
-_Static_assert(sizeof(struct verdict_detail) % sizeof(detail_word) == 0, "the detail is copied in whole words");
-_Static_assert(_Alignof(struct verdict_detail) >= _Alignof(detail_word), "the detail is copied in whole words");
+_Static_assert(sizeof(struct verdict_detail) % 8 == 0, "copied in whole words");
 
 const char *verdict_state_text(enum verdict_state s)
 {
@@ -67,34 +55,6 @@ struct verdict verdict_unpack(uint64_t word)
     };
 }
 
-static void detail_store(struct verdict_row *row, const struct verdict_detail *d)
-{
-    detail_word *to = (detail_word *)&row->detail;
-    const detail_word *from = (const detail_word *)d;
-    /* Odd already when a predecessor died in here. */
-    uint32_t busy = atomic_load_explicit(&row->sequence, memory_order_relaxed) | 1u;
-
-    atomic_store_explicit(&row->sequence, busy, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    for (size_t i = 0; i < DETAIL_WORDS; i++)
-        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
-    atomic_store_explicit(&row->sequence, busy + 1u, memory_order_release);
-}
-
-static bool detail_load(const struct verdict_row *row, struct verdict_detail *out)
-{
-    const detail_word *from = (const detail_word *)&row->detail;
-    detail_word *to = (detail_word *)out;
-    uint32_t before = atomic_load_explicit(&row->sequence, memory_order_acquire);
-
-    if (before & 1u)
-        return false;
-    for (size_t i = 0; i < DETAIL_WORDS; i++)
-        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
-    atomic_thread_fence(memory_order_acquire);
-    return atomic_load_explicit(&row->sequence, memory_order_relaxed) == before;
-}
-
 static const struct verdict_row *row_get(const struct verdict_table *t, int slot)
 {
     CHECK_OBJ(t, VERDICT_MAGIC);
@@ -123,14 +83,9 @@ struct verdict verdict_read(const struct verdict_table *t, int slot)
 bool verdict_read_detail(const struct verdict_table *t, int slot, struct verdict_detail *out)
 {
     const struct verdict_row *row = row_get(t, slot);
-    for (int i = 0; i < READ_TRIES; i++) {
-        if (detail_load(row, out)) {
-            out->cause[VERDICT_CAUSE_BYTES - 1] = '\0';
-            return true;
-        }
-    }
-    *out = (struct verdict_detail){0};
-    return false;
+    bool is_read = seqlock_load(&row->sequence, &row->detail, out, sizeof *out);
+    out->cause[VERDICT_CAUSE_BYTES - 1] = '\0';
+    return is_read;
 }
 
 bool verdict_is_stale(const struct verdict_table *t, int64_t wall_ms)
@@ -149,7 +104,7 @@ void verdict_write(struct verdict_table *t, int slot, const struct verdict *v, c
     bool is_change = old.state != v->state || old.is_draining != v->is_draining || old.is_forced != v->is_forced;
 
     next.generation = old.generation + (is_change ? 1u : 0u);
-    detail_store(row, d);
+    seqlock_store(&row->sequence, &row->detail, d, sizeof *d);
     atomic_store_explicit(&row->word, verdict_pack(&next), memory_order_release);
 }
 
@@ -159,7 +114,7 @@ void verdict_clear(struct verdict_table *t, int slot)
     struct verdict old = verdict_unpack(atomic_load_explicit(&row->word, memory_order_relaxed));
     struct verdict next = {.generation = old.generation + 1u};
 
-    detail_store(row, &(struct verdict_detail){0});
+    seqlock_store(&row->sequence, &row->detail, &(struct verdict_detail){0}, sizeof(struct verdict_detail));
     atomic_store_explicit(&row->word, verdict_pack(&next), memory_order_release);
 }
 

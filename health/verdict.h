@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/seqlock.h"
 #include "base/slots.h"
 
 enum verdict_state { VERDICT_UNKNOWN = 0, VERDICT_UP, VERDICT_DOWN };
@@ -59,8 +60,8 @@ struct verdict_detail {               /* crosses processes: fixed size, no point
 #define VERDICT_MAGIC 0x7e2d1c70u
 struct verdict_row {
     _Atomic uint64_t word;
-    _Atomic uint32_t sequence; /* odd while the detail is being written */
-    _Atomic uint32_t era;      /* era of the slot this was written in (base/slots.h) */
+    seqlock sequence;     /* of the detail */
+    _Atomic uint32_t era; /* era of the slot this was written in (base/slots.h) */
     struct verdict_detail detail;
 };
 struct verdict_table {

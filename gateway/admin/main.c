@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "gateway/admin/admin.h"
-#include "health/verdict.h"
+#include "health/steering.h"
 
 int main(void)
 {
@@ -12,7 +12,7 @@ int main(void)
     struct admin *admin;
     int rc = EX_OK;
 
-    birth_attach(&birth, ROLE_ADMIN, sizeof(struct verdict_table));
+    birth_attach(&birth, ROLE_ADMIN, sizeof(struct health_table));
     loop = loop_create();
     admin = admin_create(loop, &birth);
     birth_drop_privileges(&birth);

@@ -34,6 +34,8 @@
 
 static bool has_checks(const struct conf *c)
 {
+    if (c->target_count > 0)
+        return true;
     for (size_t i = 0; i < c->pool_count; i++)
         for (size_t j = 0; j < c->pools[i].server_count; j++)
             if (c->pools[i].servers[j].check.type != CHECK_NONE)
@@ -50,6 +52,7 @@ static bool is_wanted(const struct child *c, const struct conf *conf)
         return has_checks(conf);
     case ROLE_ADMIN:
         return conf->admin.text[0] != '\0' || conf->alert_count > 0;
+    case ROLE_DNS:
     case ROLE_SUPERVISOR:
     case ROLE_COUNT:
         break;

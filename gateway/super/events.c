@@ -272,12 +272,12 @@ static void look_at_server(struct events *e, const struct conf_server *cs)
     if (k->era != era)
         *k = (struct known_server){.era = era};
     look_at_circuit(e, k, cs->slot_name, slot);
-    if (atomic_load_explicit(&t->verdicts->row[slot].era, memory_order_relaxed) != era)
+    if (atomic_load_explicit(&t->health->verdicts.row[slot].era, memory_order_relaxed) != era)
         return; /* still about somebody else */
-    const struct verdict v = verdict_read(t->verdicts, slot);
+    const struct verdict v = verdict_read(&t->health->verdicts, slot);
     e->verdicts_now = (e->verdicts_now + v.generation) * 31 + (uint64_t)slot;
     struct verdict_detail d;
-    if (!verdict_read_detail(t->verdicts, slot, &d))
+    if (!verdict_read_detail(&t->health->verdicts, slot, &d))
         return; /* the checker is at it; the next look is near */
     d.cause[sizeof d.cause - 1] = '\0';
     if (v.state != k->state) {
@@ -297,7 +297,7 @@ static void look_at_pools(struct events *e)
                                      .slots = s->tables.slots,
                                      .roster = s->tables.roster,
                                      .stats = s->tables.stats,
-                                     .verdicts = s->tables.verdicts,
+                                     .verdicts = &s->tables.health->verdicts,
                                      .wall_ms = loop_wall_ms(s->loop)};
     struct assessment a;
     assess_init(&a, &view);
@@ -412,7 +412,7 @@ static void look_now(struct events *e)
 {
     const struct conf *c = e->super->current.conf;
     e->verdicts_now = e->super->current.generation;
-    const bool is_cut_off = atomic_load(&e->super->tables.verdicts->cut_off_wall_ms) != 0;
+    const bool is_cut_off = atomic_load(&e->super->tables.health->verdicts.cut_off_wall_ms) != 0;
     events_settle(e, EVENT_CUT_OFF, is_cut_off, c->node.name, "reaching", is_cut_off ? "cut off" : "reaching",
                   is_cut_off ? "neither servers nor canaries answer, verdicts stay as they are" : "");
     for (size_t i = 0; i < c->pool_count; i++)

@@ -28,7 +28,7 @@ static void command_status(void *arg, struct control_request *r, const char *res
                                      .slots = s->tables.slots,
                                      .roster = s->tables.roster,
                                      .stats = s->tables.stats,
-                                     .verdicts = s->tables.verdicts,
+                                     .verdicts = &s->tables.health->verdicts,
                                      .wall_ms = loop_wall_ms(s->loop)};
     (void)rest;
     report_status_json(&view, &r->body);

@@ -25,7 +25,7 @@ enum err tables_create(struct tables *t)
     enum err e = table(&t->slots_shm, "slots", sizeof *t->slots, &t->slots);
     e = e != ERR_NONE ? e : table(&t->roster_shm, "roster", sizeof *t->roster, &t->roster);
     e = e != ERR_NONE ? e : table(&t->stats_shm, "stats", sizeof *t->stats, &t->stats);
-    e = e != ERR_NONE ? e : table(&t->verdicts_shm, "verdicts", sizeof *t->verdicts, &t->verdicts);
+    e = e != ERR_NONE ? e : table(&t->verdicts_shm, "verdicts", sizeof *t->health, &t->health);
     e = e != ERR_NONE ? e : shm_reopen_read_only(&t->slots_shm, &t->slots_reader_fd);
     e = e != ERR_NONE ? e : shm_reopen_read_only(&t->roster_shm, &t->roster_reader_fd);
     e = e != ERR_NONE ? e : shm_reopen_read_only(&t->verdicts_shm, &t->verdicts_reader_fd);
@@ -38,7 +38,7 @@ enum err tables_create(struct tables *t)
     slots_init(t->slots);
     t->roster->magic = ROSTER_MAGIC;
     stats_init(t->stats);
-    verdict_table_init(t->verdicts);
+    health_table_init(t->health);
     return ERR_NONE;
 }
 

@@ -9,7 +9,7 @@
 #include "base/slots.h"
 #include "base/stats.h"
 #include "conf/conf.h"
-#include "health/verdict.h"
+#include "health/steering.h"
 
 #define TABLES_ERROR_BYTES 256u
 
@@ -18,7 +18,7 @@ struct tables {
     struct slots *slots;
     struct roster *roster;
     struct stats *stats;
-    struct verdict_table *verdicts;
+    struct health_table *health;
     int slots_reader_fd, roster_reader_fd, verdicts_reader_fd; /* cannot be mapped writable */
     int nudge_fd;
 };

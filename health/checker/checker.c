@@ -19,6 +19,7 @@
 #include "health/checker/lws_engine.h"
 #include "health/checker/ourselves.h"
 #include "health/checker/target.h"
+#include "health/steering.h"
 #include "health/verdict.h"
 
 #define CHECKER_MAGIC 0xc4ec8e5du
@@ -434,7 +435,7 @@ int checker_main(void)
     struct birth birth;
     struct sig term;
 
-    birth_attach(&birth, ROLE_CHECKER, sizeof(struct verdict_table));
+    birth_attach(&birth, ROLE_CHECKER, sizeof(struct health_table));
     struct loop *loop = loop_create();
     struct state_file *file = state_file_open(birth.note.state_dir);
     birth_drop_privileges(&birth);

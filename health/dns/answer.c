@@ -14,7 +14,7 @@
 #include "base/assert.h"
 #include "health/dns/edns.h"
 #include "health/dns/query.h"
-#include "health/dns/steer.h"
+#include "health/steer.h"
 
 #define QUESTION_FIXED  4u /* type and class */
 #define OWNER_BYTES     2u /* the pointer before every record of a zone */

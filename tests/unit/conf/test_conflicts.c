@@ -39,7 +39,7 @@ static const struct mistake mistakes[] = {
     {ROOT("alerts: [ { webhook: \"http://h/\", email: { from: a@b } } ]"),
      "t.yaml:1:50: alerts[0].email.from: has no use by itself, expected email.smtp with it\n"},
     {ROOT("alerts: [ { webhook: \"http://h/\", on: [ donw ] } ]"),
-     "t.yaml:1:41: alerts[0].on: \"donw\" is not known, expected a list of down, up, degraded, forced, drain, failover, breaker, certificate, reload, crash, restart, start, stop, purge, ack or cut-off\n"},
+     "t.yaml:1:41: alerts[0].on: \"donw\" is not known, expected a list of down, up, degraded, forced, drain, failover, breaker, certificate, reload, crash, restart, start, stop, purge, ack, cut-off, dns, quorum or push\n"},
     {LISTEN("{ address: \"127.0.0.1:1\" }\n  - { address: \"127.0.0.1:1\" }"),
      "t.yaml:5:16: listen[1].address: 127.0.0.1:1 clashes with the listener 127.0.0.1:1 on line 4, expected another address\n"},
     {ROOT("admin: { address: \"127.0.0.1:1\" }"),

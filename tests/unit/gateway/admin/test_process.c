@@ -1,5 +1,6 @@
 /* tidegate-admin as a process: this test plays its supervisor, gives it birth, configurations and listeners, and asks
  * it over HTTP. */
+#include "health/steering.h"
 #include "tests/unit/gateway/admin/client.h"
 
 #include <fcntl.h>
@@ -62,11 +63,11 @@ static void create_tables(struct supervisor *s)
     assert_int_equal(shm_create(&s->slots, "slots", sizeof(struct slots)), ERR_NONE);
     assert_int_equal(shm_create(&s->roster, "roster", sizeof(struct roster)), ERR_NONE);
     assert_int_equal(shm_create(&s->stats, "stats", sizeof(struct stats)), ERR_NONE);
-    assert_int_equal(shm_create(&s->verdicts, "verdicts", sizeof(struct verdict_table)), ERR_NONE);
+    assert_int_equal(shm_create(&s->verdicts, "verdicts", sizeof(struct health_table)), ERR_NONE);
     assert_int_equal(shm_create(&s->last_words, "last-words", LAST_WORDS_BYTES), ERR_NONE);
     slots_init(s->slots.base);
     stats_init(s->stats.base);
-    verdict_table_init(s->verdicts.base);
+    health_table_init(s->verdicts.base);
     assert_true(slots_claim(s->slots.base, SLOT_SERVER, "web/a", NULL) >= 0);
     assert_true(slots_claim(s->slots.base, SLOT_ROUTE, "/", NULL) >= 0);
     r = s->roster.base;

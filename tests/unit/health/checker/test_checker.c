@@ -19,6 +19,7 @@
 #include "base/ipc.h"
 #include "conf/conf.h"
 #include "health/checker/checker.h"
+#include "health/steering.h"
 #include "health/verdict.h"
 #include "tests/unit/health/checker/backend.h"
 
@@ -108,12 +109,12 @@ static void create_tables(struct bench *t)
     create(&t->slots, sizeof(struct slots));
     create(&t->roster, sizeof(struct roster));
     create(&t->stats, sizeof(struct stats));
-    create(&t->verdicts, sizeof(struct verdict_table));
+    create(&t->verdicts, sizeof(struct health_table));
     create(&t->last_words, LAST_WORDS_BYTES);
     slots_init(slots(t));
     ((struct roster *)t->roster.base)->magic = ROSTER_MAGIC;
     stats_init(stats(t));
-    verdict_table_init(table(t));
+    health_table_init(t->verdicts.base);
 }
 
 static void spawn(struct bench *t)
@@ -351,7 +352,7 @@ static void test_last_run_is_remembered(void **state)
     close_backend(t, 0);
     RUN_UNTIL(t, state_of(t, 0) == VERDICT_DOWN && state_of(t, 1) == VERDICT_UP);
     stop(t);
-    verdict_table_init(table(t)); /* a new run of the gateway has new tables */
+    health_table_init(t->verdicts.base); /* a new run of the gateway has new tables */
     spawn(t);
     t->backends[1].does = BACKEND_HANGS;
     configure(t, NEVER, SERVERS);

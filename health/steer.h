@@ -3,35 +3,23 @@
  * Unknown is not down: a candidate nobody has judged is answered as one that is up. One that drains is answered only
  * when nothing else stands. When nothing stands at all, the policy's last resort decides; a blind checker must not take
  * a name off the net. Pure: the same policy and the same views give the same choice on every gateway. */
-#ifndef HEALTH_DNS_STEER_H
-#define HEALTH_DNS_STEER_H
+#ifndef HEALTH_STEER_H
+#define HEALTH_STEER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/conf.h"
 #include "health/verdict.h"
 
-enum steer_kind {
-    STEER_FAILOVER = 0, /* everything that stands in the best tier that has something */
-    STEER_ALL_HEALTHY,  /* everything that stands; the emergency tier when nothing else does */
-    STEER_WEIGHTED,     /* as failover, but one of them per query, by weight; weight 0 is not answered */
-};
-enum steer_tier { STEER_PRIMARY = 0, STEER_BACKUP, STEER_EMERGENCY };
-#define STEER_TIERS 3u
-enum steer_resort {
-    STEER_RESORT_ALL = 0,     /* every candidate */
-    STEER_RESORT_EMERGENCY,   /* the emergency tier; every candidate when it is empty */
-    STEER_RESORT_FAIL_STATIC, /* the last good choice; every candidate when there was none */
-};
-
 struct steer_policy {
-    enum steer_kind kind;
-    enum steer_resort resort;
+    enum conf_steer kind;
+    enum conf_resort resort;
     uint32_t ttl_min_s, ttl_max_s;
 };
 struct steer_candidate {
-    enum steer_tier tier;
+    enum conf_tier tier;
     uint16_t weight;
 };
 struct steer_view { /* what is believed about a candidate now */

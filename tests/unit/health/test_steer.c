@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "health/dns/steer.h"
+#include "health/steer.h"
 
 static size_t read_views(const char *states, const char *tiers, struct steer_candidate *c, struct steer_view *v)
 {
@@ -20,9 +20,9 @@ static size_t read_views(const char *states, const char *tiers, struct steer_can
             continue;
         }
         const char tier = tiers[count];
-        c[count] = (struct steer_candidate){.tier = tier == 'p'   ? STEER_PRIMARY
-                                                    : tier == 'b' ? STEER_BACKUP
-                                                                  : STEER_EMERGENCY,
+        c[count] = (struct steer_candidate){.tier = tier == 'p'   ? TIER_PRIMARY
+                                                    : tier == 'b' ? TIER_BACKUP
+                                                                  : TIER_EMERGENCY,
                                             .weight = 1};
         v[count] = (struct steer_view){.state = *states == 'U'   ? VERDICT_UP
                                                 : *states == 'D' ? VERDICT_DOWN
@@ -46,14 +46,14 @@ static const char *chosen_text(const struct steer_choice *c, char out[64])
 #define F         STEER_FAILOVER
 #define A         STEER_ALL_HEALTHY
 #define W         STEER_WEIGHTED
-#define ALL       STEER_RESORT_ALL
-#define EMERGENCY STEER_RESORT_EMERGENCY
-#define STATIC    STEER_RESORT_FAIL_STATIC
+#define ALL       RESORT_ALL
+#define EMERGENCY RESORT_EMERGENCY
+#define STATIC    RESORT_FAIL_STATIC
 static void choices(void **state)
 {
     static const struct {
-        enum steer_kind kind;
-        enum steer_resort resort;
+        enum conf_steer kind;
+        enum conf_resort resort;
         const char *tiers, *states;
         uint32_t last_good;
         const char *chosen;
@@ -188,7 +188,7 @@ static void shares(void **state)
 static void thirty_two(void **state)
 {
     const struct steer_policy p = {.kind = STEER_ALL_HEALTHY, .ttl_max_s = 60};
-    struct steer_candidate c[32] = {{STEER_PRIMARY, 1}};
+    struct steer_candidate c[32] = {{TIER_PRIMARY, 1}};
     struct steer_view v[32] = {{VERDICT_UP, false, false, 1, 1000}};
     (void)state;
     assert_int_equal(steer_choose(&p, c, v, 32, 0).chosen, UINT32_MAX);

@@ -1,7 +1,7 @@
 /* The choice is small enough to be made anew for every "what if": the TTL asks, for every candidate, whether the choice
  * would be another one if this candidate's state flipped, and takes the earliest of those flips. That holds for every
  * policy without knowing any of them. */
-#include "health/dns/steer.h"
+#include "health/steer.h"
 
 #include "base/assert.h"
 
@@ -17,7 +17,7 @@ static uint32_t all_of(size_t count)
     return count >= CANDIDATES_MAX ? UINT32_MAX : bit(count) - 1;
 }
 
-static uint32_t in_tier(const struct steer_candidate *candidates, size_t count, enum steer_tier tier)
+static uint32_t in_tier(const struct steer_candidate *candidates, size_t count, enum conf_tier tier)
 {
     uint32_t set = 0;
     for (size_t i = 0; i < count; i++)
@@ -29,11 +29,11 @@ static uint32_t in_tier(const struct steer_candidate *candidates, size_t count, 
 static uint32_t choose_among(const struct steer_policy *policy, const struct steer_candidate *candidates, size_t count,
                              uint32_t standing)
 {
-    const uint32_t emergency = in_tier(candidates, count, STEER_EMERGENCY);
+    const uint32_t emergency = in_tier(candidates, count, TIER_EMERGENCY);
 
     if (policy->kind == STEER_ALL_HEALTHY)
         return (standing & ~emergency) != 0 ? standing & ~emergency : standing;
-    for (enum steer_tier tier = STEER_PRIMARY; tier <= STEER_EMERGENCY; tier++) {
+    for (enum conf_tier tier = TIER_PRIMARY; tier <= TIER_EMERGENCY; tier++) {
         uint32_t here = standing & in_tier(candidates, count, tier);
         if (here != 0)
             return here;
@@ -47,9 +47,9 @@ static uint32_t last_resort(const struct steer_policy *policy, const struct stee
     const uint32_t all = all_of(count);
     uint32_t wanted = all;
 
-    if (policy->resort == STEER_RESORT_EMERGENCY)
-        wanted = in_tier(candidates, count, STEER_EMERGENCY);
-    else if (policy->resort == STEER_RESORT_FAIL_STATIC)
+    if (policy->resort == RESORT_EMERGENCY)
+        wanted = in_tier(candidates, count, TIER_EMERGENCY);
+    else if (policy->resort == RESORT_FAIL_STATIC)
         wanted = last_good & all;
     return wanted != 0 ? wanted : all;
 }
