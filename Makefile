@@ -14,7 +14,7 @@ DESTDIR ?=
 VERSION := 0.1.0
 
 LAYERS := gateway/front gateway/exchange gateway/realtime gateway/upstream cache gateway/net gateway/ws gateway/rules gateway/http \
-          gateway/report health conf base
+          gateway/report health/dns health conf base
 LAYERS := $(foreach l,$(LAYERS),$(if $(wildcard $(l)/*.c),$(l)))
 
 # program        : folder (its main.c and archive)   layers it stands on from   extra libraries
@@ -26,8 +26,8 @@ tidegate-worker_base := gateway/front
 tidegate-checker_dir := health/checker
 tidegate-checker_base := cache
 tidegate-checker_libs := -lwebsockets
-tidegate-dns_dir     := health/dns
-tidegate-dns_base    := health
+tidegate-dns_dir     := health/nameserver
+tidegate-dns_base    := health/dns
 tidegate-admin_dir   := gateway/admin
 tidegate-admin_base  := gateway/report
 tidegate-admin_libs  := -lwebsockets -lcurl
@@ -125,9 +125,8 @@ $(REPLAY_BIN): $(BUILD)/%: $(BUILD)/%.o $(REPLAY_OBJ) $(if $(wildcard gateway/wo
 replay: $(REPLAY_BIN)
 	@tests/unit/run $(REPLAY_BIN)
 
-# Fuzz targets: built with libFuzzer by `make fuzz`, replayed over their corpora by everybody else. What is pure in a
-# process folder has one too.
-FUZZ_ARCHIVES := $(call archive,health/dns) $(call archives_from,gateway/front)
+# Fuzz targets: built with libFuzzer by `make fuzz`, replayed over their corpora by everybody else.
+FUZZ_ARCHIVES := $(call archives_from,gateway/front)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(BUILD)/%)
 $(FUZZ_REPLAY): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/fuzz/replay_main.o $(FUZZ_ARCHIVES)
