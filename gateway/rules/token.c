@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/base64.h"
 #include "gateway/http/text.h"
-#include "gateway/rules/base64url.h"
 #include "gateway/rules/token_header.h"
 #include "gateway/rules/token_verify.h"
 
@@ -100,7 +100,7 @@ static enum token_fault find_token(const struct conf_jwt *j, const struct http_h
 
 static struct token_claims *read_claims(struct http_view payload)
 {
-    uint8_t text[BASE64URL_ROOM(TOKEN_MAX_BYTES)];
+    uint8_t text[BASE64_ROOM(TOKEN_MAX_BYTES)];
     size_t len = 0;
     if (payload.len > TOKEN_MAX_BYTES || !base64url_decode(payload.data, payload.len, text, &len))
         return NULL;

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
-#include "gateway/rules/base64url.h"
 
 #define HEADER_MAX_BYTES 2048u /* of the part; real ones have a hundred */
 
@@ -64,7 +64,7 @@ static bool read_header(const json_t *json, struct token_header *out)
 
 bool token_header_parse(struct http_view part, struct token_header *out)
 {
-    uint8_t text[BASE64URL_ROOM(HEADER_MAX_BYTES)];
+    uint8_t text[BASE64_ROOM(HEADER_MAX_BYTES)];
     size_t len = 0;
     *out = (struct token_header){.algorithm = TOKEN_NO_ALGORITHM};
     if (part.len > HEADER_MAX_BYTES || !base64url_decode(part.data, part.len, text, &len))

@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
-#include "gateway/rules/base64url.h"
 
 #define KEYS_MAGIC       0x3e75a61du
 #define RSA_BITS_MIN     2048 /* RFC 7518 section 3.3 */
@@ -134,7 +134,7 @@ static const char *text_of(const json_t *jwk, const char *name)
 }
 
 /* A member in base64url; 0 when it is absent, malformed or too long. */
-static size_t number_of(const json_t *jwk, const char *name, uint8_t out[BASE64URL_ROOM(NUMBER_MAX_BYTES * 4 / 3)])
+static size_t number_of(const json_t *jwk, const char *name, uint8_t out[BASE64_ROOM(NUMBER_MAX_BYTES * 4 / 3)])
 {
     const char *text = text_of(jwk, name);
     size_t len = 0;
@@ -169,7 +169,7 @@ static EVP_PKEY *make_pkey(const char *type, OSSL_PARAM_BLD *builder)
 
 static EVP_PKEY *rsa_of(const json_t *jwk)
 {
-    uint8_t n[BASE64URL_ROOM(NUMBER_MAX_BYTES * 4 / 3)], e[BASE64URL_ROOM(NUMBER_MAX_BYTES * 4 / 3)];
+    uint8_t n[BASE64_ROOM(NUMBER_MAX_BYTES * 4 / 3)], e[BASE64_ROOM(NUMBER_MAX_BYTES * 4 / 3)];
     const size_t n_len = number_of(jwk, "n", n), e_len = number_of(jwk, "e", e);
     if (n_len < RSA_BITS_MIN / 8 || e_len == 0 || e_len > 8)
         return NULL;
@@ -188,7 +188,7 @@ static EVP_PKEY *rsa_of(const json_t *jwk)
 
 static EVP_PKEY *ec_of(const json_t *jwk)
 {
-    uint8_t number[BASE64URL_ROOM(NUMBER_MAX_BYTES * 4 / 3)];
+    uint8_t number[BASE64_ROOM(NUMBER_MAX_BYTES * 4 / 3)];
     uint8_t point[1 + 2 * EC_BYTES] = {POINT_CONVERSION_UNCOMPRESSED};
     const char *curve = text_of(jwk, "crv");
     if (curve == NULL || strcmp(curve, "P-256") != 0 || number_of(jwk, "x", number) != EC_BYTES)
@@ -233,7 +233,7 @@ static void add_jwk(struct token_keys *k, const json_t *jwk)
     if (type == NULL)
         return;
     if (strcmp(type, "oct") == 0 && is_for(jwk, "HS256")) {
-        uint8_t secret[BASE64URL_ROOM(NUMBER_MAX_BYTES * 4 / 3)];
+        uint8_t secret[BASE64_ROOM(NUMBER_MAX_BYTES * 4 / 3)];
         const size_t len = number_of(jwk, "k", secret);
         if (len >= SECRET_MIN_BYTES)
             add_key(k, JWT_HS256, kid, secret, len);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
-#include "gateway/rules/base64url.h"
 #include "gateway/rules/token.h"
 #include "gateway/rules/token_header.h"
 
@@ -102,7 +102,7 @@ static void feed_claims(const char *text, size_t len)
 static void feed_base64url(const char *text, size_t len)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint8_t *out = mem_alloc(BASE64URL_ROOM(len));
+    uint8_t *out = mem_alloc(BASE64_ROOM(len));
     size_t out_len = 0;
     struct token_header header;
     struct token_parts parts;
