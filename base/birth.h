@@ -4,6 +4,7 @@
 #ifndef BASE_BIRTH_H
 #define BASE_BIRTH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -50,6 +51,7 @@ struct birth {
     struct stats *stats;
     struct stats_block *block; /* the own block in `stats` */
     struct shm verdicts;       /* writable for the checker, read-only for others */
+    bool is_alone;             /* a checker without a gateway around it: nobody reads its verdicts but itself */
 };
 
 /* Child side, first thing in main: takes the inherited descriptors, opens the log, sets limits, registers last words,

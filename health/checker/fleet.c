@@ -11,9 +11,10 @@ struct fleet {
     struct conf *conf;
 };
 
-struct fleet *fleet_create(struct loop *l, fleet_news_fn *on_news, void *arg)
+struct fleet *fleet_create(struct loop *l, const struct birth *b, fleet_news_fn *on_news, void *arg)
 {
     struct fleet *f;
+    (void)b;
     (void)on_news;
     (void)arg;
     OBJ_NEW(f, FLEET_MAGIC);
@@ -78,6 +79,12 @@ bool fleet_leads(const struct fleet *f)
 }
 
 uint64_t fleet_term(const struct fleet *f)
+{
+    CHECK_OBJ(f, FLEET_MAGIC);
+    return 0;
+}
+
+uint64_t fleet_highest_term(const struct fleet *f)
 {
     CHECK_OBJ(f, FLEET_MAGIC);
     return 0;

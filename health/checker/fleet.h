@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/birth.h"
 #include "base/loop.h"
 #include "conf/conf.h"
 #include "health/decision.h"
@@ -21,9 +22,14 @@ struct fleet;
 /* Views, leadership, decision or connection changed. Never from inside a call of fleet_*. */
 typedef void fleet_news_fn(void *arg);
 
-struct fleet *fleet_create(struct loop *l, fleet_news_fn *on_news, void *arg);
-void fleet_destroy(struct fleet **fp); /* gives the lease back if that is quick */
-/* Follows conf.quorum and node (a reference is taken). `highest_term` is the highest we ever heard of. */
+/* `b`: the tables this process was born with; borrowed for life. */
+struct fleet *fleet_create(struct loop *l, const struct birth *b, fleet_news_fn *on_news, void *arg);
+/* Says good-bye first, so that the others need not wait for the end of our lease and view. That turns the loop for up
+ * to FLEET_LEAVE_MS: whatever else lives on it is still there, or gone from it. No news from here on. */
+#define FLEET_LEAVE_MS 300
+void fleet_destroy(struct fleet **fp);
+/* Follows conf.quorum and node (a reference is taken). `highest_term` is the highest we ever heard of. `may_lead`: we
+ * answer DNS; who stands alone (birth.is_alone) never may. */
 void fleet_take_conf(struct fleet *f, const struct conf *c, bool may_lead, uint64_t highest_term);
 
 /* Our view from now on (copied). `is_urgent`: something flipped, tell it at once (within 20 ms, not more often). */
@@ -36,12 +42,14 @@ void fleet_hurry(struct fleet *f, bool is_hurried);
 
 /* ---- what is known now; all false or empty when alone ---- */
 bool fleet_is_configured(const struct fleet *f);
-bool fleet_is_connected(const struct fleet *f);  /* the last exchange succeeded, and is not older than the lifetime */
-bool fleet_leads(const struct fleet *f);         /* we hold the lease for longer than another exchange takes */
-uint64_t fleet_term(const struct fleet *f);      /* of the lease we hold; 0: none */
-const char *fleet_leader(const struct fleet *f); /* node; "" = nobody */
-/* The leader's decision, also when that is us; NULL when there is no fresh leader or it has not decided yet. Borrowed
- * until the next turn of the loop. */
+bool fleet_is_connected(const struct fleet *f); /* an exchange succeeded, no longer than the lifetime ago */
+/* We hold the lease by our own clock as well, counted from before we asked for it: nobody else can have it. */
+bool fleet_leads(const struct fleet *f);
+uint64_t fleet_term(const struct fleet *f);         /* of the lease we hold; 0: none */
+uint64_t fleet_highest_term(const struct fleet *f); /* that we heard of; to be kept over restarts */
+const char *fleet_leader(const struct fleet *f);    /* node; "" = nobody */
+/* The leader's decision as it stands in Redis, also when that is us; NULL when there is no fresh leader or it has not
+ * decided yet. Borrowed until the next turn of the loop. */
 const struct decision *fleet_decision(const struct fleet *f);
 /* Fresh views of the others. Borrowed likewise. */
 size_t fleet_view_count(const struct fleet *f);
