@@ -18,8 +18,9 @@
 
 #define UNIX_PREFIX      "unix:"
 #define KEEPALIVE_IDLE_S 60
-#define USER_TIMEOUT_MS  120000 /* also ends the probing; see tcp(7) */
-#define ACCEPT_TRIES_MAX 16     /* clients that went away before they were taken, per call */
+#define USER_TIMEOUT_MS  120000    /* also ends the probing; see tcp(7) */
+#define UDP_ROOM_BYTES   (4 << 20) /* some ten milliseconds of packets as fast as one process answers */
+#define ACCEPT_TRIES_MAX 16        /* clients that went away before they were taken, per call */
 
 static bool port_parse(const char *text, uint16_t *port)
 {
@@ -159,6 +160,15 @@ bool addr_equal(const struct addr *a, const struct addr *b)
     return a->len == b->len && memcmp(&a->un, &b->un, a->len) == 0;
 }
 
+bool addr_is_any(const struct addr *a)
+{
+    if (a->len == 0)
+        return false;
+    if (a->sa.sa_family == AF_INET)
+        return a->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+    return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
+}
+
 /* Every IP address as 16 bytes, IPv4 as ::ffff:a.b.c.d; false for anything else. */
 static bool ip_bytes(const struct addr *a, uint8_t out[16])
 {
@@ -281,6 +291,32 @@ enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd
     if (rc != 0)
         return fail_close(s);
     if (listen(s, backlog) != 0)
+        return fail_close(s);
+    *fd = s;
+    return ERR_NONE;
+}
+
+/* The path's MTU is left out of account: what a forged ICMP message says about it must not shape answers. */
+enum err sock_bind_udp(const struct addr *a, int *fd)
+{
+    ASSERT(a->len != 0 && a->sa.sa_family != AF_UNIX);
+    const int room_bytes = UDP_ROOM_BYTES;
+    int s = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (s < 0)
+        return err_from_errno(errno);
+    if (setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &room_bytes, sizeof room_bytes) != 0)
+        set_int(s, SOL_SOCKET, SO_RCVBUF, room_bytes);
+    if (setsockopt(s, SOL_SOCKET, SO_SNDBUFFORCE, &room_bytes, sizeof room_bytes) != 0)
+        set_int(s, SOL_SOCKET, SO_SNDBUF, room_bytes);
+    if (a->sa.sa_family == AF_INET6) {
+        set_int(s, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+        set_int(s, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
+        set_int(s, IPPROTO_IPV6, IPV6_RECVPKTINFO, addr_is_any(a));
+    } else {
+        set_int(s, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+        set_int(s, IPPROTO_IP, IP_PKTINFO, addr_is_any(a));
+    }
+    if (bind(s, &a->sa, a->len) != 0)
         return fail_close(s);
     *fd = s;
     return ERR_NONE;

@@ -31,6 +31,7 @@ const char *addr_text(const struct addr *a, char *out, size_t cap_bytes);    /* 
 const char *addr_ip_text(const struct addr *a, char *out, size_t cap_bytes); /* IP alone; "unix" for local sockets */
 uint16_t addr_port(const struct addr *a);
 bool addr_equal(const struct addr *a, const struct addr *b);
+bool addr_is_any(const struct addr *a); /* 0.0.0.0 or [::] */
 
 /* An address block; IPv4-mapped IPv6 addresses match IPv4 blocks. */
 struct cidr {
@@ -42,6 +43,9 @@ bool cidr_contains(const struct cidr *c, const struct addr *a);
 
 /* Listening TCP (SO_REUSEPORT when `share_port`) or unix socket; *fd belongs to the caller. */
 enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd) MUST_CHECK;
+/* A UDP socket for a server: with room for a burst, never shared, and no datagram it sends is kept from being
+ * fragmented. One that is bound to all addresses tells with each datagram to which one it came (IP_PKTINFO). */
+enum err sock_bind_udp(const struct addr *a, int *fd) MUST_CHECK;
 /* Starts a connect: ERR_NONE at once or later (wait for writability, then sock_connect_result). */
 enum err sock_connect(const struct addr *a, int *fd) MUST_CHECK;
 enum err sock_connect_result(int fd) MUST_CHECK;

@@ -40,7 +40,24 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE, STAT_MICROSECONDS /* a counter; s
     X(STAT_L2_CONNECTED,        "cache_l2_connected",               STAT_GAUGE,   "Workers connected to Redis") \
     X(STAT_L2_CIRCUIT,          "cache_l2_circuit_open",            STAT_GAUGE,   "Workers whose circuit for Redis is open") \
     X(STAT_PROBES,              "probes_total",                     STAT_COUNTER, "Health probes finished") \
-    X(STAT_PROBE_FAILURES,      "probe_failures_total",             STAT_COUNTER, "Health probes that failed")
+    X(STAT_PROBE_FAILURES,      "probe_failures_total",             STAT_COUNTER, "Health probes that failed") \
+    X(STAT_DNS_UDP_QUERIES,     "dns_udp_queries_total",            STAT_COUNTER, "DNS packets received over UDP") \
+    X(STAT_DNS_TCP_QUERIES,     "dns_tcp_queries_total",            STAT_COUNTER, "DNS messages received over TCP") \
+    X(STAT_DNS_ANSWERS,         "dns_answers_total",                STAT_COUNTER, "DNS answers with what was asked for") \
+    X(STAT_DNS_NODATA,          "dns_nodata_total",                 STAT_COUNTER, "DNS answers that the name has no record of the type") \
+    X(STAT_DNS_NXDOMAIN,        "dns_nxdomain_total",               STAT_COUNTER, "DNS answers that there is no such name") \
+    X(STAT_DNS_REFERRALS,       "dns_referrals_total",              STAT_COUNTER, "DNS answers that other servers are responsible") \
+    X(STAT_DNS_REFUSED,         "dns_refused_total",                STAT_COUNTER, "DNS queries refused: transfers, other classes, names outside the zone") \
+    X(STAT_DNS_ERRORS,          "dns_errors_total",                 STAT_COUNTER, "DNS answers with any other error") \
+    X(STAT_DNS_MALFORMED,       "dns_malformed_total",              STAT_COUNTER, "Of these, those to queries that cannot be read") \
+    X(STAT_DNS_IGNORED,         "dns_ignored_total",                STAT_COUNTER, "DNS messages that get no answer because they are no queries") \
+    X(STAT_DNS_TRUNCATED,       "dns_truncated_total",              STAT_COUNTER, "DNS answers too long for UDP") \
+    X(STAT_DNS_RATE_DROPPED,    "dns_rate_dropped_total",           STAT_COUNTER, "DNS answers not sent because of dns.rate") \
+    X(STAT_DNS_RATE_SLIPPED,    "dns_rate_slipped_total",           STAT_COUNTER, "DNS answers cut down to a hint to use TCP because of dns.rate") \
+    X(STAT_DNS_SEND_DROPPED,    "dns_send_dropped_total",           STAT_COUNTER, "DNS answers the network did not take") \
+    X(STAT_DNS_TCP_OPEN,        "dns_tcp_connections",              STAT_GAUGE,   "TCP connections of DNS clients open now") \
+    X(STAT_DNS_TCP_TOTAL,       "dns_tcp_connections_accepted_total", STAT_COUNTER, "TCP connections of DNS clients accepted") \
+    X(STAT_DNS_TCP_REFUSED,     "dns_tcp_connections_refused_total", STAT_COUNTER, "TCP connections of DNS clients closed because a limit was reached")
 
 #define STATS_ROUTE_TABLE(X)                                                                                 \
     X(STAT_ROUTE_REQUESTS,      "requests_total",                   STAT_COUNTER, "Requests that matched the route") \

@@ -182,6 +182,19 @@ const struct conf_pool *conf_find_pool(const struct conf *c, const char *name)
     return NULL;
 }
 
+bool conf_wants_dns(const struct conf *c)
+{
+    return c->dns.zone != NULL && c->dns.zone[0] != '\0' && (c->dns.listen_count > 0 || c->dns.push_count > 0);
+}
+
+bool conf_has_steered_records(const struct conf *c)
+{
+    for (size_t i = 0; i < c->dns.record_count; i++)
+        if (c->dns.records[i].answer_count > 0)
+            return true;
+    return false;
+}
+
 const struct conf_server *conf_find_server(const struct conf *c, const char *slot_name)
 {
     CHECK_OBJ(c, CONF_MAGIC);

@@ -667,6 +667,9 @@ char *conf_reference(void);
 const struct conf_pool *conf_find_pool(const struct conf *c, const char *name);
 /* A server or a target by its slot name. */
 const struct conf_server *conf_find_server(const struct conf *c, const char *slot_name);
+/* Whether there is work for a DNS process: somebody to answer or somebody to tell. */
+bool conf_wants_dns(const struct conf *c);
+bool conf_has_steered_records(const struct conf *c);
 
 /* Whether `peer` is one of trusted_proxies: what it says about its clients is believed, and it may be many of them. */
 bool conf_is_trusted(const struct conf *c, const struct addr *peer);

@@ -213,7 +213,9 @@ static void weigh_processes(struct assessment *a, const struct report_view *v)
     size_t cursor = 0;
 
     a->roles[ROLE_WORKER].expected_count = v->conf->workers;
-    a->roles[ROLE_CHECKER].expected_count = a->has_checks ? 1 : 0;
+    const bool is_steered = conf_wants_dns(v->conf) && conf_has_steered_records(v->conf);
+    a->roles[ROLE_CHECKER].expected_count = a->has_checks || v->conf->target_count > 0 || is_steered ? 1 : 0;
+    a->roles[ROLE_DNS].expected_count = conf_wants_dns(v->conf) ? 1 : 0;
     a->roles[ROLE_ADMIN].expected_count = v->conf->admin.text[0] != '\0' || v->conf->alert_count > 0 ? 1 : 0;
     while ((row = roster_next(v->roster, &cursor)) != NULL)
         if (atomic_load(&row->state) == ROSTER_READY)

@@ -49,10 +49,11 @@ static bool is_wanted(const struct child *c, const struct conf *conf)
     case ROLE_WORKER:
         return c->index < conf->workers;
     case ROLE_CHECKER:
-        return has_checks(conf);
+        return has_checks(conf) || (conf_wants_dns(conf) && conf_has_steered_records(conf));
     case ROLE_ADMIN:
         return conf->admin.text[0] != '\0' || conf->alert_count > 0;
     case ROLE_DNS:
+        return conf_wants_dns(conf);
     case ROLE_SUPERVISOR:
     case ROLE_COUNT:
         break;
@@ -156,6 +157,14 @@ static bool names_address(const struct conf *c, const char *address)
     return false;
 }
 
+static bool names_dns_address(const struct conf *c, const char *address)
+{
+    for (size_t i = 0; c != NULL && i < c->dns.listen_count; i++)
+        if (strcmp(c->dns.listen[i].text, address) == 0)
+            return true;
+    return false;
+}
+
 static enum err send_listener(struct child *c, const char *address, int fd)
 {
     struct msg_listener m = {.address = ""};
@@ -165,11 +174,29 @@ static enum err send_listener(struct child *c, const char *address, int fd)
     return ipc_send(c->ipc, MSG_LISTENER, &m, fd);
 }
 
+/* UDP and TCP are told apart by the sockets themselves. */
+static enum err send_dns_listeners(struct child *c, const struct conf *conf)
+{
+    struct listeners *l = c->super->listeners;
+    enum err e = ERR_NONE;
+    for (size_t i = 0; i < conf->dns.listen_count && e == ERR_NONE; i++) {
+        const char *address = conf->dns.listen[i].text;
+        if (names_dns_address(c->sent_conf, address))
+            continue;
+        e = send_listener(c, address, listeners_dns_fd(l, address, false));
+        if (e == ERR_NONE)
+            e = send_listener(c, address, listeners_dns_fd(l, address, true));
+    }
+    return e;
+}
+
 static enum err send_listeners(struct child *c, const struct conf *conf)
 {
     struct listeners *l = c->super->listeners;
     if (c->role == ROLE_ADMIN)
         return send_listener(c, conf->admin.text, listeners_admin_fd(l, conf->admin.text));
+    if (c->role == ROLE_DNS)
+        return send_dns_listeners(c, conf);
     enum err e = ERR_NONE;
     for (size_t i = 0; c->role == ROLE_WORKER && i < conf->listen_count && e == ERR_NONE; i++) {
         const char *address = conf->listen[i].text;
@@ -499,7 +526,7 @@ static void child_init(struct child *c, struct super *s, uint32_t row, enum role
 
 void children_init(struct super *s)
 {
-    static const enum role singles[] = {ROLE_CHECKER, ROLE_ADMIN};
+    static const enum role singles[] = {ROLE_CHECKER, ROLE_ADMIN, ROLE_DNS};
     uint32_t i = 0;
     for (; i < sizeof singles / sizeof *singles; i++)
         child_init(&s->child[i], s, i + 1, singles[i], 0);

@@ -1,9 +1,10 @@
-/* Sockets by address and process. Each address is one entry with a place per worker; a place is -1 or a socket. A unix
- * socket cannot be bound twice, so its places are duplicates of one.
+/* Sockets by address and whom they serve. Each address is one entry with a place per socket: one per worker, one for
+ * the admin process, UDP and TCP for the DNS process. A place is -1 or a socket. A unix socket cannot be bound twice,
+ * so its places are duplicates of one.
  *
  * The hard part is that SO_REUSEPORT makes "address in use" silent: a second gateway of the same user would simply
  * share the clients of the first. So a new address is first bound alone, without that option, and only when nobody
- * objects are the real sockets made. An address with port 0 gets one port for all workers. */
+ * objects are the real sockets made. An address with port 0 gets one port for all its places. */
 #include "gateway/super/listeners.h"
 
 #include <errno.h>
@@ -20,13 +21,29 @@
 #define ENTRY_MAGIC     0x115ee2e9u
 #define WORKERS_MAX     64u
 #define ADMIN_BACKLOG   64
+#define DNS_BACKLOG     256
+#define DNS_PORTS_MAX   16 /* that are tried until one is free for UDP and TCP */
+
+enum purpose { FOR_CLIENTS = 0, FOR_ADMIN, FOR_DNS };
+static const char *const purpose_texts[] = {[FOR_CLIENTS] = "clients", [FOR_ADMIN] = "admin", [FOR_DNS] = "dns"};
+enum dns_place { DNS_PLACE_UDP = 0, DNS_PLACE_TCP, DNS_PLACES };
+
+/* An address that is to be bound. */
+struct wish {
+    enum purpose purpose;
+    const char *text;
+    const struct addr *addr;
+    int backlog;
+    uint32_t count; /* of places */
+    uint64_t away;  /* places that stay empty */
+};
 
 struct entry {
     uint32_t magic;
     struct list link;
     char *text;       /* as in the configuration */
     struct addr addr; /* with the port that was assigned */
-    bool is_admin;
+    enum purpose purpose;
     bool is_new;         /* bound by the bind under way */
     uint32_t kept_count; /* places that were there before it */
     uint32_t count;      /* places */
@@ -83,11 +100,11 @@ void listeners_destroy(struct listeners **lp)
     OBJ_FREE(lp, LISTENERS_MAGIC);
 }
 
-static struct entry *find(const struct listeners *l, const char *text, bool is_admin)
+static struct entry *find(const struct listeners *l, const char *text, enum purpose purpose)
 {
     LIST_EACH (it, &l->entries) {
         struct entry *e = LIST_ENTRY(it, struct entry, link);
-        if (e->is_admin == is_admin && strcmp(e->text, text) == 0)
+        if (e->purpose == purpose && strcmp(e->text, text) == 0)
             return e;
     }
     return NULL;
@@ -95,10 +112,35 @@ static struct entry *find(const struct listeners *l, const char *text, bool is_a
 
 /* ---- binding ---- */
 
+/* Finds a port for UDP that is free for TCP as well. */
+static enum err reserve_dns(struct entry *e)
+{
+    const struct addr wanted = e->addr;
+    enum err err = ERR_BUSY;
+    for (int tries = 0; err == ERR_BUSY && tries < DNS_PORTS_MAX; tries++) {
+        int udp = -1, tcp = -1;
+        e->addr = wanted;
+        err = sock_bind_udp(&e->addr, &udp);
+        if (err == ERR_NONE)
+            err = sock_local_addr(udp, &e->addr);
+        if (err == ERR_NONE)
+            err = sock_listen(&e->addr, false, 1, &tcp);
+        if (udp >= 0)
+            close(udp);
+        if (tcp >= 0)
+            close(tcp);
+        if (addr_port(&wanted) != 0)
+            break;
+    }
+    return err;
+}
+
 /* Whether the address is free; finds the port when none was named. */
 static enum err reserve(struct entry *e, int backlog)
 {
     int fd;
+    if (e->purpose == FOR_DNS)
+        return reserve_dns(e);
     if (is_unix(e))
         return ERR_NONE; /* says so itself */
     enum err err = sock_listen(&e->addr, false, backlog, &fd);
@@ -113,6 +155,9 @@ static enum err reserve(struct entry *e, int backlog)
 static enum err open_place(struct entry *e, uint32_t i, int backlog)
 {
     int other = -1;
+    if (e->purpose == FOR_DNS)
+        return i == DNS_PLACE_UDP ? sock_bind_udp(&e->addr, &e->fd[i])
+                                  : sock_listen(&e->addr, false, backlog, &e->fd[i]);
     for (uint32_t j = 0; is_unix(e) && j < e->count && other < 0; j++)
         other = e->fd[j];
     if (other < 0)
@@ -121,14 +166,14 @@ static enum err open_place(struct entry *e, uint32_t i, int backlog)
     return e->fd[i] < 0 ? err_from_errno(errno) : ERR_NONE;
 }
 
-static enum err fill(struct entry *e, uint32_t count, uint64_t away, int backlog)
+static enum err fill(struct entry *e, const struct wish *w)
 {
-    for (; e->count < count; e->count++)
+    for (; e->count < w->count; e->count++)
         e->fd[e->count] = -1;
-    for (uint32_t i = 0; i < count; i++) {
-        if (e->fd[i] >= 0 || (away >> i & 1u) != 0)
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (e->fd[i] >= 0 || (w->away >> i & 1u) != 0)
             continue;
-        enum err err = open_place(e, i, backlog);
+        enum err err = open_place(e, i, w->backlog);
         if (err != ERR_NONE) {
             e->fd[i] = -1;
             return err;
@@ -137,23 +182,22 @@ static enum err fill(struct entry *e, uint32_t count, uint64_t away, int backlog
     return ERR_NONE;
 }
 
-static enum err bind_one(struct listeners *l, const char *text, const struct addr *addr, bool is_admin, uint32_t count,
-                         uint64_t away, int backlog)
+static enum err bind_one(struct listeners *l, const struct wish *w)
 {
-    struct entry *e = find(l, text, is_admin);
+    struct entry *e = find(l, w->text, w->purpose);
     if (e == NULL) {
         OBJ_NEW(e, ENTRY_MAGIC);
-        e->text = mem_strdup(text);
-        e->addr = *addr;
-        e->is_admin = is_admin;
+        e->text = mem_strdup(w->text);
+        e->addr = *w->addr;
+        e->purpose = w->purpose;
         e->is_new = true;
         list_init(&e->link);
         list_append(&l->entries, &e->link);
-        enum err err = reserve(e, backlog);
+        enum err err = reserve(e, w->backlog);
         if (err != ERR_NONE)
             return err;
     }
-    return fill(e, count, away, backlog);
+    return fill(e, w);
 }
 
 static void undo(struct listeners *l)
@@ -174,7 +218,7 @@ static void settle(struct listeners *l)
         char text[ADDR_TEXT_BYTES];
         if (e->is_new)
             LOG_INFO("listening", KV_STR("address", addr_text(&e->addr, text, sizeof text)),
-                     KV_STR("serves", e->is_admin ? "admin" : "clients"));
+                     KV_STR("serves", purpose_texts[e->purpose]));
         e->is_new = false;
     }
 }
@@ -197,22 +241,43 @@ static const char *cause_text(enum err e)
     return err_text(e);
 }
 
+/* The `i`th address the configuration names; false behind the last one. */
+static bool wish_of(const struct conf *c, size_t i, uint64_t away, struct wish *w)
+{
+    const size_t admin_count = c->admin.text[0] != '\0';
+    if (i < admin_count) {
+        *w = (struct wish){FOR_ADMIN, c->admin.text, &c->admin.addr, ADMIN_BACKLOG, 1, 0};
+        return true;
+    }
+    i -= admin_count;
+    if (i < c->listen_count) {
+        const struct conf_listen *l = &c->listen[i];
+        *w = (struct wish){FOR_CLIENTS, l->text, &l->addr, l->backlog, c->workers, away};
+        return true;
+    }
+    i -= c->listen_count;
+    if (i < c->dns.listen_count) {
+        const struct conf_address *a = &c->dns.listen[i];
+        *w = (struct wish){FOR_DNS, a->text, &a->addr, DNS_BACKLOG, DNS_PLACES, 0};
+        return true;
+    }
+    return false;
+}
+
 bool listeners_bind(struct listeners *l, const struct conf *c, uint64_t away, char error[LISTENERS_ERROR_BYTES])
 {
+    struct wish w;
     CHECK_OBJ(l, LISTENERS_MAGIC);
     ASSERT(c->workers <= WORKERS_MAX);
     LIST_EACH (it, &l->entries) {
         struct entry *e = LIST_ENTRY(it, struct entry, link);
         e->kept_count = e->count;
     }
-    const char *text = c->admin.text;
-    enum err err = text[0] != '\0' ? bind_one(l, text, &c->admin.addr, true, 1, 0, ADMIN_BACKLOG) : ERR_NONE;
-    for (size_t i = 0; i < c->listen_count && err == ERR_NONE; i++) {
-        text = c->listen[i].text;
-        err = bind_one(l, text, &c->listen[i].addr, false, c->workers, away, c->listen[i].backlog);
-    }
-    if (err != ERR_NONE) {
-        snprintf(error, LISTENERS_ERROR_BYTES, "cannot listen on %s: %s", text, cause_text(err));
+    for (size_t i = 0; wish_of(c, i, away, &w); i++) {
+        enum err err = bind_one(l, &w);
+        if (err == ERR_NONE)
+            continue;
+        snprintf(error, LISTENERS_ERROR_BYTES, "cannot listen on %s: %s", w.text, cause_text(err));
         undo(l);
         return false;
     }
@@ -222,14 +287,14 @@ bool listeners_bind(struct listeners *l, const struct conf *c, uint64_t away, ch
 
 /* ---- closing ---- */
 
-static bool is_named(const struct conf *c, const struct entry *e)
+/* How many places of the entry the configuration has a use for; 0: it does not name the address. */
+static uint32_t wanted_count(const struct conf *c, const struct entry *e)
 {
-    if (e->is_admin)
-        return strcmp(c->admin.text, e->text) == 0;
-    for (size_t i = 0; i < c->listen_count; i++)
-        if (strcmp(c->listen[i].text, e->text) == 0)
-            return true;
-    return false;
+    struct wish w;
+    for (size_t i = 0; wish_of(c, i, 0, &w); i++)
+        if (w.purpose == e->purpose && strcmp(w.text, e->text) == 0)
+            return w.count;
+    return 0;
 }
 
 void listeners_retain(struct listeners *l, const struct conf *c)
@@ -237,10 +302,10 @@ void listeners_retain(struct listeners *l, const struct conf *c)
     CHECK_OBJ(l, LISTENERS_MAGIC);
     LIST_EACH (it, &l->entries) {
         struct entry *e = LIST_ENTRY(it, struct entry, link);
-        if (is_named(c, e)) {
-            close_from(e, e->is_admin ? 1 : c->workers);
+        const uint32_t count = wanted_count(c, e);
+        close_from(e, count);
+        if (count > 0)
             continue;
-        }
         LOG_INFO("no longer listening", KV_STR("address", e->text));
         entry_destroy(e);
     }
@@ -251,23 +316,31 @@ void listeners_close_worker(struct listeners *l, uint32_t index)
     CHECK_OBJ(l, LISTENERS_MAGIC);
     LIST_EACH (it, &l->entries) {
         struct entry *e = LIST_ENTRY(it, struct entry, link);
-        if (e->is_admin || index >= e->count || e->fd[index] < 0)
+        if (e->purpose != FOR_CLIENTS || index >= e->count || e->fd[index] < 0)
             continue;
         close(e->fd[index]);
         e->fd[index] = -1;
     }
 }
 
-int listeners_worker_fd(const struct listeners *l, const char *address, uint32_t index)
+static int place_fd(const struct listeners *l, const char *address, enum purpose purpose, uint32_t place)
 {
     CHECK_OBJ(l, LISTENERS_MAGIC);
-    const struct entry *e = find(l, address, false);
-    return e != NULL && index < e->count ? e->fd[index] : -1;
+    const struct entry *e = find(l, address, purpose);
+    return e != NULL && place < e->count ? e->fd[place] : -1;
+}
+
+int listeners_worker_fd(const struct listeners *l, const char *address, uint32_t index)
+{
+    return place_fd(l, address, FOR_CLIENTS, index);
 }
 
 int listeners_admin_fd(const struct listeners *l, const char *address)
 {
-    CHECK_OBJ(l, LISTENERS_MAGIC);
-    const struct entry *e = find(l, address, true);
-    return e != NULL && e->count > 0 ? e->fd[0] : -1;
+    return place_fd(l, address, FOR_ADMIN, 0);
+}
+
+int listeners_dns_fd(const struct listeners *l, const char *address, bool is_tcp)
+{
+    return place_fd(l, address, FOR_DNS, is_tcp ? DNS_PLACE_TCP : DNS_PLACE_UDP);
 }

@@ -86,19 +86,13 @@ bool tables_claim(struct tables *t, const struct conf *c, char error[TABLES_ERRO
         for (size_t j = 0; j < c->pools[i].server_count; j++)
             if (!claim(t, SLOT_SERVER, c->pools[i].servers[j].slot_name, error))
                 return false;
+    for (size_t i = 0; i < c->target_count; i++)
+        if (!claim(t, SLOT_SERVER, c->targets[i].slot_name, error))
+            return false;
     for (size_t i = 0; i < c->route_count; i++)
         if (!claim(t, SLOT_ROUTE, c->routes[i].name, error))
             return false;
     return true;
-}
-
-static bool has_server(const struct conf *c, const char *slot_name)
-{
-    for (size_t i = 0; i < c->pool_count; i++)
-        for (size_t j = 0; j < c->pools[i].server_count; j++)
-            if (strcmp(c->pools[i].servers[j].slot_name, slot_name) == 0)
-                return true;
-    return false;
 }
 
 static bool has_route(const struct conf *c, const char *name)
@@ -113,7 +107,7 @@ void tables_retire(struct tables *t, const struct conf *c)
 {
     for (int slot = 0; slot < (int)SLOTS_SERVERS; slot++) {
         const char *name = slots_name(t->slots, SLOT_SERVER, slot);
-        if (name != NULL && !has_server(c, name))
+        if (name != NULL && conf_find_server(c, name) == NULL)
             slots_retire(t->slots, SLOT_SERVER, slot);
     }
     for (int slot = 0; slot < (int)SLOTS_ROUTES; slot++) {

@@ -184,6 +184,58 @@ static void test_workers_share_one_unix_socket(void **state)
     assert_int_equal(rmdir(dir), 0); /* the file went with the socket */
 }
 
+static uint16_t type_of(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len), 0);
+    return (uint16_t)type;
+}
+
+static void name_dns_addresses(struct fixture *f, struct conf_address *addresses, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_true(addr_parse(&addresses[i].addr, addresses[i].text));
+    f->conf.dns.listen = addresses;
+    f->conf.dns.listen_count = count;
+}
+
+static void test_dns_has_udp_and_tcp_on_one_port(void **state)
+{
+    struct fixture *f = *state;
+    struct conf_address addresses[] = {{.text = FIRST}, {.text = SECOND}};
+    name_address(f, FIRST); /* the same text, for clients */
+    name_dns_addresses(f, addresses, 2);
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
+    int udp = listeners_dns_fd(f->l, FIRST, false), tcp = listeners_dns_fd(f->l, FIRST, true);
+    assert_int_equal(type_of(udp), SOCK_DGRAM);
+    assert_int_equal(type_of(tcp), SOCK_STREAM);
+    assert_int_equal(port_of(udp), port_of(tcp));
+    assert_int_not_equal(port_of(tcp), port_of(listeners_worker_fd(f->l, FIRST, 0)));
+
+    f->conf.dns.listen_count = 1;
+    listeners_retain(f->l, &f->conf);
+    assert_int_equal(listeners_dns_fd(f->l, FIRST, false), udp);
+    assert_int_equal(listeners_dns_fd(f->l, SECOND, true), -1);
+}
+
+static void test_a_dns_port_somebody_answers_on_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct addr a;
+    char text[ADDR_TEXT_BYTES];
+    int other = -1;
+    assert_true(addr_parse(&a, FIRST));
+    assert_int_equal(sock_bind_udp(&a, &other), ERR_NONE);
+    assert_int_equal(sock_local_addr(other, &a), ERR_NONE);
+    struct conf_address address = {.text = addr_text(&a, text, sizeof text)};
+    name_dns_addresses(f, &address, 1);
+    assert_false(listeners_bind(f->l, &f->conf, 0, f->error));
+    assert_non_null(strstr(f->error, "somebody else listens there"));
+    close(other);
+    assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +246,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_worker_that_is_away_gets_no_sockets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_address_somebody_has_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_workers_share_one_unix_socket, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dns_has_udp_and_tcp_on_one_port, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_dns_port_somebody_answers_on_is_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     assert_int_equal(tables_create(&f->t), ERR_NONE);
+    f->conf.magic = CONF_MAGIC;
     f->conf.pools = &f->pool;
     f->conf.pool_count = 1;
     f->pool.servers = f->servers;
@@ -127,6 +128,22 @@ static void test_too_many_and_too_long_are_explained(void **state)
     assert_non_null(strstr(f->error, "too long"));
 }
 
+static void test_what_names_are_steered_by_has_rows_as_well(void **state)
+{
+    struct fixture *f = *state;
+    struct conf_server target = {.slot_name = "targets/edge"};
+    f->conf.targets = &target;
+    f->conf.target_count = 1;
+    assert_true(tables_claim(&f->t, &f->conf, f->error));
+    tables_retire(&f->t, &f->conf);
+    int slot = slots_find(f->t.slots, SLOT_SERVER, "targets/edge");
+    assert_true(slot >= 0);
+    assert_int_equal(atomic_load(&f->t.slots->server[slot].state), SLOT_STATE_IN_USE);
+    f->conf.target_count = 0;
+    tables_retire(&f->t, &f->conf);
+    assert_int_equal(atomic_load(&f->t.slots->server[slot].state), SLOT_STATE_RETIRED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +151,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_new_owner_finds_a_clean_row, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_claimed_in_vain_is_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_and_too_long_are_explained, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_names_are_steered_by_has_rows_as_well, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
