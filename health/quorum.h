@@ -31,7 +31,8 @@ struct quorum_verdict {
 };
 
 /* `votes` are of those who may vote at all (fresh and not cut off); `before` is the last decision. `count` may be 0:
- * nobody knows anything, and the last decision stands. */
+ * nobody knows anything, and the last decision stands. So it does when those who check have not judged yet; when
+ * nobody checks any more, the server is unknown again. Operators who contradict each other are counted like others. */
 struct quorum_verdict quorum_decide(const struct quorum_vote *votes, size_t count, enum verdict_state before);
 
 #endif

@@ -1,5 +1,5 @@
 /* Serial number arithmetic of RFC 1982 with 32 bits. */
-#include "health/dns/serial.h"
+#include "health/serial.h"
 
 #define HALF_CIRCLE 0x80000000u
 

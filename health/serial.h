@@ -1,7 +1,7 @@
 /* SOA serials: numbers on a circle (RFC 1982), so that "newer" has a meaning after the wrap. The owner keeps the last
  * one he answered and stores the next one before he answers it. */
-#ifndef HEALTH_DNS_SERIAL_H
-#define HEALTH_DNS_SERIAL_H
+#ifndef HEALTH_SERIAL_H
+#define HEALTH_SERIAL_H
 
 #include <stdbool.h>
 #include <stdint.h>

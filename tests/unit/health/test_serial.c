@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "health/dns/serial.h"
+#include "health/serial.h"
 
 static void newer(void **state)
 {
