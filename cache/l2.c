@@ -138,25 +138,32 @@ static const struct l2_nodes_kind *kind_of(enum conf_redis_mode m)
     return kinds[m];
 }
 
-void l2_take_conf(struct l2 *l, const struct conf *c)
+void l2_take_redis(struct l2 *l, const struct conf *c, const struct conf_redis *r)
 {
     CHECK_OBJ(l, L2_MAGIC);
-    const bool is_wanted = *c->cache.redis.text != '\0';
-    if (l->kind != NULL && is_wanted && same_redis(l->redis, &c->cache.redis) &&
+    const bool is_wanted = *r->text != '\0';
+    if (l->kind != NULL && is_wanted && same_redis(l->redis, r) &&
         l->conf->cache.max_entry_bytes == c->cache.max_entry_bytes)
         return; /* the old one is kept: links look at its texts */
-    l2_purges_forget_log(l->purges);
+    if (l->purges != NULL)
+        l2_purges_forget_log(l->purges);
     disconnect(l);
     if (!is_wanted)
         return;
     l->conf = conf_ref(c);
-    l->redis = &l->conf->cache.redis;
+    l->redis = r;
     if (!make_tls(l))
         return;
     const struct l2_nodes_kind *kind = kind_of(l->redis->mode);
-    l2_purges_name_log(l->purges);
+    if (l->purges != NULL)
+        l2_purges_name_log(l->purges);
     l->nodes = kind->create(l);
     l->kind = kind;
+}
+
+void l2_take_conf(struct l2 *l, const struct conf *c)
+{
+    l2_take_redis(l, c, &c->cache.redis);
 }
 
 /* ---- life ---- */
@@ -165,8 +172,11 @@ static void on_settle(void *arg)
 {
     struct l2 *l = arg;
     CHECK_OBJ(l, L2_MAGIC);
-    l2_purges_nodes_changed(l->purges);
+    if (l->purges != NULL)
+        l2_purges_nodes_changed(l->purges);
     l2_jobs_wake(l);
+    if (l->ops->on_change != NULL)
+        l->ops->on_change(l->arg);
 }
 
 void l2_nodes_changed(struct l2 *l)
@@ -186,7 +196,8 @@ struct l2 *l2_create(struct net *n, const struct l2_ops *ops, void *arg)
     l->leases = l2_leases_create();
     list_init(&l->jobs);
     later_init(&l->settle, n->loop, on_settle, l);
-    l->purges = l2_purges_create(l);
+    if (ops->on_purge != NULL)
+        l->purges = l2_purges_create(l);
     return l;
 }
 
@@ -194,7 +205,8 @@ void l2_destroy(struct l2 **lp)
 {
     struct l2 *l = *lp;
     CHECK_OBJ(l, L2_MAGIC);
-    l2_purges_destroy(&l->purges);
+    if (l->purges != NULL)
+        l2_purges_destroy(&l->purges);
     while (!list_is_empty(&l->jobs)) {
         struct l2_job *j = LIST_ENTRY(l->jobs.next, struct l2_job, link);
         l2_job_destroy(&j);
@@ -205,10 +217,15 @@ void l2_destroy(struct l2 **lp)
     OBJ_FREE(lp, L2_MAGIC);
 }
 
+static bool is_caught_up(const struct l2 *l)
+{
+    return l->purges == NULL || l2_purges_is_caught_up(l->purges);
+}
+
 bool l2_is_ready(const struct l2 *l)
 {
     CHECK_OBJ(l, L2_MAGIC);
-    return l->kind != NULL && l->kind->is_up(l->nodes) && l2_purges_is_caught_up(l->purges);
+    return l->kind != NULL && l->kind->is_up(l->nodes) && is_caught_up(l);
 }
 
 void l2_counts(const struct l2 *l, struct l2_counts *out)
@@ -246,7 +263,7 @@ static void on_entry(struct l2_job *j, enum err e, struct l2_reply *const *repli
     const void *data = NULL;
     size_t len = 0;
     int64_t left_ms = -1;
-    if (e == ERR_NONE && !l2_purges_is_caught_up(j->l2->purges))
+    if (e == ERR_NONE && !is_caught_up(j->l2))
         e = ERR_CANCELLED; /* what was purged is no longer known */
     if (e == ERR_NONE)
         e = fault_of(j, replies[0]);
@@ -405,6 +422,31 @@ struct l2_job *l2_lease(struct l2 *l, const void *key, size_t key_len, int64_t m
     return NULL;
 }
 
+/* ---- anything else ---- */
+
+static void on_answer(struct l2_job *j, enum err e, struct l2_reply *const *replies)
+{
+    if (e == ERR_NONE)
+        e = fault_of(j, replies[0]);
+    j->answer_fn(j->arg, e, replies != NULL ? replies[0] : NULL);
+}
+
+struct l2_job *l2_ask(struct l2 *l, const char *key, const struct l2_args *args, l2_answer_fn *fn, void *arg)
+{
+    CHECK_OBJ(l, L2_MAGIC);
+    if (!l2_is_ready(l))
+        return NULL;
+    struct l2_job *j = l2_job_create(l, L2_NAME_ENTRY, "", 0);
+    j->key.len = strlen(key);
+    ASSERT(j->key.len < sizeof j->key.text);
+    memcpy(j->key.text, key, j->key.len + 1);
+    l2_job_add(j, args);
+    j->on_done = on_answer;
+    j->answer_fn = fn;
+    j->arg = arg;
+    return l2_job_send(j) ? j : NULL;
+}
+
 void l2_cancel(struct l2_job **jp)
 {
     if ((*jp)->on_done == on_leased)
@@ -415,5 +457,5 @@ void l2_cancel(struct l2_job **jp)
 bool l2_purge(struct l2 *l, const struct cache_purge *p)
 {
     CHECK_OBJ(l, L2_MAGIC);
-    return l->kind != NULL && l2_purges_add(l->purges, p);
+    return l->kind != NULL && l->purges != NULL && l2_purges_add(l->purges, p);
 }

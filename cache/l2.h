@@ -25,14 +25,18 @@
 
 struct l2;
 struct l2_job;
+struct l2_args;  /* cache/l2_wire.h */
+struct l2_reply; /* likewise */
 
-struct l2_ops {
+struct l2_ops { /* on_purge NULL: the purge log is not read, and there is nobody to purge for */
     /* The purge log told of a purge (also one of ours). */
     void (*on_purge)(void *arg, const struct cache_purge *p, uint64_t ms, uint64_t seq);
     /* The log was read to here. */
     void (*on_reach)(void *arg, uint64_t ms, uint64_t seq);
     /* What happened before here is not known: see cache_purges_lost(). Comes with the first connection too. */
     void (*on_lost)(void *arg, uint64_t ms, uint64_t seq);
+    /* Nodes came, went or moved: l2_is_ready() may say something else now. May be NULL. */
+    void (*on_change)(void *arg);
 };
 
 /* `n`, `ops` and `arg` are borrowed for life. Names are looked up by a resolver of its own. */
@@ -41,6 +45,8 @@ void l2_destroy(struct l2 **lp); /* jobs are cancelled */
 /* Follows a configuration (a reference is taken); connects, or stays idle where it names no Redis. What did not change
  * stays connected. */
 void l2_take_conf(struct l2 *l, const struct conf *c);
+/* The same with another Redis of that configuration than cache.redis. */
+void l2_take_redis(struct l2 *l, const struct conf *c, const struct conf_redis *r);
 
 /* Whether asking makes sense right now: connected, the circuit is closed, and the purge log has been caught up with. */
 bool l2_is_ready(const struct l2 *l);
@@ -54,6 +60,10 @@ struct l2_job *l2_get(struct l2 *l, const void *key, size_t key_len, l2_entry_fn
 typedef void l2_done_fn(void *arg, enum err e);
 /* Takes the lease of a key for `ms`: ERR_BUSY when somebody else has it. NULL also when this process has it. */
 struct l2_job *l2_lease(struct l2 *l, const void *key, size_t key_len, int64_t ms, l2_done_fn *fn, void *arg);
+/* Any one command: `args`, asked of the node that has the Redis key `key` (as it stands in Redis), which is to be
+ * among them. `reply` is borrowed for the call. NULL with most errors; Redis' own word where it refused. */
+typedef void l2_answer_fn(void *arg, enum err e, const struct l2_reply *reply);
+struct l2_job *l2_ask(struct l2 *l, const char *key, const struct l2_args *args, l2_answer_fn *fn, void *arg);
 void l2_cancel(struct l2_job **jp);
 
 /* Without callbacks, for what nobody waits for; failures are counted and logged. False: nothing was sent, because Redis

@@ -21,8 +21,9 @@ struct l2_job {
     struct timer patience; /* runs while a node it was sent to is being connected to: there is no call then */
     /* Once; the job is gone when it returns. `replies` as in l2_reply_fn, those of the commands alone. */
     void (*on_done)(struct l2_job *j, enum err e, struct l2_reply *const *replies);
-    l2_entry_fn *entry_fn; /* of l2_get */
-    l2_done_fn *done_fn;   /* of l2_lease */
+    l2_entry_fn *entry_fn;   /* of l2_get */
+    l2_done_fn *done_fn;     /* of l2_lease */
+    l2_answer_fn *answer_fn; /* of l2_ask */
     void *arg;
 };
 

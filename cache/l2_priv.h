@@ -50,7 +50,7 @@ struct l2 {
     struct tls_ctx *tls;            /* NULL: plain */
     const struct l2_nodes_kind *kind;
     void *nodes;
-    struct l2_purges *purges; /* outlives a change of nodes: waiting purges are kept */
+    struct l2_purges *purges; /* outlives a change of nodes: waiting purges are kept; NULL: nobody wants the log */
 
     struct list jobs;
     struct l2_leases *leases;

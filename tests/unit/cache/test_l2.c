@@ -195,6 +195,78 @@ static void a_lease_that_is_not_waited_for_is_not_kept(void **state)
     assert_int_equal(world_lease(&f->w, "key", 60000), ERR_AGAIN); /* we have it */
 }
 
+/* ---- any other command ---- */
+
+struct asker {
+    uint32_t answer_count, change_count;
+    enum err last;
+    int64_t number;
+    char text[64];
+};
+
+static void on_answer(void *arg, enum err e, const struct l2_reply *reply)
+{
+    struct asker *a = arg;
+    a->answer_count++;
+    a->last = e;
+    a->number = reply != NULL ? reply->integer : -1;
+    (void)snprintf(a->text, sizeof a->text, "%s", reply != NULL && reply->kind == L2_ERROR ? reply->text : "");
+}
+
+static enum err ask(struct fixture *f, struct l2 *l, struct asker *a, const char *command, const char *key)
+{
+    struct l2_args args = {0};
+    const uint32_t before = a->answer_count;
+    l2_args_text(&args, command);
+    l2_args_text(&args, key);
+    if (l2_ask(l, key, &args, on_answer, a) == NULL)
+        return ERR_AGAIN;
+    assert_int_equal(a->answer_count, before);
+    WORLD_AWAIT(&f->w, a->answer_count != before);
+    return a->last;
+}
+
+static void any_command_is_answered_with_what_redis_says(void **state)
+{
+    struct fixture *f = *state;
+    struct asker a = {0};
+    assert_int_equal(ask(f, f->w.l2, &a, "INCR", "mine"), ERR_AGAIN);
+    connect_with(f, "timeout: 5s");
+    assert_int_equal(ask(f, f->w.l2, &a, "INCR", "mine"), ERR_NONE);
+    assert_int_equal(ask(f, f->w.l2, &a, "INCR", "mine"), ERR_NONE);
+    assert_int_equal(a.number, 2);
+    assert_int_equal(ask(f, f->w.l2, &a, "LLEN", "mine"), ERR_INVALID); /* WRONGTYPE, and the word is there */
+    assert_memory_equal(a.text, "WRONGTYPE", 9);
+    node_kill(&f->redis);
+    const enum err e = ask(f, f->w.l2, &a, "INCR", "mine");
+    assert_true(e != ERR_NONE);
+}
+
+static void on_change(void *arg)
+{
+    struct asker *a = arg;
+    a->change_count++;
+}
+
+static void who_does_not_want_the_purge_log_is_ready_without_it(void **state)
+{
+    struct fixture *f = *state;
+    static const struct l2_ops ops = {.on_change = on_change};
+    struct asker a = {0};
+    struct l2 *plain = l2_create(f->w.net, &ops, &a);
+    struct l2 *own = f->w.l2;
+    f->w.l2 = plain;
+    (void)snprintf(f->conf, sizeof f->conf, "url: 'redis://127.0.0.1:%u', timeout: 5s", (unsigned)f->redis.port);
+    world_conf(&f->w, f->conf);
+    WORLD_AWAIT(&f->w, a.change_count > 0);
+    assert_true(l2_is_ready(plain));
+    assert_int_equal(ask(f, plain, &a, "INCR", "mine"), ERR_NONE);
+    assert_false(world_purge(&f->w, PURGE_TAG, "cars", false));
+    assert_false(node_has(&f->redis, "CLIENT LIST", "cmd=xread"));
+    f->w.l2 = own;
+    l2_destroy(&plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +280,8 @@ int main(void)
         CASE(a_lease_is_taken_once_and_released_by_its_owner_alone),
         CASE(a_lease_nobody_releases_ends),
         CASE(a_lease_that_is_not_waited_for_is_not_kept),
+        CASE(any_command_is_answered_with_what_redis_says),
+        CASE(who_does_not_want_the_purge_log_is_ready_without_it),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
