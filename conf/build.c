@@ -160,7 +160,7 @@ static void put_default(struct build *b, const struct scope *s, const struct sch
     void *at = member_of(s, row);
     if (schema_is_file(row->kind)) {
         *(struct conf_file *)at = (struct conf_file){.path = ""};
-    } else if (row->kind == KIND_URL) {
+    } else if (row->kind == KIND_URL || row->kind == KIND_ASKED_URL) {
         *(struct conf_url *)at = (struct conf_url){.text = "", .host = "", .authority = "", .path = ""};
     } else if (row->standard != NULL && row->standard[0] != '\0') {
         struct node node = {.kind = NODE_SCALAR, .text = row->standard, .written = row->standard};
@@ -367,6 +367,7 @@ static void build_items(struct build *b, const struct scope *s, const struct sch
     char *items = arena_alloc(b->kind.arena, count, info->size_bytes);
     size_t index = 0;
     *array = (struct schema_array){.items = items};
+    mark_list(b, s, row, n, count > 0);
     for (const struct node *item = n->first; item != NULL && index < count; item = item->next) {
         if (item->is_duplicate)
             continue;
@@ -433,6 +434,18 @@ static void build_section(struct build *b, enum schema_section section, const st
     sort_out(b, &s, map, "");
     for (size_t i = 0; i < s.row_count; i++)
         build_row(b, &s, &s.rows[i], s.found[i]);
+}
+
+void build_missing(struct build *b, const void *section, enum schema_section of, const void *member, const char *key)
+{
+    CHECK_OBJ(b, BUILD_MAGIC);
+    size_t count = 0;
+    const struct schema_row *rows = schema_section_rows(of, &count);
+    if (build_is_given(b, member) || build_is_broken(b, member))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].key, key) == 0)
+            build_complain(b, section, NULL, key, "is missing, expected %s", expected(b, &rows[i]));
 }
 
 void build_init(struct build *b, struct conf *conf, struct arena *arena, struct arena *scratch,

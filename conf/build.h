@@ -43,6 +43,8 @@ bool build_is_broken(const struct build *b, const void *member);
 /* Complains at a member's place if it is given, else at the section's that begins at `section`, naming `key`. */
 void build_complain(struct build *b, const void *section, const void *member, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+/* Complains, in the words for what is required, when the member of a section does not stand in the file. */
+void build_missing(struct build *b, const void *section, enum schema_section of, const void *member, const char *key);
 /* The line of a section, to point at from elsewhere. */
 uint32_t build_line(const struct build *b, const void *section);
 
@@ -60,6 +62,9 @@ void check_cache(struct build *b);
 
 /* conf/check_alerts.c: the same for whom to tell what. */
 void check_alerts(struct build *b);
+
+/* conf/check_dns.c: the same for targets, DNS and the quorum, and for what a file must have to be of any use. */
+void check_dns(struct build *b);
 
 /* For the checks: a key, and whether it says something else than its default does. */
 struct check_use {

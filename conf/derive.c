@@ -47,6 +47,42 @@ static void derive_server(struct build *b, const struct conf_pool *p, struct con
         shorten(b, &s->check.timeout_ms, s->check.interval_ms);
 }
 
+/* The url of a target stands in its check. */
+static void derive_target(struct build *b, struct conf_server *t)
+{
+    const struct conf_url *asked = &t->check.url;
+    t->slot_name = arena_printf(b->kind.arena, CONF_TARGETS_POOL "/%s", t->name);
+    t->weight = 1;
+    t->url = *asked;
+    t->url.path = "";
+    if (asked->path[0] != '\0' && !build_is_given(b, &t->check.path))
+        t->check.path = asked->path;
+    shorten(b, &t->check.timeout_ms, t->check.interval_ms);
+}
+
+/* "NAME" is a target, everything with a / in it a slot's name as it is. */
+static const char *slot_name(struct arena *arena, const char *text)
+{
+    return text[0] == '\0' || strchr(text, '/') != NULL ? text : arena_printf(arena, CONF_TARGETS_POOL "/%s", text);
+}
+
+static void derive_dns(struct build *b, struct conf_dns *d)
+{
+    struct arena *arena = b->kind.arena;
+    if (d->contact[0] == '\0' && d->zone[0] != '\0')
+        d->contact = arena_printf(arena, "hostmaster@%s", d->zone);
+    for (size_t i = 0; i < d->record_count; i++)
+        for (size_t j = 0; j < d->records[i].answer_count; j++) {
+            struct conf_dns_answer *a = &d->records[i].answers[j];
+            a->target = slot_name(arena, a->target);
+            for (size_t k = 0; k < a->require_count; k++)
+            a->requires[k] = slot_name(arena, a->requires[k]);
+        }
+    for (size_t i = 0; i < d->push_count; i++)
+        if (d->pushes[i].zone[0] == '\0')
+            d->pushes[i].zone = d->zone;
+}
+
 static const char *lowered(struct arena *arena, const char *text)
 {
     char *copy = arena_strdup(arena, text);
@@ -246,6 +282,10 @@ void derive_values(struct build *b)
         derive_listen(&c->listen[i]);
     for (size_t i = 0; i < c->pool_count; i++)
         derive_pool(b, &c->pools[i]);
+    for (size_t i = 0; i < c->target_count; i++)
+        derive_target(b, &c->targets[i]);
+    derive_dns(b, &c->dns);
+    derive_redis(b, &c->quorum.redis);
     for (size_t i = 0; i < c->route_count; i++) {
         struct conf_route *r = &c->routes[i];
         if (r->name[0] == '\0')

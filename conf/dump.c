@@ -117,6 +117,9 @@ static void put_scalar(struct dump *d, const struct schema_row *row, const void 
     case KIND_UINT:
         strbuf_printf(&d->out, "%llu", (unsigned long long)number_at(row, at));
         break;
+    case KIND_SECONDS:
+        value_duration_text(&d->out, (int64_t)number_at(row, at) * (row->size_bytes == sizeof(uint32_t) ? 1000 : 1));
+        break;
     case KIND_DURATION:
         value_duration_text(&d->out, *(const int64_t *)at);
         break;
@@ -142,6 +145,7 @@ static void put_scalar(struct dump *d, const struct schema_row *row, const void 
         put_statuses(d, at);
         break;
     case KIND_URL:
+    case KIND_ASKED_URL:
         put_quoted(d, ((const struct conf_url *)at)->text);
         break;
     case KIND_REDIS_URL:
@@ -170,6 +174,17 @@ static void dump_cidrs(struct dump *d, const struct schema_array *array)
         strbuf_puts(&d->out, i > 0 ? ", \"" : "\"");
         value_cidr_text(&d->out, &items[i]);
         strbuf_puts(&d->out, "\"");
+    }
+    strbuf_puts(&d->out, "]\n");
+}
+
+static void dump_addresses(struct dump *d, const struct schema_array *array)
+{
+    const struct conf_address *items = array->items;
+    strbuf_puts(&d->out, "[");
+    for (size_t i = 0; i < array->count; i++) {
+        strbuf_puts(&d->out, i > 0 ? ", " : "");
+        put_quoted(d, items[i].text);
     }
     strbuf_puts(&d->out, "]\n");
 }
@@ -225,6 +240,9 @@ static void dump_list(struct dump *d, const struct schema_row *row, const void *
     case KIND_CIDRS:
         dump_cidrs(d, at);
         break;
+    case KIND_ADDRESSES:
+        dump_addresses(d, at);
+        break;
     case KIND_WORDS:
         dump_words(d, row, *(const uint32_t *)at);
         break;
@@ -278,7 +296,8 @@ static void dump_row(struct dump *d, const struct schema_row *row, const char *k
 /* A list that may be left out but not be empty. */
 static bool is_absent(const struct schema_row *row, const void *at)
 {
-    return row->kind == KIND_LIST && row->min > 0 && ((const struct schema_array *)at)->count == 0;
+    return (row->kind == KIND_LIST || row->kind == KIND_MAP) && row->min > 0 &&
+           ((const struct schema_array *)at)->count == 0;
 }
 
 static void dump_section(struct dump *d, enum schema_section section, const void *base)

@@ -11,6 +11,7 @@
 
 #define POOLS_SHOWN_MAX    8u
 #define ARGUMENT_BYTES_MAX 1024u
+#define RECORD_BYTES_MAX   4096u
 #define PEM_BEGIN          "-----BEGIN "
 #define MEMBER(type, at)   (*(type *)(at))
 
@@ -59,6 +60,21 @@ static const char *read_duration(struct kind_context *k, const struct schema_row
         why = within(row, (uint64_t)ms);
     if (why == NULL)
         MEMBER(int64_t, at) = ms;
+    return why;
+}
+
+/* A whole number of them. */
+static const char *read_seconds(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    (void)k;
+    int64_t ms = 0;
+    const char *why = value_duration(n->text, &ms);
+    if (why == NULL)
+        why = within(row, (uint64_t)ms);
+    if (why == NULL && ms % 1000 != 0)
+        why = "is not a whole number of seconds";
+    if (why == NULL)
+        put_number(row, (uint64_t)(row->size_bytes == sizeof(uint32_t) ? ms / 1000 : ms), at);
     return why;
 }
 
@@ -154,12 +170,18 @@ bool kind_range(struct strbuf *b, const struct schema_row *row)
     case KIND_NODES:
     case KIND_ARGUMENTS:
     case KIND_LABELS:
+    case KIND_IPV4S:
+    case KIND_IPV6S:
+    case KIND_DOMAINS:
+    case KIND_RECORDS:
+    case KIND_ADDRESSES:
     case KIND_PAIRS:
         strbuf_printf(b, "%lld to %lld", (long long)row->min, (long long)row->max);
         return true;
     case KIND_PERCENT:
         strbuf_printf(b, "%lld%% to %lld%%", (long long)row->min, (long long)row->max);
         return true;
+    case KIND_SECONDS:
     case KIND_DURATION:
     case KIND_LIFETIME:
         value_duration_text(b, row->min);
@@ -187,6 +209,13 @@ static void expect_duration(struct strbuf *b, const struct schema_row *row, cons
 {
     (void)conf;
     strbuf_puts(b, "a duration with its unit (ms, s, m, h, d) from ");
+    (void)kind_range(b, row);
+}
+
+static void expect_seconds(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
+{
+    (void)conf;
+    strbuf_puts(b, "whole seconds (s, m, h, d) from ");
     (void)kind_range(b, row);
 }
 
@@ -246,25 +275,37 @@ static const char *read_http_path(struct kind_context *k, const struct schema_ro
     return why;
 }
 
+static const char *lowered(struct arena *arena, const char *text)
+{
+    char *copy = arena_strdup(arena, text);
+    for (char *s = copy; *s != '\0'; s++)
+        *s = (char)tolower((unsigned char)*s);
+    return copy;
+}
+
 /* Host names are compared without regard to case; one spelling is kept. */
 static const char *read_host(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
     const char *why = row->kind == KIND_HOST ? value_hostname(n->text) : value_host_pattern(n->text);
     if (why != NULL)
         return why;
-    char *text = arena_strdup(k->arena, n->text);
-    for (char *s = text; *s != '\0'; s++)
-        *s = (char)tolower((unsigned char)*s);
-    MEMBER(const char *, at) = text;
+    MEMBER(const char *, at) = lowered(k->arena, n->text);
     return NULL;
 }
 
 static const char *read_authority(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
-    (void)row;
-    const char *why = value_authority(n->text);
+    const char *why = row->kind == KIND_NODE ? value_node(n->text) : value_authority(n->text);
     if (why == NULL)
         put_text(k, at, n->text);
+    return why;
+}
+
+static const char *read_domain(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    const char *why = row->kind == KIND_OWNER ? value_owner(n->text) : value_domain(n->text);
+    if (why == NULL)
+        MEMBER(const char *, at) = lowered(k->arena, n->text);
     return why;
 }
 
@@ -309,6 +350,18 @@ static const char *read_address(struct kind_context *k, const struct schema_row 
     return NULL;
 }
 
+/* Of a list: a socket of DNS has no path. */
+static const char *read_ip_address(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
+{
+    struct conf_address a;
+    const char *why = read_address(k, row, n, &a);
+    if (why == NULL && a.addr.sa.sa_family == AF_UNIX)
+        why = "is no address of the Internet";
+    if (why == NULL)
+        MEMBER(struct conf_address, at) = a;
+    return why;
+}
+
 static const char *authority_of(struct arena *a, const struct value_url *u)
 {
     const char *host = arena_strndup(a, u->host, u->host_len);
@@ -319,9 +372,8 @@ static const char *authority_of(struct arena *a, const struct value_url *u)
 
 static const char *read_url(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
-    (void)row;
     struct value_url parts;
-    const char *why = value_url(n->text, &parts);
+    const char *why = row->kind == KIND_ASKED_URL ? value_asked_url(n->text, &parts) : value_url(n->text, &parts);
     if (why != NULL)
         return why;
     MEMBER(struct conf_url, at) = (struct conf_url){.text = arena_strdup(k->arena, n->text),
@@ -482,6 +534,11 @@ static const char *judge_argument(const char *text)
     return strlen(text) > ARGUMENT_BYTES_MAX ? "is too long" : NULL;
 }
 
+static const char *judge_record(const char *text)
+{
+    return text[0] == '\0' ? "is empty" : strlen(text) > RECORD_BYTES_MAX ? "is too long" : NULL;
+}
+
 bool kind_is_texts(enum schema_kind k)
 {
     return kind_lists[k].judge != NULL;
@@ -496,10 +553,11 @@ static void expect_words(struct strbuf *b, const struct schema_row *row, const s
 static void expect_items(struct strbuf *b, const struct schema_row *row, const struct conf *conf)
 {
     (void)conf;
-    const char *what = row->kind == KIND_MAP     ? "sections by name"
-                       : row->kind == KIND_LIST  ? "a list"
-                       : row->kind == KIND_CIDRS ? "a list of address blocks such as 10.0.0.0/8"
-                                                 : kinds[row->kind].title;
+    const char *what = row->kind == KIND_MAP         ? "sections by name"
+                       : row->kind == KIND_LIST      ? "a list"
+                       : row->kind == KIND_CIDRS     ? "a list of address blocks such as 10.0.0.0/8"
+                       : row->kind == KIND_ADDRESSES ? "a list of addresses such as 0.0.0.0:53"
+                                                     : kinds[row->kind].title;
     if (kind_is_texts(row->kind))
         strbuf_puts(b, "a ");
     strbuf_puts(b, what);
@@ -525,9 +583,13 @@ EXPECT(expect_http_target, "a path that begins with /, with a query if need be")
 EXPECT(expect_host, "a host name or address")
 EXPECT(expect_host_pattern, "a host name without port, or *. and one")
 EXPECT(expect_authority, "a host name or address, with :port if need be")
+EXPECT(expect_node, "host:port, such as ns1.example.net:53 or \"[2001:db8::53]:53\"")
 EXPECT(expect_parameter, "the name of a header or query parameter")
 EXPECT(expect_address, "address:port such as 0.0.0.0:80 or \"[::1]:80\", or unix:/path")
 EXPECT(expect_url, "a URL such as wss://us-a.example.com or http://10.0.0.1:8080/prefix (ws, wss, http, https)")
+EXPECT(expect_domain, "a name such as rt.example.com")
+EXPECT(expect_owner, "\"@\", a name below the zone, or one with a dot at its end")
+EXPECT(expect_asked_url, "a URL such as https://192.0.2.10/health or tcp://192.0.2.10:6379 (http, https, ws, wss, tcp)")
 EXPECT(expect_redis_url,
        "redis://[user:password@]host[:port][/database], rediss://... for TLS, or unix:/path[?db=number]")
 EXPECT(expect_file, "the path of a PEM file, or PEM text")
@@ -541,6 +603,7 @@ EXPECT(expect_section, "a section with keys")
 const struct kind kinds[KIND_COUNT] = {
     [KIND_UINT]         = {"number",       read_uint,      expect_uint},
     [KIND_DURATION]     = {"duration",     read_duration,  expect_duration},
+    [KIND_SECONDS]      = {"whole seconds", read_seconds,  expect_seconds},
     [KIND_LIFETIME]     = {"duration or `" VALUE_ORIGIN "`", read_lifetime, expect_lifetime},
     [KIND_SIZE]         = {"size",         read_size,      expect_size},
     [KIND_PERCENT]      = {"percentage",   read_percent,   expect_percent},
@@ -556,10 +619,14 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_HTTP_TARGET]  = {"request path", read_http_path, expect_http_target},
     [KIND_HOST]         = {"host",         read_host,      expect_host},
     [KIND_HOST_PATTERN] = {"host pattern", read_host,      expect_host_pattern},
+    [KIND_DOMAIN]       = {"domain name",  read_domain,    expect_domain},
+    [KIND_OWNER]        = {"name of a record", read_domain, expect_owner},
     [KIND_AUTHORITY]    = {"host",         read_authority, expect_authority},
+    [KIND_NODE]         = {"address",      read_authority, expect_node},
     [KIND_PARAMETER]    = {"name",         read_parameter, expect_parameter},
     [KIND_ADDRESS]      = {"address",      read_address,   expect_address},
     [KIND_URL]          = {"URL",          read_url,       expect_url},
+    [KIND_ASKED_URL]    = {"URL",          read_url,       expect_asked_url},
     [KIND_REDIS_URL]    = {"URL",          read_redis_url, expect_redis_url},
     [KIND_FILE]         = {"PEM file",     read_file,      expect_file},
     [KIND_TEXT]         = {"text",         read_text,      expect_text},
@@ -578,6 +645,11 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_NODES]        = {"list of addresses", read_item, expect_items},
     [KIND_ARGUMENTS]    = {"list of texts", read_item,     expect_items},
     [KIND_LABELS]       = {"list of texts", read_item,     expect_items},
+    [KIND_IPV4S]        = {"list of IPv4 addresses", read_item, expect_items},
+    [KIND_IPV6S]        = {"list of IPv6 addresses", read_item, expect_items},
+    [KIND_DOMAINS]      = {"list of domain names", read_item, expect_items},
+    [KIND_RECORDS]      = {"list of values", read_item,    expect_items},
+    [KIND_ADDRESSES]    = {"list of addresses", read_ip_address, expect_items},
     [KIND_LIST]         = {"list",         NULL,           expect_items},
     [KIND_MAP]          = {"named sections", NULL,         expect_items},
     [KIND_INLINE]       = {"section",      NULL,           expect_section},
@@ -593,5 +665,10 @@ const struct kind_list kind_lists[KIND_COUNT] = {
     [KIND_NODES]      = {sizeof(char *), value_node, "host:port, such as 10.0.0.1:6379 or \"[fd00::1]:6379\""},
     [KIND_ARGUMENTS]  = {sizeof(char *), judge_argument, "at most 1024 bytes"},
     [KIND_LABELS]     = {sizeof(char *), value_label, "1 to 127 bytes of visible ASCII"},
+    [KIND_IPV4S]      = {sizeof(char *), value_ipv4, "one such as 192.0.2.1"},
+    [KIND_IPV6S]      = {sizeof(char *), value_ipv6, "one such as 2001:db8::1"},
+    [KIND_DOMAINS]    = {sizeof(char *), value_domain, "a name such as ns1.example.com"},
+    [KIND_RECORDS]    = {sizeof(char *), judge_record, "at most 4096 bytes"},
+    [KIND_ADDRESSES]  = {sizeof(struct conf_address), NULL, "one such as 0.0.0.0:53 or \"[::]:53\""},
 };
 /* clang-format on */

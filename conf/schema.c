@@ -1,4 +1,4 @@
-/* The table of all keys but for those of the cache, of checks and of alerts (conf/schema_cache.c and the like). The
+/* The table of all keys but for those of the cache, checks, alerts and DNS (conf/schema_cache.c and the like). The
  * order of rows is the order of the dump and the manual, and a row may rely on those above it: a server's check starts
  * as a copy of its pool's, a route names a pool that has been read before. */
 #include "conf/schema.h"
@@ -93,12 +93,32 @@ const struct schema_section_info schema_sections[SECTION_COUNT] = {
                         "does not reach the origin of a request that may be answered from the cache."},
     [SECTION_REDIS]  = {"cache.redis", sizeof(struct conf_redis), 0,
                         "The second layer, shared by all workers and gateways: Redis 6 or later, or Valkey. It may be slow, "
-                        "gone or full at any time; the gateways then go on with what each worker has."},
+                        "gone or full at any time; the gateways then go on with what each worker has. quorum.redis has the same keys."},
     [SECTION_ALERT]  = {"alerts[]", sizeof(struct conf_alert), 0,
                         "Whom to tell about what, and when. Messages wait in a queue of their own and are tried again until they are "
                         "delivered, over restarts too when there is a state_dir; nothing else waits for them. tidegatectl alerts test NAME "
                         "sends one, and tidegatectl ack says that somebody takes care."},
+    [SECTION_TARGET] = {"targets.<name>", sizeof(struct conf_server), offsetof(struct conf_server, name),
+                        "Something DNS answers about: the entry point of a region, mostly. It is checked like a server, and drained and forced "
+                        "like one, as targets/name; no request of a client goes there."},
+    [SECTION_DNS]    = {"dns", sizeof(struct conf_dns), 0,
+                        "One zone, answered with authority. Records with answers follow the verdicts of targets and servers; the others "
+                        "are what they are."},
+    [SECTION_DNS_RECORD] = {"dns.records[]", sizeof(struct conf_dns_record), 0,
+                        "The records of one name: either answers, of which those are given that stand, or values of any types. Names in "
+                        "values are absolute, with or without a dot at their end. A name may stand in several items."},
+    [SECTION_DNS_ANSWER] = {"dns.records[].answers[]", sizeof(struct conf_dns_answer), 0,
+                        "What to answer when a target stands: addresses, or the name of somebody who has some."},
+    [SECTION_DNS_PUSH] = {"dns.push[]", sizeof(struct conf_dns_push), 0,
+                        "Somebody else's server that is told of every change (RFC 2136), signed with TSIG (RFC 8945): for those who keep "
+                        "their provider, and let Tidegate be the hidden primary."},
+    [SECTION_QUORUM] = {"quorum", sizeof(struct conf_quorum), 0,
+                        "Gateways and checkers tell each other, through a Redis, what they see. What most of those say whose view is "
+                        "fresh decides what DNS answers; with Redis or the others away, the own view does. Workers act on their own view."},
 };
+
+/* A gateway needs it; DNS, or a checker alone, does not. */
+#define UNLESS_ALONE "**required**, unless there is dns, or targets with quorum"
 
 static const struct schema_row rows[] = {
     /* ---- the process ---- */
@@ -203,12 +223,17 @@ static const struct schema_row rows[] = {
      .applies = APPLIES_CHECKER, .doc = "How long they may take to answer."},
     {SECTION_ROOT, "trusted_proxies", KIND_CIDRS, IN(conf, trusted_proxies), RANGE(0, 1024), .applies = APPLIES_WORKER,
      .doc = "Address blocks whose X-Forwarded-* and Forwarded fields are believed; from others they are replaced."},
-    {SECTION_ROOT, "listen", KIND_LIST, IN(conf, listen), RANGE(1, 64), .of = SECTION_LISTEN, .is_required = true,
-     .applies = APPLIES_SUPERVISOR, .doc = "Where clients connect."},
-    {SECTION_ROOT, "pools", KIND_MAP, IN(conf, pools), RANGE(1, 128), .of = SECTION_POOL, .is_required = true,
-     .applies = APPLIES_ALL, .doc = "Pools of servers by name."},
-    {SECTION_ROOT, "routes", KIND_LIST, IN(conf, routes), RANGE(1, SLOTS_ROUTES), .of = SECTION_ROUTE, .is_required = true,
+    {SECTION_ROOT, "listen", KIND_LIST, IN(conf, listen), RANGE(1, 64), .of = SECTION_LISTEN, .standard_doc = UNLESS_ALONE,
+     .applies = APPLIES_SUPERVISOR, .doc = "Where clients connect. Without it there are no workers."},
+    {SECTION_ROOT, "pools", KIND_MAP, IN(conf, pools), RANGE(1, 128), .of = SECTION_POOL, .standard_doc = UNLESS_ALONE,
+     .applies = APPLIES_ALL, .doc = "Pools of servers by name. None is called targets."},
+    {SECTION_ROOT, "routes", KIND_LIST, IN(conf, routes), RANGE(1, SLOTS_ROUTES), .of = SECTION_ROUTE, .standard_doc = UNLESS_ALONE,
      .applies = APPLIES_ALL, .doc = "Which requests go to which pool."},
+    {SECTION_ROOT, "targets", KIND_MAP, IN(conf, targets), RANGE(0, SLOTS_SERVERS), .of = SECTION_TARGET, .standard_doc = "none",
+     .applies = APPLIES_ALL, .doc = "What DNS answers about, by name; checked like servers."},
+    {SECTION_ROOT, "dns", KIND_INLINE, IN(conf, dns), .of = SECTION_DNS, .applies = APPLIES_ALL, .doc = "A zone whose answers follow the checks."},
+    {SECTION_ROOT, "quorum", KIND_INLINE, IN(conf, quorum), .of = SECTION_QUORUM, .applies = APPLIES_CHECKER,
+     .doc = "Gateways and checkers that judge together."},
 
     /* ---- listen[] ---- */
     {SECTION_LISTEN, "address", KIND_ADDRESS, IN(conf_listen, text), .is_required = true, .applies = APPLIES_SUPERVISOR,
@@ -525,14 +550,14 @@ const struct schema_row *schema_section_rows(enum schema_section s, size_t *coun
         const struct schema_row *rows;
         size_t count;
     } tables[] = {
-        {rows, sizeof rows / sizeof rows[0]},
-        {schema_cache_rows, schema_cache_row_count},
-        {schema_check_rows, schema_check_row_count},
-        {schema_alert_rows, schema_alert_row_count},
+        {rows, sizeof rows / sizeof rows[0]},        {schema_cache_rows, schema_cache_row_count},
+        {schema_check_rows, schema_check_row_count}, {schema_alert_rows, schema_alert_row_count},
+        {schema_dns_rows, schema_dns_row_count},
     };
     const size_t at = s == SECTION_CACHE || s == SECTION_REDIS ? 1
                       : s == SECTION_CHECK                     ? 2
                       : s == SECTION_ALERT                     ? 3
+                      : s >= SECTION_TARGET                    ? 4
                                                                : 0;
     const struct schema_row *table = tables[at].rows;
     const size_t table_count = tables[at].count;

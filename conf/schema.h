@@ -26,11 +26,18 @@ enum schema_section {
     SECTION_CACHE,
     SECTION_REDIS,
     SECTION_ALERT,
+    SECTION_TARGET,
+    SECTION_DNS,
+    SECTION_DNS_RECORD,
+    SECTION_DNS_ANSWER,
+    SECTION_DNS_PUSH,
+    SECTION_QUORUM,
     SECTION_COUNT
 };
 
 enum schema_kind {
     KIND_UINT = 0, /* uint32_t or int */
+    KIND_SECONDS,  /* a duration of whole seconds: int64_t milliseconds, or uint32_t seconds */
     KIND_DURATION, /* int64_t, milliseconds */
     KIND_LIFETIME, /* the same, or -1: what the origin says */
     KIND_SIZE,     /* uint32_t or uint64_t, bytes */
@@ -47,11 +54,15 @@ enum schema_kind {
     KIND_HTTP_TARGET, /* the same with a query */
     KIND_HOST,        /* DNS name or address */
     KIND_HOST_PATTERN,
+    KIND_DOMAIN,     /* DNS name, in lower case */
+    KIND_OWNER,      /* name of a record: "@", relative, or absolute with a dot at its end; "*" may be its first part */
     KIND_AUTHORITY,  /* host, with a port if need be */
+    KIND_NODE,       /* host:port */
     KIND_PARAMETER,  /* header or query parameter */
     KIND_REDIS_URL,  /* const char *: the text as written; conf/derive.c takes it apart */
     KIND_ADDRESS,    /* const char * with the text, then struct addr */
     KIND_URL,        /* struct conf_url */
+    KIND_ASKED_URL,  /* the same, with a path as it is asked for, query and all; also tcp:// */
     KIND_TEXT,       /* const char *: any one value, a secret mostly */
     KIND_FILE,       /* struct conf_file: the path of a PEM file, or the PEM text itself */
     KIND_TEXT_FILE,  /* struct conf_file: the path of a file of any text */
@@ -68,6 +79,11 @@ enum schema_kind {
     KIND_TAGS,       /* ... tags of cached answers */
     KIND_NODES,      /* ... host:port */
     KIND_ARGUMENTS,  /* ... of a command: any text */
+    KIND_IPV4S,      /* ... addresses */
+    KIND_IPV6S,      /* ... addresses */
+    KIND_DOMAINS,    /* ... DNS names */
+    KIND_RECORDS,    /* ... values of DNS records in presentation form */
+    KIND_ADDRESSES,  /* array of struct conf_address and its count */
     KIND_LABELS,     /* ... visible ASCII */
     KIND_LIST,       /* array of a section's struct and its count */
     KIND_MAP,        /* the same, in the file as name: section */

@@ -8,6 +8,7 @@ static const struct schema_word check_type_words[] = {
     {"redis", CHECK_REDIS}, {"dns", CHECK_DNS}, {"command", CHECK_COMMAND}, {NULL, 0}};
 static const struct schema_word speak_words[] = {
     {"nothing", SPEAK_NOTHING}, {"ping", SPEAK_PING}, {"phoenix", SPEAK_PHOENIX}, {NULL, 0}};
+static const struct schema_word http_words[] = {{"auto", OVER_AUTO}, {"1.1", OVER_H1}, {"2", OVER_H2}, {NULL, 0}};
 static const struct schema_word dns_record_words[] = { /* RFC 1035 section 3.2.2, RFC 3596 */
     {"A", 1}, {"NS", 2}, {"CNAME", 5}, {"SOA", 6}, {"MX", 15}, {"TXT", 16}, {"AAAA", 28}, {NULL, 0}};
 static const struct schema_word dns_expect_words[] = {
@@ -17,6 +18,9 @@ const struct schema_row schema_check_rows[] = {
     {SECTION_CHECK, "type", KIND_WORD, IN(conf_check, type), .words = check_type_words, .standard = "tcp", .applies = APPLIES_CHECKER,
      .doc = "What is tried: a TCP connect, a TLS handshake, an HTTP request, a full WebSocket upgrade, a PING to Redis, a question to a name "
             "server, a program, or none. http and websocket use TLS when the server's url does; redis and dns do not."},
+    {SECTION_CHECK, "url", KIND_ASKED_URL, IN(conf_check, url), .standard = "", .applies = APPLIES_CHECKER,
+     .doc = "Of a target, and required there: what is asked. Its path, with a query if need be, is the check's unless path is given. "
+            "tcp://host:port where nothing of HTTP is meant."},
     {SECTION_CHECK, "path", KIND_HTTP_TARGET, IN(conf_check, path), .standard = "/", .applies = APPLIES_CHECKER,
      .doc = "What to ask for, with a query if need be."},
     {SECTION_CHECK, "host", KIND_AUTHORITY, IN(conf_check, host), .standard = "", .applies = APPLIES_CHECKER,
@@ -51,6 +55,9 @@ const struct schema_row schema_check_rows[] = {
                                         "say; it still gets traffic. 0: never."},
     {SECTION_CHECK, "jitter", KIND_PERCENT, IN(conf_check, jitter_percent), RANGE(0, 50), .standard = "10%", .applies = APPLIES_CHECKER,
      .doc = "By how much each interval is randomly shortened or lengthened."},
+    {SECTION_CHECK, "http", KIND_WORD, IN(conf_check, http), .words = http_words, .standard = "auto", .applies = APPLIES_CHECKER,
+     .doc = "With type: http, the version that is spoken. auto: over TLS what the server chooses (ALPN), without it HTTP/1.1. 2 without TLS "
+            "is spoken without asking first."},
     {SECTION_CHECK, "expect.status", KIND_STATUS, IN(conf_check, expect_statuses), .standard = "200-299", .applies = APPLIES_CHECKER,
      .doc = "With type: http, what the status of a good answer may be: one, a range, or several with commas between."},
     {SECTION_CHECK, "expect.headers", KIND_PAIRS, IN(conf_check, expect_headers), RANGE(0, CONF_EXPECT_HEADERS_MAX), .applies = APPLIES_CHECKER,
@@ -59,6 +66,11 @@ const struct schema_row schema_check_rows[] = {
      .doc = "With type: http, a text that the body of a good answer contains within its first 64 KiB."},
     {SECTION_CHECK, "speak", KIND_WORD, IN(conf_check, speak), .words = speak_words, .standard = "ping", .applies = APPLIES_CHECKER,
      .doc = "With type: websocket, what to say after the upgrade: a ping, or a heartbeat of Phoenix Channels (vsn 2.0.0). It must be answered within the timeout."},
+    {SECTION_CHECK, "canary.topic", KIND_LABEL, IN(conf_check, canary_topic), .standard = "", .applies = APPLIES_CHECKER,
+     .doc = "With speak: phoenix, a topic that is joined here and at canary.peer; a broadcast sent here must arrive there within the timeout, "
+            "so that a server that is alone without knowing it shows. Empty: no such test."},
+    {SECTION_CHECK, "canary.peer", KIND_LABEL, IN(conf_check, canary_peer), .standard = "", .applies = APPLIES_CHECKER,
+     .doc = "The other server, as pool/server."},
     {SECTION_CHECK, "expiry.degraded", KIND_DURATION, IN(conf_check, expiry_degraded_ms), RANGE(0, 3650 * DAY), .standard = "1d",
      .applies = APPLIES_CHECKER, .doc = "Over TLS, a server whose certificate ends sooner than this is degraded. 0: never."},
     {SECTION_CHECK, "expiry.down", KIND_DURATION, IN(conf_check, expiry_down_ms), RANGE(0, 3650 * DAY), .standard = "0",

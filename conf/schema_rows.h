@@ -11,6 +11,8 @@ extern const struct schema_row schema_check_rows[]; /* SECTION_CHECK */
 extern const size_t schema_check_row_count;
 extern const struct schema_row schema_alert_rows[]; /* SECTION_ALERT */
 extern const size_t schema_alert_row_count;
+extern const struct schema_row schema_dns_rows[]; /* SECTION_TARGET to SECTION_QUORUM */
+extern const size_t schema_dns_row_count;
 
 #define IN(type, member) .offset = offsetof(struct type, member), .size_bytes = sizeof(((struct type *)0)->member)
 #define RANGE(low, high) .min = (low), .max = (high)

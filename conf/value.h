@@ -18,9 +18,13 @@ const char *value_percent(const char *text, uint32_t *percent); /* "10%" up to "
 const char *value_bool(const char *text, bool *out);            /* true, false and nothing else */
 const char *value_status(const char *text, uint32_t out[2]);    /* "200", "200-299" or "2xx": lowest and highest */
 
-const char *value_name(const char *text);      /* of a pool, server, route, node: letters, digits, . _ - */
-const char *value_label(const char *text);     /* of a route: what host and path are made of as well */
-const char *value_hostname(const char *text);  /* DNS name, or numeric address without brackets */
+const char *value_name(const char *text);     /* of a pool, server, route, node: letters, digits, . _ - */
+const char *value_label(const char *text);    /* of a route: what host and path are made of as well */
+const char *value_hostname(const char *text); /* DNS name, or numeric address without brackets */
+const char *value_domain(const char *text);   /* DNS name, with or without a dot at its end; no address */
+const char *value_owner(const char *text);    /* of a record: the same, "@", "*" or "*." in front */
+const char *value_ipv4(const char *text);
+const char *value_ipv6(const char *text);
 const char *value_authority(const char *text); /* Host header: name or address, with a port if need be */
 /* Host of a route: a DNS name, or "*." and one. */
 const char *value_host_pattern(const char *text);
@@ -51,6 +55,8 @@ struct value_url {
     size_t path_len;
 };
 const char *value_url(const char *text, struct value_url *out);
+/* The same with a path that is asked for as it is, and with tcp://host:port. */
+const char *value_asked_url(const char *text, struct value_url *out);
 bool value_scheme_is_tls(enum conf_scheme s);
 
 /* Where a Redis is, in parts that point into `text`: redis://[user[:password]@]host[:port][/database], rediss:// for

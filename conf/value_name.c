@@ -58,8 +58,8 @@ static bool is_numeric_address(const char *text)
     return inet_pton(AF_INET, text, ip) == 1 || inet_pton(AF_INET6, text, ip) == 1;
 }
 
-/* A DNS name; underscores are not host names by the book (RFC 1123) but common inside container networks. */
-static const char *dns_name(const char *text)
+/* Of a DNS name; underscores are not host names by the book (RFC 1123) but common inside container networks. */
+static const char *dns_labels(const char *text)
 {
     size_t len = strlen(text), label = 0;
     if (len == 0)
@@ -80,6 +80,14 @@ static const char *dns_name(const char *text)
         if (++label > LABEL_MAX_BYTES)
             return "has a part that is too long";
     }
+    return NULL;
+}
+
+static const char *dns_name(const char *text)
+{
+    const char *why = dns_labels(text);
+    if (why != NULL)
+        return why;
     const char *top = strrchr(text, '.');
     top = top != NULL ? top + 1 : text;
     if (*top != '\0' && strspn(top, "0123456789") == strlen(top))
@@ -90,6 +98,30 @@ static const char *dns_name(const char *text)
 const char *value_hostname(const char *text)
 {
     return is_numeric_address(text) ? NULL : dns_name(text);
+}
+
+const char *value_domain(const char *text)
+{
+    return is_numeric_address(text) ? "is an address" : dns_name(text);
+}
+
+const char *value_owner(const char *text)
+{
+    if (strcmp(text, "@") == 0 || strcmp(text, "*") == 0)
+        return NULL;
+    return dns_labels(strncmp(text, "*.", 2) == 0 ? text + 2 : text);
+}
+
+const char *value_ipv4(const char *text)
+{
+    unsigned char ip[4];
+    return inet_pton(AF_INET, text, ip) == 1 ? NULL : "is not an IPv4 address";
+}
+
+const char *value_ipv6(const char *text)
+{
+    unsigned char ip[16];
+    return inet_pton(AF_INET6, text, ip) == 1 ? NULL : "is not an IPv6 address";
 }
 
 const char *value_host_pattern(const char *text)
@@ -283,10 +315,8 @@ static const struct {
     uint16_t port;
     bool is_tls;
 } schemes[] = {
-    {"ws://", SCHEME_WS, 80, false},
-    {"wss://", SCHEME_WSS, 443, true},
-    {"http://", SCHEME_HTTP, 80, false},
-    {"https://", SCHEME_HTTPS, 443, true},
+    {"ws://", SCHEME_WS, 80, false},       {"wss://", SCHEME_WSS, 443, true}, {"http://", SCHEME_HTTP, 80, false},
+    {"https://", SCHEME_HTTPS, 443, true}, {"tcp://", SCHEME_TCP, 0, false}, /* of what is only asked, with its port */
 };
 #define SCHEME_ROWS (sizeof schemes / sizeof schemes[0])
 
@@ -298,29 +328,37 @@ bool value_scheme_is_tls(enum conf_scheme s)
     return false;
 }
 
-const char *value_url(const char *text, struct value_url *out)
+static const char *read_scheme(const char *text, bool with_tcp, struct value_url *out, const char **rest)
 {
-    *out = (struct value_url){0};
     if (strlen(text) > URL_TEXT_MAX_BYTES)
         return "is too long";
     if (strstr(text, "://") == NULL)
         return "has no scheme";
-    const char *s = text;
-    uint16_t usual_port = 0;
     for (size_t i = 0; i < SCHEME_ROWS; i++)
         if (strncmp(text, schemes[i].text, strlen(schemes[i].text)) == 0) {
             out->scheme = schemes[i].scheme;
-            out->port = usual_port = schemes[i].port;
-            s = text + strlen(schemes[i].text);
+            out->port = schemes[i].port;
+            *rest = text + strlen(schemes[i].text);
         }
-    if (out->scheme == SCHEME_NONE)
-        return "has an unknown scheme";
+    return out->scheme == SCHEME_NONE || (out->scheme == SCHEME_TCP && !with_tcp) ? "has an unknown scheme" : NULL;
+}
+
+static const char *read_url(const char *text, bool is_asked, struct value_url *out)
+{
+    *out = (struct value_url){0};
+    const char *s = text;
+    const char *why = read_scheme(text, is_asked, out, &s);
+    if (why != NULL)
+        return why;
+    const uint16_t usual_port = out->port;
     size_t authority_len = strcspn(s, "/?#");
     if (memchr(s, '@', authority_len) != NULL)
         return "has a user or password in it";
-    const char *why = value_host_port(s, authority_len, &out->host, &out->host_len, &out->port);
+    why = value_host_port(s, authority_len, &out->host, &out->host_len, &out->port);
     if (why != NULL)
         return why;
+    if (out->port == 0)
+        return "has no port";
     out->is_usual_port = out->port == usual_port;
     out->path = s + authority_len;
     if (*out->path != '\0') {
@@ -328,12 +366,21 @@ const char *value_url(const char *text, struct value_url *out)
             return "has a query";
         if (*out->path == '#')
             return "has a fragment";
-        why = value_path(out->path, false);
-        if (why != NULL)
-            return why;
+        why = value_path(out->path, is_asked);
     }
     out->path_len = strlen(out->path);
-    while (out->path_len > 0 && out->path[out->path_len - 1] == '/')
+    return why;
+}
+
+const char *value_url(const char *text, struct value_url *out)
+{
+    const char *why = read_url(text, false, out);
+    while (why == NULL && out->path_len > 0 && out->path[out->path_len - 1] == '/')
         out->path_len--;
-    return NULL;
+    return why;
+}
+
+const char *value_asked_url(const char *text, struct value_url *out)
+{
+    return read_url(text, true, out);
 }

@@ -37,6 +37,7 @@ struct maker {
     struct strbuf out;
     uint64_t random;
     unsigned names; /* given so far: each is unique */
+    bool is_target; /* its check has a url of its own */
 };
 
 static uint64_t pick(struct maker *m, uint64_t count)
@@ -116,6 +117,33 @@ static const struct {
     {SECTION_ALERT, {"quiet.to", "\"07:30\"", true}},
     {SECTION_ALERT, {"quiet.zone", "\"-03:30\"", false}},
     {SECTION_ALERT, {"escalate.to", "\"\"", false}},
+    {SECTION_ROOT, {"listen", NULL, true}},
+    {SECTION_ROOT, {"pools", NULL, true}},
+    {SECTION_ROOT, {"routes", NULL, true}},
+    {SECTION_ROOT, {"targets", NULL, true}},
+    {SECTION_CHECK, {"http", "auto", false}},
+    {SECTION_CHECK, {"canary.topic", "\"\"", false}},
+    {SECTION_CHECK, {"canary.peer", "\"\"", false}},
+    {SECTION_DNS, {"zone", "z.example", true}},
+    {SECTION_DNS, {"nameservers", "[ ns1.z.example, ns2.example.net. ]", true}},
+    {SECTION_DNS, {"contact", "a@b", false}},
+    {SECTION_DNS, {"cookies", "true", true}},
+    {SECTION_DNS_RECORD, {"answers", NULL, true}}, /* test_records_read_back has the others */
+    {SECTION_DNS_RECORD, {"ttl_min", "7s", false}},
+    {SECTION_DNS_RECORD, {"ttl_max", "90s", false}},
+    {SECTION_DNS_RECORD, {"ttl", "0", false}},
+    {SECTION_DNS_RECORD, {"a", "[]", false}},
+    {SECTION_DNS_RECORD, {"aaaa", "[]", false}},
+    {SECTION_DNS_RECORD, {"cname", "\"\"", false}},
+    {SECTION_DNS_RECORD, {"alias", "\"\"", false}},
+    {SECTION_DNS_RECORD, {"ns", "[]", false}},
+    {SECTION_DNS_ANSWER, {"target", "p0", false}},
+    {SECTION_DNS_ANSWER, {"requires", "[ p0, targets/p0 ]", false}},
+    {SECTION_DNS_ANSWER, {"weight", "1", false}},
+    {SECTION_DNS_ANSWER, {"a", "[ 192.0.2.1, 192.0.2.2 ]", true}},
+    {SECTION_DNS_ANSWER, {"cname", "\"\"", false}},
+    {SECTION_QUORUM, {"lifetime", "1h", true}},
+    {SECTION_QUORUM, {"interval", "1s", false}},
 };
 
 static const struct settled *find_settled(const struct schema_row *row)
@@ -133,8 +161,10 @@ static bool is_left_out(struct maker *m, const struct schema_row *row)
 {
     const struct settled *s = find_settled(row);
     /* test_secrets_stay_in_the_seal has them */
-    if (schema_is_file(row->kind) || row->is_secret || row->of == SECTION_CERTIFICATE)
+    if (schema_is_file(row->kind) || row->is_secret || row->of == SECTION_CERTIFICATE || row->of == SECTION_DNS_PUSH)
         return true;
+    if (row->kind == KIND_ASKED_URL)
+        return !m->is_target;
     return !row->is_required && (s == NULL || !s->is_always) && row->kind != KIND_INLINE && pick(m, 2) == 0;
 }
 
@@ -158,6 +188,11 @@ static void make_text(struct maker *m, const struct schema_row *row)
         [KIND_NODES] = {"[ \"h:1\", \"[::1]:2\" ]", "[]", "[ \"a.example:3\" ]"},
         [KIND_LABELS] = {"[ \"p/*\", b ]", "[]", "[ a@b ]"},
         [KIND_PAIRS] = {"{ sub: x-a, \"a b\": [ x-c, x-d ] }", "{}", "{ \"e.f\": X-G }"},
+        [KIND_ASKED_URL] = {"\"https://h:1/a/b?c=d\"", "\"wss://[::1]/\"", "\"http://h\""},
+        [KIND_OWNER] = {"\"@\"", "\"*.a\"", "B.z.example."},
+        [KIND_IPV6S] = {"[]", "[ \"::1\" ]", "[ \"2001:db8::1\", \"2001:db8::2\" ]"},
+        [KIND_ADDRESSES] = {"[]", "[ \"0.0.0.0:53\", \"[::]:53\" ]", "[ \"127.0.0.1:53\" ]"},
+        [KIND_RECORDS] = {"[]", "[]", "[]"},
         [KIND_AUTHORITY] = {"a.example", "\"[::1]:80\"", "\"\""},
     };
     const char *text = texts[row->kind][pick(m, 3)];
@@ -181,6 +216,9 @@ static void make_value(struct maker *m, const struct schema_row *row)
         break;
     case KIND_DURATION:
         value_duration_text(&m->out, (int64_t)number);
+        break;
+    case KIND_SECONDS:
+        value_duration_text(&m->out, (int64_t)(number - number % 1000));
         break;
     case KIND_WORDS:
         strbuf_printf(&m->out, "[ %s, %s ]", row->words[0].text, row->words[1].text);
@@ -227,6 +265,7 @@ static void make_items(struct maker *m, const struct schema_row *row)
 {
     uint64_t count = 1 + pick(m, 4);
     strbuf_puts(&m->out, row->kind == KIND_MAP ? "{ " : "[ ");
+    m->is_target = row->of == SECTION_TARGET;
     for (uint64_t i = 0; i < count; i++) {
         if (row->kind == KIND_MAP)
             strbuf_printf(&m->out, "p%u: ", (unsigned)i);

@@ -17,11 +17,11 @@ static const struct mistake mistakes[] = {
 
     /* ---- keys ---- */
     {ROOT("regoin: eu"),
-     "t.yaml:1:1: regoin: unknown key, expected one of node, workers, user, state_dir, journal, log, headers, trace, control, admin, health, limits, drain, cache, alerts, canaries, trusted_proxies, listen, pools, routes\n"},
+     "t.yaml:1:1: regoin: unknown key, expected one of node, workers, user, state_dir, journal, log, headers, trace, control, admin, health, limits, drain, cache, alerts, canaries, trusted_proxies, listen, pools, routes, targets, dns, quorum\n"},
     {ROOT("listn: []"),
      "t.yaml:1:1: listn: unknown key, expected listen?\n"},
     {ROOT("telemetry: { memory: 64MiB }"),
-     "t.yaml:1:1: telemetry: unknown key, expected one of node, workers, user, state_dir, journal, log, headers, trace, control, admin, health, limits, drain, cache, alerts, canaries, trusted_proxies, listen, pools, routes\n"},
+     "t.yaml:1:1: telemetry: unknown key, expected one of node, workers, user, state_dir, journal, log, headers, trace, control, admin, health, limits, drain, cache, alerts, canaries, trusted_proxies, listen, pools, routes, targets, dns, quorum\n"},
     {ROOT("log: { colour: true }"),
      "t.yaml:1:8: log.colour: unknown key, expected one of level, format, file, access, access_format, access_query, access_file\n"},
     {ROOT("log: { levl: info }"),
@@ -43,7 +43,7 @@ static const struct mistake mistakes[] = {
     {POOL("circuit: 5"),
      "t.yaml:6:14: pools.p.circuit: is not a section, expected one with failures, open, half_open\n"},
     {POOL("check: tcp"),
-     "t.yaml:6:12: pools.p.check: is not a section, expected one with type, path, host, port, interval, interval_undecided, timeout, rise, fall, hold, fail_back, flap, degraded_over, jitter, expect, speak, expiry, redis, dns, command\n"},
+     "t.yaml:6:12: pools.p.check: is not a section, expected one with type, url, path, host, port, interval, interval_undecided, timeout, rise, fall, hold, fail_back, flap, degraded_over, jitter, http, expect, speak, canary, expiry, redis, dns, command\n"},
     {SERVER("{ name: s, url: \"ws://h\", wieght: 2 }"),
      "t.yaml:6:35: pools.p.servers[0].wieght: unknown key, expected weight?\n"},
     {ROUTE("websocket: { heartbeat: 30s }"),
