@@ -38,6 +38,7 @@ struct admin {
 static bool on_view(void *arg, struct report_view *v)
 {
     struct admin *a = arg;
+    const struct health_table *health = a->birth->verdicts.base;
 
     CHECK_OBJ(a, ADMIN_MAGIC);
     if (a->conf == NULL)
@@ -48,7 +49,8 @@ static bool on_view(void *arg, struct report_view *v)
         .slots = a->birth->slots,
         .roster = a->birth->roster,
         .stats = a->birth->stats,
-        .verdicts = a->birth->verdicts.base,
+        .verdicts = &health->verdicts,
+        .steering = &health->steering,
         .wall_ms = loop_wall_ms(a->loop),
         .rss_bytes = a->rss_bytes,
     };

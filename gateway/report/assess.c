@@ -60,6 +60,7 @@ const struct roster_row *roster_next(const struct roster *r, size_t *cursor)
     return NULL;
 }
 
+/* A target has no traffic that could be kept away from it: it drains when an operator says so. */
 static void weigh_server(struct server_standing *s, const struct report_view *v, const struct conf_pool *pool,
                          const struct conf_server *server)
 {
@@ -68,7 +69,7 @@ static void weigh_server(struct server_standing *s, const struct report_view *v,
     s->slot = slots_find(v->slots, SLOT_SERVER, server->slot_name);
     if (s->slot >= 0)
         s->verdict = verdict_read(v->verdicts, s->slot);
-    s->is_draining = server->drain || server->weight == 0 || s->verdict.is_draining;
+    s->is_draining = s->verdict.is_draining || (pool != NULL && (server->drain || server->weight == 0));
 }
 
 static void count_server(struct pool_standing *p, const struct server_standing *s)
@@ -127,6 +128,17 @@ static void weigh_pool(struct pool_standing *p, const struct report_view *v)
         p->grade = GRADE_DEGRADED;
 }
 
+/* What it is called in a sentence. */
+static const char *kind_text(const struct server_standing *s)
+{
+    return s->pool != NULL ? "server" : "target";
+}
+
+static const char *name_text(const struct server_standing *s)
+{
+    return s->pool != NULL ? s->server->slot_name : s->server->name;
+}
+
 /* A server that is up, but not as it should be. */
 static void judge_degraded(struct assessment *a, const struct report_view *v, const struct server_standing *s,
                            const struct verdict_detail *d)
@@ -134,10 +146,10 @@ static void judge_degraded(struct assessment *a, const struct report_view *v, co
     int64_t left_ms = d->certificate_ends_wall_ms - v->wall_ms;
 
     if ((d->degraded & VERDICT_DEGRADED_SLOW) != 0)
-        assess_find(a, GRADE_DEGRADED, "server %s is slow, it answers in %" PRIu32 " ms on average",
-                    s->server->slot_name, d->latency_mean_us / 1000);
+        assess_find(a, GRADE_DEGRADED, "%s %s is slow, it answers in %" PRIu32 " ms on average", kind_text(s),
+                    name_text(s), d->latency_mean_us / 1000);
     if ((d->degraded & VERDICT_DEGRADED_CERTIFICATE) != 0)
-        assess_find(a, GRADE_DEGRADED, "the certificate of server %s ends in %" PRId64 " hours", s->server->slot_name,
+        assess_find(a, GRADE_DEGRADED, "the certificate of %s %s ends in %" PRId64 " hours", kind_text(s), name_text(s),
                     left_ms > 0 ? left_ms / HOUR_MS : 0);
 }
 
@@ -155,7 +167,7 @@ static void judge_server(struct assessment *a, const struct report_view *v, cons
         cause = "an operator says so";
     else if (is_known)
         cause = detail.cause;
-    assess_find(a, GRADE_DEGRADED, "server %s is down%s%.*s", s->server->slot_name, cause[0] != '\0' ? ": " : "",
+    assess_find(a, GRADE_DEGRADED, "%s %s is down%s%.*s", kind_text(s), name_text(s), cause[0] != '\0' ? ": " : "",
                 (int)sizeof detail.cause, cause);
 }
 
@@ -193,6 +205,18 @@ static void weigh_pools(struct assessment *a, const struct report_view *v)
     }
 }
 
+static void weigh_targets(struct assessment *a, const struct report_view *v)
+{
+    const struct conf *c = v->conf;
+
+    a->targets = mem_alloc_array(c->target_count + 1, sizeof *a->targets);
+    for (size_t i = 0; i < c->target_count; i++) {
+        weigh_server(&a->targets[i], v, NULL, &c->targets[i]);
+        judge_server(a, v, &a->targets[i]);
+        a->has_checks = true;
+    }
+}
+
 static void weigh_routes(struct assessment *a, const struct report_view *v)
 {
     const struct conf *c = v->conf;
@@ -214,7 +238,7 @@ static void weigh_processes(struct assessment *a, const struct report_view *v)
 
     a->roles[ROLE_WORKER].expected_count = v->conf->workers;
     const bool is_steered = conf_wants_dns(v->conf) && conf_has_steered_records(v->conf);
-    a->roles[ROLE_CHECKER].expected_count = a->has_checks || v->conf->target_count > 0 || is_steered ? 1 : 0;
+    a->roles[ROLE_CHECKER].expected_count = a->has_checks || is_steered ? 1 : 0;
     a->roles[ROLE_DNS].expected_count = conf_wants_dns(v->conf) ? 1 : 0;
     a->roles[ROLE_ADMIN].expected_count = v->conf->admin.text[0] != '\0' || v->conf->alert_count > 0 ? 1 : 0;
     while ((row = roster_next(v->roster, &cursor)) != NULL)
@@ -298,10 +322,12 @@ void assess_init(struct assessment *a, const struct report_view *v)
     *a = (struct assessment){.grade = GRADE_OK};
     strbuf_init(&a->reasons, REASONS_BYTES_MAX);
     weigh_pools(a, v);
+    weigh_targets(a, v);
     weigh_routes(a, v);
     weigh_processes(a, v);
     weigh_reload(a, v);
     weigh_checker(a, v);
+    assess_dns(a, v);
     weigh_certificates(a, v);
 }
 
@@ -309,6 +335,9 @@ void assess_fini(struct assessment *a)
 {
     mem_free(a->pools);
     mem_free(a->servers);
+    mem_free(a->targets);
+    mem_free(a->record);
+    mem_free(a->fleet);
     mem_free(a->route_slots);
     strbuf_fini(&a->reasons);
 }

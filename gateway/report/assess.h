@@ -14,7 +14,7 @@ enum grade { GRADE_OK = 0, GRADE_DEGRADED, GRADE_DOWN };
 const char *grade_text(enum grade g);
 
 struct server_standing {
-    const struct conf_pool *pool;
+    const struct conf_pool *pool; /* NULL: a target, nobody's server */
     const struct conf_server *server;
     int slot; /* -1: not in the shared tables yet */
     struct verdict verdict;
@@ -41,7 +41,10 @@ struct assessment {
     struct pool_standing *pools;     /* conf->pool_count */
     struct server_standing *servers; /* of all pools, one after the other */
     size_t server_count;
-    int *route_slots; /* conf->route_count; -1: not in the shared tables yet */
+    struct server_standing *targets; /* conf->target_count */
+    struct steering_record *record;  /* what was decided; NULL: nothing is configured for it, or not known here */
+    struct steering_fleet *fleet;    /* who judges with us; NULL: nobody is to, or not known here */
+    int *route_slots;                /* conf->route_count; -1: not in the shared tables yet */
     struct role_standing roles[ROLE_COUNT];
     bool has_checks;          /* some server is probed, so a silent checker matters */
     int64_t heartbeat_age_ms; /* of the checker; -1: it never reported */
@@ -51,6 +54,25 @@ struct assessment {
 
 void assess_init(struct assessment *a, const struct report_view *v);
 void assess_fini(struct assessment *a);
+
+/* DNS and quorum, in assess_dns.c: takes what was decided from shared memory and adds what is to be said about it. */
+void assess_dns(struct assessment *a, const struct report_view *v);
+
+bool dns_is_configured(const struct conf *c);
+bool quorum_is_configured(const struct conf *c);
+
+/* Of names for people, as long as any can be. */
+#define DNS_TEXT_BYTES 256u
+/* A record's whole name, without the dot at its end. */
+const char *dns_name_text(const struct conf *c, const struct conf_dns_record *r, char out[DNS_TEXT_BYTES]);
+/* What an answer is about: its target as the configuration names it, or what is answered. */
+const char *dns_answer_text(const struct conf_dns_answer *r);
+/* The names of the answers that `chosen` has bits of, with commas between. */
+void dns_chosen_text(const struct conf_dns_record *r, uint32_t chosen, char *out, size_t size_bytes);
+/* The row of a steered record; NULL while nothing is decided about it. */
+const struct steering_row *dns_row(const struct assessment *a, const struct conf_dns_record *r);
+/* The node that decides, ourselves included; NULL: nobody, or not known. */
+const char *quorum_leader(const struct assessment *a, const struct conf *c);
 
 /* Adds a finding: its sentence, and its weight on the gateway's grade. */
 void assess_find(struct assessment *a, enum grade g, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -33,6 +33,57 @@ static void add_pool(struct json *j, const struct pool_standing *p)
     json_object_end(j);
 }
 
+static void add_name(struct json *j, const struct report_view *v, const struct assessment *a,
+                     const struct conf_dns_record *r)
+{
+    const struct steering_row *row = dns_row(a, r);
+    char name[DNS_TEXT_BYTES];
+    const bool is_well = row != NULL && !row->is_last_resort && !row->is_draining;
+
+    json_object_begin(j, NULL);
+    json_str(j, "name", dns_name_text(v->conf, r, name));
+    json_str(j, "status", grade_text(is_well ? GRADE_OK : GRADE_DEGRADED));
+    json_bool(j, "last_resort", row != NULL && row->is_last_resort);
+    json_array_begin(j, "answers");
+    for (size_t i = 0; row != NULL && i < r->answer_count; i++)
+        if ((row->chosen & 1u << i) != 0)
+            json_str(j, NULL, dns_answer_text(&r->answers[i]));
+    json_array_end(j);
+    json_object_end(j);
+}
+
+/* Of what is configured only. */
+static void add_dns(struct json *j, const struct report_view *v, const struct assessment *a)
+{
+    const struct conf_dns *dns = &v->conf->dns;
+
+    if (v->conf->target_count > 0) {
+        json_array_begin(j, "targets");
+        for (size_t i = 0; i < v->conf->target_count; i++) {
+            json_object_begin(j, NULL);
+            json_str(j, "target", a->targets[i].server->name);
+            json_str(j, "state", verdict_state_text(a->targets[i].verdict.state));
+            json_bool(j, "draining", a->targets[i].is_draining);
+            json_object_end(j);
+        }
+        json_array_end(j);
+    }
+    if (a->record != NULL && dns_is_configured(v->conf)) {
+        json_array_begin(j, "dns");
+        for (size_t i = 0; i < dns->record_count; i++)
+            if (dns->records[i].answer_count > 0)
+                add_name(j, v, a, &dns->records[i]);
+        json_array_end(j);
+    }
+    if (a->fleet != NULL) {
+        json_object_begin(j, "quorum");
+        json_str(j, "role", steering_role_text((enum steering_role)a->record->role));
+        json_bool(j, "connected", a->fleet->is_connected != 0);
+        json_uint(j, "peers", a->fleet->peer_count);
+        json_object_end(j);
+    }
+}
+
 int report_health_json(const struct report_view *v, struct strbuf *out)
 {
     struct assessment a;
@@ -56,6 +107,7 @@ int report_health_json(const struct report_view *v, struct strbuf *out)
     for (size_t i = 0; i < v->conf->pool_count; i++)
         add_pool(&j, &a.pools[i]);
     json_array_end(&j);
+    add_dns(&j, v, &a);
     json_object_end(&j);
     strbuf_puts(out, "\n");
     grade = a.grade;

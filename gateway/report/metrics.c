@@ -5,127 +5,56 @@
  * with a label where the internal tables keep a cell for each direction. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "gateway/report/assess.h"
-
-struct printer {
-    const struct report_view *v;
-    const struct assessment *a;
-    struct strbuf *out;
-    const char *family; /* whose samples are being printed */
-};
-
-/* ---- one sample ---- */
-
-/* Label values escape backslash, double quote and line feed; nothing else is special. */
-static void add_escaped(struct strbuf *out, const char *value)
-{
-    while (*value != '\0') {
-        size_t plain = strcspn(value, "\\\"\n");
-
-        strbuf_add(out, value, plain);
-        value += plain;
-        if (*value == '\0')
-            break;
-        strbuf_puts(out, *value == '\n' ? "\\n" : *value == '"' ? "\\\"" : "\\\\");
-        value++;
-    }
-}
-
-struct label {
-    const char *name;
-    const char *value;
-};
-#define LABELS(...) ((const struct label[]){__VA_ARGS__, {NULL, NULL}})
-
-static void add_head(const struct printer *p, const char *type, const char *help)
-{
-    strbuf_printf(p->out, "# HELP tidegate_%s %s\n# TYPE tidegate_%s %s\n", p->family, help, p->family, type);
-}
-
-static void begin_sample(const struct printer *p, const struct label *labels)
-{
-    strbuf_printf(p->out, "tidegate_%s", p->family);
-    for (const struct label *l = labels; l != NULL && l->name != NULL; l++) {
-        strbuf_printf(p->out, "%s%s=\"", l == labels ? "{" : ",", l->name);
-        add_escaped(p->out, l->value);
-        strbuf_puts(p->out, "\"");
-    }
-    strbuf_puts(p->out, labels != NULL ? "} " : " ");
-}
-
-static void add_uint(const struct printer *p, const struct label *labels, uint64_t value)
-{
-    begin_sample(p, labels);
-    strbuf_printf(p->out, "%" PRIu64 "\n", value);
-}
-
-static void add_seconds(const struct printer *p, const struct label *labels, int64_t ms)
-{
-    begin_sample(p, labels);
-    strbuf_printf(p->out, "%" PRId64 ".%03d\n", ms / 1000, (int)(ms % 1000));
-}
-
-/* A cell of the tables: gauges may be summed over processes to something negative for a moment. */
-static void add_cell(const struct printer *p, const struct label *labels, enum stat_kind kind, uint64_t value)
-{
-    begin_sample(p, labels);
-    if (kind == STAT_GAUGE)
-        strbuf_printf(p->out, "%" PRId64 "\n", (int64_t)value);
-    else if (kind == STAT_MICROSECONDS)
-        strbuf_printf(p->out, "%" PRIu64 ".%06u\n", value / 1000000, (unsigned)(value % 1000000));
-    else
-        strbuf_printf(p->out, "%" PRIu64 "\n", value);
-}
+#include "gateway/report/metrics_print.h"
 
 /* ---- the gateway ---- */
 
 static void print_build_info(const struct printer *p)
 {
-    add_uint(p, LABELS({"version", TIDEGATE_VERSION}, {"node", p->v->conf->node.name}), 1);
+    metric_uint(p, LABELS({"version", TIDEGATE_VERSION}, {"node", p->v->conf->node.name}), 1);
 }
 
 static void print_start_time(const struct printer *p)
 {
-    add_seconds(p, NULL, atomic_load(&p->v->roster->started_wall_ms));
+    metric_seconds(p, NULL, atomic_load(&p->v->roster->started_wall_ms));
 }
 
 static void print_health(const struct printer *p)
 {
     for (int g = GRADE_OK; g <= GRADE_DOWN; g++)
-        add_uint(p, LABELS({"status", grade_text((enum grade)g)}), p->a->grade == (enum grade)g);
+        metric_uint(p, LABELS({"status", grade_text((enum grade)g)}), p->a->grade == (enum grade)g);
 }
 
 static void print_generation(const struct printer *p)
 {
-    add_uint(p, NULL, atomic_load(&p->v->roster->conf_generation));
+    metric_uint(p, NULL, atomic_load(&p->v->roster->conf_generation));
 }
 
 static void print_reload_ok(const struct printer *p)
 {
-    add_uint(p, NULL, atomic_load(&p->v->roster->reload_ok) != 0);
+    metric_uint(p, NULL, atomic_load(&p->v->roster->reload_ok) != 0);
 }
 
 static void print_reload_time(const struct printer *p)
 {
-    add_seconds(p, NULL, atomic_load(&p->v->roster->conf_loaded_wall_ms));
+    metric_seconds(p, NULL, atomic_load(&p->v->roster->conf_loaded_wall_ms));
 }
 
 static void print_reloads(const struct printer *p)
 {
-    add_uint(p, NULL, atomic_load(&p->v->roster->reloads_total));
+    metric_uint(p, NULL, atomic_load(&p->v->roster->reloads_total));
 }
 
 static void print_reloads_refused(const struct printer *p)
 {
-    add_uint(p, NULL, atomic_load(&p->v->roster->reloads_refused_total));
+    metric_uint(p, NULL, atomic_load(&p->v->roster->reloads_refused_total));
 }
 
 static void print_heartbeat_age(const struct printer *p)
 {
     if (p->a->heartbeat_age_ms >= 0)
-        add_seconds(p, NULL, p->a->heartbeat_age_ms);
+        metric_seconds(p, NULL, p->a->heartbeat_age_ms);
 }
 
 /* ---- processes ---- */
@@ -141,7 +70,7 @@ static void each_process(const struct printer *p, process_value_fn *value)
         char index[16];
 
         snprintf(index, sizeof index, "%" PRIu32, row->index);
-        add_uint(p, LABELS({"role", role_name((enum role)row->role)}, {"index", index}), value(p, row));
+        metric_uint(p, LABELS({"role", role_name((enum role)row->role)}, {"index", index}), value(p, row));
     }
 }
 
@@ -192,8 +121,9 @@ static void print_certificate_expiry(const struct printer *p)
             char index[24];
 
             snprintf(index, sizeof index, "%zu", k);
-            add_seconds(p, LABELS({"listen", l->text}, {"index", index}, {"name", l->tls.certificates[k].info.names}),
-                        l->tls.certificates[k].info.not_after_ms);
+            metric_seconds(p,
+                           LABELS({"listen", l->text}, {"index", index}, {"name", l->tls.certificates[k].info.names}),
+                           l->tls.certificates[k].info.not_after_ms);
         }
     }
 }
@@ -212,8 +142,8 @@ static void print_pool_tier(const struct printer *p)
         const struct pool_standing *pool = &p->a->pools[i];
 
         for (int t = TIER_PRIMARY; t < TIER_COUNT; t++)
-            add_uint(p, LABELS({"pool", pool->pool->name}, {"tier", conf_tier_text((enum conf_tier)t)}),
-                     pool->is_served && pool->tier == (enum conf_tier)t);
+            metric_uint(p, LABELS({"pool", pool->pool->name}, {"tier", conf_tier_text((enum conf_tier)t)}),
+                        pool->is_served && pool->tier == (enum conf_tier)t);
     }
 }
 
@@ -222,7 +152,7 @@ static void print_route_up(const struct printer *p)
     for (size_t i = 0; i < p->v->conf->route_count; i++) {
         const struct pool_standing *pool = &p->a->pools[p->v->conf->routes[i].pool];
 
-        add_uint(p, LABELS({"route", p->v->conf->routes[i].name}, {"pool", pool->pool->name}), pool->is_served);
+        metric_uint(p, LABELS({"route", p->v->conf->routes[i].name}, {"pool", pool->pool->name}), pool->is_served);
     }
 }
 
@@ -231,7 +161,7 @@ static void print_server_up(const struct printer *p)
     for (size_t i = 0; i < p->a->server_count; i++) {
         const struct server_standing *s = &p->a->servers[i];
 
-        add_uint(p, LABELS(SERVER_LABELS(s)), s->verdict.state != VERDICT_DOWN);
+        metric_uint(p, LABELS(SERVER_LABELS(s)), s->verdict.state != VERDICT_DOWN);
     }
 }
 
@@ -243,8 +173,8 @@ static void print_server_state(const struct printer *p)
         const struct server_standing *s = &p->a->servers[i];
 
         for (size_t k = 0; k < sizeof states / sizeof states[0]; k++)
-            add_uint(p, LABELS(SERVER_LABELS(s), {"state", verdict_state_text(states[k])}),
-                     s->verdict.state == states[k]);
+            metric_uint(p, LABELS(SERVER_LABELS(s), {"state", verdict_state_text(states[k])}),
+                        s->verdict.state == states[k]);
     }
 }
 
@@ -253,7 +183,7 @@ static void print_server_draining(const struct printer *p)
     for (size_t i = 0; i < p->a->server_count; i++) {
         const struct server_standing *s = &p->a->servers[i];
 
-        add_uint(p, LABELS(SERVER_LABELS(s)), s->is_draining);
+        metric_uint(p, LABELS(SERVER_LABELS(s)), s->is_draining);
     }
 }
 
@@ -262,7 +192,7 @@ static void print_server_forced(const struct printer *p)
     for (size_t i = 0; i < p->a->server_count; i++) {
         const struct server_standing *s = &p->a->servers[i];
 
-        add_uint(p, LABELS(SERVER_LABELS(s)), s->verdict.is_forced);
+        metric_uint(p, LABELS(SERVER_LABELS(s)), s->verdict.is_forced);
     }
 }
 
@@ -271,7 +201,7 @@ static void print_server_degraded(const struct printer *p)
     for (size_t i = 0; i < p->a->server_count; i++) {
         const struct server_standing *s = &p->a->servers[i];
 
-        add_uint(p, LABELS(SERVER_LABELS(s)), s->verdict.is_degraded);
+        metric_uint(p, LABELS(SERVER_LABELS(s)), s->verdict.is_degraded);
     }
 }
 
@@ -279,12 +209,8 @@ static void print_server_latency(const struct printer *p)
 {
     for (size_t i = 0; i < p->a->server_count; i++) {
         const struct server_standing *s = &p->a->servers[i];
-        struct verdict_detail d;
 
-        if (s->slot < 0 || !verdict_read_detail(p->v->verdicts, s->slot, &d) || d.latency_us == 0)
-            continue;
-        begin_sample(p, LABELS(SERVER_LABELS(s)));
-        strbuf_printf(p->out, "%" PRIu32 ".%06" PRIu32 "\n", d.latency_us / 1000000u, d.latency_us % 1000000u);
+        metric_probe(p, LABELS(SERVER_LABELS(s)), s->slot);
     }
 }
 
@@ -298,7 +224,7 @@ static void print_closes(const struct printer *p)
             const char *code = stats_code_text(row);
 
             if (code != NULL && count > 0)
-                add_uint(p, LABELS({"by", closed_by_text((enum closed_by)by)}, {"code", code}), count);
+                metric_uint(p, LABELS({"by", closed_by_text((enum closed_by)by)}, {"code", code}), count);
         }
 }
 
@@ -311,17 +237,12 @@ static void print_responses(const struct printer *p)
         if (count == 0)
             continue;
         snprintf(text, sizeof text, "%" PRIu32, status);
-        add_uint(p, LABELS({"status", text}), count);
+        metric_uint(p, LABELS({"status", text}), count);
     }
 }
 
 /* clang-format off */
-static const struct family {
-    const char *name;
-    const char *type;
-    const char *help;
-    void (*print)(const struct printer *p);
-} families[] = {
+static const struct family families[] = {
     {"build_info", "gauge", "Constant 1; version and node as labels", print_build_info},
     {"start_time_seconds", "gauge", "When the gateway started, Unix time", print_start_time},
     {"health", "gauge", "1 for the status that /health reports", print_health},
@@ -369,8 +290,8 @@ static void print_process_table(struct printer *p)
         const struct stat_info *info = &stat_process_info[i];
 
         p->family = info->name;
-        add_head(p, stat_type(info->kind), info->help);
-        add_cell(p, NULL, info->kind, stats_sum_process(p->v->stats, (enum stat_process)i));
+        metric_head(p, stat_type(info->kind), info->help);
+        metric_cell(p, NULL, info->kind, stats_sum_process(p->v->stats, (enum stat_process)i));
     }
 }
 
@@ -382,7 +303,7 @@ static void each_route(const struct printer *p, enum stat_route id, const char *
         struct label labels[] = {{"route", r->name}, {direction != NULL ? "direction" : NULL, direction}, {NULL, NULL}};
 
         if (p->a->route_slots[i] >= 0)
-            add_cell(p, labels, stat_route_info[id].kind, stats_sum_route(p->v->stats, p->a->route_slots[i], id));
+            metric_cell(p, labels, stat_route_info[id].kind, stats_sum_route(p->v->stats, p->a->route_slots[i], id));
     }
 }
 
@@ -395,7 +316,7 @@ static bool print_merged(struct printer *p, enum stat_route id)
             continue;
         if (id == m->up) {
             p->family = m->name;
-            add_head(p, stat_type(stat_route_info[id].kind), m->help);
+            metric_head(p, stat_type(stat_route_info[id].kind), m->help);
             each_route(p, m->up, "up");
             each_route(p, m->down, "down");
         }
@@ -412,7 +333,7 @@ static void print_route_table(struct printer *p)
         if (print_merged(p, (enum stat_route)i))
             continue;
         p->family = info->name;
-        add_head(p, stat_type(info->kind), info->help);
+        metric_head(p, stat_type(info->kind), info->help);
         each_route(p, (enum stat_route)i, NULL);
     }
 }
@@ -423,13 +344,13 @@ static void print_server_table(struct printer *p)
         const struct stat_info *info = &stat_server_info[i];
 
         p->family = info->name;
-        add_head(p, stat_type(info->kind), info->help);
+        metric_head(p, stat_type(info->kind), info->help);
         for (size_t k = 0; k < p->a->server_count; k++) {
             const struct server_standing *s = &p->a->servers[k];
 
             if (s->slot >= 0)
-                add_cell(p, LABELS(SERVER_LABELS(s)), info->kind,
-                         stats_sum_server(p->v->stats, s->slot, (enum stat_server)i));
+                metric_cell(p, LABELS(SERVER_LABELS(s)), info->kind,
+                            stats_sum_server(p->v->stats, s->slot, (enum stat_server)i));
         }
     }
 }
@@ -440,11 +361,8 @@ void report_metrics_text(const struct report_view *v, struct strbuf *out)
     struct printer p = {.v = v, .a = &a, .out = out};
 
     assess_init(&a, v);
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
-        p.family = families[i].name;
-        add_head(&p, families[i].type, families[i].help);
-        families[i].print(&p);
-    }
+    metric_families(&p, families, sizeof families / sizeof families[0]);
+    metrics_dns(&p);
     print_process_table(&p);
     print_route_table(&p);
     print_server_table(&p);

@@ -14,6 +14,7 @@
 #include "base/slots.h"
 #include "base/stats.h"
 #include "conf/conf.h"
+#include "health/steering.h"
 #include "health/verdict.h"
 
 #define REPORT_BYTES_MAX (4u << 20)
@@ -24,8 +25,9 @@ struct report_view {
     const struct roster *roster;
     const struct stats *stats;
     const struct verdict_table *verdicts;
-    int64_t wall_ms;           /* now */
-    const uint64_t *rss_bytes; /* ROSTER_ROWS entries, 0: unknown; NULL: none known */
+    const struct steering_table *steering; /* NULL: not mapped here, nothing is said about DNS and quorum */
+    int64_t wall_ms;                       /* now */
+    const uint64_t *rss_bytes;             /* ROSTER_ROWS entries, 0: unknown; NULL: none known */
 };
 
 /* The health of the gateway as its users meet it. Adds
@@ -35,7 +37,11 @@ struct report_view {
  * A route is served while its pool has a server that takes new clients: one that is not down and not draining (unknown
  * is not down), or, with fail_open, any that is not draining. `degraded` is everything that works but needs a human:
  * the best tier in use is not the best one configured, a server is down, a process is missing, the last reload was
- * refused, the checker is silent, a certificate is about to end or has ended. */
+ * refused, the checker is silent, a certificate is about to end or has ended, a target of DNS is down, a name is
+ * answered by its last resort, a quorum is configured and nobody else is heard.
+ *
+ * What DNS and the quorum say is never a reason for `down`: others ask this answer to learn whether this gateway can
+ * serve, and one that turned itself off because its peers are away would take them along. */
 int report_health_json(const struct report_view *v, struct strbuf *out);
 
 /* Whether traffic may be sent here: all processes ready under the current configuration. Adds
@@ -43,8 +49,8 @@ int report_health_json(const struct report_view *v, struct strbuf *out);
 int report_ready_json(const struct report_view *v, struct strbuf *out);
 
 /* Everything there is to show, as one JSON object: health, node, times, configuration, processes, listeners,
- * certificates, pools with their servers, routes, closes, answers. Times are RFC 3339 in UTC, ages and uptimes `_ms`.
- */
+ * certificates, pools with their servers, routes, closes, answers; and, where they are configured, targets, dns and
+ * quorum. Times are RFC 3339 in UTC, ages and uptimes `_ms`. */
 void report_status_json(const struct report_view *v, struct strbuf *out);
 
 /* Metrics in the Prometheus text format, version 0.0.4; REPORT_METRICS_TYPE is its Content-Type. */

@@ -3,13 +3,12 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "gateway/report/assess.h"
-#include "gateway/report/json.h"
+#include "gateway/report/status_priv.h"
 
 #define KEY_BYTES 64u
 
 /* Age of a moment; null when it never was. */
-static void add_age(struct json *j, const char *key, int64_t now_ms, int64_t then_ms)
+void status_add_age(struct json *j, const char *key, int64_t now_ms, int64_t then_ms)
 {
     if (then_ms <= 0)
         json_str(j, key, NULL);
@@ -56,7 +55,7 @@ static void add_head(struct json *j, const struct report_view *v, const struct a
     json_str(j, "version", TIDEGATE_VERSION);
     json_time(j, "now", v->wall_ms);
     json_time(j, "started", started_ms);
-    add_age(j, "uptime_ms", v->wall_ms, started_ms);
+    status_add_age(j, "uptime_ms", v->wall_ms, started_ms);
 }
 
 static void add_config(struct json *j, const struct report_view *v)
@@ -68,7 +67,7 @@ static void add_config(struct json *j, const struct report_view *v)
     json_str(j, "path", v->conf->path);
     json_uint(j, "generation", atomic_load(&r->conf_generation));
     json_time(j, "loaded", loaded_ms);
-    add_age(j, "loaded_age_ms", v->wall_ms, loaded_ms);
+    status_add_age(j, "loaded_age_ms", v->wall_ms, loaded_ms);
     json_bool(j, "last_reload_ok", atomic_load(&r->reload_ok) != 0);
     json_uint(j, "reloads", atomic_load(&r->reloads_total));
     json_uint(j, "reloads_refused", atomic_load(&r->reloads_refused_total));
@@ -101,7 +100,7 @@ static void add_process(struct json *j, const struct report_view *v, const struc
     json_str(j, "state", roster_state_text((enum roster_state)atomic_load(&row->state)));
     json_uint(j, "restarts", atomic_load(&row->restarts));
     json_time(j, "started", started_ms);
-    add_age(j, "uptime_ms", v->wall_ms, started_ms);
+    status_add_age(j, "uptime_ms", v->wall_ms, started_ms);
     json_uint(j, "conf_generation", atomic_load(&row->conf_generation));
     if (rss_bytes > 0)
         json_uint(j, "rss_bytes", rss_bytes);
@@ -155,7 +154,7 @@ static void add_processes_and_listeners(struct json *j, const struct report_view
     json_array_end(j);
 }
 
-static void add_verdict(struct json *j, const struct report_view *v, const struct server_standing *s)
+void status_add_verdict(struct json *j, const struct report_view *v, const struct server_standing *s)
 {
     struct verdict_detail d = {.since_wall_ms = 0};
 
@@ -174,10 +173,10 @@ static void add_verdict(struct json *j, const struct report_view *v, const struc
     json_bool(j, "drained_by_operator", d.is_operator_drain != 0);
     json_time(j, "certificate_ends", d.certificate_ends_wall_ms);
     json_time(j, "since", d.since_wall_ms);
-    add_age(j, "since_age_ms", v->wall_ms, d.since_wall_ms);
+    status_add_age(j, "since_age_ms", v->wall_ms, d.since_wall_ms);
     json_str(j, "cause", d.cause[0] != '\0' ? d.cause : NULL);
     json_time(j, "last_probe", d.last_probe_wall_ms);
-    add_age(j, "last_probe_age_ms", v->wall_ms, d.last_probe_wall_ms);
+    status_add_age(j, "last_probe_age_ms", v->wall_ms, d.last_probe_wall_ms);
     json_uint(j, "latency_us", d.latency_us);
     json_uint(j, "latency_mean_us", d.latency_mean_us);
     json_uint(j, "latency_p95_us", d.latency_p95_us);
@@ -197,7 +196,7 @@ static void add_server(struct json *j, const struct report_view *v, const struct
     json_str(j, "tier", conf_tier_text(s->server->tier));
     json_uint(j, "weight", s->server->weight);
     json_uint(j, "max_connections", s->server->max_connections);
-    add_verdict(j, v, s);
+    status_add_verdict(j, v, s);
     for (int i = 0; i < STAT_SERVER_COUNT; i++)
         add_stat(j, &stat_server_info[i], "server_",
                  s->slot < 0 ? 0 : stats_sum_server(v->stats, s->slot, (enum stat_server)i));
@@ -298,6 +297,7 @@ void report_status_json(const struct report_view *v, struct strbuf *out)
     add_processes_and_listeners(&j, v);
     add_certificates(&j, v);
     add_pools(&j, v, &a);
+    status_add_dns(&j, v, &a);
     add_routes(&j, v, &a);
     add_totals(&j, v);
     json_object_end(&j);

@@ -298,6 +298,7 @@ static void look_at_pools(struct events *e)
                                      .roster = s->tables.roster,
                                      .stats = s->tables.stats,
                                      .verdicts = &s->tables.health->verdicts,
+                                     .steering = &s->tables.health->steering,
                                      .wall_ms = loop_wall_ms(s->loop)};
     struct assessment a;
     assess_init(&a, &view);

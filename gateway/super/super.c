@@ -29,6 +29,7 @@ static void command_status(void *arg, struct control_request *r, const char *res
                                      .roster = s->tables.roster,
                                      .stats = s->tables.stats,
                                      .verdicts = &s->tables.health->verdicts,
+                                     .steering = &s->tables.health->steering,
                                      .wall_ms = loop_wall_ms(s->loop)};
     (void)rest;
     report_status_json(&view, &r->body);

@@ -4,11 +4,12 @@
 #include "base/birth.h"
 #include "base/log.h"
 #include "gateway/worker/worker.h"
+#include "health/steering.h"
 
 int main(void)
 {
     struct birth birth;
-    birth_attach(&birth, ROLE_WORKER, sizeof(struct verdict_table));
+    birth_attach(&birth, ROLE_WORKER, sizeof(struct health_table));
     (void)signal(SIGPIPE, SIG_IGN);
     struct loop *loop = loop_create();
     struct worker *worker = worker_create(&birth, loop);

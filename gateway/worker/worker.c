@@ -272,11 +272,13 @@ static const struct cache_ops cache_ops = {.on_purge = on_purge};
 static int health_text(void *arg, struct strbuf *out)
 {
     const struct worker *w = arg;
+    const struct health_table *health = w->birth->verdicts.base;
     struct report_view v = {.conf = w->conf,
                             .slots = w->birth->slots,
                             .roster = w->birth->roster,
                             .stats = w->birth->stats,
-                            .verdicts = w->verdicts,
+                            .verdicts = &health->verdicts,
+                            .steering = &health->steering,
                             .wall_ms = loop_wall_ms(w->loop)};
     return report_health_json(&v, out);
 }

@@ -18,6 +18,7 @@
 #include "gateway/http/upgrade.h"
 #include "gateway/ws/frame.h"
 #include "gateway/ws/mask.h"
+#include "health/steering.h"
 
 #define GRACE_MS 5
 
@@ -39,9 +40,10 @@ static void birth_init(struct rig *r)
     r->supervisor_fd = pair[0];
     r->slots = mem_alloc(sizeof *r->slots);
     r->roster = mem_alloc(sizeof *r->roster);
-    r->verdicts = mem_alloc(sizeof *r->verdicts);
+    struct health_table *health = mem_alloc(sizeof *health);
+    r->verdicts = &health->verdicts;
     slots_init(r->slots);
-    verdict_table_init(r->verdicts);
+    health_table_init(health);
     r->roster->magic = ROSTER_MAGIC;
     r->roster->row[0] = (struct roster_row){.role = ROLE_WORKER, .state = ROSTER_READY, .conf_generation = 1};
     r->roster->row[1] = (struct roster_row){.role = ROLE_CHECKER, .state = ROSTER_READY, .conf_generation = 1};
@@ -51,7 +53,7 @@ static void birth_init(struct rig *r)
                               .slots = r->slots,
                               .roster = r->roster,
                               .stats = mem_alloc(sizeof *r->birth.stats),
-                              .verdicts = {.base = r->verdicts, .fd = -1}};
+                              .verdicts = {.base = health, .fd = -1}};
     stats_init(r->birth.stats);
     r->birth.block = &r->birth.stats->block[0];
 }
@@ -125,7 +127,7 @@ void rig_close(struct rig *r)
     (void)close(r->birth.nudge_fd);
     mem_free(r->slots);
     mem_free(r->roster);
-    mem_free(r->verdicts);
+    mem_free(r->birth.verdicts.base);
     mem_free(r->birth.stats);
 }
 

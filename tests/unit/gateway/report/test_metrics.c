@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/map.h"
-#include "tests/unit/gateway/report/world.h"
+#include "tests/unit/gateway/report/dns_world.h"
 
 /* ---- a strict reader of the text format 0.0.4 ---- */
 
@@ -266,6 +266,49 @@ static void test_microseconds_are_shown_as_seconds(void **state)
     mem_free(m);
 }
 
+static void test_targets_names_and_quorum(void **state)
+{
+    struct dns_world *d = *state;
+    char *m;
+
+    dns_world_say(d, EU_EDGE, VERDICT_DOWN, "reset");
+    m = metrics_of(d->w);
+    expect_line(m, "tidegate_target_up{target=\"us-edge\"} 1");
+    expect_line(m, "tidegate_target_up{target=\"eu-edge\"} 0");
+    expect_line(m, "tidegate_target_state{target=\"eu-edge\",state=\"down\"} 1");
+    expect_line(m, "tidegate_target_draining{target=\"us-edge\"} 0");
+    expect_line(m, "tidegate_target_probe_duration_seconds{target=\"us-edge\"} 0.002500");
+    expect_line(m, "tidegate_dns_serial 2025061501");
+    expect_line(m, "tidegate_dns_term 4");
+    expect_line(m, "tidegate_dns_version 9");
+    expect_line(m, "tidegate_dns_change_timestamp_seconds 1749999940.250");
+#define CHOSEN "tidegate_dns_answers_chosen{name=\"rt.example.com\""
+    expect_line(m, CHOSEN ",index=\"0\",answer=\"us-edge\",tier=\"primary\"} 1");
+    expect_line(m, CHOSEN ",index=\"1\",answer=\"eu-edge\",tier=\"backup\"} 0");
+    expect_line(m, CHOSEN ",index=\"2\",answer=\"static.example.net\",tier=\"emergency\"} 0");
+    expect_line(m, "tidegate_dns_answer_ttl_seconds{name=\"rt.example.com\"} 3");
+    expect_line(m, "tidegate_dns_last_resort{name=\"rt.example.com\"} 0");
+    expect_line(m, "tidegate_quorum_connected 1");
+    expect_line(m, "tidegate_quorum_role{role=\"leads\"} 1");
+    expect_line(m, "tidegate_quorum_role{role=\"alone\"} 0");
+    expect_line(m, "tidegate_quorum_peers 2");
+    expect_line(m, "tidegate_quorum_voters 3");
+    expect_line(m, "tidegate_quorum_peer_age_seconds{node=\"check-1\",region=\"ap\",kind=\"checker\"} 0.800");
+    expect_line(m, "tidegate_quorum_peer_cut_off{node=\"lon-1\",region=\"eu\",kind=\"gateway\"} 0");
+    mem_free(m);
+}
+
+/* A zero would look like something that failed. */
+static void test_what_is_not_configured_has_no_metrics(void **state)
+{
+    char *m = metrics_of(*state);
+
+    assert_null(strstr(m, "tidegate_target"));
+    assert_null(strstr(m, "tidegate_dns"));
+    assert_null(strstr(m, "tidegate_quorum"));
+    mem_free(m);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 int main(void)
@@ -279,6 +322,8 @@ int main(void)
         TEST(test_label_values_are_escaped),
         TEST(test_a_negative_gauge_stays_small),
         TEST(test_microseconds_are_shown_as_seconds),
+        TEST(test_what_is_not_configured_has_no_metrics),
+        cmocka_unit_test_setup_teardown(test_targets_names_and_quorum, dns_world_setup, dns_world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

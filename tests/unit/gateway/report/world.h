@@ -30,7 +30,8 @@ struct world {
     struct slots *slots;
     struct roster *roster;
     struct stats *stats;
-    struct verdict_table *verdicts;
+    struct health_table *health;
+    struct verdict_table *verdicts; /* in it */
     struct report_view view;
 };
 
@@ -127,10 +128,11 @@ static inline int world_setup(void **state)
     w->slots = mem_alloc(sizeof *w->slots);
     w->roster = mem_alloc(sizeof *w->roster);
     w->stats = mem_alloc(sizeof *w->stats);
-    w->verdicts = mem_alloc(sizeof *w->verdicts);
+    w->health = mem_alloc(sizeof *w->health);
+    w->verdicts = &w->health->verdicts;
     slots_init(w->slots);
     stats_init(w->stats);
-    verdict_table_init(w->verdicts);
+    health_table_init(w->health);
     world_conf(w);
     for (int i = 0; i < SERVERS; i++) {
         assert_true(slots_claim(w->slots, SLOT_SERVER, w->servers[i].slot_name, NULL) >= 0);
@@ -154,6 +156,7 @@ static inline int world_setup(void **state)
                                    .roster = w->roster,
                                    .stats = w->stats,
                                    .verdicts = w->verdicts,
+                                   .steering = &w->health->steering,
                                    .wall_ms = NOW_MS};
     *state = w;
     return 0;
@@ -166,7 +169,7 @@ static inline int world_teardown(void **state)
     mem_free(w->slots);
     mem_free(w->roster);
     mem_free(w->stats);
-    mem_free(w->verdicts);
+    mem_free(w->health);
     mem_free(w);
     return 0;
 }
