@@ -1,4 +1,5 @@
-/* The table of pages, and the two that are not reports: the index, which is that table, and the proof of life. */
+/* The table of pages, and the two that are not reports: the index, which is that table and a glance at what DNS
+ * answers, and the proof of life. */
 #include "gateway/admin/pages.h"
 
 #include <string.h>
@@ -42,6 +43,8 @@ static int fill_index(const struct report_view *v, struct strbuf *out)
         strbuf_printf(out, "%-10s %s\n", pages[i].path, pages[i].about);
     strbuf_printf(out, "%-10s %s\n", "/events",
                   "what happened (?after=NUMBER&limit=COUNT); live as text/event-stream or WebSocket tidegate.events");
+    strbuf_puts(out, "\n");
+    report_glance_text(v, out);
     return 200;
 }
 

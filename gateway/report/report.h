@@ -53,6 +53,9 @@ int report_ready_json(const struct report_view *v, struct strbuf *out);
  * quorum. Times are RFC 3339 in UTC, ages and uptimes `_ms`. */
 void report_status_json(const struct report_view *v, struct strbuf *out);
 
+/* A few lines for people: the status, and every target, steered name and peer there is. */
+void report_glance_text(const struct report_view *v, struct strbuf *out);
+
 /* Metrics in the Prometheus text format, version 0.0.4; REPORT_METRICS_TYPE is its Content-Type. */
 #define REPORT_METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 void report_metrics_text(const struct report_view *v, struct strbuf *out);

@@ -72,6 +72,43 @@ static void test_what_is_missing_shows_as_a_dash(void **state)
                 "ROUTE  POOL  STATUS  TIER  REQUESTS  OPEN  OPENED  REFUSED\n");
 }
 
+static void test_targets_names_and_quorum(void **state)
+{
+    struct strbuf out;
+    const char *json =
+        "{\"targets\":[{\"name\":\"us-edge\",\"url\":\"https://192.0.2.10/health\",\"state\":\"down\",\"forced\":true,"
+        "\"since_age_ms\":7000,\"latency_us\":2500,\"cause\":\"reset\"}],"
+        "\"dns\":{\"zone\":\"rt.example.com\",\"serial\":7,\"term\":2,\"version\":5,\"role\":\"follows\",\"since_age_"
+        "ms\":61000,"
+        "\"records\":[{\"name\":\"rt.example.com\",\"decided\":true,\"chosen\":[\"us-edge\",\"eu-edge\"],\"ttl_s\":3,"
+        "\"last_resort\":true,\"draining\":false},{\"name\":\"b.rt.example.com\",\"decided\":false,\"chosen\":[]}]},"
+        "\"quorum\":{\"group\":\"edge\",\"role\":\"follows\",\"leader\":\"lon-1\",\"voters\":2,\"connected\":true,"
+        "\"peers\":[{\"node\":\"lon-1\",\"region\":\"eu\",\"kind\":\"gateway\",\"age_ms\":300,\"leader\":true,\"cut_"
+        "off\":true}],"
+        "\"views\":[{\"server\":\"targets/us-edge\",\"effective\":\"down\",\"says\":{\"fra-1\":\"up\",\"lon-1\":\"down "
+        "forced\"}},"
+        "{\"server\":\"web/a\",\"effective\":\"up\",\"says\":{\"fra-1\":\"up\"}}]}}";
+
+    (void)state;
+    strbuf_init(&out, 1 << 20);
+    assert_true(render_status(json, strlen(json), &out));
+    assert_non_null(strstr(out.data, "TARGET           STATE        SINCE  LATENCY  URL                        CAUSE\n"
+                                     "targets/us-edge  down forced  7s     2.5ms    https://192.0.2.10/health  reset\n"
+                                     "\n"
+                                     "dns rt.example.com: follows, serial 7, term 2, version 5, unchanged for 1m 1s\n"
+                                     "  NAME              ANSWERED WITH    TTL  NOTE\n"
+                                     "  rt.example.com    us-edge eu-edge  3s   last resort\n"
+                                     "  b.rt.example.com  -                0s   not decided yet\n"
+                                     "\n"
+                                     "quorum edge: follows, leader lon-1, 2 voters, Redis answers\n"
+                                     "  PEER   REGION  KIND     HEARD  NOTE\n"
+                                     "  lon-1  eu      gateway  300ms  leader cut off\n"
+                                     "  SERVER           TOGETHER  fra-1  lon-1\n"
+                                     "  targets/us-edge  down      up     down forced\n"
+                                     "  web/a            up        up     -\n"));
+    strbuf_fini(&out);
+}
+
 /* Names come from a file and causes from the network: neither may move the cursor. */
 static void test_control_characters_do_not_reach_the_terminal(void **state)
 {
@@ -139,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_full_status),
+        cmocka_unit_test(test_targets_names_and_quorum),
         cmocka_unit_test(test_what_is_missing_shows_as_a_dash),
         cmocka_unit_test(test_control_characters_do_not_reach_the_terminal),
         cmocka_unit_test(test_columns_count_characters),

@@ -218,6 +218,25 @@ static void test_nothing_configured_nothing_shown(void **state)
     json_decref(status);
 }
 
+static void test_at_a_glance(void **state)
+{
+    struct dns_world *d = *state;
+    struct strbuf out;
+
+    strbuf_init(&out, REPORT_BYTES_MAX);
+    d->fleet.peers[0].is_leader = 1;
+    steering_store_fleet(&d->w->health->steering, &d->fleet);
+    report_glance_text(&d->w->view, &out);
+    assert_string_equal(out.data, "status: ok\n"
+                                  "target us-edge: up\n"
+                                  "target eu-edge: up\n"
+                                  "name rt.example.com: us-edge for 3 s\n"
+                                  "quorum: leads, 3 voters, Redis answers\n"
+                                  "peer lon-1: gateway in eu, heard 300 ms ago, leads\n"
+                                  "peer check-1: checker in ap, heard 800 ms ago\n");
+    strbuf_fini(&out);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, dns_world_setup, dns_world_teardown)
 
 int main(void)
@@ -234,6 +253,7 @@ int main(void)
         TEST(test_status),
         TEST(test_a_peer_with_our_name),
         TEST(test_nothing_configured_nothing_shown),
+        TEST(test_at_a_glance),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
