@@ -208,6 +208,12 @@ const struct conf_server *conf_find_server(const struct conf *c, const char *slo
     return NULL;
 }
 
+uint32_t conf_worker_count(const struct conf *c)
+{
+    CHECK_OBJ(c, CONF_MAGIC);
+    return c->listen_count > 0 ? c->workers : 0;
+}
+
 bool conf_jwt_is_on(const struct conf_jwt *j)
 {
     return j->secret[0] != '\0' || j->public_key.text != NULL || j->jwks_file.text != NULL || j->jwks_pool[0] != '\0';

@@ -336,6 +336,9 @@ const struct conf_server *conf_find_server(const struct conf *c, const char *slo
 bool conf_wants_dns(const struct conf *c);
 bool conf_has_steered_records(const struct conf *c);
 
+/* How many workers there are: none without listeners. */
+uint32_t conf_worker_count(const struct conf *c);
+
 /* Whether `peer` is one of trusted_proxies: what it says about its clients is believed, and it may be many of them. */
 bool conf_is_trusted(const struct conf *c, const struct addr *peer);
 

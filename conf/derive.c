@@ -51,10 +51,16 @@ static void derive_server(struct build *b, const struct conf_pool *p, struct con
 static void derive_target(struct build *b, struct conf_server *t)
 {
     const struct conf_url *asked = &t->check.url;
+    const char *host = NULL;
+    size_t host_len = 0;
+    uint16_t port = 0;
     t->slot_name = arena_printf(b->kind.arena, CONF_TARGETS_POOL "/%s", t->name);
     t->weight = 1;
     t->url = *asked;
     t->url.path = "";
+    if (asked->is_tls && t->tls.server_name[0] == '\0' &&
+        value_host_port(t->check.host, strlen(t->check.host), &host, &host_len, &port) == NULL)
+        t->tls.server_name = arena_strndup(b->kind.arena, host, host_len); /* asked by address, it has a name */
     if (asked->path[0] != '\0' && !build_is_given(b, &t->check.path))
         t->check.path = asked->path;
     shorten(b, &t->check.timeout_ms, t->check.interval_ms);

@@ -236,7 +236,7 @@ static void weigh_processes(struct assessment *a, const struct report_view *v)
     const struct roster_row *row;
     size_t cursor = 0;
 
-    a->roles[ROLE_WORKER].expected_count = v->conf->workers;
+    a->roles[ROLE_WORKER].expected_count = conf_worker_count(v->conf);
     const bool is_steered = conf_wants_dns(v->conf) && conf_has_steered_records(v->conf);
     a->roles[ROLE_CHECKER].expected_count = a->has_checks || is_steered ? 1 : 0;
     a->roles[ROLE_DNS].expected_count = conf_wants_dns(v->conf) ? 1 : 0;
@@ -251,7 +251,7 @@ static void weigh_processes(struct assessment *a, const struct report_view *v)
             assess_find(a, GRADE_DEGRADED, "%" PRIu32 " of %" PRIu32 " %s processes ready", r->ready_count,
                         r->expected_count, role_name((enum role)i));
     }
-    if (a->roles[ROLE_WORKER].ready_count == 0)
+    if (a->roles[ROLE_WORKER].ready_count == 0 && a->roles[ROLE_WORKER].expected_count > 0)
         assess_find(a, GRADE_DOWN, "no worker takes clients");
 }
 

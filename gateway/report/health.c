@@ -124,7 +124,7 @@ static void find_unready(struct assessment *a, const struct report_view *v, cons
     uint64_t confirmed = atomic_load(&row->conf_generation);
     const char *role = role_name((enum role)row->role);
 
-    if (row->role == ROLE_WORKER && row->index >= v->conf->workers && state == ROSTER_DRAINING)
+    if (row->role == ROLE_WORKER && row->index >= conf_worker_count(v->conf) && state == ROSTER_DRAINING)
         return;
     if (state != ROSTER_READY)
         assess_find(a, GRADE_DOWN, "%s %" PRIu32 " is %s", role, row->index, roster_state_text(state));

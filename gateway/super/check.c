@@ -41,18 +41,24 @@ static bool check_server(const struct conf *c, const struct conf_server *s, stru
 }
 
 /* Servers next to each other mostly have the same: one look, which reads the system's trust store, does for all. */
+static bool check_next(const struct conf *c, const struct conf_server *s, const struct conf_server **last,
+                       struct strbuf *complaints)
+{
+    bool ok = (*last != NULL && is_same_tls(*last, s)) || check_server(c, s, complaints);
+    if (s->url.is_tls)
+        *last = s;
+    return ok;
+}
+
 static bool check_servers(const struct conf *c, struct strbuf *complaints)
 {
     bool ok = true;
     const struct conf_server *last = NULL;
     for (size_t i = 0; i < c->pool_count; i++)
-        for (size_t j = 0; j < c->pools[i].server_count; j++) {
-            const struct conf_server *s = &c->pools[i].servers[j];
-            if (last == NULL || !is_same_tls(last, s))
-                ok = check_server(c, s, complaints) && ok;
-            if (s->url.is_tls)
-                last = s;
-        }
+        for (size_t j = 0; j < c->pools[i].server_count; j++)
+            ok = check_next(c, &c->pools[i].servers[j], &last, complaints) && ok;
+    for (size_t i = 0; i < c->target_count; i++)
+        ok = check_next(c, &c->targets[i], &last, complaints) && ok;
     return ok;
 }
 

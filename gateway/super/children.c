@@ -47,7 +47,7 @@ static bool is_wanted(const struct child *c, const struct conf *conf)
 {
     switch (c->role) {
     case ROLE_WORKER:
-        return c->index < conf->workers;
+        return c->index < conf_worker_count(conf);
     case ROLE_CHECKER:
         return has_checks(conf) || (conf_wants_dns(conf) && conf_has_steered_records(conf));
     case ROLE_ADMIN:
@@ -331,7 +331,7 @@ static struct birth_gift gift_for(const struct child *c)
                  .role = c->role,
                  .index = c->index,
                  .roster_row = c->row,
-                 .worker_count = conf->workers,
+                 .worker_count = conf_worker_count(conf),
                  .log_level = conf->log.level,
                  .log_format = conf->log.format,
                  .uid = s->uid,

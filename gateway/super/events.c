@@ -337,14 +337,9 @@ static bool has_subject(const struct conf *c, const struct condition *k)
         return has_certificate(c, k->subject);
     if (k->kind == EVENT_CUT_OFF)
         return strcmp(c->node.name, k->subject) == 0;
-    for (size_t i = 0; i < c->pool_count; i++) {
-        if (k->kind == EVENT_FAILOVER && strcmp(c->pools[i].name, k->subject) == 0)
-            return true;
-        for (size_t j = 0; k->kind != EVENT_FAILOVER && j < c->pools[i].server_count; j++)
-            if (strcmp(c->pools[i].servers[j].slot_name, k->subject) == 0)
-                return true;
-    }
-    return false;
+    if (k->kind == EVENT_FAILOVER)
+        return conf_find_pool(c, k->subject) != NULL;
+    return conf_find_server(c, k->subject) != NULL;
 }
 
 static bool is_about_conf(enum event_kind k)
@@ -419,6 +414,8 @@ static void look_now(struct events *e)
     for (size_t i = 0; i < c->pool_count; i++)
         for (size_t j = 0; j < c->pools[i].server_count; j++)
             look_at_server(e, &c->pools[i].servers[j]);
+    for (size_t i = 0; i < c->target_count; i++)
+        look_at_server(e, &c->targets[i]);
     if (e->verdicts_now != e->verdicts_seen)
         look_at_pools(e);
     e->verdicts_seen = e->verdicts_now;

@@ -170,7 +170,7 @@ void super_child_changed(struct super *s)
     }
     if (s->state == SUPER_STARTING && children_are_ready(s)) {
         s->state = SUPER_RUNNING;
-        LOG_INFO("ready", KV_UINT("workers", s->current.conf->workers));
+        LOG_INFO("ready", KV_UINT("workers", conf_worker_count(s->current.conf)));
         notify_status(s->notify, "running");
         notify_ready(s->notify);
     }

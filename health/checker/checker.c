@@ -213,6 +213,8 @@ static void take_conf(struct checker *c, struct conf *conf)
     for (size_t i = 0; i < conf->pool_count; i++)
         for (size_t k = 0; k < conf->pools[i].server_count; k++)
             take_server(c, &conf->pools[i].servers[k], is_wanted);
+    for (size_t i = 0; i < conf->target_count; i++)
+        take_server(c, &conf->targets[i], is_wanted);
     for (int slot = 0; slot < (int)SLOTS_SERVERS; slot++)
         if (c->targets[slot] != NULL && !is_wanted[slot])
             drop_target(c, slot);
