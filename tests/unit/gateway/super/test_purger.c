@@ -20,7 +20,7 @@
 #include "gateway/super/super.h"
 
 #define WORKERS      3
-#define FIRST_WORKER 2 /* in super->child, behind checker and admin */
+#define FIRST_WORKER 3 /* in super->child, behind checker, admin and dns */
 #define PATIENCE_MS  10000
 
 struct worker {
