@@ -36,6 +36,7 @@
     X(DNS_TYPE_SVCB,      64,  "SVCB")  \
     X(DNS_TYPE_HTTPS,     65,  "HTTPS") \
     X(DNS_TYPE_TKEY,     249,  "TKEY")  \
+    X(DNS_TYPE_TSIG,     250,  "TSIG")  \
     X(DNS_TYPE_IXFR,     251,  "IXFR")  \
     X(DNS_TYPE_AXFR,     252,  "AXFR")  \
     X(DNS_TYPE_MAILA,    254,  "MAILA") \
@@ -61,6 +62,11 @@ enum dns_rcode {
     DNS_RCODE_NXDOMAIN = 3,
     DNS_RCODE_NOTIMP = 4,
     DNS_RCODE_REFUSED = 5,
+    DNS_RCODE_YXDOMAIN = 6, /* to 10: answers to updates (RFC 2136 section 2.2) */
+    DNS_RCODE_YXRRSET = 7,
+    DNS_RCODE_NXRRSET = 8,
+    DNS_RCODE_NOTAUTH = 9,
+    DNS_RCODE_NOTZONE = 10,
     DNS_RCODE_BADVERS = 16, /* from here on half of it travels in the OPT record */
     DNS_RCODE_BADCOOKIE = 23,
 };
@@ -70,6 +76,7 @@ enum dns_rcode {
 #define DNS_FLAG_TC     0x0200u
 #define DNS_FLAG_RD     0x0100u
 #define DNS_OPCODE_MASK 0x7800u
+#define DNS_OPCODE_UPDATE 0x2800u /* where it stands in the flags */
 #define DNS_RCODE_MASK  0x000fu
 
 struct dns_name {
