@@ -71,13 +71,13 @@ enum dns_rcode {
     DNS_RCODE_BADCOOKIE = 23,
 };
 
-#define DNS_FLAG_QR     0x8000u
-#define DNS_FLAG_AA     0x0400u
-#define DNS_FLAG_TC     0x0200u
-#define DNS_FLAG_RD     0x0100u
-#define DNS_OPCODE_MASK 0x7800u
+#define DNS_FLAG_QR       0x8000u
+#define DNS_FLAG_AA       0x0400u
+#define DNS_FLAG_TC       0x0200u
+#define DNS_FLAG_RD       0x0100u
+#define DNS_OPCODE_MASK   0x7800u
 #define DNS_OPCODE_UPDATE 0x2800u /* where it stands in the flags */
-#define DNS_RCODE_MASK  0x000fu
+#define DNS_RCODE_MASK    0x000fu
 
 struct dns_name {
     uint8_t len;         /* 1: the root */
