@@ -48,7 +48,7 @@ tidegate-ratio_base  := cache
 # A process folder whose main.c is still to come has an archive and tests all the same.
 PROCESSES := $(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_dir)/*.c),$(p)))
 PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_dir)/main.c),$(p)))
-INSTALLED := tidegate tidegate-worker tidegate-checker tidegate-admin
+INSTALLED := tidegate tidegate-worker tidegate-checker tidegate-dns tidegate-admin
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wundef \
         -Wpointer-arith -Wwrite-strings -Wvla -Wimplicit-fallthrough -Wcast-align -Wnull-dereference

@@ -64,7 +64,7 @@ bool quorum_is_configured(const struct conf *c);
 /* Of names for people, as long as any can be. */
 #define DNS_TEXT_BYTES 256u
 /* A record's whole name, without the dot at its end. */
-const char *dns_name_text(const struct conf *c, const struct conf_dns_record *r, char out[DNS_TEXT_BYTES]);
+const char *steered_name_text(const struct conf *c, const struct conf_dns_record *r, char out[DNS_TEXT_BYTES]);
 /* What an answer is about: its target as the configuration names it, or what is answered. */
 const char *dns_answer_text(const struct conf_dns_answer *r);
 /* The names of the answers that `chosen` has bits of, with commas between. */

@@ -22,7 +22,7 @@ bool quorum_is_configured(const struct conf *c)
     return c->quorum.redis.text != NULL && c->quorum.redis.text[0] != '\0';
 }
 
-const char *dns_name_text(const struct conf *c, const struct conf_dns_record *r, char out[DNS_TEXT_BYTES])
+const char *steered_name_text(const struct conf *c, const struct conf_dns_record *r, char out[DNS_TEXT_BYTES])
 {
     const size_t len = strlen(r->name);
 
@@ -83,7 +83,7 @@ static void judge_record(struct assessment *a, const struct conf *c, const struc
 
     if (row == NULL || (!row->is_last_resort && !row->is_draining))
         return;
-    dns_name_text(c, r, name);
+    steered_name_text(c, r, name);
     dns_chosen_text(r, row->chosen, chosen, sizeof chosen);
     if (row->is_last_resort)
         assess_find(a, GRADE_DEGRADED, "nothing stands that %s could be answered with, its last resort is: %s", name,

@@ -15,7 +15,7 @@ static void add_name(struct strbuf *out, const struct report_view *v, const stru
     const struct steering_row *row = dns_row(a, r);
     char name[DNS_TEXT_BYTES], chosen[DNS_TEXT_BYTES];
 
-    dns_name_text(v->conf, r, name);
+    steered_name_text(v->conf, r, name);
     if (row == NULL) {
         strbuf_printf(out, "name %s: not decided yet\n", name);
         return;

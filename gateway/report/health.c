@@ -41,7 +41,7 @@ static void add_name(struct json *j, const struct report_view *v, const struct a
     const bool is_well = row != NULL && !row->is_last_resort && !row->is_draining;
 
     json_object_begin(j, NULL);
-    json_str(j, "name", dns_name_text(v->conf, r, name));
+    json_str(j, "name", steered_name_text(v->conf, r, name));
     json_str(j, "status", grade_text(is_well ? GRADE_OK : GRADE_DEGRADED));
     json_bool(j, "last_resort", row != NULL && row->is_last_resort);
     json_array_begin(j, "answers");

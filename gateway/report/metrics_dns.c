@@ -129,7 +129,7 @@ static void print_chosen(const struct printer *p)
 
             snprintf(index, sizeof index, "%zu", i);
             metric_uint(p,
-                        LABELS({"name", dns_name_text(p->v->conf, r, name)}, {"index", index},
+                        LABELS({"name", steered_name_text(p->v->conf, r, name)}, {"index", index},
                                {"answer", dns_answer_text(&r->answers[i])},
                                {"tier", conf_tier_text(r->answers[i].tier)}),
                         (row->chosen & 1u << i) != 0);
@@ -147,7 +147,7 @@ static void each_name(const struct printer *p, row_value_fn *value)
     while ((r = record_next(p, &cursor, &row)) != NULL) {
         char name[DNS_TEXT_BYTES];
 
-        metric_uint(p, LABELS({"name", dns_name_text(p->v->conf, r, name)}), value(row));
+        metric_uint(p, LABELS({"name", steered_name_text(p->v->conf, r, name)}), value(row));
     }
 }
 

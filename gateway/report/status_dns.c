@@ -62,7 +62,7 @@ static void add_record(struct json *j, const struct report_view *v, const struct
     char name[DNS_TEXT_BYTES];
 
     json_object_begin(j, NULL);
-    json_str(j, "name", dns_name_text(v->conf, r, name));
+    json_str(j, "name", steered_name_text(v->conf, r, name));
     json_bool(j, "decided", row != NULL);
     json_array_begin(j, "chosen");
     for (size_t i = 0; row != NULL && i < r->answer_count; i++)

@@ -11,6 +11,7 @@
 #include "base/tls.h"
 #include "conf/secure.h"
 #include "gateway/rules/rules.h"
+#include "health/dns/zone_conf.h"
 
 static bool is_same(const char *a, const char *b)
 {
@@ -93,12 +94,27 @@ static bool check_keys(const struct conf *c, struct strbuf *complaints)
     return ok;
 }
 
+static bool check_zone(const struct conf *c, struct strbuf *complaints)
+{
+    char why[ZONE_CONF_WHY_BYTES];
+    struct zone_conf z;
+    if (!conf_wants_dns(c))
+        return true;
+    if (!zone_conf_init(&z, &c->dns, 1, why)) {
+        strbuf_printf(complaints, "%s: %s\n", c->path, why);
+        return false;
+    }
+    zone_conf_fini(&z);
+    return true;
+}
+
 bool check_conf(const struct conf *c, struct strbuf *complaints)
 {
     bool ok = check_servers(c, complaints);
     for (size_t i = 0; i < c->listen_count; i++)
         ok = check_listen(c, i, complaints) && ok;
     ok = check_keys(c, complaints) && ok;
+    ok = check_zone(c, complaints) && ok;
     if (c->user[0] != '\0' && getpwnam(c->user) == NULL) {
         strbuf_printf(complaints, "%s: user: %s does not exist on this system\n", c->path, c->user);
         ok = false;

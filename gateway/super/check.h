@@ -1,4 +1,5 @@
-/* What the schema cannot see: whether the key files of a configuration can be used, and whether its user exists. */
+/* What the schema cannot see: whether the key files of a configuration can be used, whether its DNS zone can be built,
+ * and whether its user exists. */
 #ifndef GATEWAY_SUPER_CHECK_H
 #define GATEWAY_SUPER_CHECK_H
 

@@ -129,12 +129,6 @@ static void on_answered(void *arg)
     ourselves_saw_somebody(c->ourselves);
 }
 
-static const struct conf_server *find_server(void *arg, const char *name)
-{
-    struct checker *c = arg;
-    return c->conf != NULL ? conf_find_server(c->conf, name) : NULL;
-}
-
 /* ---- heartbeat ---- */
 
 static void on_heartbeat(void *arg)
@@ -400,7 +394,6 @@ struct checker *checker_create(struct loop *l, const struct birth *b, struct sta
         .on_flip = on_flip,
         .is_sure = is_sure,
         .on_answered = on_answered,
-        .find_server = find_server,
         .arg = c,
     };
     start_timers(c);

@@ -26,9 +26,6 @@ typedef bool target_sure_fn(void *arg, const struct target *t);
 /* It answered. */
 typedef void target_answered_fn(void *arg);
 
-/* The server of that name ("pool/server") in the configuration in force; NULL: none. */
-typedef const struct conf_server *target_find_fn(void *arg, const char *name);
-
 /* What all targets share; outlives them. */
 struct target_env {
     struct loop *loop;
@@ -40,7 +37,6 @@ struct target_env {
     target_flip_fn *on_flip;
     target_sure_fn *is_sure;         /* NULL: always */
     target_answered_fn *on_answered; /* NULL: nobody asks */
-    target_find_fn *find_server;     /* for canaries; NULL: there are none */
     void *arg;
 };
 

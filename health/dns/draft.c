@@ -239,6 +239,16 @@ int zone_add_steered(struct zone_draft *d, const char *owner, const struct zone_
     return (int)d->steered_count++;
 }
 
+int zone_add_alias(struct zone_draft *d, const char *owner, const char *to)
+{
+    const struct zone_candidate_text candidate = {.cname = to};
+    const int number = zone_add_steered(d, owner, &candidate, 1);
+
+    if (number >= 0)
+        d->steered[number].set->must_flatten = true;
+    return number;
+}
+
 /* ---- nodes ---- */
 /* The number of the node of every suffix of `owner` down from the apex; the last one, the owner's, is returned. */
 static uint32_t number_names(struct zone_draft *d, struct map *numbers, const struct dns_name *owner)
@@ -452,7 +462,7 @@ static bool link_steered(struct zone_draft *d, struct zone *z)
             return refuse(d, &n->name, 0, "is steered twice");
         if (zone_node_rrset(n, DNS_TYPE_A) != NULL || zone_node_rrset(n, DNS_TYPE_AAAA) != NULL)
             return refuse(d, &n->name, 0, "has fixed addresses too");
-        set->must_flatten = n->name.len == z->apex.len || n->rrset_count > 0;
+        set->must_flatten = set->must_flatten || n->name.len == z->apex.len || n->rrset_count > 0;
         n->steered = set;
     }
     return true;

@@ -52,6 +52,8 @@ bool zone_add(struct zone_draft *d, const char *owner, uint16_t type, uint32_t t
 /* The number of the set, counted from 0 in the order of the calls; negative: not added. */
 int zone_add_steered(struct zone_draft *d, const char *owner, const struct zone_candidate_text *candidates,
                      size_t count);
+/* A set of the one candidate `to`, an absolute name, that is answered by addresses wherever it stands. */
+int zone_add_alias(struct zone_draft *d, const char *owner, const char *to);
 /* What was wrong with the last call that failed: "owner type: reason". Valid until the next call. */
 const char *zone_draft_why(const struct zone_draft *d);
 /* The zone, checked as a whole, and the draft is gone; or NULL with the reason in `why`, and the draft is gone too. */

@@ -1,0 +1,325 @@
+/* What the supervisor's messages mean here, and the steering table on its way into the answers.
+ *
+ * A configuration counts only when it arrives whole and its zone can be built: the sockets that came before it are held
+ * back until then, and one that is refused changes nothing but the answer.
+ *
+ * The table is looked at before every batch of queries, so a decision is in the next answer. A look costs one read of
+ * shared memory; nothing wakes this process when nobody asks. */
+#include "health/nameserver/nameserver.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/ipc.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/resolve.h"
+#include "health/nameserver/aliases.h"
+#include "health/nameserver/responder.h"
+#include "health/nameserver/site.h"
+#include "health/nameserver/tcp.h"
+#include "health/nameserver/udp.h"
+
+#define NAMESERVER_MAGIC 0x4a3e5e7bu
+#define WATCH_MS         1000
+
+struct new_socket { /* came since the last configuration */
+    struct list link;
+    int fd;
+    char address[IPC_TEXT_BYTES];
+};
+
+struct nameserver {
+    uint32_t magic;
+    struct loop *loop;
+    const struct birth *birth;
+    const struct steering_table *table;
+    struct ipc *ipc; /* NULL once the supervisor is gone */
+    struct site_secrets secrets;
+    struct responder *responder;
+    struct udp *udp;
+    struct tcp *tcp;
+    struct resolver *resolver;
+    struct aliases *aliases;
+    struct site *site; /* NULL before the first configuration */
+    struct list new_sockets;
+    struct timer watch;
+    struct timer drain_end;
+};
+
+/* ---- what answers are made of ---- */
+
+static void on_batch(void *arg)
+{
+    struct nameserver *n = arg;
+    responder_set_time(n->responder, loop_now_ms(n->loop), loop_wall_ms(n->loop));
+    (void)choices_refresh(n->site->choices);
+}
+
+static void on_alias(void *arg, const struct dns_name *name, struct steering_alias *place)
+{
+    aliases_want(arg, name, place);
+}
+
+static void use_site(struct nameserver *n, struct site *s)
+{
+    const struct conf_dns *dns = &s->conf->dns;
+    struct site *old = n->site;
+
+    n->site = s;
+    aliases_begin(n->aliases);
+    choices_each_alias(s->choices, on_alias, n->aliases);
+    aliases_end(n->aliases);
+    responder_use(n->responder, &s->service, choices_steering(s->choices), s->limit);
+    tcp_set_limits(n->tcp, &(struct tcp_limits){.connections = dns->tcp.connections,
+                                                .per_client = dns->tcp.per_client,
+                                                .pipelined = dns->tcp.pipelined,
+                                                .idle_ms = dns->tcp.idle_ms});
+    if (old != NULL)
+        site_destroy(&old);
+}
+
+/* ---- sockets ---- */
+
+static void keep_socket(struct nameserver *n, const void *payload, int fd)
+{
+    const struct msg_listener *m = payload;
+    struct new_socket *s = mem_alloc(sizeof *s);
+
+    s->fd = fd;
+    snprintf(s->address, sizeof s->address, "%s", m->address);
+    list_init(&s->link);
+    list_append(&n->new_sockets, &s->link);
+}
+
+static bool is_udp(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_DGRAM;
+}
+
+/* What came with a configuration is used with it, or closed with it. */
+static void settle_sockets(struct nameserver *n, bool are_used)
+{
+    LIST_EACH (it, &n->new_sockets) {
+        struct new_socket *s = LIST_ENTRY(it, struct new_socket, link);
+        if (!are_used)
+            close(s->fd);
+        else if (is_udp(s->fd))
+            udp_add(n->udp, s->fd, s->address);
+        else
+            tcp_add(n->tcp, s->fd, s->address);
+        list_unlink(&s->link);
+        mem_free(s);
+    }
+}
+
+static bool is_named(const struct conf_dns *dns, const char *address)
+{
+    for (size_t i = 0; i < dns->listen_count; i++)
+        if (strcmp(dns->listen[i].text, address) == 0)
+            return true;
+    return false;
+}
+
+/* Closes what the configuration names no more; before it is replaced, so that what waits is still answered. */
+static void drop_sockets(struct nameserver *n, const struct conf_dns *dns)
+{
+    for (size_t i = 0; n->site != NULL && i < n->site->conf->dns.listen_count; i++) {
+        const char *address = n->site->conf->dns.listen[i].text;
+        if (is_named(dns, address))
+            continue;
+        udp_remove(n->udp, address);
+        tcp_remove(n->tcp, address);
+    }
+}
+
+/* ---- configuration ---- */
+
+static void acknowledge(struct nameserver *n, uint64_t generation, const char *error)
+{
+    struct msg_conf_ack ack = {.generation = generation, .ok = error == NULL};
+
+    if (error != NULL)
+        snprintf(ack.error, sizeof ack.error, "%.*s", (int)sizeof ack.error - 1, error);
+    if (ipc_send(n->ipc, MSG_CONF_ACK, &ack, -1) != ERR_NONE)
+        LOG_ERR("supervisor does not take messages", KV_STR("message", ipc_type_text(MSG_CONF_ACK)));
+}
+
+static bool take_conf(struct nameserver *n, struct conf *c, char why[ZONE_CONF_WHY_BYTES])
+{
+    const uint32_t serial = (uint32_t)(loop_wall_ms(n->loop) / 1000);
+    struct site *s = site_create(c, n->table, &n->secrets, serial, why);
+
+    if (s == NULL)
+        return false;
+    drop_sockets(n, &c->dns);
+    use_site(n, s);
+    settle_sockets(n, true);
+    LOG_INFO("zone taken", KV_STR("zone", c->dns.zone), KV_UINT("names", zone_name_count(s->zone.zone)),
+             KV_UINT("steered", s->zone.set_count), KV_UINT("serial", choices_steering(s->choices)->serial));
+    return true;
+}
+
+static void on_conf(struct nameserver *n, const void *payload, int fd)
+{
+    const struct msg_conf *m = payload;
+    struct conf_errors errors = {.count = 0};
+    char why[ZONE_CONF_WHY_BYTES];
+    char *text = NULL;
+    size_t len = 0;
+    struct conf *c = NULL;
+    const char *error = NULL;
+    const enum err e = fd < 0 ? ERR_INVALID : shm_read_sealed(fd, CONF_SEALED_BYTES_MAX, &text, &len);
+
+    if (e == ERR_NONE)
+        c = conf_load_text("configuration", text, len, true, &errors);
+    if (c == NULL)
+        error = errors.text != NULL ? errors.text : err_text(e);
+    else if (!take_conf(n, c, why))
+        error = why;
+    if (error != NULL)
+        settle_sockets(n, false);
+    acknowledge(n, m->generation, error);
+    if (c != NULL)
+        conf_unref(&c);
+    conf_errors_fini(&errors);
+    if (text != NULL) /* it holds the content of key files */
+        mem_wipe(text, len);
+    mem_free(text);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* ---- other messages ---- */
+
+static void on_drain_end(void *arg)
+{
+    struct nameserver *n = arg;
+    loop_stop(n->loop);
+}
+
+static void on_drain(struct nameserver *n, const void *payload, int fd)
+{
+    const struct msg_drain *m = payload;
+
+    (void)fd;
+    timer_start(&n->drain_end, m->time_ms > 0 ? m->time_ms : 0);
+}
+
+static void on_stop(struct nameserver *n, const void *payload, int fd)
+{
+    (void)payload;
+    (void)fd;
+    loop_stop(n->loop);
+}
+
+static void on_reopen_log(struct nameserver *n, const void *payload, int fd)
+{
+    (void)n;
+    (void)payload;
+    if (fd >= 0)
+        log_use_fd(fd);
+    else
+        log_reopen();
+}
+
+/* What this process listens to; `takes_fd` says who closes a descriptor that came along. */
+static const struct {
+    void (*handle)(struct nameserver *n, const void *payload, int fd);
+    bool takes_fd;
+} handlers[MSG_COUNT] = {
+    [MSG_LISTENER] = {keep_socket, true},     [MSG_CONF] = {on_conf, true},
+    [MSG_DRAIN] = {on_drain, false},          [MSG_STOP] = {on_stop, false},
+    [MSG_REOPEN_LOG] = {on_reopen_log, true},
+};
+
+static void on_message(void *arg, enum ipc_type type, const void *payload, int fd)
+{
+    struct nameserver *n = arg;
+
+    CHECK_OBJ(n, NAMESERVER_MAGIC);
+    if (type == MSG_LISTENER && fd < 0)
+        return;
+    if (handlers[type].handle != NULL)
+        handlers[type].handle(n, payload, fd);
+    if (fd >= 0 && !handlers[type].takes_fd)
+        close(fd);
+}
+
+static void on_supervisor_gone(void *arg)
+{
+    struct nameserver *n = arg;
+
+    CHECK_OBJ(n, NAMESERVER_MAGIC);
+    LOG_WARN("supervisor is gone, stopping");
+    ipc_destroy(&n->ipc);
+    loop_stop(n->loop);
+}
+
+/* ---- life ---- */
+
+static void on_watch(void *arg)
+{
+    struct nameserver *n = arg;
+
+    timer_start(&n->watch, WATCH_MS);
+    n->birth->block->process[STAT_LOG_DROPPED] = log_dropped_count();
+}
+
+static void make_random(void *out, size_t len)
+{
+    const ssize_t got = getrandom(out, len, 0);
+    ASSERT(got == (ssize_t)len);
+}
+
+struct nameserver *nameserver_create(struct loop *l, const struct birth *birth)
+{
+    const struct health_table *health = birth->verdicts.base;
+    uint8_t seed[RESPONDER_SEED_BYTES];
+    struct nameserver *n;
+
+    OBJ_NEW(n, NAMESERVER_MAGIC);
+    n->loop = l;
+    n->birth = birth;
+    n->table = &health->steering;
+    make_random(&n->secrets, sizeof n->secrets);
+    make_random(seed, sizeof seed);
+    list_init(&n->new_sockets);
+    timer_init(&n->watch, l, on_watch, n);
+    timer_init(&n->drain_end, l, on_drain_end, n);
+    n->responder = responder_create(birth->block, seed);
+    n->udp = udp_create(l, n->responder, birth->block, on_batch, n);
+    n->tcp = tcp_create(l, n->responder, birth->block, on_batch, n);
+    n->resolver = resolver_create(l);
+    n->aliases = aliases_create(l, n->resolver);
+    timer_start(&n->watch, WATCH_MS);
+    n->ipc = ipc_create(l, birth->control_fd, on_message, on_supervisor_gone, n);
+    return n;
+}
+
+void nameserver_destroy(struct nameserver **np)
+{
+    struct nameserver *n = *np;
+
+    CHECK_OBJ(n, NAMESERVER_MAGIC);
+    timer_cancel(&n->watch);
+    timer_cancel(&n->drain_end);
+    settle_sockets(n, false);
+    udp_destroy(&n->udp);
+    tcp_destroy(&n->tcp);
+    aliases_destroy(&n->aliases);
+    resolver_destroy(&n->resolver);
+    responder_destroy(&n->responder);
+    if (n->site != NULL)
+        site_destroy(&n->site);
+    if (n->ipc != NULL)
+        ipc_destroy(&n->ipc);
+    mem_wipe(&n->secrets, sizeof n->secrets);
+    OBJ_FREE(np, NAMESERVER_MAGIC);
+}

@@ -1,0 +1,272 @@
+/* The system calls are most of the cost of an answer, so they are shared: one recvmmsg(2) and one sendmmsg(2) for up to
+ * BATCH packets. A full batch is followed by the next one at once, up to a bound, so that TCP and the supervisor are
+ * heard under a flood.
+ *
+ * A socket that is bound to all addresses gets with each packet the address it was sent to (RFC 1123 section 6.1.3.1
+ * by way of IP_PKTINFO), and hands it back with the answer, because a resolver believes only the address it asked. The
+ * control message is used for both directions; only the interface is taken out, so that routing chooses it anew. */
+#include "health/nameserver/udp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sock.h"
+
+#define UDP_MAGIC        0x0d9a51e7u
+#define UDP_SOCKET_MAGIC 0x0d950c4bu
+
+#define BATCH       64u
+#define BATCHES_MAX 16u /* of one socket before others have their turn */
+/* A query is a header, a question and an OPT; what is longer is none of ours. Both are odd numbers of cache lines: with
+ * even ones the beginnings of all buffers would fall into the same few sets of the cache. */
+#define QUERY_BYTES   1088u
+#define ANSWER_BYTES  1344u
+#define CONTROL_BYTES (CMSG_SPACE(sizeof(struct in6_pktinfo)))
+_Static_assert(ANSWER_BYTES >= DNS_UDP_ANSWER_BYTES, "every answer fits");
+_Static_assert(QUERY_BYTES / 64 % 2 == 1 && ANSWER_BYTES / 64 % 2 == 1, "spread over the cache");
+
+struct udp_socket {
+    uint32_t magic;
+    struct list link;
+    struct udp *udp;
+    int fd;
+    bool has_pktinfo;
+    struct io io;
+    char *address;
+};
+
+struct packet { /* one place of the batch */
+    struct iovec in, out;
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } from;
+    union {
+        struct cmsghdr align;
+        uint8_t bytes[CONTROL_BYTES];
+    } control;
+};
+
+struct udp {
+    uint32_t magic;
+    struct loop *loop;
+    struct responder *responder;
+    struct stats_block *block;
+    udp_batch_fn *on_batch;
+    void *arg;
+    struct list sockets;
+    struct log_limit errors;
+    bool has_pktinfo; /* what the places are ready for */
+    struct mmsghdr in[BATCH], out[BATCH];
+    struct packet packet[BATCH];
+    uint8_t queries[BATCH][QUERY_BYTES];
+    uint8_t answers[BATCH][ANSWER_BYTES];
+};
+
+/* ---- one batch ---- */
+
+/* What the kernel changes in a place that was used. */
+static void make_ready(struct udp *u, unsigned i, bool has_pktinfo)
+{
+    struct msghdr *h = &u->in[i].msg_hdr;
+    h->msg_namelen = sizeof u->packet[i].from;
+    h->msg_control = has_pktinfo ? u->packet[i].control.bytes : NULL;
+    h->msg_controllen = has_pktinfo ? CONTROL_BYTES : 0;
+    h->msg_flags = 0;
+}
+
+static void make_all_ready(struct udp *u, bool has_pktinfo)
+{
+    u->has_pktinfo = has_pktinfo;
+    for (unsigned i = 0; i < BATCH; i++)
+        make_ready(u, i, has_pktinfo);
+}
+
+static void forget_interface(struct msghdr *h)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c)) {
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo *info = (void *)CMSG_DATA(c);
+            info->ipi_ifindex = 0;
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo *info = (void *)CMSG_DATA(c);
+            if (!IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr))
+                info->ipi6_ifindex = 0;
+        }
+    }
+}
+
+/* Whether the packet can be answered at all: whole, and from a port one can answer to. */
+static bool is_answerable(const struct mmsghdr *m, const struct packet *p)
+{
+    if ((m->msg_hdr.msg_flags & MSG_TRUNC) != 0)
+        return false;
+    return p->from.sa.sa_family == AF_INET ? p->from.v4.sin_port != 0
+                                           : p->from.sa.sa_family == AF_INET6 && p->from.v6.sin6_port != 0;
+}
+
+/* Answers packet `i` into place `at` of what goes out; false when nothing does. */
+static bool answer(struct udp *u, unsigned i, unsigned at)
+{
+    struct mmsghdr *m = &u->in[i];
+    struct packet *p = &u->packet[i];
+
+    if (!is_answerable(m, p)) {
+        stat_add(&u->block->process[STAT_DNS_UDP_QUERIES], 1);
+        stat_add(&u->block->process[STAT_DNS_IGNORED], 1);
+        return false;
+    }
+    const size_t len = responder_answer(u->responder, &p->from.sa, false, u->queries[i], m->msg_len, u->answers[i],
+                                        DNS_UDP_ANSWER_BYTES);
+    if (len == 0)
+        return false;
+    p->out = (struct iovec){.iov_base = u->answers[i], .iov_len = len};
+    struct msghdr *h = &u->out[at].msg_hdr;
+    h->msg_name = &p->from;
+    h->msg_namelen = m->msg_hdr.msg_namelen;
+    h->msg_iov = &p->out;
+    h->msg_iovlen = 1;
+    h->msg_control = m->msg_hdr.msg_controllen > 0 ? p->control.bytes : NULL;
+    h->msg_controllen = m->msg_hdr.msg_controllen;
+    if (h->msg_controllen > 0)
+        forget_interface(h);
+    return true;
+}
+
+/* One that cannot be sent (no route, a filter) does not keep the others; a full socket does. */
+static void send_answers(struct udp *u, const struct udp_socket *s, unsigned count)
+{
+    unsigned done = 0, dropped = 0;
+
+    while (done < count) {
+        const int sent = sendmmsg(s->fd, &u->out[done], count - done, MSG_DONTWAIT);
+        if (sent > 0) {
+            done += (unsigned)sent;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        const bool is_full = errno == EAGAIN || errno == ENOBUFS;
+        if (!is_full)
+            LOG_LIMITED(&u->errors, loop_now_ms(u->loop), LOG_LEVEL_WARN, "answer not sent",
+                        KV_STR("listener", s->address), KV_STR("cause", strerror(errno)));
+        dropped += is_full ? count - done : 1;
+        done += is_full ? count - done : 1;
+    }
+    if (dropped > 0)
+        stat_add(&u->block->process[STAT_DNS_SEND_DROPPED], dropped);
+}
+
+/* How many packets there were. */
+static unsigned serve_batch(struct udp *u, const struct udp_socket *s)
+{
+    unsigned answers = 0;
+    const int got = recvmmsg(s->fd, u->in, BATCH, MSG_DONTWAIT, NULL);
+
+    if (got <= 0)
+        return 0; /* nothing there; or the error of an answer sent before, which is its client's affair */
+    for (unsigned i = 0; i < (unsigned)got; i++) {
+        if (answer(u, i, answers))
+            answers++;
+    }
+    send_answers(u, s, answers);
+    for (unsigned i = 0; i < (unsigned)got; i++)
+        make_ready(u, i, s->has_pktinfo);
+    return (unsigned)got;
+}
+
+static void on_readable(void *arg, unsigned events)
+{
+    struct udp_socket *s = arg;
+    struct udp *u = s->udp;
+
+    (void)events;
+    CHECK_OBJ(s, UDP_SOCKET_MAGIC);
+    u->on_batch(u->arg);
+    if (u->has_pktinfo != s->has_pktinfo)
+        make_all_ready(u, s->has_pktinfo);
+    for (unsigned batches = 0; batches < BATCHES_MAX; batches++) {
+        if (serve_batch(u, s) < BATCH)
+            break;
+        u->on_batch(u->arg);
+    }
+}
+
+/* ---- sockets ---- */
+
+void udp_add(struct udp *u, int fd, const char *address)
+{
+    struct udp_socket *s;
+    struct addr bound;
+
+    CHECK_OBJ(u, UDP_MAGIC);
+    OBJ_NEW(s, UDP_SOCKET_MAGIC);
+    s->udp = u;
+    s->fd = fd;
+    s->address = mem_strdup(address);
+    s->has_pktinfo = sock_local_addr(fd, &bound) == ERR_NONE && addr_is_any(&bound);
+    list_init(&s->link);
+    list_append(&u->sockets, &s->link);
+    io_init(&s->io, u->loop, fd, on_readable, s);
+    io_want(&s->io, IO_READ);
+}
+
+static void close_socket(struct udp_socket *s)
+{
+    io_fini(&s->io);
+    close(s->fd);
+    list_unlink(&s->link);
+    mem_free(s->address);
+    OBJ_FREE(&s, UDP_SOCKET_MAGIC);
+}
+
+void udp_remove(struct udp *u, const char *address)
+{
+    CHECK_OBJ(u, UDP_MAGIC);
+    LIST_EACH (it, &u->sockets) {
+        struct udp_socket *s = LIST_ENTRY(it, struct udp_socket, link);
+        if (strcmp(s->address, address) != 0)
+            continue;
+        on_readable(s, IO_READ);
+        close_socket(s);
+    }
+}
+
+/* ---- life ---- */
+
+struct udp *udp_create(struct loop *l, struct responder *responder, struct stats_block *block, udp_batch_fn *on_batch,
+                       void *arg)
+{
+    struct udp *u;
+    OBJ_NEW(u, UDP_MAGIC);
+    u->loop = l;
+    u->responder = responder;
+    u->block = block;
+    u->on_batch = on_batch;
+    u->arg = arg;
+    list_init(&u->sockets);
+    for (unsigned i = 0; i < BATCH; i++) {
+        struct msghdr *h = &u->in[i].msg_hdr;
+        u->packet[i].in = (struct iovec){.iov_base = u->queries[i], .iov_len = QUERY_BYTES};
+        h->msg_name = &u->packet[i].from;
+        h->msg_iov = &u->packet[i].in;
+        h->msg_iovlen = 1;
+    }
+    make_all_ready(u, false);
+    return u;
+}
+
+void udp_destroy(struct udp **up)
+{
+    CHECK_OBJ(*up, UDP_MAGIC);
+    LIST_EACH (it, &(*up)->sockets)
+        close_socket(LIST_ENTRY(it, struct udp_socket, link));
+    OBJ_FREE(up, UDP_MAGIC);
+}
