@@ -12,61 +12,45 @@
 
 struct alert_job {
     uint32_t magic;
-    struct list link;
-    struct control_request *request;
-    struct timer deadline;
+    struct errand errand;
     struct msg_alert message;
 };
 
-static void job_free(struct alert_job *j)
+static struct control_request *job_free(struct alert_job *j)
 {
+    struct control_request *r;
+
     CHECK_OBJ(j, ALERT_JOB_MAGIC);
-    timer_cancel(&j->deadline);
-    list_unlink(&j->link);
+    r = errand_end(&j->errand);
     OBJ_FREE(&j, ALERT_JOB_MAGIC);
+    return r;
 }
 
 static void job_end(struct alert_job *j, const char *error)
 {
-    struct control_request *r = j->request;
+    struct control_request *r = job_free(j);
 
-    job_free(j);
     control_answer(&r, error);
 }
 
-static void on_deadline(void *arg)
+static void on_late(void *arg)
 {
     job_end(arg, "no answer in time");
 }
 
-static struct child *find_admin(struct super *s)
-{
-    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
-        struct child *c = &s->child[i];
-        if (c->role == ROLE_ADMIN && c->ipc != NULL && !c->is_killed && c->state == ROSTER_READY)
-            return c;
-    }
-    return NULL;
-}
-
 static void start(struct super *s, struct control_request *r, struct msg_alert *m)
 {
-    struct child *admin = find_admin(s);
+    struct child *admin = errands_child(s, ROLE_ADMIN);
     struct alert_job *j;
 
-    m->number = s->alerter.last_number + 1;
+    m->number = s->alerter.errands.last_number + 1;
     if (admin == NULL || ipc_send(admin->ipc, MSG_ALERT, m, -1) != ERR_NONE) {
         control_answer(&r, "the admin process, which sends alerts, does not run");
         return;
     }
-    s->alerter.last_number = m->number;
     OBJ_NEW(j, ALERT_JOB_MAGIC);
-    j->request = r;
     j->message = *m;
-    timer_init(&j->deadline, s->loop, on_deadline, j);
-    timer_start(&j->deadline, ALERTER_DEADLINE_MS);
-    list_init(&j->link);
-    list_append(&s->alerter.jobs, &j->link);
+    errand_begin(&j->errand, &s->alerter.errands, s->loop, r, ALERTER_DEADLINE_MS, on_late, j);
 }
 
 void alerter_ack(struct super *s, struct control_request *r, const char *rest)
@@ -102,21 +86,20 @@ void alerter_alerts(struct super *s, struct control_request *r, const char *rest
 void alerter_answered(struct super *s, const struct msg_alert_answer *m)
 {
     char text[IPC_TEXT_BYTES];
+    struct errand *e;
+    struct alert_job *j;
 
     CHECK_OBJ(s, SUPER_MAGIC);
-    snprintf(text, sizeof text, "%.*s", (int)sizeof m->text - 1, m->text);
-    LIST_EACH (it, &s->alerter.jobs) {
-        struct alert_job *j = LIST_ENTRY(it, struct alert_job, link);
-
-        if (j->message.number != m->number)
-            continue;
-        if (m->ok && j->message.kind == ALERT_COMMAND_TEST)
-            strbuf_printf(&j->request->body, "%s: delivered\n", j->message.name);
-        else if (m->ok)
-            strbuf_printf(&j->request->body, "%s\n", text);
-        job_end(j, m->ok ? NULL : text);
+    e = errand_find(&s->alerter.errands, m->number);
+    if (e == NULL)
         return;
-    }
+    j = LIST_ENTRY(e, struct alert_job, errand);
+    snprintf(text, sizeof text, "%.*s", (int)sizeof m->text - 1, m->text);
+    if (m->ok && j->message.kind == ALERT_COMMAND_TEST)
+        strbuf_printf(&e->request->body, "%s: delivered\n", j->message.name);
+    else if (m->ok)
+        strbuf_printf(&e->request->body, "%s\n", text);
+    job_end(j, m->ok ? NULL : text);
 }
 
 void alerter_forget(struct super *s, const struct child *c)
@@ -124,17 +107,17 @@ void alerter_forget(struct super *s, const struct child *c)
     CHECK_OBJ(s, SUPER_MAGIC);
     if (c->role != ROLE_ADMIN)
         return;
-    LIST_EACH (it, &s->alerter.jobs)
-        job_end(LIST_ENTRY(it, struct alert_job, link), "the admin process ended before it answered");
+    LIST_EACH (it, &s->alerter.errands.list)
+        job_end(LIST_ENTRY(it, struct alert_job, errand.link), "the admin process ended before it answered");
 }
 
 void alerter_init(struct super *s)
 {
-    list_init(&s->alerter.jobs);
+    errands_init(&s->alerter.errands);
 }
 
 void alerter_fini(struct super *s)
 {
-    LIST_EACH (it, &s->alerter.jobs)
-        job_free(LIST_ENTRY(it, struct alert_job, link));
+    LIST_EACH (it, &s->alerter.errands.list)
+        (void)job_free(LIST_ENTRY(it, struct alert_job, errand.link));
 }

@@ -5,17 +5,12 @@
 #include <stdint.h>
 
 #include "base/ipc.h"
-#include "base/list.h"
+#include "gateway/super/errand.h"
 
 #define ALERTER_DEADLINE_MS 15000 /* a test takes as long as a mail server does */
 
-struct super;
-struct child;
-struct control_request;
-
 struct alerter {
-    uint64_t last_number;
-    struct list jobs; /* of operators that wait; as many as the control socket has clients */
+    struct errands errands;
 };
 
 void alerter_init(struct super *s);

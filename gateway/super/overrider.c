@@ -12,52 +12,41 @@
 
 struct override_job {
     uint32_t magic;
-    struct list link;
-    struct super *super;
-    struct control_request *request;
-    struct timer deadline;
+    struct errand errand;
     struct msg_override message;
 };
 
-static void job_free(struct override_job *j)
+static struct control_request *job_free(struct override_job *j)
 {
+    struct control_request *r;
+
     CHECK_OBJ(j, OVERRIDE_JOB_MAGIC);
-    timer_cancel(&j->deadline);
-    list_unlink(&j->link);
+    r = errand_end(&j->errand);
     OBJ_FREE(&j, OVERRIDE_JOB_MAGIC);
+    return r;
 }
 
 static void job_end(struct override_job *j, const char *error)
 {
-    struct control_request *r = j->request;
+    struct control_request *r;
 
     if (error != NULL)
         LOG_WARN("operator's word not confirmed", KV_STR("server", j->message.server),
                  KV_STR("word", override_text((enum override_kind)j->message.kind)), KV_STR("cause", error));
-    job_free(j);
+    r = job_free(j);
     control_answer(&r, error);
 }
 
-static void on_deadline(void *arg)
+static void on_late(void *arg)
 {
     job_end(arg, "the checker has not confirmed in time; see whether status shows it");
-}
-
-static struct child *find_checker(struct super *s)
-{
-    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
-        struct child *c = &s->child[i];
-        if (c->role == ROLE_CHECKER && c->ipc != NULL && !c->is_killed && c->state == ROSTER_READY)
-            return c;
-    }
-    return NULL;
 }
 
 static void start(struct super *s, struct control_request *r, const char *server, size_t len, enum override_kind kind)
 {
     struct override_job *j;
-    struct child *checker = find_checker(s);
-    struct msg_override m = {.number = s->overrider.last_number + 1, .kind = kind};
+    struct child *checker = errands_child(s, ROLE_CHECKER);
+    struct msg_override m = {.number = s->overrider.errands.last_number + 1, .kind = kind};
 
     if (len == 0 || len >= sizeof m.server || memchr(server, '/', len) == NULL) {
         control_answer(&r, "expected the server as POOL/SERVER");
@@ -68,15 +57,9 @@ static void start(struct super *s, struct control_request *r, const char *server
         control_answer(&r, "the checker does not take it now, try again");
         return;
     }
-    s->overrider.last_number = m.number;
     OBJ_NEW(j, OVERRIDE_JOB_MAGIC);
-    j->super = s;
-    j->request = r;
     j->message = m;
-    timer_init(&j->deadline, s->loop, on_deadline, j);
-    timer_start(&j->deadline, OVERRIDER_DEADLINE_MS);
-    list_init(&j->link);
-    list_append(&s->overrider.jobs, &j->link);
+    errand_begin(&j->errand, &s->overrider.errands, s->loop, r, OVERRIDER_DEADLINE_MS, on_late, j);
 }
 
 /* The word is the last one: what stands before it is the name. */
@@ -112,20 +95,18 @@ void overrider_undrain(struct super *s, struct control_request *r, const char *r
 void overrider_acked(struct super *s, const struct msg_override_ack *ack)
 {
     CHECK_OBJ(s, SUPER_MAGIC);
+    struct errand *e = errand_find(&s->overrider.errands, ack->number);
+    struct override_job *j;
     char text[IPC_TEXT_BYTES];
 
-    snprintf(text, sizeof text, "%.*s", (int)sizeof ack->text - 1, ack->text);
-    LIST_EACH (it, &s->overrider.jobs) {
-        struct override_job *j = LIST_ENTRY(it, struct override_job, link);
-
-        if (j->message.number != ack->number)
-            continue;
-        if (ack->ok)
-            strbuf_printf(&j->request->body, "%s: %s%s%s\n", j->message.server,
-                          override_text((enum override_kind)j->message.kind), text[0] != '\0' ? "; " : "", text);
-        job_end(j, ack->ok ? NULL : text);
+    if (e == NULL)
         return;
-    }
+    j = LIST_ENTRY(e, struct override_job, errand);
+    snprintf(text, sizeof text, "%.*s", (int)sizeof ack->text - 1, ack->text);
+    if (ack->ok)
+        strbuf_printf(&e->request->body, "%s: %s%s%s\n", j->message.server,
+                      override_text((enum override_kind)j->message.kind), text[0] != '\0' ? "; " : "", text);
+    job_end(j, ack->ok ? NULL : text);
 }
 
 void overrider_forget(struct super *s, const struct child *c)
@@ -133,18 +114,18 @@ void overrider_forget(struct super *s, const struct child *c)
     CHECK_OBJ(s, SUPER_MAGIC);
     if (c->role != ROLE_CHECKER)
         return;
-    LIST_EACH (it, &s->overrider.jobs)
-        job_end(LIST_ENTRY(it, struct override_job, link),
+    LIST_EACH (it, &s->overrider.errands.list)
+        job_end(LIST_ENTRY(it, struct override_job, errand.link),
                 "the checker ended before it confirmed; see whether status shows it");
 }
 
 void overrider_init(struct super *s)
 {
-    list_init(&s->overrider.jobs);
+    errands_init(&s->overrider.errands);
 }
 
 void overrider_fini(struct super *s)
 {
-    LIST_EACH (it, &s->overrider.jobs)
-        job_free(LIST_ENTRY(it, struct override_job, link));
+    LIST_EACH (it, &s->overrider.errands.list)
+        (void)job_free(LIST_ENTRY(it, struct override_job, errand.link));
 }

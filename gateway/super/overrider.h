@@ -5,17 +5,12 @@
 #include <stdint.h>
 
 #include "base/ipc.h"
-#include "base/list.h"
+#include "gateway/super/errand.h"
 
 #define OVERRIDER_DEADLINE_MS 2000 /* for the checker to confirm */
 
-struct super;
-struct child;
-struct control_request;
-
 struct overrider {
-    uint64_t last_number;
-    struct list jobs; /* of operators that wait; as many as the control socket has clients */
+    struct errands errands;
 };
 
 void overrider_init(struct super *s);

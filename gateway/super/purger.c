@@ -31,12 +31,9 @@ enum holding {
 /* One purge of an operator. */
 struct purge_job {
     uint32_t magic;
-    struct list link;
+    struct errand errand;
     struct super *super;
-    struct control_request *request;
-    struct timer deadline;
     struct cache_purge purge;
-    uint64_t number;
     enum holding holding[CHILDREN_MAX];
     uint32_t publisher;      /* in super->child, or NOBODY */
     uint64_t publish_number; /* of the message that asked for it; another one when the first asked died */
@@ -81,7 +78,7 @@ static void on_retry(void *arg)
 {
     static const struct cache_purge all = {.kind = PURGE_ALL};
     struct super *s = arg;
-    const struct msg_purge m = message_of(&all, s->purger.last_number, false);
+    const struct msg_purge m = message_of(&all, s->purger.errands.last_number, false);
     for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
         struct child *c = &s->child[i];
         if (!c->is_purge_owed || !is_worker(c))
@@ -111,12 +108,12 @@ void purger_take(struct super *s, const struct child *from, const struct msg_pur
 
 /* ---- an operator's purge ---- */
 
-static void job_free(struct purge_job *j)
+static struct control_request *job_free(struct purge_job *j)
 {
     CHECK_OBJ(j, PURGE_JOB_MAGIC);
-    timer_cancel(&j->deadline);
-    list_unlink(&j->link);
+    struct control_request *r = errand_end(&j->errand);
     OBJ_FREE(&j, PURGE_JOB_MAGIC);
+    return r;
 }
 
 static const char *published_text(enum purge_published p)
@@ -155,7 +152,7 @@ static uint32_t count_of(const struct purge_job *j, enum holding what)
 /* Nobody is awaited any more, or the time is over. */
 static void job_end(struct purge_job *j)
 {
-    struct control_request *r = j->request;
+    struct control_request *r = j->errand.request;
     const char *kind = cache_purge_kind_text((enum cache_purge_kind)j->purge.kind);
     const uint32_t count = count_of(j, HOLDING_CONFIRMED);
     const char *error = NULL;
@@ -174,11 +171,11 @@ static void job_end(struct purge_job *j)
                error == NULL ? published_text(j->published) : error);
     events_add(j->super->events, &e);
     mem_free(what);
-    job_free(j);
+    r = job_free(j);
     control_answer(&r, error);
 }
 
-static void on_deadline(void *arg)
+static void on_late(void *arg)
 {
     job_end(arg);
 }
@@ -192,18 +189,18 @@ static void job_check(struct purge_job *j)
 static void job_tell(struct purge_job *j, uint32_t i, bool is_publisher)
 {
     struct child *c = &j->super->child[i];
-    const struct msg_purge m = message_of(&j->purge, is_publisher ? j->publish_number : j->number, is_publisher);
+    const struct msg_purge m = message_of(&j->purge, is_publisher ? j->publish_number : j->errand.number, is_publisher);
     j->holding[i] = HOLDING_AWAITED;
     if (tell(c, &m) && is_publisher)
         j->publisher = i;
 }
 
 /* The first worker that takes the message; one that is ready rather than one that is about to leave. */
-static void job_find_publisher(struct purge_job *j)
+static void job_find_publisher(struct purge_job *j, uint64_t number)
 {
     static const enum roster_state states[] = {ROSTER_READY, ROSTER_DRAINING};
     j->publisher = NOBODY;
-    j->publish_number = ++j->super->purger.last_number;
+    j->publish_number = number;
     for (size_t k = 0; k < sizeof states / sizeof *states; k++)
         for (uint32_t i = 0; i < CHILDREN_MAX && j->publisher == NOBODY; i++)
             if (is_worker(&j->super->child[i]) && j->super->child[i].state == states[k])
@@ -249,14 +246,9 @@ void purger_start(struct super *s, struct control_request *r, const char *rest)
     struct purge_job *j;
     OBJ_NEW(j, PURGE_JOB_MAGIC);
     j->super = s;
-    j->request = r;
     j->purge = p;
-    j->number = s->purger.last_number + 1;
-    timer_init(&j->deadline, s->loop, on_deadline, j);
-    timer_start(&j->deadline, PURGER_DEADLINE_MS);
-    list_init(&j->link);
-    list_append(&s->purger.jobs, &j->link);
-    job_find_publisher(j);
+    errand_begin(&j->errand, &s->purger.errands, s->loop, r, PURGER_DEADLINE_MS, on_late, j);
+    job_find_publisher(j, j->errand.number);
     for (uint32_t i = 0; i < CHILDREN_MAX; i++)
         if (is_worker(&s->child[i]) && j->holding[i] == HOLDING_NOTHING)
             job_tell(j, i, false);
@@ -269,13 +261,13 @@ void purger_acked(struct super *s, struct child *c, const struct msg_purge_ack *
 {
     CHECK_OBJ(s, SUPER_MAGIC);
     const uint32_t at = (uint32_t)(c - s->child);
-    if (ack->number > s->purger.last_number) {
+    if (ack->number > s->purger.errands.last_number) {
         LOG_WARN("child confirms what it was not asked", KV_STR("child", c->name), KV_UINT("purge", ack->number));
         return;
     }
-    LIST_EACH (it, &s->purger.jobs) {
-        struct purge_job *j = LIST_ENTRY(it, struct purge_job, link);
-        const bool is_answer = j->publisher == at ? ack->number == j->publish_number : ack->number >= j->number;
+    LIST_EACH (it, &s->purger.errands.list) {
+        struct purge_job *j = LIST_ENTRY(it, struct purge_job, errand.link);
+        const bool is_answer = j->publisher == at ? ack->number == j->publish_number : ack->number >= j->errand.number;
         if (j->holding[at] != HOLDING_AWAITED || !is_answer)
             continue;
         j->holding[at] = HOLDING_CONFIRMED;
@@ -292,24 +284,24 @@ void purger_forget(struct super *s, struct child *c)
     CHECK_OBJ(s, SUPER_MAGIC);
     const uint32_t at = (uint32_t)(c - s->child);
     c->is_purge_owed = false;
-    LIST_EACH (it, &s->purger.jobs) {
-        struct purge_job *j = LIST_ENTRY(it, struct purge_job, link);
+    LIST_EACH (it, &s->purger.errands.list) {
+        struct purge_job *j = LIST_ENTRY(it, struct purge_job, errand.link);
         j->holding[at] = HOLDING_NOTHING;
         if (j->publisher == at && !j->is_published_known)
-            job_find_publisher(j);
+            job_find_publisher(j, ++s->purger.errands.last_number);
         job_check(j);
     }
 }
 
 void purger_init(struct super *s)
 {
-    list_init(&s->purger.jobs);
+    errands_init(&s->purger.errands);
     timer_init(&s->purger.retry, s->loop, on_retry, s);
 }
 
 void purger_fini(struct super *s)
 {
     timer_cancel(&s->purger.retry);
-    LIST_EACH (it, &s->purger.jobs)
-        job_free(LIST_ENTRY(it, struct purge_job, link));
+    LIST_EACH (it, &s->purger.errands.list)
+        (void)job_free(LIST_ENTRY(it, struct purge_job, errand.link));
 }

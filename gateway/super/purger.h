@@ -6,19 +6,14 @@
 #include <stdint.h>
 
 #include "base/ipc.h"
-#include "base/list.h"
 #include "base/loop.h"
+#include "gateway/super/errand.h"
 
 #define PURGER_DEADLINE_MS 2000 /* for all workers to confirm an operator's purge */
 
-struct super;
-struct child;
-struct control_request;
-
 struct purger {
-    uint64_t last_number; /* of those that somebody waits for */
-    struct list jobs;     /* operators' purges that wait for workers; as many as the control socket has clients */
-    struct timer retry;   /* runs while a worker is owed a purge of everything */
+    struct errands errands; /* operators' purges that wait for workers */
+    struct timer retry;     /* runs while a worker is owed a purge of everything */
 };
 
 void purger_init(struct super *s);

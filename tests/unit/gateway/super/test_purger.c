@@ -291,7 +291,7 @@ static void test_what_makes_no_sense_reaches_nobody(void **state)
     }
     for (uint32_t i = 0; i < WORKERS; i++)
         assert_int_equal(f->worker[i].count, 0);
-    assert_true(list_is_empty(&f->super->purger.jobs));
+    assert_true(list_is_empty(&f->super->purger.errands.list));
 }
 
 static void test_several_purges_at_once_are_told_apart(void **state)
@@ -379,7 +379,7 @@ static void test_the_supervisor_may_end_while_a_purge_waits(void **state)
     f->worker[1].is_silent = true;
     int fd = send_line(f, "purge tag a\n");
     run_until_count(f, 1, 1);
-    assert_false(list_is_empty(&f->super->purger.jobs));
+    assert_false(list_is_empty(&f->super->purger.errands.list));
     close(fd); /* the rest is up to teardown and the sanitizers */
 }
 
