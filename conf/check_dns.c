@@ -20,7 +20,19 @@ static void check_parts(struct build *b)
     build_missing(b, c, SECTION_ROOT, &c->routes, "routes");
 }
 
+/* Two exchanges may fail before anybody is thought gone, and one is answered or given up before the next. */
+static void check_quorum(struct build *b)
+{
+    const struct conf_quorum *q = &b->conf->quorum;
+    if (q->redis.text[0] == '\0' || build_is_broken(b, &q->interval_ms) || build_is_broken(b, &q->lifetime_ms))
+        return;
+    if (q->interval_ms > q->lifetime_ms / 3)
+        build_complain(b, b->conf, &q->interval_ms, "quorum.interval",
+                       "is too long beside the lifetime, expected a third of that at most");
+}
+
 void check_dns(struct build *b)
 {
+    check_quorum(b);
     check_parts(b);
 }

@@ -195,6 +195,24 @@ static void derive_redis(struct build *b, struct conf_redis *r)
     derive_credential(b, r, &r->password, "password", u.password, u.password_len);
 }
 
+/* Nobody waits for an exchange as a request waits for the cache, and the others may be on the other side of the world:
+ * what suits the cache suits the quorum only where it was written down. One command at a time needs no circuit. */
+#define QUORUM_TIMEOUT_MS         1000
+#define QUORUM_CONNECT_TIMEOUT_MS 2000
+
+static void derive_quorum(struct build *b, struct conf_quorum *q)
+{
+    derive_redis(b, &q->redis);
+    if (!build_is_given(b, &q->interval_ms) && q->interval_ms > q->lifetime_ms / 3)
+        q->interval_ms = q->lifetime_ms / 3;
+    if (!build_is_given(b, &q->redis.timeout_ms))
+        q->redis.timeout_ms = q->lifetime_ms / 4 < QUORUM_TIMEOUT_MS ? q->lifetime_ms / 4 : QUORUM_TIMEOUT_MS;
+    if (!build_is_given(b, &q->redis.connect_timeout_ms))
+        q->redis.connect_timeout_ms = QUORUM_CONNECT_TIMEOUT_MS;
+    if (!build_is_given(b, &q->redis.circuit_failures))
+        q->redis.circuit_failures = 0;
+}
+
 static void derive_cache(struct build *b, struct conf *c)
 {
     if (!build_is_given(b, &c->cache.max_entry_bytes) && c->cache.memory_bytes != 0 &&
@@ -291,7 +309,7 @@ void derive_values(struct build *b)
     for (size_t i = 0; i < c->target_count; i++)
         derive_target(b, &c->targets[i]);
     derive_dns(b, &c->dns);
-    derive_redis(b, &c->quorum.redis);
+    derive_quorum(b, &c->quorum);
     for (size_t i = 0; i < c->route_count; i++) {
         struct conf_route *r = &c->routes[i];
         if (r->name[0] == '\0')

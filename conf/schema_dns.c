@@ -158,13 +158,14 @@ const struct schema_row schema_dns_rows[] = {
 
     /* ---- quorum ---- */
     {SECTION_QUORUM, "redis", KIND_INLINE, IN(conf_quorum, redis), .of = SECTION_REDIS, .applies = APPLIES_CHECKER,
-     .doc = "Where they meet. Without a url, each is alone."},
+     .doc = "Where they meet. Without a url, each is alone. Unless given, timeout is 1s here (a fourth of the lifetime at most), "
+            "connect_timeout 2s, and there is no circuit."},
     {SECTION_QUORUM, "group", KIND_NAME, IN(conf_quorum, group), .standard = "tidegate", .applies = APPLIES_CHECKER,
      .doc = "Those who judge together use the same."},
     {SECTION_QUORUM, "lifetime", KIND_DURATION, IN(conf_quorum, lifetime_ms), RANGE(300 * MS, HOUR), .standard = "5s", .applies = APPLIES_CHECKER,
      .doc = "How long a view counts, and how long one who decided for all may be silent before another one does."},
     {SECTION_QUORUM, "interval", KIND_DURATION, IN(conf_quorum, interval_ms), RANGE(50 * MS, 10 * MINUTE), .standard = "500ms",
-     .applies = APPLIES_CHECKER, .doc = "How often views are exchanged while all is quiet; a change is told at once."},
+     .applies = APPLIES_CHECKER, .doc = "How often views are exchanged while all is quiet; a change is told at once. A third of the lifetime at most."},
 };
 /* clang-format on */
 

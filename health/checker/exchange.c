@@ -9,7 +9,6 @@
  * their error, in every version, and nothing was done by then. */
 #include "health/checker/exchange.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,12 +18,12 @@
 #define LEASE_MS_MAX 3600000 /* conf: quorum.lifetime */
 
 /* The numbers in the script. */
-static_assert(STEERING_PEERS_MAX + 1 == 17, "how many may speak");
-static_assert(VIEW_BYTES_MAX <= 46000, "of a view");
-static_assert(DECISION_BYTES_MAX <= 46000, "of a decision");
-static_assert(EXCHANGE_TERM_DAYS == 30, "2592000000 ms");
-static_assert(EXCHANGE_TERM_MAX == 4503599627370496, "of a term");
-static_assert(LEASE_MS_MAX == 3600000, "of a lease or a view");
+_Static_assert(STEERING_PEERS_MAX + 1 == 17, "how many may speak");
+_Static_assert(VIEW_BYTES_MAX <= 46000, "of a view");
+_Static_assert(DECISION_BYTES_MAX <= 46000, "of a decision");
+_Static_assert(EXCHANGE_TERM_DAYS == 30, "2592000000 ms");
+_Static_assert(EXCHANGE_TERM_MAX == 4503599627370496, "of a term");
+_Static_assert(LEASE_MS_MAX == 3600000, "of a lease or a view");
 
 /* clang-format off */
 static const char script[] =

@@ -326,6 +326,24 @@ static void test_defaults_give_way(void **state)
     conf_unref(&c);
 }
 
+/* Who judges waits longer for Redis than a request does. */
+static void test_defaults_of_redis_suit_the_quorum(void **state)
+{
+    (void)state;
+    struct conf *c = load(LISTEN_OK ROUTES_OK POOLS_OK "quorum: { lifetime: 900ms, redis: { url: \"redis://h\" } }\n");
+    assert_int_equal(c->quorum.interval_ms, 300);
+    assert_int_equal(c->quorum.redis.timeout_ms, 225);
+    assert_int_equal(c->quorum.redis.circuit_failures, 0);
+    assert_int_equal(c->cache.redis.timeout_ms, 25);
+    conf_unref(&c);
+    c = load(LISTEN_OK ROUTES_OK POOLS_OK
+             "quorum: { redis: { url: \"redis://h\", timeout: 80ms, circuit: { failures: 3 } } }\n");
+    assert_int_equal(c->quorum.interval_ms, 500);
+    assert_int_equal(c->quorum.redis.timeout_ms, 80);
+    assert_int_equal(c->quorum.redis.circuit_failures, 3);
+    conf_unref(&c);
+}
+
 static void test_routes_stand_in_match_order(void **state)
 {
     (void)state;
@@ -426,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_what_becomes_of_heads),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_defaults_give_way),
+        cmocka_unit_test(test_defaults_of_redis_suit_the_quorum),
         cmocka_unit_test(test_routes_stand_in_match_order),
         cmocka_unit_test(test_listeners_that_do_not_clash),
         cmocka_unit_test(test_lookups_and_texts),

@@ -40,6 +40,8 @@ static const struct mistake mistakes[] = {
      "t.yaml:1:50: alerts[0].email.from: has no use by itself, expected email.smtp with it\n"},
     {ROOT("alerts: [ { webhook: \"http://h/\", on: [ donw ] } ]"),
      "t.yaml:1:41: alerts[0].on: \"donw\" is not known, expected a list of down, up, degraded, forced, drain, failover, breaker, certificate, reload, crash, restart, start, stop, purge, ack, cut-off, dns, quorum or push\n"},
+    {ROOT("quorum: { redis: { url: \"redis://h\" }, lifetime: 1s, interval: 334ms }"),
+     "t.yaml:1:64: quorum.interval: is too long beside the lifetime, expected a third of that at most\n"},
     {LISTEN("{ address: \"127.0.0.1:1\" }\n  - { address: \"127.0.0.1:1\" }"),
      "t.yaml:5:16: listen[1].address: 127.0.0.1:1 clashes with the listener 127.0.0.1:1 on line 4, expected another address\n"},
     {ROOT("admin: { address: \"127.0.0.1:1\" }"),
