@@ -1,6 +1,7 @@
 /* The table of choices; see the header. */
 #include "health/steering.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -100,6 +101,18 @@ uint64_t steering_id(const struct conf_dns_record *r)
         hash = hash_texts(hash, a->aaaa, a->aaaa_count);
     }
     return hash != 0 ? hash : 1;
+}
+
+void steering_name(const char *zone, const char *record_name, char *out, size_t cap_bytes)
+{
+    const size_t len = strlen(record_name);
+    const bool is_apex = strcmp(record_name, "@") == 0, is_absolute = len > 0 && record_name[len - 1] == '.';
+
+    snprintf(out, cap_bytes, "%s%s%s", is_apex ? "" : record_name, is_apex || is_absolute ? "" : ".",
+             is_absolute ? "" : zone);
+    const size_t out_len = strlen(out);
+    if (out_len > 1 && out[out_len - 1] == '.')
+        out[out_len - 1] = '\0';
 }
 
 const struct steering_row *steering_find(const struct steering_record *s, uint64_t id)

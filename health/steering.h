@@ -8,6 +8,7 @@
 #define HEALTH_STEERING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/seqlock.h"
@@ -103,6 +104,9 @@ uint32_t steering_sequence(const struct steering_table *t);
 /* What a steered record is, as a number: its name and its answers, in their order. The same on every gateway, whatever
  * else its configuration has. Never 0. */
 uint64_t steering_id(const struct conf_dns_record *r);
+/* What a record of the zone is called: absolute, without the last dot; "zone" for "@". Cut off where it does not fit.
+ */
+void steering_name(const char *zone, const char *record_name, char *out, size_t cap_bytes);
 /* The row of this record, or NULL. */
 const struct steering_row *steering_find(const struct steering_record *s, uint64_t id);
 

@@ -15,6 +15,7 @@
 #include "gateway/report/event_line.h"
 #include "gateway/super/journal.h"
 #include "gateway/super/super.h"
+#include "health/steering.h"
 
 #define EVENTS_MAGIC         0xe7e2751cu
 #define CONDITION_MAGIC      0xe7c04d17u
@@ -205,14 +206,25 @@ void events_settle(struct events *e, enum event_kind kind, bool is_case, const c
     add(e, kind, is_case ? EVENT_BEGINS : EVENT_ENDS, subject, before, to, cause);
 }
 
+/* A process that was started again does not know what it said before: the beginning of what is the case already is no
+ * news, and what ends without having begun just happened, if anything did. */
 void events_take(struct events *e, const struct child *from, const struct event *what)
 {
     struct event copy = *what;
     CHECK_OBJ(e, EVENTS_MAGIC);
-    if (event_sanitize(&copy))
-        events_add(e, &copy);
-    else
+    if (!event_sanitize(&copy)) {
         LOG_WARN("child sent no event", KV_STR("child", from->name));
+        return;
+    }
+    const struct condition *c = find_condition(e, event_condition((enum event_kind)copy.kind), copy.subject);
+    if (copy.phase == EVENT_BEGINS && c != NULL && strcmp(c->to, copy.to) == 0)
+        return;
+    if (copy.phase == EVENT_ENDS && c == NULL) {
+        if (strcmp(copy.from, copy.to) == 0)
+            return;
+        copy.phase = EVENT_ONCE;
+    }
+    events_add(e, &copy);
 }
 
 /* ---- looking at the shared tables ---- */
@@ -330,6 +342,19 @@ static bool has_certificate(const struct conf *c, const char *subject)
     return is_found;
 }
 
+static bool has_steered_name(const struct conf_dns *d, const char *subject)
+{
+    char name[EVENT_SUBJECT_BYTES];
+    for (size_t i = 0; i < d->record_count; i++) {
+        if (d->records[i].answer_count == 0)
+            continue;
+        steering_name(d->zone, d->records[i].name, name, sizeof name);
+        if (strcmp(name, subject) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Whether there is still something by the name a condition is about. */
 static bool has_subject(const struct conf *c, const struct condition *k)
 {
@@ -337,6 +362,10 @@ static bool has_subject(const struct conf *c, const struct condition *k)
         return has_certificate(c, k->subject);
     if (k->kind == EVENT_CUT_OFF)
         return strcmp(c->node.name, k->subject) == 0;
+    if (k->kind == EVENT_QUORUM)
+        return strcmp(c->node.name, k->subject) == 0 && c->quorum.redis.text[0] != '\0';
+    if (k->kind == EVENT_DNS)
+        return has_steered_name(&c->dns, k->subject);
     if (k->kind == EVENT_FAILOVER)
         return conf_find_pool(c, k->subject) != NULL;
     return conf_find_server(c, k->subject) != NULL;
@@ -345,7 +374,7 @@ static bool has_subject(const struct conf *c, const struct condition *k)
 static bool is_about_conf(enum event_kind k)
 {
     return k == EVENT_DOWN || k == EVENT_DEGRADED || k == EVENT_FORCED || k == EVENT_DRAIN || k == EVENT_FAILOVER ||
-           k == EVENT_BREAKER || k == EVENT_CERTIFICATE || k == EVENT_CUT_OFF;
+           k == EVENT_BREAKER || k == EVENT_CERTIFICATE || k == EVENT_CUT_OFF || k == EVENT_DNS || k == EVENT_QUORUM;
 }
 
 /* Ends the conditions for which `is_over` says so. */

@@ -29,7 +29,8 @@ void events_add(struct events *e, struct event *what);
  * Texts as in event_init(). */
 void events_settle(struct events *e, enum event_kind kind, bool is_case, const char *subject, const char *from,
                    const char *to, const char *cause);
-/* A process sent one. */
+/* A process sent one. It may repeat that a condition began, or end one that did not begin, with `from` like `to` if
+ * that is all there is to say: neither is an event then. */
 void events_take(struct events *e, const struct child *from, const struct event *what);
 
 /* ---- what happens in the supervisor ---- */

@@ -18,6 +18,7 @@
 #include "conf/conf.h"
 #include "health/checker/lws_engine.h"
 #include "health/checker/ourselves.h"
+#include "health/checker/steerer.h"
 #include "health/checker/target.h"
 #include "health/steering.h"
 #include "health/verdict.h"
@@ -41,6 +42,7 @@ struct checker {
     struct lws_engine *engine;
     struct commands *commands;
     struct ourselves *ourselves;
+    struct steerer *steerer;
     struct conf *conf; /* NULL until the first one */
     struct target_env env;
     struct target *targets[SLOTS_SERVERS]; /* by slot */
@@ -120,13 +122,36 @@ static bool is_sure(void *arg, const struct target *t)
         count++;
         unseen_count += target_answered_ms(c->targets[i]) < since_ms;
     }
-    return ourselves_are_sure(c->ourselves, unseen_count, count, since_ms);
+    const bool is_so = ourselves_are_sure(c->ourselves, unseen_count, count, since_ms);
+    if (!is_so)
+        steerer_touch(c->steerer); /* we may be cut off: no vote any more */
+    return is_so;
+}
+
+static void on_probed(void *arg, int slot)
+{
+    struct checker *c = arg;
+    CHECK_OBJ(c, CHECKER_MAGIC);
+    steerer_probed(c->steerer, slot);
 }
 
 static void on_answered(void *arg)
 {
     struct checker *c = arg;
     ourselves_saw_somebody(c->ourselves);
+}
+
+/* ---- the journal ---- */
+
+static void on_event(void *arg, const struct event *what)
+{
+    struct checker *c = arg;
+
+    CHECK_OBJ(c, CHECKER_MAGIC);
+    enum err e = ipc_has_room(c->ipc) ? ipc_send(c->ipc, MSG_EVENT, what, -1) : ERR_FULL;
+    if (e != ERR_NONE)
+        LOG_WARN("event not reported", KV_STR("kind", event_kind_text((enum event_kind)what->kind)),
+                 KV_STR("subject", what->subject), KV_STR("cause", err_text(e)));
 }
 
 /* ---- heartbeat ---- */
@@ -224,6 +249,7 @@ static void take_conf(struct checker *c, struct conf *conf)
     c->conf = conf;
     mem_free(c->last);
     c->last = NULL;
+    steerer_take_conf(c->steerer, conf);
     save_soon(c);
 }
 
@@ -284,6 +310,7 @@ static void on_override(struct checker *c, const void *payload, int fd)
         snprintf(ack.text, sizeof ack.text, "%s", t == NULL ? "no such server" : "not a word about servers");
     } else {
         target_override(t, (enum override_kind)m.kind);
+        steerer_touch(c->steerer);
         c->must_save = true;
         ack.ok = 1;
         if (!save_now(c))
@@ -394,8 +421,12 @@ struct checker *checker_create(struct loop *l, const struct birth *b, struct sta
         .on_flip = on_flip,
         .is_sure = is_sure,
         .on_answered = on_answered,
+        .on_probed = on_probed,
         .arg = c,
     };
+    const struct steerer_env steering = {
+        .loop = l, .birth = b, .table = b->verdicts.base, .file = f, .on_event = on_event, .arg = c};
+    c->steerer = steerer_create(&steering);
     start_timers(c);
     c->ipc = ipc_create(l, b->control_fd, on_message, on_supervisor_gone, c);
     return c;
@@ -415,6 +446,7 @@ void checker_destroy(struct checker **cp)
     timer_cancel(&c->drain);
     io_fini(&c->nudge);
     ipc_destroy(&c->ipc);
+    steerer_destroy(&c->steerer); /* turns the loop: what could call back is gone */
     ourselves_destroy(&c->ourselves);
     resolver_destroy(&c->resolver);
     commands_destroy(&c->commands);

@@ -42,6 +42,12 @@ int64_t schedule_next_ms(const struct schedule *s, int64_t started_ms, enum sche
     return started_ms + max_ms(interval_ms - jitter_ms + share_ms(2 * jitter_ms, random), floor_ms);
 }
 
+int64_t schedule_undecided_least_ms(const struct schedule *s)
+{
+    const int64_t interval_ms = min_ms(s->interval_ms, undecided_ms(s));
+    return max_ms(interval_ms - interval_ms * (int64_t)s->jitter_percent / 100, min_ms(interval_ms, SCHEDULE_GAP_MS));
+}
+
 int64_t schedule_nudged_ms(int64_t started_ms, int64_t due_ms, int64_t now_ms)
 {
     return min_ms(due_ms, max_ms(now_ms, started_ms + SCHEDULE_GAP_MS));

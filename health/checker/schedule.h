@@ -38,6 +38,9 @@ enum schedule_mood {
 };
 /* After a probe that started at `started_ms` and is over now; may lie in the past, then it is due at once. */
 int64_t schedule_next_ms(const struct schedule *s, int64_t started_ms, enum schedule_mood mood, uint32_t random);
+/* The least time between two probes of a target whose state is in question, jitter taken off: what stands between the
+ * first result that contradicts it and the one that changes it, once for every result more that it takes. */
+int64_t schedule_undecided_least_ms(const struct schedule *s);
 /* After a failure in the traffic; never later than `due_ms`, which was planned before. */
 int64_t schedule_nudged_ms(int64_t started_ms, int64_t due_ms, int64_t now_ms);
 

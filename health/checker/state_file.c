@@ -14,8 +14,8 @@
 
 #define STATE_FILE_MAGIC 0x57f11e93u
 
-#define NAME     "verdicts"
-#define NAME_NEW "verdicts.new"
+#define NAME       "verdicts"
+#define NAME_BYTES 64
 
 struct state_file {
     uint32_t magic;
@@ -46,46 +46,59 @@ void state_file_close(struct state_file **fp)
     OBJ_FREE(fp, STATE_FILE_MAGIC);
 }
 
-/* Up to `cap` bytes; more than that in the file is as good as none. */
-static bool read_all(int fd, char *to, size_t cap, size_t *len)
+bool state_file_read(const struct state_file *f, const char *name, struct strbuf *out)
 {
-    *len = 0;
-    for (;;) {
-        ssize_t n = read(fd, to + *len, cap - *len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n == 0;
-        *len += (size_t)n;
-        if (*len == cap) {
-            errno = EFBIG;
-            return false;
-        }
+    bool is_read = false;
+
+    CHECK_OBJ(f, STATE_FILE_MAGIC);
+    int fd = f->dir_fd < 0 ? -1 : openat(f->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && (f->dir_fd < 0 || errno == ENOENT))
+        return true;
+    while (fd >= 0 && !is_read && !out->failed) {
+        char bytes[4096];
+        ssize_t n = read(fd, bytes, sizeof bytes);
+        if (n < 0 && errno != EINTR)
+            break;
+        if (n > 0)
+            strbuf_add(out, bytes, (size_t)n);
+        is_read = n == 0;
     }
+    if (!is_read)
+        LOG_WARN("file of the last run cannot be read", KV_STR("file", name),
+                 KV_STR("cause", err_text(out->failed ? ERR_FULL : err_from_errno(errno))));
+    if (fd >= 0)
+        close(fd);
+    return is_read;
 }
 
 void state_file_load(const struct state_file *f, struct persist *p)
 {
-    CHECK_OBJ(f, STATE_FILE_MAGIC);
+    struct strbuf text;
+
     p->count = 0;
-    int fd = f->dir_fd < 0 ? -1 : openat(f->dir_fd, NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) {
-        if (f->dir_fd >= 0 && errno != ENOENT)
-            LOG_WARN("last verdicts cannot be read", KV_STR("cause", err_text(err_from_errno(errno))));
-        return;
-    }
-    char *text = mem_alloc(PERSIST_BYTES_MAX + 1);
-    size_t len = 0;
-    if (!read_all(fd, text, PERSIST_BYTES_MAX + 1, &len)) {
-        LOG_WARN("last verdicts cannot be read", KV_STR("cause", err_text(err_from_errno(errno))));
-    } else {
-        size_t unusable_count = persist_parse(p, text, len);
+    strbuf_init(&text, PERSIST_BYTES_MAX);
+    if (state_file_read(f, NAME, &text) && text.len > 0) {
+        size_t unusable_count = persist_parse(p, text.data, text.len);
         if (unusable_count > 0)
             LOG_WARN("last verdicts are damaged", KV_UINT("lines_unusable", unusable_count),
                      KV_UINT("lines_taken", p->count));
     }
-    mem_free(text);
-    close(fd);
+    strbuf_fini(&text);
+}
+
+bool state_file_write(struct state_file *f, const char *name, const char *text, size_t len, int64_t now_ms)
+{
+    char name_new[NAME_BYTES];
+
+    CHECK_OBJ(f, STATE_FILE_MAGIC);
+    if (f->dir_fd < 0)
+        return false;
+    snprintf(name_new, sizeof name_new, "%s.new", name);
+    bool is_kept = file_replace(f->dir_fd, name, name_new, S_IRUSR | S_IWUSR | S_IRGRP, text, len);
+    if (!is_kept)
+        LOG_LIMITED(&f->complaints, now_ms, LOG_LEVEL_WARN, "state cannot be kept", KV_STR("file", name),
+                    KV_STR("cause", err_text(err_from_errno(errno))));
+    return is_kept;
 }
 
 bool state_file_save(struct state_file *f, const struct persist *p, int64_t now_ms)
@@ -93,15 +106,10 @@ bool state_file_save(struct state_file *f, const struct persist *p, int64_t now_
     struct strbuf text;
 
     CHECK_OBJ(f, STATE_FILE_MAGIC);
-    if (f->dir_fd < 0)
-        return false;
     strbuf_init(&text, PERSIST_BYTES_MAX);
     persist_print(p, &text);
-    bool is_kept =
-        !text.failed && file_replace(f->dir_fd, NAME, NAME_NEW, S_IRUSR | S_IWUSR | S_IRGRP, text.data, text.len);
-    if (!is_kept)
-        LOG_LIMITED(&f->complaints, now_ms, LOG_LEVEL_WARN, "verdicts cannot be kept",
-                    KV_STR("cause", err_text(err_from_errno(errno))));
+    ASSERT(!text.failed);
+    bool is_kept = state_file_write(f, NAME, text.data, text.len, now_ms);
     strbuf_fini(&text);
     return is_kept;
 }

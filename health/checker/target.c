@@ -225,6 +225,8 @@ static void conclude(struct target *t, const struct probe_result *r)
     if (!is_flip && !is_success)
         LOG_DEBUG("probe failed", KV_STR("server", target_name(t)), KV_STR("cause", r->cause),
                   KV_UINT("fails", t->standing.hysteresis.failures_in_row));
+    if (t->env.on_probed != NULL)
+        t->env.on_probed(t->env.arg, t->slot);
 }
 
 /* A failure that is not the server's. */

@@ -25,6 +25,8 @@ typedef void target_flip_fn(void *arg, const struct target *t, enum verdict_stat
 typedef bool target_sure_fn(void *arg, const struct target *t);
 /* It answered. */
 typedef void target_answered_fn(void *arg);
+/* A probe of the server in this slot has ended with a result that counts; the table says what follows. */
+typedef void target_probed_fn(void *arg, int slot);
 
 /* What all targets share; outlives them. */
 struct target_env {
@@ -37,6 +39,7 @@ struct target_env {
     target_flip_fn *on_flip;
     target_sure_fn *is_sure;         /* NULL: always */
     target_answered_fn *on_answered; /* NULL: nobody asks */
+    target_probed_fn *on_probed;     /* likewise */
     void *arg;
 };
 
