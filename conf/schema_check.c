@@ -67,8 +67,9 @@ const struct schema_row schema_check_rows[] = {
     {SECTION_CHECK, "speak", KIND_WORD, IN(conf_check, speak), .words = speak_words, .standard = "ping", .applies = APPLIES_CHECKER,
      .doc = "With type: websocket, what to say after the upgrade: a ping, or a heartbeat of Phoenix Channels (vsn 2.0.0). It must be answered within the timeout."},
     {SECTION_CHECK, "canary.topic", KIND_LABEL, IN(conf_check, canary_topic), .standard = "", .applies = APPLIES_CHECKER,
-     .doc = "With speak: phoenix, a topic that is joined here and at canary.peer; a broadcast sent here must arrive there within the timeout, "
-            "so that a server that is alone without knowing it shows. Empty: no such test."},
+     .doc = "With speak: phoenix, a topic that is joined here and at canary.peer; a broadcast sent there must arrive here within the timeout, "
+            "so that a server that is alone without knowing it shows. When the peer cannot be asked, the heartbeat alone decides. Empty: no "
+            "such test."},
     {SECTION_CHECK, "canary.peer", KIND_LABEL, IN(conf_check, canary_peer), .standard = "", .applies = APPLIES_CHECKER,
      .doc = "The other server, as pool/server."},
     {SECTION_CHECK, "expiry.degraded", KIND_DURATION, IN(conf_check, expiry_degraded_ms), RANGE(0, 3650 * DAY), .standard = "1d",

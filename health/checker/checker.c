@@ -141,6 +141,12 @@ static void on_answered(void *arg)
     ourselves_saw_somebody(c->ourselves);
 }
 
+static const struct conf_server *find_server(void *arg, const char *name)
+{
+    struct checker *c = arg;
+    return c->conf != NULL ? conf_find_server(c->conf, name) : NULL;
+}
+
 /* ---- the journal ---- */
 
 static void on_event(void *arg, const struct event *what)
@@ -422,6 +428,7 @@ struct checker *checker_create(struct loop *l, const struct birth *b, struct sta
         .is_sure = is_sure,
         .on_answered = on_answered,
         .on_probed = on_probed,
+        .find_server = find_server,
         .arg = c,
     };
     const struct steerer_env steering = {

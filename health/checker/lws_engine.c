@@ -143,7 +143,7 @@ static void cut_all(struct lws_host *h)
 {
     LIST_EACH (it, &h->conns) {
         struct lws_conn *c = LIST_ENTRY(it, struct lws_conn, link);
-        ASSERT(c->probe == NULL);
+        ASSERT(c->arg == NULL);
         lws_conn_kill(&c);
     }
 }
@@ -183,15 +183,16 @@ static void conn_gone(struct lws_conn *c)
     OBJ_FREE(&c, LWS_CONN_MAGIC);
 }
 
-static bool fits(const struct probe_plan *plan, const char **why)
+static bool fits(const struct lws_question *q, const char **why)
 {
-    *why = strlen(plan->host_header) > HOST_HEADER_BYTES_MAX ? "host header too long"
-           : strlen(plan->check->path) > PATH_BYTES_MAX      ? "path too long"
-                                                             : NULL;
+    *why = strlen(q->host_header) > HOST_HEADER_BYTES_MAX ? "host header too long"
+           : strlen(q->path) > PATH_BYTES_MAX             ? "path too long"
+                                                          : NULL;
     return *why == NULL;
 }
 
-struct lws_conn *lws_conn_open(struct lws_host *h, const struct probe_plan *plan, struct probe *p, const char **why)
+struct lws_conn *lws_conn_open(struct lws_host *h, const struct lws_question *q, lws_event_fn *on_conn_event, void *arg,
+                               const char **why)
 {
     struct lws_conn *c;
     char ip[ADDR_TEXT_BYTES];
@@ -199,20 +200,21 @@ struct lws_conn *lws_conn_open(struct lws_host *h, const struct probe_plan *plan
 
     CHECK_OBJ(h, LWS_HOST_MAGIC);
     cut_all(h);
-    if (!fits(plan, why))
+    if (!fits(q, why))
         return NULL;
     OBJ_NEW(c, LWS_CONN_MAGIC);
     list_append(&h->conns, &c->link);
-    c->probe = p;
+    c->on_event = on_conn_event;
+    c->arg = arg;
     c->is_gone = &is_gone;
     struct lws_client_connect_info info = {
         .context = h->engine->context,
         .vhost = h->vhost,
-        .address = addr_ip_text(&plan->addr, ip, sizeof ip),
-        .port = addr_port(&plan->addr),
-        .host = plan->host_header,
-        .path = plan->check->path,
-        .method = plan->check->type == CHECK_HTTP ? "GET" : NULL, /* NULL means websocket */
+        .address = addr_ip_text(&q->addr, ip, sizeof ip),
+        .port = addr_port(&q->addr),
+        .host = q->host_header,
+        .path = q->path,
+        .method = q->is_websocket ? NULL : "GET", /* NULL means websocket */
         .alpn = "http/1.1",
         .local_protocol_name = protocols[0].name,
         .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
@@ -236,7 +238,7 @@ struct lws_conn *lws_conn_open(struct lws_host *h, const struct probe_plan *plan
 void lws_conn_leave(struct lws_conn **cp)
 {
     CHECK_OBJ(*cp, LWS_CONN_MAGIC);
-    (*cp)->probe = NULL;
+    (*cp)->arg = NULL;
     *cp = NULL;
 }
 
@@ -247,7 +249,7 @@ void lws_conn_kill(struct lws_conn **cp)
 
     CHECK_OBJ(c, LWS_CONN_MAGIC);
     *cp = NULL;
-    c->probe = NULL;
+    c->arg = NULL;
     c->is_gone = &is_gone;
     lws_set_timeout(c->wsi, 1, LWS_TO_KILL_SYNC);
     ASSERT(is_gone);
@@ -276,5 +278,5 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return 0;
     }
     c->wsi = wsi;
-    return c->probe != NULL ? probe_lws_event(c->probe, c, reason, in, len) : on_parting(wsi, reason);
+    return c->arg != NULL ? c->on_event(c->arg, c, reason, in, len) : on_parting(wsi, reason);
 }

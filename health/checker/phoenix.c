@@ -88,17 +88,24 @@ static struct span member_of(struct span object, const char *name)
     return (struct span){object.end, object.end};
 }
 
-static enum phoenix_reply judge(struct span text)
+static enum phoenix_reply judge(const struct span members[MEMBERS])
 {
-    struct span members[MEMBERS];
-
-    if (!split(text, members) || !is(members[1], "\"1\"") || !is(members[2], "\"phoenix\"") ||
-        !is(members[3], "\"phx_reply\""))
+    if (!is(members[3], "\"phx_reply\""))
         return PHOENIX_OTHER;
     return is(member_of(members[4], "\"status\""), "\"ok\"") ? PHOENIX_REPLY_OK : PHOENIX_REPLY_ERROR;
 }
 
-enum phoenix_reply phoenix_read(struct phoenix_reader *r, const char *piece, size_t len, bool is_last)
+enum phoenix_reply phoenix_reply_to(const char *text, size_t len, const char *ref)
+{
+    struct span members[MEMBERS];
+
+    if (!split((struct span){text, text + len}, members) || !is(members[1], ref))
+        return PHOENIX_OTHER;
+    return judge(members);
+}
+
+bool phoenix_collect(struct phoenix_reader *r, const char *piece, size_t len, bool is_last, const char **text,
+                     size_t *text_len)
 {
     r->is_too_long = r->is_too_long || len > sizeof r->text - r->len;
     if (!r->is_too_long) {
@@ -106,10 +113,24 @@ enum phoenix_reply phoenix_read(struct phoenix_reader *r, const char *piece, siz
         r->len += len;
     }
     if (!is_last)
-        return PHOENIX_OTHER;
-    struct span text = {r->text, r->text + r->len};
-    enum phoenix_reply reply = r->is_too_long ? PHOENIX_OTHER : judge(text);
+        return false;
+    bool is_whole = !r->is_too_long;
+    *text = r->text;
+    *text_len = r->len;
     r->len = 0;
     r->is_too_long = false;
-    return reply;
+    return is_whole;
+}
+
+enum phoenix_reply phoenix_read(struct phoenix_reader *r, const char *piece, size_t len, bool is_last)
+{
+    struct span members[MEMBERS];
+    const char *text;
+    size_t text_len;
+
+    if (!phoenix_collect(r, piece, len, is_last, &text, &text_len) ||
+        !split((struct span){text, text + text_len}, members) || !is(members[1], "\"1\"") ||
+        !is(members[2], "\"phoenix\""))
+        return PHOENIX_OTHER;
+    return judge(members);
 }

@@ -11,6 +11,11 @@ static const struct probe_ops *const kinds[] = {
     [CHECK_COMMAND] = &probe_command_ops,
 };
 
+static const struct probe_ops *kind_of(const struct probe_plan *plan)
+{
+    return plan->check->type == CHECK_HTTP && plan->is_h2 ? &probe_h2_ops : kinds[plan->check->type];
+}
+
 static void destroy(struct probe **pp)
 {
     struct probe *p = *pp;
@@ -35,7 +40,7 @@ static void on_answer(void *arg)
 struct probe *probe_start(struct loop *l, const struct probe_plan *plan, probe_done_fn *done, void *arg)
 {
     ASSERT((size_t)plan->check->type < sizeof kinds / sizeof kinds[0] && kinds[plan->check->type] != NULL);
-    const struct probe_ops *ops = kinds[plan->check->type];
+    const struct probe_ops *ops = kind_of(plan);
     struct probe *p = mem_alloc(ops->size_bytes);
 
     p->magic = PROBE_MAGIC;
@@ -56,6 +61,14 @@ void probe_cancel(struct probe **pp)
     destroy(pp);
 }
 
+bool probe_expire(struct probe *p)
+{
+    CHECK_OBJ(p, PROBE_MAGIC);
+    if (!p->is_finished && p->ops->expire != NULL)
+        p->ops->expire(p);
+    return p->is_finished;
+}
+
 bool probe_is_finished(const struct probe *p)
 {
     CHECK_OBJ(p, PROBE_MAGIC);
@@ -68,8 +81,9 @@ const char *probe_waiting_for(const struct probe *p)
     return p->waiting_for;
 }
 
-static uint32_t latency_us(const struct probe *p)
+uint32_t probe_elapsed_us(const struct probe *p)
 {
+    CHECK_OBJ(p, PROBE_MAGIC);
     int64_t us = loop_fresh_us(p->loop) - p->started_us;
     return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
 }
@@ -81,7 +95,7 @@ void probe_finish(struct probe *p, enum err e, const char *detail)
         return;
     p->is_finished = true;
     p->result.err = e;
-    p->result.latency_us = latency_us(p);
+    p->result.latency_us = probe_elapsed_us(p);
     if (e != ERR_NONE)
         snprintf(p->result.cause, sizeof p->result.cause, detail != NULL ? "%s: %s" : "%s", err_text(e), detail);
     later_post(&p->answer);

@@ -19,6 +19,13 @@ struct commands;
 struct lws_host;
 struct tls_ctx;
 
+/* The other end of a canary. */
+struct probe_peer {
+    struct lws_host *host; /* NULL: there is none, or it cannot be asked now; outlives the probe */
+    struct addr addr;
+    const char *host_header, *path;
+};
+
 /* All a probe needs to know; borrowed for the call of probe_start, texts and check included. */
 struct probe_plan {
     const struct conf_check *check; /* its type is not CHECK_NONE */
@@ -26,9 +33,11 @@ struct probe_plan {
     const char *server;    /* "pool/server" */
     struct lws_host *host; /* http, websocket: the target's place in libwebsockets; outlives the probe */
     const char *host_header;
-    struct tls_ctx *tls;  /* tls */
+    bool is_h2;           /* http: over HTTP/2 */
+    struct tls_ctx *tls;  /* tls, and HTTP/2 over it; NULL: clear text */
     const char *tls_name; /* the name to insist on: the one configured, or the url's host */
     struct commands *commands;
+    struct probe_peer peer; /* websocket, phoenix with a canary */
 };
 
 struct probe_result {
@@ -37,7 +46,9 @@ struct probe_result {
     int64_t certificate_ends_wall_ms; /* of the one the server showed; 0: not known */
     bool is_certificate_ending;       /* sooner than it should */
     bool is_void;                     /* a failure of ours, which says nothing about the server */
-    char cause[VERDICT_CAUSE_BYTES];  /* "" when healthy */
+    bool is_http11;                   /* failed because the server chose HTTP/1.1 when HTTP/2 was offered */
+    bool is_peer_lost;                /* a canary's: only the server itself was judged */
+    char cause[VERDICT_CAUSE_BYTES];  /* "" when healthy, or what could not be found out */
 };
 
 /* `result` is borrowed for the call; the probe is gone when it returns. */
@@ -46,7 +57,9 @@ typedef void probe_done_fn(void *arg, const struct probe_result *result);
 struct probe;
 /* Never fails: what cannot even be started answers with its failure. */
 struct probe *probe_start(struct loop *l, const struct probe_plan *plan, probe_done_fn *done, void *arg);
-void probe_cancel(struct probe **pp);                 /* no answer after this */
+void probe_cancel(struct probe **pp); /* no answer after this */
+/* Its time is up. True when it knows enough for an answer, which is on the way. */
+bool probe_expire(struct probe *p);
 bool probe_is_finished(const struct probe *p);        /* its answer is on the way */
 const char *probe_waiting_for(const struct probe *p); /* "connection", "tls handshake", "response", "pong" */
 
@@ -71,10 +84,12 @@ struct probe_ops {
     size_t size_bytes;                                             /* of the kind's own struct */
     void (*start)(struct probe *p, const struct probe_plan *plan); /* on zeroed memory behind the base */
     void (*stop)(struct probe *p);                                 /* lets go of everything it holds */
+    void (*expire)(struct probe *p);                               /* the last chance to finish; NULL: none needed */
 };
 extern const struct probe_ops probe_tcp_ops;
 extern const struct probe_ops probe_tls_ops;
 extern const struct probe_ops probe_lws_ops;
+extern const struct probe_ops probe_h2_ops;
 extern const struct probe_ops probe_redis_ops;
 extern const struct probe_ops probe_dns_ops;
 extern const struct probe_ops probe_command_ops;
@@ -82,6 +97,8 @@ extern const struct probe_ops probe_command_ops;
 /* The answer is found. The first call counts; the kind's stop is called before the answer is given. `detail` (may be
  * NULL) is put behind the error's text. */
 void probe_finish(struct probe *p, enum err e, const char *detail);
+
+uint32_t probe_elapsed_us(const struct probe *p); /* since its start */
 
 /* How long a certificate has to hold. */
 struct probe_expiry {

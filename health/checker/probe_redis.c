@@ -1,12 +1,11 @@
 /* The redis probe: PING, after AUTH when there is a password, and PONG is the answer. Both commands are sent at once;
  * Redis answers in order. A Redis that loads its data or has lost its master says so instead, and is not healthy. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "health/checker/contact.h"
 #include "health/checker/probe.h"
 
 #define REQUEST_BYTES_MAX 2048u
@@ -15,11 +14,7 @@
 
 struct probe_redis {
     struct probe base;
-    int fd; /* -1: none */
-    struct io io;
-    bool is_connected;
-    struct strbuf request;
-    size_t sent_bytes;
+    struct contact contact;
     unsigned lines_left; /* to be answered */
     size_t answer_len;
     char answer[ANSWER_BYTES];
@@ -37,21 +32,29 @@ static void add_text(struct strbuf *out, const char *text)
     strbuf_printf(out, "$%zu\r\n%s\r\n", strlen(text), text);
 }
 
-static void make_request(struct probe_redis *r, const struct conf_check *c)
+static void say(struct probe_redis *r, const struct conf_check *c)
 {
     bool has_user = c->redis_user[0] != '\0', has_password = c->redis_password[0] != '\0';
+    struct strbuf request;
 
-    strbuf_init(&r->request, REQUEST_BYTES_MAX);
+    strbuf_init(&request, REQUEST_BYTES_MAX);
     r->lines_left = has_password ? 2 : 1;
     if (has_password) {
-        strbuf_puts(&r->request, has_user ? "*3\r\n" : "*2\r\n");
-        add_text(&r->request, "AUTH");
+        strbuf_puts(&request, has_user ? "*3\r\n" : "*2\r\n");
+        add_text(&request, "AUTH");
         if (has_user)
-            add_text(&r->request, c->redis_user);
-        add_text(&r->request, c->redis_password);
+            add_text(&request, c->redis_user);
+        add_text(&request, c->redis_password);
     }
-    strbuf_puts(&r->request, "*1\r\n");
-    add_text(&r->request, "PING");
+    strbuf_puts(&request, "*1\r\n");
+    add_text(&request, "PING");
+    if (request.failed)
+        probe_finish(&r->base, ERR_LIMIT, NULL);
+    else
+        contact_write(&r->contact, request.data, request.len);
+    if (request.data != NULL)
+        mem_wipe(request.data, request.len); /* the password */
+    strbuf_fini(&request);
 }
 
 /* One line of an answer: "+OK" to AUTH, then "+PONG". An error's first word is its code ("-NOAUTH Authentication
@@ -90,81 +93,39 @@ static void take_lines(struct probe_redis *r)
         probe_finish(&r->base, ERR_PROTOCOL, "not an answer of Redis");
 }
 
-static void receive(struct probe_redis *r)
+static void on_open(struct probe *p)
 {
-    ssize_t n = recv(r->fd, r->answer + r->answer_len, sizeof r->answer - r->answer_len, MSG_DONTWAIT);
+    p->waiting_for = "PONG";
+}
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        probe_finish(&r->base, n == 0 ? ERR_EOF : err_from_errno(errno), "while waiting for PONG");
-        return;
+static void on_data(struct probe *p, const uint8_t *data, size_t len)
+{
+    struct probe_redis *r = redis_of(p);
+
+    while (len > 0 && !p->is_finished) {
+        size_t room = sizeof r->answer - r->answer_len, part = len < room ? len : room;
+
+        memcpy(r->answer + r->answer_len, data, part);
+        r->answer_len += part;
+        data += part;
+        len -= part;
+        take_lines(r);
     }
-    r->answer_len += (size_t)n;
-    take_lines(r);
 }
 
-static void transmit(struct probe_redis *r)
-{
-    ssize_t n = send(r->fd, r->request.data + r->sent_bytes, r->request.len - r->sent_bytes, MSG_NOSIGNAL);
-
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
-        probe_finish(&r->base, err_from_errno(errno), "while asking");
-    if (n > 0)
-        r->sent_bytes += (size_t)n;
-    if (r->sent_bytes == r->request.len)
-        io_want(&r->io, IO_READ);
-}
-
-static void on_io(void *arg, unsigned events)
-{
-    struct probe_redis *r = arg;
-
-    if (!r->is_connected) {
-        enum err e = sock_connect_result(r->fd);
-        if (e != ERR_NONE) {
-            probe_finish(&r->base, e, NULL);
-        } else {
-            r->is_connected = true;
-            r->base.waiting_for = "PONG";
-        }
-    }
-    if (!r->base.is_finished && (events & IO_WRITE) != 0)
-        transmit(r);
-    if (!r->base.is_finished && (events & IO_READ) != 0)
-        receive(r);
-    if (r->base.is_finished)
-        io_want(&r->io, 0);
-}
+static const struct contact_ops contact_ops = {.on_open = on_open, .on_data = on_data};
 
 static void start(struct probe *p, const struct probe_plan *plan)
 {
     struct probe_redis *r = redis_of(p);
 
-    make_request(r, plan->check);
-    r->fd = -1;
-    enum err e = r->request.failed ? ERR_LIMIT : sock_connect(&plan->addr, &r->fd);
-    if (e != ERR_NONE) {
-        r->fd = -1;
-        probe_finish(p, e, NULL);
-        return;
-    }
-    io_init(&r->io, p->loop, r->fd, on_io, r);
-    io_want(&r->io, IO_READ | IO_WRITE);
+    contact_open(&r->contact, p, plan, NULL, TLS_OFFER_NOTHING, &contact_ops);
+    say(r, plan->check);
 }
 
 static void stop(struct probe *p)
 {
-    struct probe_redis *r = redis_of(p);
-
-    if (r->request.data != NULL)
-        mem_wipe(r->request.data, r->request.len); /* the password */
-    strbuf_fini(&r->request);
-    if (r->fd < 0)
-        return;
-    io_fini(&r->io);
-    close(r->fd);
-    r->fd = -1;
+    contact_close(&redis_of(p)->contact);
 }
 
 const struct probe_ops probe_redis_ops = {.size_bytes = sizeof(struct probe_redis), .start = start, .stop = stop};

@@ -50,6 +50,20 @@ bool question_needs_host(const struct conf_server *s)
     return s->check.type == CHECK_HTTP || s->check.type == CHECK_WEBSOCKET;
 }
 
+enum conf_over question_over(const struct conf_server *s)
+{
+    if (s->check.type != CHECK_HTTP || (s->check.http == OVER_AUTO && !s->url.is_tls))
+        return OVER_H1;
+    return s->check.http;
+}
+
+bool question_has_canary(const struct conf_server *s)
+{
+    const struct conf_check *c = &s->check;
+    return c->type == CHECK_WEBSOCKET && c->speak == SPEAK_PHOENIX && c->canary_topic != NULL &&
+           c->canary_topic[0] != '\0';
+}
+
 static bool same_text(const char *a, const char *b)
 {
     return (a == NULL && b == NULL) || (a != NULL && b != NULL && strcmp(a, b) == 0);
@@ -97,8 +111,9 @@ bool question_is_same(const struct conf_server *a, const struct conf_server *b)
 
     return x->type == y->type && same_text(x->path, y->path) && same_text(x->host, y->host) &&
            question_port(a) == question_port(b) && same_expectations(x, y) && x->speak == y->speak &&
-           same_text(x->redis_user, y->redis_user) && same_text(x->redis_password, y->redis_password) &&
-           same_text(x->dns_name, y->dns_name) && x->dns_record == y->dns_record && x->dns_expect == y->dns_expect &&
-           same_command(x, y) && a->url.scheme == b->url.scheme && same_text(a->url.host, b->url.host) &&
-           same_tls(a, b);
+           x->http == y->http && same_text(x->canary_topic, y->canary_topic) &&
+           same_text(x->canary_peer, y->canary_peer) && same_text(x->redis_user, y->redis_user) &&
+           same_text(x->redis_password, y->redis_password) && same_text(x->dns_name, y->dns_name) &&
+           x->dns_record == y->dns_record && x->dns_expect == y->dns_expect && same_command(x, y) &&
+           a->url.scheme == b->url.scheme && same_text(a->url.host, b->url.host) && same_tls(a, b);
 }

@@ -41,8 +41,11 @@ struct target {
 
     struct addresses addresses;
     size_t tried_count;
-    struct lws_host *host; /* NULL until first needed, as the next */
-    struct tls_ctx *tls;   /* of a tls probe */
+    struct lws_host *host;      /* NULL until first needed, as the next */
+    struct tls_ctx *tls;        /* of a probe that is not libwebsockets' */
+    bool is_http11;             /* what was agreed on when there was a choice; until a probe fails */
+    struct lws_host *peer_host; /* of a canary */
+    struct addresses peer_addresses;
     struct probe *probe;
 };
 
@@ -208,6 +211,7 @@ static void conclude(struct target *t, const struct probe_result *r)
 
     timer_cancel(&t->deadline);
     t->phase = PHASE_IDLE;
+    t->is_http11 = t->is_http11 && is_success;
     count(t, is_success);
     note_answer(t, is_success);
     if (is_our_own(t, is_success)) {
@@ -269,7 +273,7 @@ static void on_deadline(void *arg)
     char detail[VERDICT_CAUSE_BYTES];
 
     CHECK_OBJ(t, TARGET_MAGIC);
-    if (t->phase == PHASE_PROBING && probe_is_finished(t->probe))
+    if (t->phase == PHASE_PROBING && probe_expire(t->probe))
         return; /* its answer comes at the end of this pass */
     snprintf(detail, sizeof detail, "waiting for %s",
              t->phase == PHASE_RESOLVING ? "address" : probe_waiting_for(t->probe));
@@ -298,6 +302,13 @@ static void on_probe_done(void *arg, const struct probe_result *r)
 
     CHECK_OBJ(t, TARGET_MAGIC);
     t->probe = NULL;
+    if (r->is_peer_lost)
+        addresses_next(&t->peer_addresses);
+    if (r->is_http11 && question_over(t->server) == OVER_AUTO) {
+        t->is_http11 = true;
+        probe_address(t);
+        return;
+    }
     if (is_about_the_address(r->err)) {
         addresses_next(&t->addresses);
         if (++t->tried_count < t->addresses.count) {
@@ -311,12 +322,18 @@ static void on_probe_done(void *arg, const struct probe_result *r)
         conclude(t, r);
 }
 
+static bool is_h2(const struct target *t)
+{
+    return question_over(t->server) == OVER_H2 || (question_over(t->server) == OVER_AUTO && !t->is_http11);
+}
+
 /* What the kind of probe needs for longer than one; false after concluding that it cannot be had. */
 static bool is_equipped(struct target *t)
 {
     char error[TLS_ERROR_TEXT_BYTES] = "";
     struct tls_client_opts tls = question_tls(t->server);
-    bool needs_host = question_needs_host(t->server), needs_tls = t->server->check.type == CHECK_TLS;
+    bool needs_host = question_needs_host(t->server) && !is_h2(t);
+    bool needs_tls = t->server->check.type == CHECK_TLS || (is_h2(t) && t->server->url.is_tls);
 
     if (needs_host && t->host == NULL)
         t->host =
@@ -329,9 +346,42 @@ static bool is_equipped(struct target *t)
     return false;
 }
 
+static void on_peer_addresses(void *arg, enum err e)
+{
+    (void)arg; /* nobody waits for them */
+    (void)e;
+}
+
+/* The other end of a canary, if there is one. Its address is looked up beside the probes: this one may have to do
+ * without. */
+static struct probe_peer peer_of(struct target *t, char host_header[QUESTION_HOST_BYTES])
+{
+    const struct conf_server *peer = question_has_canary(t->server) && t->env.find_server != NULL
+                                         ? t->env.find_server(t->env.arg, t->server->check.canary_peer)
+                                         : NULL;
+    char error[TLS_ERROR_TEXT_BYTES];
+
+    if (peer == NULL)
+        return (struct probe_peer){.host = NULL};
+    struct tls_client_opts tls = question_tls(peer);
+    if (t->peer_host == NULL)
+        t->peer_host =
+            lws_host_create(t->env.engine, peer->url.is_tls ? &tls : NULL, question_server_name(peer), error);
+    if (!addresses_want(&t->peer_addresses, peer->url.host, question_port(peer))) {
+        addresses_unwant(&t->peer_addresses);
+        return (struct probe_peer){.host = NULL};
+    }
+    return (struct probe_peer){
+        .host = t->peer_host,
+        .addr = *addresses_get(&t->peer_addresses),
+        .host_header = question_host_header(peer, host_header),
+        .path = peer->check.type == CHECK_WEBSOCKET ? peer->check.path : t->server->check.path,
+    };
+}
+
 static void probe_address(struct target *t)
 {
-    char host_header[QUESTION_HOST_BYTES];
+    char host_header[QUESTION_HOST_BYTES], peer_host_header[QUESTION_HOST_BYTES];
 
     t->phase = PHASE_PROBING;
     if (!is_equipped(t))
@@ -342,9 +392,11 @@ static void probe_address(struct target *t)
         .server = target_name(t),
         .host = t->host,
         .host_header = question_host_header(t->server, host_header),
+        .is_h2 = is_h2(t),
         .tls = t->tls,
         .tls_name = question_server_name(t->server),
         .commands = t->env.commands,
+        .peer = peer_of(t, peer_host_header),
     };
     t->probe = probe_start(t->env.loop, &plan, on_probe_done, t);
 }
@@ -403,6 +455,7 @@ struct target *target_create(const struct target_env *env, int slot, const struc
     timer_init(&t->due, env->loop, on_due, t);
     timer_init(&t->deadline, env->loop, on_deadline, t);
     addresses_init(&t->addresses, env->loop, env->resolver, on_addresses, t);
+    addresses_init(&t->peer_addresses, env->loop, env->resolver, on_peer_addresses, t);
     remember(t, last);
     publish(t);
     t->started_ms = loop_now_ms(env->loop) - SCHEDULE_GAP_MS;
@@ -413,11 +466,15 @@ struct target *target_create(const struct target_env *env, int slot, const struc
 static void forget_question(struct target *t)
 {
     abandon(t);
+    t->is_http11 = false;
     addresses_reset(&t->addresses);
     if (t->host != NULL)
         lws_host_destroy(&t->host);
     if (t->tls != NULL)
         tls_ctx_unref(&t->tls);
+    addresses_reset(&t->peer_addresses);
+    if (t->peer_host != NULL)
+        lws_host_destroy(&t->peer_host);
 }
 
 void target_destroy(struct target **tp)
@@ -428,6 +485,7 @@ void target_destroy(struct target **tp)
     timer_cancel(&t->due);
     forget_question(t);
     addresses_fini(&t->addresses);
+    addresses_fini(&t->peer_addresses);
     OBJ_FREE(tp, TARGET_MAGIC);
 }
 
@@ -436,7 +494,8 @@ void target_set_server(struct target *t, const struct conf_server *server)
     CHECK_OBJ(t, TARGET_MAGIC);
     const struct conf_server *old = t->server;
     const struct conf_check *check = &server->check;
-    bool is_same = question_is_same(old, server);
+    /* Of a canary's peer nothing is known here; it may be another one now. */
+    bool is_same = question_is_same(old, server) && !question_has_canary(server);
 
     t->server = server;
     standing_set_check(&t->standing, check);

@@ -28,6 +28,9 @@ typedef void target_answered_fn(void *arg);
 /* A probe of the server in this slot has ended with a result that counts; the table says what follows. */
 typedef void target_probed_fn(void *arg, int slot);
 
+/* The server of that name ("pool/server") in the configuration in force; NULL: none. */
+typedef const struct conf_server *target_find_fn(void *arg, const char *name);
+
 /* What all targets share; outlives them. */
 struct target_env {
     struct loop *loop;
@@ -40,6 +43,7 @@ struct target_env {
     target_sure_fn *is_sure;         /* NULL: always */
     target_answered_fn *on_answered; /* NULL: nobody asks */
     target_probed_fn *on_probed;     /* likewise */
+    target_find_fn *find_server;     /* for canaries; NULL: there are none */
     void *arg;
 };
 

@@ -55,6 +55,28 @@ static void test_server_name_does_not_follow_the_host_header(void **state)
     assert_string_equal(question_server_name(&s), "internal.test");
 }
 
+static void test_which_http(void **state)
+{
+    (void)state;
+    static const struct {
+        enum conf_check_type type;
+        enum conf_scheme scheme;
+        enum conf_over configured, expected;
+    } cases[] = {
+        {CHECK_HTTP, SCHEME_HTTPS, OVER_AUTO, OVER_AUTO}, /* both are offered */
+        {CHECK_HTTP, SCHEME_HTTPS, OVER_H1, OVER_H1},     {CHECK_HTTP, SCHEME_HTTPS, OVER_H2, OVER_H2},
+        {CHECK_HTTP, SCHEME_HTTP, OVER_AUTO, OVER_H1}, /* nobody to agree with */
+        {CHECK_HTTP, SCHEME_HTTP, OVER_H2, OVER_H2},      {CHECK_WEBSOCKET, SCHEME_WSS, OVER_AUTO, OVER_H1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct conf_server s = server_of(cases[i].scheme, "a.test", 443);
+        s.url.is_tls = cases[i].scheme == SCHEME_HTTPS || cases[i].scheme == SCHEME_WSS;
+        s.check.type = cases[i].type;
+        s.check.http = cases[i].configured;
+        assert_int_equal(question_over(&s), cases[i].expected);
+    }
+}
+
 static void test_what_makes_it_another_question(void **state)
 {
     (void)state;
@@ -79,6 +101,9 @@ static void test_what_makes_it_another_question(void **state)
     DIFFERS(b.check.host = "other");
     DIFFERS(b.check.port = 1);
     DIFFERS(b.check.speak = SPEAK_PING);
+    DIFFERS(b.check.http = OVER_H2);
+    DIFFERS(b.check.canary_topic = "realtime:canary");
+    DIFFERS(b.check.canary_peer = "pool/b");
     DIFFERS(b.check.expect_statuses.range[0].min = 204);
     DIFFERS(b.check.expect_statuses.range[0].max = 204);
     DIFFERS(b.check.expect_statuses.count = 2);
@@ -106,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_host_header),
         cmocka_unit_test(test_server_name_does_not_follow_the_host_header),
+        cmocka_unit_test(test_which_http),
         cmocka_unit_test(test_what_makes_it_another_question),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
