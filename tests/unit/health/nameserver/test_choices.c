@@ -1,0 +1,123 @@
+/* From the steering table to answers: before there is one, when it changes, and when it is about something else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "health/nameserver/choices.h"
+#include "tests/unit/health/nameserver/world.h"
+
+static uint64_t id_of(const struct world *w, size_t record)
+{
+    return steering_id(&w->site->conf->dns.records[record]);
+}
+
+static void without_a_decision_unknown_is_not_down(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w, WORLD_PLAIN WORLD_RECORDS);
+    assert_false(choices_are_decided(w.site->choices));
+    assert_false(choices_refresh(w.site->choices));
+    /* The primary tier, for as short as allowed: somebody is about to check it. */
+    assert_string_equal(world_ask(&w, "live.rt.test", "A"), "NOERROR aa | an live.rt.test. 5 A 192.0.2.10");
+    assert_int_equal(choices_steering(w.site->choices)->serial, 1000);
+    world_fini(&w);
+}
+
+static void a_decision_is_in_the_next_answer(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w, WORLD_PLAIN WORLD_RECORDS);
+    struct steering_record r = {
+        .serial = 2000,
+        .row_count = 2,
+        .rows = {{.id = 12345, .chosen = 1, .ttl_s = 1}, {.id = id_of(&w, WORLD_LIVE), .chosen = 2, .ttl_s = 17}}};
+    steering_store(&w.health->steering, &r);
+    assert_true(choices_refresh(w.site->choices));
+    assert_true(choices_are_decided(w.site->choices));
+    assert_string_equal(world_ask(&w, "live.rt.test", "A"), "NOERROR aa | an live.rt.test. 17 A 198.51.100.10");
+    assert_non_null(strstr(world_ask(&w, "rt.test", "SOA"), " 2000 "));
+    /* What the table does not know is as before. */
+    assert_string_equal(world_ask(&w, "rt.test", "A"), "NOERROR aa | an rt.test. 5 A 192.0.2.10");
+    assert_false(choices_refresh(w.site->choices)); /* nothing new */
+    world_fini(&w);
+}
+
+static void a_table_half_written_changes_nothing(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w, WORLD_PLAIN WORLD_RECORDS);
+    struct steering_record r = {
+        .serial = 2000, .row_count = 1, .rows = {{.id = id_of(&w, WORLD_LIVE), .chosen = 2, .ttl_s = 17}}};
+    steering_store(&w.health->steering, &r);
+    assert_true(choices_refresh(w.site->choices));
+    atomic_fetch_add(&w.health->steering.record_sequence, 1); /* the checker died in the middle of the next one */
+    assert_false(choices_refresh(w.site->choices));
+    assert_string_equal(world_ask(&w, "live.rt.test", "A"), "NOERROR aa | an live.rt.test. 17 A 198.51.100.10");
+    r.rows[0].chosen = 1;
+    steering_store(&w.health->steering, &r); /* its successor goes on */
+    assert_true(choices_refresh(w.site->choices));
+    assert_string_equal(world_ask(&w, "live.rt.test", "A"), "NOERROR aa | an live.rt.test. 17 A 192.0.2.10");
+    world_fini(&w);
+}
+
+static void weights_share_the_queries(void **state)
+{
+    struct world w;
+    unsigned heavy = 0;
+    (void)state;
+    world_init(&w, WORLD_PLAIN WORLD_RECORDS);
+    for (int i = 0; i < 4000; i++)
+        heavy += strstr(world_ask(&w, "shared.rt.test", "A"), "192.0.2.3") != NULL;
+    assert_in_range(heavy, 2800, 3200); /* three of four */
+    world_fini(&w);
+}
+
+struct heard {
+    unsigned count;
+    char name[DNS_NAME_TEXT_BYTES];
+    struct steering_alias *place;
+};
+
+static void on_alias(void *arg, const struct dns_name *name, struct steering_alias *place)
+{
+    struct heard *h = arg;
+    h->count++;
+    (void)dns_name_text(name->wire, h->name);
+    h->place = place;
+}
+
+static void names_among_candidates_are_told_and_answered_by_their_addresses(void **state)
+{
+    struct heard h = {.count = 0};
+    struct world w;
+    (void)state;
+    world_init(&w, WORLD_PLAIN WORLD_RECORDS);
+    choices_each_alias(w.site->choices, on_alias, &h);
+    assert_int_equal(h.count, 1);
+    assert_string_equal(h.name, "far.example.net.");
+    struct steering_record r = {
+        .serial = 2000, .row_count = 1, .rows = {{.id = id_of(&w, WORLD_APEX), .chosen = 2, .ttl_s = 17}}};
+    steering_store(&w.health->steering, &r);
+    assert_true(choices_refresh(w.site->choices));
+    assert_string_equal(world_ask(&w, "rt.test", "A"), "SERVFAIL"); /* not known yet: not "there is none" */
+    *h.place = (struct steering_alias){.is_known = true, .a_count = 1, .a = {{203, 0, 113, 9}}, .ttl_s = 9};
+    assert_string_equal(world_ask(&w, "rt.test", "A"), "NOERROR aa | an rt.test. 9 A 203.0.113.9");
+    world_fini(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_decision_unknown_is_not_down),
+        cmocka_unit_test(a_decision_is_in_the_next_answer),
+        cmocka_unit_test(a_table_half_written_changes_nothing),
+        cmocka_unit_test(weights_share_the_queries),
+        cmocka_unit_test(names_among_candidates_are_told_and_answered_by_their_addresses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
