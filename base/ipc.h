@@ -48,7 +48,7 @@ struct msg_empty    { uint8_t unused; };
     X(MSG_PURGE_ACK,     struct msg_purge_ack, "worker", "in force here, as is every purge that came before it") \
     X(MSG_EVENT,         struct event,        "both",    "something for the journal; from the supervisor, as it stands there") \
     X(MSG_ALERT,         struct msg_alert,    "super",   "an operator's word about alerts")                 \
-    X(MSG_ALERT_ANSWER,  struct msg_alert_answer, "admin", "it is done, or why not (text)")                \
+    X(MSG_ALERT_ANSWER,  struct msg_alert_answer, "admin", "it is done, or why not (text); a list comes along (fd)") \
     X(MSG_PING,          struct msg_empty,    "super",   "do you live? answered by this file: whose loop turns lives") \
     X(MSG_PONG,          struct msg_empty,    "child",   "I live")                                           \
 
@@ -85,7 +85,12 @@ enum purge_published {
     PURGE_PUBLISHED_LATER, /* waits for Redis to come back */
 };
 
-enum alert_command { ALERT_COMMAND_ACK = 0 /* `id`; 0: all */, ALERT_COMMAND_TEST /* `name` */ };
+enum alert_command {
+    ALERT_COMMAND_ACK = 0, /* `id`, 0: all; `name` of who says so, "": not known */
+    ALERT_COMMAND_TEST,    /* `name` */
+    ALERT_COMMAND_LIST     /* the answer is JSON in a sealed file, at most ALERT_LIST_BYTES_MAX */
+};
+#define ALERT_LIST_BYTES_MAX (8u << 20)
 
 struct ipc;
 /* `payload` is borrowed for the call and has the table's size; `fd` is -1 or now belongs to the callee. */

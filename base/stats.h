@@ -57,7 +57,14 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE, STAT_MICROSECONDS /* a counter; s
     X(STAT_DNS_SEND_DROPPED,    "dns_send_dropped_total",           STAT_COUNTER, "DNS answers the network did not take") \
     X(STAT_DNS_TCP_OPEN,        "dns_tcp_connections",              STAT_GAUGE,   "TCP connections of DNS clients open now") \
     X(STAT_DNS_TCP_TOTAL,       "dns_tcp_connections_accepted_total", STAT_COUNTER, "TCP connections of DNS clients accepted") \
-    X(STAT_DNS_TCP_REFUSED,     "dns_tcp_connections_refused_total", STAT_COUNTER, "TCP connections of DNS clients closed because a limit was reached")
+    X(STAT_DNS_TCP_REFUSED,     "dns_tcp_connections_refused_total", STAT_COUNTER, "TCP connections of DNS clients closed because a limit was reached") \
+    X(STAT_ALERTS_SENT,         "alerts_sent_total",                STAT_COUNTER, "Messages of alerts delivered") \
+    X(STAT_ALERTS_FAILED,       "alert_attempts_failed_total",      STAT_COUNTER, "Attempts to deliver one that failed") \
+    X(STAT_ALERTS_RETRIES,      "alert_retries_total",              STAT_COUNTER, "Attempts made after another one failed") \
+    X(STAT_ALERTS_DROPPED,      "alerts_dropped_total",             STAT_COUNTER, "Messages of alerts given up") \
+    X(STAT_ALERTS_WAITING,      "alerts_waiting",                   STAT_GAUGE,   "Messages of alerts not delivered yet") \
+    X(STAT_ALERTS_OPEN,         "alerts_open",                      STAT_GAUGE,   "What alerts told of and what lasts") \
+    X(STAT_ALERTS_ACKED,        "alerts_acknowledged",              STAT_GAUGE,   "Of these, those that somebody takes care of")
 
 #define STATS_ROUTE_TABLE(X)                                                                                 \
     X(STAT_ROUTE_REQUESTS,      "requests_total",                   STAT_COUNTER, "Requests that matched the route") \

@@ -73,17 +73,35 @@ static struct feed *on_feed(void *arg)
     return a->feed;
 }
 
+static bool on_alerts(void *arg, struct strbuf *out)
+{
+    struct admin *a = arg;
+
+    CHECK_OBJ(a, ADMIN_MAGIC);
+    if (a->alerts == NULL || a->conf == NULL)
+        return false;
+    alerts_list(a->alerts, out);
+    return true;
+}
+
 /* ---- for the alerts ---- */
 
-static void on_alert_answer(void *arg, uint64_t number, bool ok, const char *text)
+static void on_alert_answer(void *arg, uint64_t number, bool ok, const char *text, const struct strbuf *list)
 {
     struct admin *a = arg;
     struct msg_alert_answer m = {.number = number, .ok = ok};
+    int fd = -1;
 
     CHECK_OBJ(a, ADMIN_MAGIC);
     snprintf(m.text, sizeof m.text, "%s", text);
+    if (list != NULL && shm_seal_bytes("alerts", list->data, list->len, &fd) != ERR_NONE) {
+        m.ok = 0;
+        snprintf(m.text, sizeof m.text, "there is no room for the list");
+    }
     if (a->ipc != NULL)
-        (void)!ipc_send(a->ipc, MSG_ALERT_ANSWER, &m, -1); /* the operator is told that there was no answer */
+        (void)!ipc_send(a->ipc, MSG_ALERT_ANSWER, &m, fd); /* the operator is told that there was no answer */
+    if (fd >= 0)
+        close(fd);
 }
 
 static void on_alert_event(void *arg, const struct event *e)
@@ -96,7 +114,7 @@ static void on_alert_event(void *arg, const struct event *e)
 }
 
 static const struct alerts_ops alerts_ops = {.answer = on_alert_answer, .event = on_alert_event};
-static const struct web_ops web_ops = {.view = on_view, .feed = on_feed, .on_idle = on_drained};
+static const struct web_ops web_ops = {.view = on_view, .feed = on_feed, .alerts = on_alerts, .on_idle = on_drained};
 
 /* ---- messages ---- */
 
@@ -235,7 +253,7 @@ static void on_alert(struct admin *a, const void *payload, int fd)
     if (a->alerts != NULL)
         alerts_command(a->alerts, m);
     else
-        on_alert_answer(a, m->number, false, "alerts cannot be sent: libcurl did not start");
+        on_alert_answer(a, m->number, false, "alerts cannot be sent: libcurl did not start", NULL);
 }
 
 /* What this process listens to; `takes_fd` says who closes a descriptor that came along. */
@@ -296,7 +314,7 @@ struct admin *admin_create(struct loop *l, const struct birth *birth)
         OBJ_FREE(&a, ADMIN_MAGIC);
         return NULL;
     }
-    a->alerts = alerts_create(l, birth->note.state_dir, since, &alerts_ops, a);
+    a->alerts = alerts_create(l, birth->note.state_dir, since, birth->block->process, &alerts_ops, a);
     if (a->alerts == NULL)
         LOG_ERR("alerts cannot be sent", KV_STR("cause", "libcurl"));
     a->ipc = ipc_create(l, birth->control_fd, on_message, on_supervisor_gone, a);

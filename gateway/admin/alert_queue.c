@@ -27,6 +27,7 @@ struct alert_queue {
     struct loop *loop;
     const struct alert_queue_ops *ops;
     void *arg;
+    stat_cell *cells;
     struct alert_sender *sender;
     const struct conf *conf;
     struct lane **lanes; /* conf->alert_count */
@@ -69,6 +70,7 @@ static void delivery_drop(struct alert_queue *q, struct alert_delivery *d)
     }
     list_unlink(&d->link);
     q->delivery_count--;
+    stat_add(&q->cells[STAT_ALERTS_WAITING], -1);
     mem_free(d->items);
     OBJ_FREE(&d, ALERT_DELIVERY_MAGIC);
 }
@@ -83,6 +85,7 @@ static struct alert_delivery *delivery_create(struct alert_queue *q, size_t coun
     list_init(&d->link);
     list_append(&q->deliveries, &d->link);
     q->delivery_count++;
+    stat_add(&q->cells[STAT_ALERTS_WAITING], 1);
     return d;
 }
 
@@ -104,6 +107,8 @@ static void failed(struct lane *lane, struct alert_delivery *d, const struct ale
     const int64_t age_ms = loop_wall_ms(q->loop) - d->created_wall_ms;
     const bool is_over = (o->is_hopeless && d->attempt_count >= HOPELESS_ATTEMPTS) || age_ms > lane->conf->give_up_ms;
 
+    stat_add(&q->cells[STAT_ALERTS_FAILED], 1);
+    stat_add(&q->cells[STAT_ALERTS_DROPPED], is_over);
     lane->failure_count++;
     lane->retry_ms = loop_now_ms(q->loop) + alert_backoff_ms(lane->failure_count);
     LOG_LIMITED(&q->complaints, loop_now_ms(q->loop), is_over ? LOG_LEVEL_ERR : LOG_LEVEL_WARN,
@@ -130,6 +135,7 @@ static void on_done(void *arg, const struct alert_outcome *o)
     } else if (o->is_delivered) {
         LOG_INFO("alert delivered", KV_STR("alert", lane->conf->name), KV_UINT("number", d->number),
                  KV_UINT("events", d->count));
+        stat_add(&q->cells[STAT_ALERTS_SENT], 1);
         lane->failure_count = 0;
         lane->retry_ms = 0;
         delivery_drop(q, d);
@@ -159,6 +165,7 @@ static void attempt(struct lane *lane, struct alert_delivery *d)
     else
         alert_body(&letter, &text);
     lane->delivery = d;
+    stat_add(&q->cells[STAT_ALERTS_RETRIES], d->attempt_count > 0);
     if (!text.failed && text.len > 0)
         lane->attempt = alert_attempt_start(q->sender, lane->conf, alert_content_type(lane->conf), text.data, text.len,
                                             on_done, lane);
@@ -219,6 +226,7 @@ static void put_one(struct alert_queue *q, const struct conf_alert *rule, const 
         struct alert_delivery *oldest = LIST_ENTRY(q->deliveries.next, struct alert_delivery, link);
         LOG_LIMITED(&q->complaints, loop_now_ms(q->loop), LOG_LEVEL_ERR, "alert given up, too many wait",
                     KV_STR("alert", oldest->rule), KV_UINT("number", oldest->number));
+        stat_add(&q->cells[STAT_ALERTS_DROPPED], 1);
         delivery_drop(q, oldest);
     }
     d = delivery_create(q, count);
@@ -302,7 +310,7 @@ void alert_queue_set(struct alert_queue *q, const struct conf *c)
     later_post(&q->step);
 }
 
-struct alert_queue *alert_queue_create(struct loop *l, const struct alert_queue_ops *ops, void *arg)
+struct alert_queue *alert_queue_create(struct loop *l, const struct alert_queue_ops *ops, void *arg, stat_cell *cells)
 {
     struct alert_sender *sender = alert_sender_create(l);
     struct alert_queue *q;
@@ -313,6 +321,7 @@ struct alert_queue *alert_queue_create(struct loop *l, const struct alert_queue_
     q->loop = l;
     q->ops = ops;
     q->arg = arg;
+    q->cells = cells;
     q->sender = sender;
     list_init(&q->deliveries);
     later_init(&q->step, l, on_step, q);

@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/loop.h"
+#include "base/stats.h"
 #include "gateway/admin/alert_rules.h"
 #include "gateway/admin/alert_send.h"
 
@@ -34,8 +35,8 @@ struct alert_queue_ops {
 
 struct alert_queue;
 
-/* NULL when nothing can be sent at all. */
-struct alert_queue *alert_queue_create(struct loop *l, const struct alert_queue_ops *ops, void *arg);
+/* NULL when nothing can be sent at all. What is counted is counted in `cells` (STAT_PROCESS_COUNT, borrowed). */
+struct alert_queue *alert_queue_create(struct loop *l, const struct alert_queue_ops *ops, void *arg, stat_cell *cells);
 void alert_queue_destroy(struct alert_queue **qp);
 /* Borrowed until the next call. What is for an alert that is gone goes with it. */
 void alert_queue_set(struct alert_queue *q, const struct conf *c);

@@ -14,8 +14,8 @@
 #define MINUTE_MS            60000
 
 static const char *const reasons[ALERT_REASON_COUNT] = {
-    [ALERT_EVENT] = "event",         [ALERT_BEGAN] = "began", [ALERT_CHANGED] = "changed", [ALERT_LASTS] = "lasts",
-    [ALERT_ESCALATED] = "escalated", [ALERT_ENDED] = "ended", [ALERT_TEST] = "test"};
+    [ALERT_EVENT] = "event",         [ALERT_BEGAN] = "began", [ALERT_CHANGED] = "changed",    [ALERT_LASTS] = "lasts",
+    [ALERT_ESCALATED] = "escalated", [ALERT_ENDED] = "ended", [ALERT_ACKED] = "acknowledged", [ALERT_TEST] = "test"};
 
 const char *alert_reason_text(enum alert_reason r)
 {
@@ -174,6 +174,7 @@ static struct alert_incident *incident_begin(struct alert_rules *r, const struct
     i->condition = event_condition((enum event_kind)e->kind);
     i->id = id;
     i->event = *e;
+    i->began_wall_ms = e->wall_ms;
     return i;
 }
 
@@ -189,16 +190,20 @@ static void tell(struct alert_incident *i, struct alert_rule *rule, enum alert_r
 }
 
 /* Another alert takes over what this one was not acknowledged for. */
-static void escalate(struct alert_rules *r, const struct alert_incident *i, const struct alert_rule *from,
-                     int64_t now_ms, int64_t wall_ms)
+static void escalate(struct alert_rules *r, struct alert_incident *i, const struct alert_rule *from, int64_t now_ms,
+                     int64_t wall_ms)
 {
     struct alert_rule *to = alert_rules_find(r, from->conf->escalate.to);
     struct alert_incident *there;
     if (to == NULL)
         return;
+    i->escalated_wall_ms = wall_ms;
     there = incident_find(r, to->conf->name, i->condition, i->event.subject);
-    if (there == NULL)
+    if (there == NULL) {
         there = incident_begin(r, to, i->id, &i->event);
+        if (there != NULL)
+            there->began_wall_ms = i->began_wall_ms;
+    }
     if (there != NULL)
         tell(there, to, ALERT_ESCALATED, now_ms, wall_ms);
 }
@@ -315,7 +320,21 @@ int64_t alert_rules_next_ms(const struct alert_rules *r)
     return next_ms;
 }
 
-size_t alert_rules_ack(struct alert_rules *r, uint64_t id)
+/* What it was told of and has not been sent yet comes first. Quiet hours do not hold this back: it is what keeps a
+ * pager quiet. */
+static void tell_acked(struct alert_rules *r, struct alert_rule *rule, const struct alert_incident *i)
+{
+    const struct alert_item item = {.reason = ALERT_ACKED, .id = i->id, .event = i->event};
+    const struct alert_notice n = {.items = &item, .count = 1};
+    if (rule->conf->form != ALERT_FORM_PAGERDUTY || rule->conf->webhook[0] == '\0')
+        return;
+    if (has_item(rule, i->id))
+        (void)alert_rule_put(rule, &item);
+    else
+        r->ops->send(r->arg, rule->conf, &n);
+}
+
+size_t alert_rules_ack(struct alert_rules *r, uint64_t id, const char *by, int64_t wall_ms)
 {
     CHECK_OBJ(r, ALERT_RULES_MAGIC);
     size_t count = 0;
@@ -323,8 +342,26 @@ size_t alert_rules_ack(struct alert_rules *r, uint64_t id)
         struct alert_incident *i = LIST_ENTRY(it, struct alert_incident, link);
         if (i->is_acked || (id == 0 ? !i->is_told : i->id != id))
             continue;
+        struct alert_rule *rule = alert_rules_find(r, i->rule);
         i->is_acked = true;
+        i->acked_wall_ms = wall_ms;
+        snprintf(i->acked_by, sizeof i->acked_by, "%s", by);
+        if (i->is_told && rule != NULL)
+            tell_acked(r, rule, i);
         count++;
+    }
+    return count;
+}
+
+size_t alert_rules_open_count(const struct alert_rules *r, size_t *acked_count)
+{
+    CHECK_OBJ(r, ALERT_RULES_MAGIC);
+    size_t count = 0;
+    *acked_count = 0;
+    LIST_EACH (it, &r->incidents) {
+        const struct alert_incident *i = LIST_ENTRY(it, struct alert_incident, link);
+        count += i->is_told;
+        *acked_count += i->is_told && i->is_acked;
     }
     return count;
 }

@@ -27,6 +27,7 @@ enum alert_reason {
     ALERT_LASTS, /* told again */
     ALERT_ESCALATED,
     ALERT_ENDED,
+    ALERT_ACKED, /* told only to who keeps incidents himself: see alert_rules_ack */
     ALERT_TEST,
     ALERT_REASON_COUNT
 };
@@ -51,11 +52,15 @@ struct alert_incident {
     enum event_kind condition;
     uint64_t id;
     struct event event; /* the newest about it */
+    int64_t began_wall_ms;
     bool is_told;
     bool is_acked;
-    int64_t due_ms;      /* not told yet: when it will have lasted long enough */
-    int64_t repeat_ms;   /* 0: not */
-    int64_t escalate_ms; /* 0: not, or done */
+    char acked_by[ALERT_NAME_BYTES]; /* "": nobody said who */
+    int64_t acked_wall_ms;
+    int64_t escalated_wall_ms; /* to another alert; 0: not */
+    int64_t due_ms;            /* not told yet: when it will have lasted long enough */
+    int64_t repeat_ms;         /* 0: not */
+    int64_t escalate_ms;       /* 0: not, or done */
 };
 
 /* Of one alert in the configuration. */
@@ -94,8 +99,11 @@ void alert_rules_event(struct alert_rules *r, const struct event *e, int64_t now
 /* Does what is due; to be called at the time alert_rules_next_ms() says, or a little later. */
 void alert_rules_tick(struct alert_rules *r, int64_t now_ms, int64_t wall_ms);
 int64_t alert_rules_next_ms(const struct alert_rules *r); /* INT64_MAX: never */
-/* Somebody takes care of the incident (0: of all that were told of); how many alerts that is news to. */
-size_t alert_rules_ack(struct alert_rules *r, uint64_t id);
+/* `by` takes care of the incident (0: of all that were told of); how many alerts that is news to. PagerDuty, which
+ * reminds people itself, is told. */
+size_t alert_rules_ack(struct alert_rules *r, uint64_t id, const char *by, int64_t wall_ms);
+/* Incidents that were told of, and how many of them are acknowledged. */
+size_t alert_rules_open_count(const struct alert_rules *r, size_t *acked_count);
 
 /* Whether it is quiet hours for the alert. */
 bool alert_is_quiet(const struct conf_alert *c, int64_t wall_ms);

@@ -71,6 +71,10 @@ static void print_incident(struct json *j, const struct alert_incident *i, const
     json_uint(j, "id", i->id);
     json_bool(j, "told", i->is_told);
     json_bool(j, "acked", i->is_acked);
+    json_str(j, "acked_by", i->acked_by);
+    json_int(j, "acked_at", i->acked_wall_ms);
+    json_int(j, "began_at", i->began_wall_ms);
+    json_int(j, "escalated_at", i->escalated_wall_ms);
     json_ahead(j, "due", i->is_told ? 0 : i->due_ms, c);
     json_ahead(j, "repeat", i->repeat_ms, c);
     json_ahead(j, "escalate", i->escalate_ms, c);
@@ -188,6 +192,10 @@ static void read_incident(const json_t *o, struct alert_rules *r, const struct c
     i->event = e;
     i->is_told = json_is_true(json_object_get(o, "told"));
     i->is_acked = json_is_true(json_object_get(o, "acked"));
+    snprintf(i->acked_by, sizeof i->acked_by, "%s", text_of(o, "acked_by"));
+    i->acked_wall_ms = (int64_t)number_of(o, "acked_at");
+    i->began_wall_ms = (int64_t)number_of(o, "began_at");
+    i->escalated_wall_ms = (int64_t)number_of(o, "escalated_at");
     i->due_ms = ahead_of(o, "due", c);
     i->repeat_ms = ahead_of(o, "repeat", c);
     i->escalate_ms = ahead_of(o, "escalate", c);

@@ -343,7 +343,7 @@ static void fill_pagerduty(const struct alert_letter *l, struct strbuf *out)
     json_init(&j, out);
     json_object_begin(&j, NULL);
     json_str(&j, "routing_key", l->rule->routing_key);
-    json_str(&j, "event_action", is_over ? "resolve" : "trigger");
+    json_str(&j, "event_action", is_over ? "resolve" : i->reason == ALERT_ACKED ? "acknowledge" : "trigger");
     json_made(&j, "dedup_key", l, add_dedup_key);
     json_object_begin(&j, "payload");
     json_made(&j, "summary", l, alert_summary);

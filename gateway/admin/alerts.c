@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/admin/alert_list.h"
 #include "gateway/admin/alert_queue.h"
 #include "gateway/admin/alert_rules.h"
 #include "gateway/admin/alert_store.h"
@@ -23,6 +24,7 @@ struct alerts {
     struct alert_rules *rules;
     struct alert_queue *queue;
     struct alert_store *store;
+    stat_cell *cells;
     const struct conf *conf; /* NULL before the first one */
     int64_t since_wall_ms;
     bool is_restored; /* the kept state is in */
@@ -66,7 +68,7 @@ static void on_tested(void *arg, uint64_t number, const struct alert_outcome *o)
 {
     struct alerts *a = arg;
 
-    a->ops->answer(a->arg, number, o->is_delivered, o->error);
+    a->ops->answer(a->arg, number, o->is_delivered, o->error, NULL);
 }
 
 static void on_send(void *arg, const struct conf_alert *rule, const struct alert_notice *n)
@@ -81,10 +83,18 @@ static const struct alert_rules_ops rules_ops = {.send = on_send};
 
 /* ---- time ---- */
 
+static void set_gauge(stat_cell *c, size_t value)
+{
+    stat_add(c, (int64_t)(value - stat_get(c)));
+}
+
 static void wait(struct alerts *a)
 {
     const int64_t next_ms = alert_rules_next_ms(a->rules), now_ms = loop_now_ms(a->loop);
+    size_t acked_count;
 
+    set_gauge(&a->cells[STAT_ALERTS_OPEN], alert_rules_open_count(a->rules, &acked_count));
+    set_gauge(&a->cells[STAT_ALERTS_ACKED], acked_count);
     timer_cancel(&a->tick);
     if (next_ms < INT64_MAX)
         timer_start(&a->tick, next_ms > now_ms ? next_ms - now_ms : 0);
@@ -133,13 +143,16 @@ void alerts_event(struct alerts *a, const struct event *e)
 
 static void run_ack(struct alerts *a, const struct msg_alert *m)
 {
-    const size_t count = alert_rules_ack(a->rules, m->id);
-    char subject[EVENT_SUBJECT_BYTES], text[IPC_TEXT_BYTES];
+    char by[sizeof m->name], subject[EVENT_SUBJECT_BYTES], text[IPC_TEXT_BYTES], cause[sizeof m->name + 4] = "";
     struct event e;
+    size_t count;
+
+    snprintf(by, sizeof by, "%.*s", (int)sizeof m->name - 1, m->name);
+    count = alert_rules_ack(a->rules, m->id, by, loop_wall_ms(a->loop));
 
     if (count == 0) {
         a->ops->answer(a->arg, m->number, false,
-                       m->id == 0 ? "nothing waits for it" : "nothing by that number waits for it");
+                       m->id == 0 ? "nothing waits for it" : "nothing by that number waits for it", NULL);
         return;
     }
     if (m->id == 0)
@@ -147,11 +160,13 @@ static void run_ack(struct alerts *a, const struct msg_alert *m)
     else
         snprintf(subject, sizeof subject, "#%" PRIu64, m->id);
     snprintf(text, sizeof text, "%s acknowledged, in %zu alert%s", subject, count, count == 1 ? "" : "s");
-    event_init(&e, EVENT_ACK, EVENT_ONCE, subject, "", "acknowledged", "");
+    if (by[0] != '\0')
+        snprintf(cause, sizeof cause, "by %s", by);
+    event_init(&e, EVENT_ACK, EVENT_ONCE, subject, "", "acknowledged", cause);
     a->ops->event(a->arg, &e);
     save_now(a); /* confirmed is kept */
     wait(a);
-    a->ops->answer(a->arg, m->number, true, text);
+    a->ops->answer(a->arg, m->number, true, text, NULL);
 }
 
 static void run_test(struct alerts *a, const struct msg_alert *m)
@@ -164,7 +179,7 @@ static void run_test(struct alerts *a, const struct msg_alert *m)
     snprintf(name, sizeof name, "%.*s", (int)sizeof m->name - 1, m->name);
     rule = alert_rules_find(a->rules, name);
     if (rule == NULL) {
-        a->ops->answer(a->arg, m->number, false, "there is no alert of that name");
+        a->ops->answer(a->arg, m->number, false, "there is no alert of that name", NULL);
         return;
     }
     event_init(&item.event, EVENT_ACK, EVENT_ONCE, name, "", "", "somebody tries whether this alert arrives");
@@ -172,21 +187,42 @@ static void run_test(struct alerts *a, const struct msg_alert *m)
     alert_queue_put(a->queue, rule->conf, &n, m->number);
 }
 
+void alerts_list(const struct alerts *a, struct strbuf *out)
+{
+    CHECK_OBJ(a, ALERTS_MAGIC);
+    alert_list_json(a->rules, a->queue, loop_wall_ms(a->loop), out);
+}
+
+static void run_list(struct alerts *a, const struct msg_alert *m)
+{
+    struct strbuf list;
+
+    strbuf_init(&list, ALERT_LIST_BYTES_MAX);
+    alerts_list(a, &list);
+    if (list.failed)
+        a->ops->answer(a->arg, m->number, false, "the list is too long", NULL);
+    else
+        a->ops->answer(a->arg, m->number, true, "", &list);
+    strbuf_fini(&list);
+}
+
 void alerts_command(struct alerts *a, const struct msg_alert *m)
 {
     CHECK_OBJ(a, ALERTS_MAGIC);
     if (a->conf == NULL)
-        a->ops->answer(a->arg, m->number, false, "there is no configuration yet");
+        a->ops->answer(a->arg, m->number, false, "there is no configuration yet", NULL);
     else if (m->kind == ALERT_COMMAND_ACK)
         run_ack(a, m);
+    else if (m->kind == ALERT_COMMAND_LIST)
+        run_list(a, m);
     else
         run_test(a, m);
 }
 
 /* ---- life ---- */
 
-struct alerts *alerts_create(struct loop *l, const char *state_dir, int64_t since_wall_ms, const struct alerts_ops *ops,
-                             void *arg)
+struct alerts *alerts_create(struct loop *l, const char *state_dir, int64_t since_wall_ms, stat_cell *cells,
+                             const struct alerts_ops *ops, void *arg)
 {
     struct alerts *a;
 
@@ -195,9 +231,10 @@ struct alerts *alerts_create(struct loop *l, const char *state_dir, int64_t sinc
     a->ops = ops;
     a->arg = arg;
     a->since_wall_ms = since_wall_ms;
+    a->cells = cells;
     timer_init(&a->tick, l, on_tick, a);
     timer_init(&a->save, l, on_save, a);
-    a->queue = alert_queue_create(l, &queue_ops, a);
+    a->queue = alert_queue_create(l, &queue_ops, a, cells);
     if (a->queue == NULL) {
         OBJ_FREE(&a, ALERTS_MAGIC);
         return NULL;

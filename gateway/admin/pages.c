@@ -43,6 +43,7 @@ static int fill_index(const struct report_view *v, struct strbuf *out)
         strbuf_printf(out, "%-10s %s\n", pages[i].path, pages[i].about);
     strbuf_printf(out, "%-10s %s\n", "/events",
                   "what happened (?after=NUMBER&limit=COUNT); live as text/event-stream or WebSocket tidegate.events");
+    strbuf_printf(out, "%-10s %s\n", "/alerts", "what alerts told of and what lasts, and what is on its way");
     strbuf_puts(out, "\n");
     report_glance_text(v, out);
     return 200;

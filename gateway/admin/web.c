@@ -248,6 +248,14 @@ static void answer_request(struct web_conn *c, struct lws *wsi, const char *path
         answer_events(c, wsi, a);
         return;
     }
+    if (w->ops->alerts != NULL && strlen(ALERTS_PATH) == len && memcmp(path, ALERTS_PATH, len) == 0) {
+        *a = (struct answer){.status = 200, .type = PAGE_TYPE_JSON};
+        if (!w->ops->alerts(w->arg, &c->body))
+            refuse(a, &c->body, 503, "no configuration yet");
+        else if (c->body.failed)
+            refuse(a, &c->body, 500, "the answer is too long");
+        return;
+    }
     page = page_find(path, len);
     if (page == NULL) {
         refuse(a, &c->body, 404, "no such page");

@@ -22,6 +22,8 @@ struct web_ops {
     bool (*view)(void *arg, struct report_view *v);
     /* The events, for /events; NULL: there is no such page. */
     struct feed *(*feed)(void *arg);
+    /* Adds what alerts are open, for /alerts; false: there are none to speak of yet. NULL: there is no such page. */
+    bool (*alerts)(void *arg, struct strbuf *out);
     /* After web_drain: no request is in progress any more. */
     void (*on_idle)(void *arg);
 };

@@ -12,6 +12,7 @@
 #define PIECE_BYTES    16384u /* of a body, handed over each time the socket can take more */
 
 #define LIVE_PATH     "/events"
+#define ALERTS_PATH   "/alerts"
 #define LIVE_PROTOCOL "tidegate.events"
 
 struct lws;

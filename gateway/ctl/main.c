@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "gateway/ctl/alerts.h"
 #include "gateway/ctl/call.h"
 #include "gateway/ctl/events.h"
 #include "gateway/ctl/purge.h"
@@ -28,7 +29,8 @@ static int run_purges(const struct verb *verb, int count, char *const words[], c
 static int run_force(const struct verb *verb, int count, char *const words[], const struct options *o);
 static int run_each(const struct verb *verb, int count, char *const words[], const struct options *o);
 static int run_events(const struct verb *verb, int count, char *const words[], const struct options *o);
-static int run_joined(const struct verb *verb, int count, char *const words[], const struct options *o);
+static int run_ack(const struct verb *verb, int count, char *const words[], const struct options *o);
+static int run_alerts(const struct verb *verb, int count, char *const words[], const struct options *o);
 
 struct verb {
     const char *name;
@@ -60,9 +62,9 @@ static const struct verb verbs[] = {
     {"undrain", "undrain", TIMEOUT_MS, "POOL/SERVER...: take that back", NULL, run_each},
     {"events", "events", TIMEOUT_MS, "show what happened: --after NUMBER, --limit COUNT, --follow", events_render,
      run_events},
-    {"ack", "ack", TIMEOUT_MS, "[NUMBER]: somebody takes care of what was alerted; no more reminders", NULL,
-     run_joined},
-    {"alerts", "alerts", TIMEOUT_TEST_MS, "test NAME: send one, and say whether it arrived", NULL, run_joined},
+    {"ack", "ack", TIMEOUT_MS, "[NUMBER]: you take care of what was alerted; no more reminders", NULL, run_ack},
+    {"alerts", "alerts", TIMEOUT_TEST_MS, "show what is open; test NAME: send one, and say whether it arrived",
+     alerts_render, run_alerts},
     {"reopen-logs", "reopen-logs", TIMEOUT_MS, "open the log file again, after rotation", NULL, NULL},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
@@ -187,8 +189,9 @@ static int run(const struct verb *verb, const char *line, const char *what, cons
     return rc;
 }
 
-/* The words as they are, one blank between. */
-static int run_joined(const struct verb *verb, int count, char *const words[], const struct options *o)
+/* The words as they are, one blank between, and maybe more after them. */
+static int run_joined(const struct verb *verb, int count, char *const words[], const char *more,
+                      const struct options *o)
 {
     struct strbuf line;
     int rc;
@@ -197,6 +200,7 @@ static int run_joined(const struct verb *verb, int count, char *const words[], c
     strbuf_puts(&line, verb->command);
     for (int i = 0; i < count; i++)
         strbuf_printf(&line, " %s", words[i]);
+    strbuf_puts(&line, more);
     if (line.failed || strpbrk(line.data, "\r\n") != NULL) {
         fprintf(stderr, "tidegatectl: %s: that is no such name\n", verb->name);
         rc = EX_USAGE;
@@ -205,6 +209,30 @@ static int run_joined(const struct verb *verb, int count, char *const words[], c
     }
     strbuf_fini(&line);
     return rc;
+}
+
+static int run_ack(const struct verb *verb, int count, char *const words[], const struct options *o)
+{
+    char who[64], more[sizeof who + 8] = "";
+
+    if (count > 1) {
+        fprintf(stderr, "tidegatectl: %s: expected nothing, or the number of an alert\n", verb->name);
+        return EX_USAGE;
+    }
+    alerts_who(who, sizeof who);
+    if (who[0] != '\0')
+        snprintf(more, sizeof more, " by %s", who);
+    return run_joined(verb, count, words, more, o);
+}
+
+/* A list to be rendered, or a test whose answer is a sentence. */
+static int run_alerts(const struct verb *verb, int count, char *const words[], const struct options *o)
+{
+    struct verb spoken = *verb;
+
+    if (count > 0)
+        spoken.render = NULL;
+    return run_joined(&spoken, count, words, "", o);
 }
 
 /* What came is shown, and what comes after it is asked for, again and again when that is wanted. */

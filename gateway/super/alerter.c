@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/shm.h"
 #include "gateway/super/super.h"
 
 #define ALERT_JOB_MAGIC 0xa1e270b5u
+
+static const char by[] = "by ";
 
 struct alert_job {
     uint32_t magic;
@@ -53,17 +56,35 @@ static void start(struct super *s, struct control_request *r, struct msg_alert *
     errand_begin(&j->errand, &s->alerter.errands, s->loop, r, ALERTER_DEADLINE_MS, on_late, j);
 }
 
+/* "12" or "#12"; 0 when there is nothing before "by" or at all. Returns what comes after it; NULL: it is something
+ * else. */
+static const char *parse_number(const char *text, uint64_t *number)
+{
+    char *end = NULL;
+
+    *number = 0;
+    if (text[0] == '\0' || strncmp(text, by, sizeof by - 1) == 0)
+        return text;
+    if (text[0] == '#')
+        text++;
+    if (text[0] < '0' || text[0] > '9')
+        return NULL;
+    *number = strtoull(text, &end, 10);
+    return *number > 0 && (*end == '\0' || *end == ' ') ? end + strspn(end, " ") : NULL;
+}
+
 void alerter_ack(struct super *s, struct control_request *r, const char *rest)
 {
     struct msg_alert m = {.kind = ALERT_COMMAND_ACK};
-    char *end = NULL;
 
     CHECK_OBJ(s, SUPER_MAGIC);
-    if (rest[0] == '#')
-        rest++;
-    m.id = strtoull(rest, &end, 10);
-    if (*end != '\0' || rest[0] == '-' || rest[0] == '+' || (rest[0] != '\0' && m.id == 0)) {
-        control_answer(&r, "expected nothing, or the number of an alert");
+    rest = parse_number(rest, &m.id);
+    if (rest != NULL && strncmp(rest, by, sizeof by - 1) == 0 && strlen(rest + sizeof by - 1) < sizeof m.name) {
+        snprintf(m.name, sizeof m.name, "%s", rest + sizeof by - 1);
+        rest = "";
+    }
+    if (rest == NULL || rest[0] != '\0') {
+        control_answer(&r, "expected nothing, or the number of an alert, and by whom");
         return;
     }
     start(s, r, &m);
@@ -75,15 +96,33 @@ void alerter_alerts(struct super *s, struct control_request *r, const char *rest
     struct msg_alert m = {.kind = ALERT_COMMAND_TEST};
 
     CHECK_OBJ(s, SUPER_MAGIC);
+    if (rest[0] == '\0') {
+        m.kind = ALERT_COMMAND_LIST;
+        start(s, r, &m);
+        return;
+    }
     if (strncmp(rest, test, sizeof test - 1) != 0 || strlen(rest + sizeof test - 1) >= sizeof m.name) {
-        control_answer(&r, "expected test and the name of an alert");
+        control_answer(&r, "expected nothing, or test and the name of an alert");
         return;
     }
     snprintf(m.name, sizeof m.name, "%s", rest + sizeof test - 1);
     start(s, r, &m);
 }
 
-void alerter_answered(struct super *s, const struct msg_alert_answer *m)
+/* The list, as it came; false when it is none. */
+static bool take_list(struct control_request *r, int fd)
+{
+    char *list = NULL;
+    size_t len = 0;
+
+    if (fd < 0 || shm_read_sealed(fd, ALERT_LIST_BYTES_MAX, &list, &len) != ERR_NONE)
+        return false;
+    strbuf_add(&r->body, list, len);
+    mem_free(list);
+    return true;
+}
+
+void alerter_answered(struct super *s, const struct msg_alert_answer *m, int fd)
 {
     char text[IPC_TEXT_BYTES];
     struct errand *e;
@@ -95,6 +134,10 @@ void alerter_answered(struct super *s, const struct msg_alert_answer *m)
         return;
     j = LIST_ENTRY(e, struct alert_job, errand);
     snprintf(text, sizeof text, "%.*s", (int)sizeof m->text - 1, m->text);
+    if (m->ok && j->message.kind == ALERT_COMMAND_LIST) {
+        job_end(j, take_list(e->request, fd) ? NULL : "the list did not arrive");
+        return;
+    }
     if (m->ok && j->message.kind == ALERT_COMMAND_TEST)
         strbuf_printf(&e->request->body, "%s: delivered\n", j->message.name);
     else if (m->ok)

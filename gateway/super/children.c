@@ -288,8 +288,6 @@ static void on_ack(struct child *c, const struct msg_conf_ack *m)
 static void on_message(void *arg, enum ipc_type type, const void *payload, int fd)
 {
     struct child *c = arg;
-    if (fd >= 0)
-        close(fd); /* no message of a child brings one */
     pulse_heard(&c->pulse, loop_now_ms(c->super->loop));
     if (type == MSG_CONF_ACK)
         on_ack(c, payload);
@@ -302,11 +300,13 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
     else if (type == MSG_VERDICT_FLIP && c->role == ROLE_CHECKER)
         events_flip(c->super, payload);
     else if (type == MSG_ALERT_ANSWER && c->role == ROLE_ADMIN)
-        alerter_answered(c->super, payload);
+        alerter_answered(c->super, payload, fd);
     else if (type == MSG_EVENT)
         events_take(c->super->events, c, payload);
     else if (type != MSG_PONG)
         LOG_WARN("message not understood", KV_STR("child", c->name), KV_STR("message", ipc_type_text(type)));
+    if (fd >= 0)
+        close(fd); /* nobody keeps what a child sends */
 }
 
 /* Usually its end is near; if not, it is of no use any more. */

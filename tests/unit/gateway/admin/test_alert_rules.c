@@ -17,7 +17,8 @@
     "listen: [ { address: \"127.0.0.1:1\" } ]\n"                                                                       \
     "pools: { p: { servers: [ { name: a, url: \"ws://h\" } ] } }\n"                                                    \
     "routes: [ { path: /, pool: p } ]\n"
-#define HOOK "webhook: \"http://h/\", "
+#define HOOK  "webhook: \"http://h/\", "
+#define PAGER HOOK "form: pagerduty, routing_key: k, "
 /* 2024-01-01 was a Monday. */
 #define MONDAY_MS INT64_C(1704067200000)
 #define HOUR_MS   INT64_C(3600000)
@@ -113,7 +114,7 @@ static void assert_sent(struct world *w, const char *expected)
 
 /* ---- stories ---- */
 
-enum step_kind { STEP_DOWN = 1, STEP_UP, STEP_PASS, STEP_ACK, STEP_EXPECT };
+enum step_kind { STEP_DOWN = 1, STEP_UP, STEP_PASS, STEP_ACK, STEP_ACK_BOTH, STEP_EXPECT };
 struct step {
     enum step_kind kind;
     const char *text; /* subject, or what is expected */
@@ -205,6 +206,28 @@ static const struct {
       {STEP_DOWN, "q", 0},
       {STEP_DOWN, "qq", 0},
       {STEP_EXPECT, "r: began p/bc; r: began q; ", 0}}},
+    {"PagerDuty hears that somebody takes care, others do not",
+     "{ name: r, " HOOK "group: 0 }, { name: pd, " PAGER "group: 0 }",
+     {{STEP_DOWN, "p/a", 0},
+      {STEP_EXPECT, "r: began p/a; pd: began p/a; ", 0},
+      {STEP_ACK_BOTH, NULL, 1},
+      {STEP_EXPECT, "pd: acknowledged p/a; ", 0},
+      {STEP_UP, "p/a", 0},
+      {STEP_EXPECT, "r: ended p/a; pd: ended p/a; ", 0}}},
+    {"but not before it has heard of it",
+     "{ name: pd, " PAGER "group: 10s }",
+     {{STEP_DOWN, "p/a", 0},
+      {STEP_ACK, NULL, 1},
+      {STEP_EXPECT, "", 0},
+      {STEP_PASS, NULL, 10000},
+      {STEP_EXPECT, "pd: began p/a, acknowledged p/a; ", 0}}},
+    {"and in quiet hours at once",
+     "{ name: pd, " PAGER "group: 0, repeat: 4h, quiet: { from: \"13:00\", to: \"18:00\" } }",
+     {{STEP_DOWN, "p/a", 0},
+      {STEP_EXPECT, "pd: began p/a; ", 0},
+      {STEP_PASS, NULL, 2 * HOUR_MS},
+      {STEP_ACK, NULL, 1},
+      {STEP_EXPECT, "pd: acknowledged p/a; ", 0}}},
 };
 
 static void test_stories(void **state)
@@ -222,8 +245,9 @@ static void test_stories(void **state)
                 UP(&w, s->text);
             else if (s->kind == STEP_PASS)
                 pass(&w, s->value);
-            else if (s->kind == STEP_ACK)
-                assert_int_equal(alert_rules_ack(w.rules, (uint64_t)s->value), 1);
+            else if (s->kind == STEP_ACK || s->kind == STEP_ACK_BOTH)
+                assert_int_equal(alert_rules_ack(w.rules, (uint64_t)s->value, "ops", w.wall_ms),
+                                 s->kind == STEP_ACK ? 1 : 2);
             else
                 assert_sent(&w, s->text);
         }
@@ -350,7 +374,7 @@ static void test_another_configuration(void **state)
     pass(&w, 10000);
     assert_sent(&w, "r: ended p/a; ");
     assert_int_equal(w.rules->incident_count, 0);
-    assert_int_equal(alert_rules_ack(w.rules, 0), 0);
+    assert_int_equal(alert_rules_ack(w.rules, 0, "", w.wall_ms), 0);
     world_fini(&w);
 }
 
