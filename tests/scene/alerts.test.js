@@ -90,7 +90,7 @@ describe('alerts: what is told', { concurrency: true }, () => {
     assert.equal(bad.code, 1);
     assert.match(bad.stderr, /certificate/i);
     assert.equal((await gateway.ctl('alerts', 'test', 'nobody')).code, 1);
-    assert.equal((await gateway.ctl('alerts')).code, 1);
+    assert.equal((await gateway.ctl('alerts', 'tset', 'good')).code, 1);
   });
 
   scene('a mail server without STARTTLS gets nothing, the password least of all', async (s) => {
@@ -152,6 +152,38 @@ describe('alerts: what is told', { concurrency: true }, () => {
     assert.deepEqual(burst.items().map((i) => i.reason).sort(), ['began', 'began', 'ended', 'ended']);
     assert.equal(burst.got[0].json.status, 'resolved');
     assert.equal(long.tried + other.tried, 0);
+  });
+
+  scene('what is open, and who takes care of it, in every place that shows it', async (s) => {
+    const [web, pager] = [await WebSink.open(s), await WebSink.open(s)];
+    const { primary, gateway, dir } = await guarded(s, [
+      { name: 'chat', webhook: web.url, on: ['down'], group: '0' },
+      { name: 'pager', webhook: pager.url, form: 'pagerduty', routing_key: 'r0ut1ng', on: ['down'], group: '0' },
+    ]);
+    assert.equal((await gateway.ctl('alerts')).stdout, 'nothing is open\n');
+    await primary.kill();
+    const { id } = await told('the outage', web, { kind: 'down', reason: 'began' });
+    await waitFor('the pager', () => pager.got.length === 1);
+    const { open } = JSON.parse((await gateway.ctl('--json', 'alerts')).stdout);
+    assert.deepEqual(open.map((a) => [a.id, a.rule, a.kind, a.subject, a.told, a.acknowledged]), [
+      [id, 'chat', 'down', 'realtime/us-a', true, false], [id, 'pager', 'down', 'realtime/us-a', true, false]]);
+    assert.equal((await gateway.ctl('ack', `#${id}`)).code, 0);
+    // The pager is told that somebody cares, under the key of the incident it has; the chat is not bothered.
+    await waitFor('the pager to be told', () => pager.got.length === 2);
+    assert.equal(pager.got[1].json.event_action, 'acknowledge');
+    assert.equal(pager.got[1].json.dedup_key, pager.got[0].json.dedup_key);
+    assert.equal(web.got.length, 1);
+    const { cause } = await waitFor('the journal', () => journal(dir).find((e) => e.kind === 'ack'));
+    const who = cause.replace(/^by /, '');
+    assert.notEqual(who, '');
+    assert.match((await gateway.ctl('alerts')).stdout, new RegExp(`^${id} +chat +down +realtime/us-a +down .*acknowledged by ${who} at 20`, 'm'));
+    const page = await gateway.admin('/alerts');
+    assert.ok(page.open.every((a) => a.acknowledged_by === who && a.acknowledged_at !== null));
+    assert.deepEqual(page.waiting, []);
+    const m = await gateway.metrics();
+    assert.deepEqual(['alerts_open', 'alerts_acknowledged', 'alerts_sent_total', 'alerts_waiting'].map((name) => m.sum(name)), [2, 2, 3, 0]);
+    await s.region({ name: 'us-a', port: primary.port });
+    await waitFor('the end of it', async () => (await gateway.metrics()).sum('alerts_open') === 0);
   });
 
   scene('what is not acknowledged is handed on', async (s) => {
