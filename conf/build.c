@@ -275,7 +275,8 @@ static void build_values(struct build *b, const struct scope *s, const struct sc
         if (item->kind == NODE_SCALAR)
             why = kinds[row->kind].read(&b->kind, row, item, items + array->count * list->item_bytes);
         if (why == NULL)
-            array->count++;
+            put_mark(b, items + array->count++ * list->item_bytes, false,
+                     (struct mark){.at = item->at, .path = s->path, .key = row->key, .is_good = true});
         else
             complain(b->complaints, item->at, join(b, s->path, row->key), "%s %s, expected %s",
                      item->kind == NODE_SCALAR ? show_value(b, item) : "this", why, list->item_expected);

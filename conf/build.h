@@ -63,7 +63,9 @@ void check_cache(struct build *b);
 /* conf/check_alerts.c: the same for whom to tell what. */
 void check_alerts(struct build *b);
 
-/* conf/check_dns.c: the same for targets, DNS and the quorum, and for what a file must have to be of any use. */
+/* conf/check_targets.c: the same for targets and the quorum, and for what a file must have to be of any use. */
+void check_judges(struct build *b);
+/* conf/check_dns.c: the same for the zone and who is told of it. */
 void check_dns(struct build *b);
 
 /* For the checks: a key, and whether it says something else than its default does. */
@@ -79,11 +81,20 @@ void check_unused(struct build *b, const void *section, const struct check_use *
  * `expected` would be the thing to write. */
 void check_client_tls(struct build *b, const void *section, const struct conf_server_tls *t, bool is_tls,
                       const char *url, const char *expected);
+/* conf/check.c: whether two sockets cannot be bound side by side. */
+bool check_is_clash(const struct addr *a, const struct addr *b);
+/* conf/check_cache.c: where a Redis is and how it is spoken to. */
+void check_redis(struct build *b, const struct conf_redis *r);
+/* conf/check_targets.c: a slot's name as users write it. */
+const char *check_slot_text(const char *slot_name);
+/* conf/check_targets.c: `member`, which is `key` of `section`, names the slot of a target or server, or nothing. */
+void check_slot(struct build *b, const void *section, const char *const *member, const char *key);
 /* conf/check.c: `shorter` must not be longer than `longer`; both belong to `section`. With neither given there they
  * come from another section, which has been told. */
 void check_at_most(struct build *b, const void *section, const int64_t *shorter_ms, const char *shorter,
                    const int64_t *longer_ms, const char *longer);
-/* conf/check_probe.c: the check of a pool (`s`, `usual` NULL), or of a server, whose values start as those of `usual`.
+/* conf/check_probe.c: the check of a pool (`s`, `usual` NULL), of a target (`usual` NULL), or of a server, whose values
+ * start as those of `usual`.
  */
 void check_probe(struct build *b, const struct conf_server *s, const struct conf_check *c,
                  const struct conf_check *usual);

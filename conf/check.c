@@ -33,7 +33,7 @@ static bool is_chosen_by_system(const struct addr *a)
 
 /* One after the other cannot be bound: the supervisor first binds a new address alone, to find out whether somebody
  * else has it, and a wildcard has every address of its family. IPv6 sockets take IPv6 only. */
-static bool is_clash(const struct addr *a, const struct addr *b)
+bool check_is_clash(const struct addr *a, const struct addr *b)
 {
     if (a->len == 0 || b->len == 0 || is_chosen_by_system(a) || is_chosen_by_system(b))
         return false;
@@ -49,7 +49,7 @@ static void check_address(struct build *b, const void *section, const char *cons
 {
     const struct conf_listen *listen = b->conf->listen;
     for (size_t i = 0; i < count; i++)
-        if (is_clash(addr, &listen[i].addr)) {
+        if (check_is_clash(addr, &listen[i].addr)) {
             build_complain(b, section, text, key,
                            "%s clashes with the listener %s on line %u, expected another address", *text,
                            listen[i].text, build_line(b, &listen[i]));
@@ -285,9 +285,9 @@ static void check_limits(struct build *b)
 
 void check_values(struct build *b)
 {
-    static void (*const checks[])(struct build *) = {check_listeners, check_pools,  check_routes,
-                                                     check_limits,    check_rules,  check_heads,
-                                                     check_cache,     check_alerts, check_dns};
+    static void (*const checks[])(struct build *) = {check_listeners, check_pools, check_routes, check_limits,
+                                                     check_rules,     check_heads, check_cache,  check_alerts,
+                                                     check_judges,    check_dns};
     CHECK_OBJ(b, BUILD_MAGIC);
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         checks[i](b);

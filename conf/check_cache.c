@@ -189,9 +189,8 @@ static void check_modes(struct build *b, const struct conf_redis *r)
         build_complain(b, r, &r->nodes, "nodes", "has no use with this mode, expected mode: sentinel or mode: cluster");
 }
 
-static void check_redis(struct build *b)
+void check_redis(struct build *b, const struct conf_redis *r)
 {
-    const struct conf_redis *r = &b->conf->cache.redis;
     const struct check_use uses[] = {{&r->username, "username", r->username[0] != '\0'},
                                      {&r->password, "password", r->password[0] != '\0'},
                                      {&r->mode, "mode", r->mode != REDIS_SINGLE},
@@ -216,5 +215,5 @@ void check_cache(struct build *b)
     for (size_t i = 0; i < c->route_count; i++)
         check_route(b, &c->routes[i]);
     check_sizes(b);
-    check_redis(b);
+    check_redis(b, &c->cache.redis);
 }

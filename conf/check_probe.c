@@ -11,7 +11,10 @@ static const struct conf_check standard = {
     .host = "",
     .expect_statuses = {.count = 1, .range = {{200, 299}}},
     .expect_body = "",
+    .http = OVER_AUTO,
     .speak = SPEAK_PING,
+    .canary_topic = "",
+    .canary_peer = "",
     .expiry_degraded_ms = 86400000,
     .redis_user = "",
     .redis_password = "",
@@ -72,6 +75,11 @@ static void check_uses(struct build *b, const struct conf_check *c, const struct
          FOR_TYPE(CHECK_HTTP), "type: http"},
         {&c->expect_headers, "expect.headers", is_same_headers(c, u), FOR_TYPE(CHECK_HTTP), "type: http"},
         {&c->expect_body, "expect.body", is_same(c->expect_body, u->expect_body), FOR_TYPE(CHECK_HTTP), "type: http"},
+        {&c->http, "http", c->http == u->http, FOR_TYPE(CHECK_HTTP), "type: http"},
+        {&c->canary_topic, "canary.topic", is_same(c->canary_topic, u->canary_topic), FOR_TYPE(CHECK_WEBSOCKET),
+         "type: websocket"},
+        {&c->canary_peer, "canary.peer", is_same(c->canary_peer, u->canary_peer), FOR_TYPE(CHECK_WEBSOCKET),
+         "type: websocket"},
         {&c->speak, "speak", c->speak == u->speak, FOR_TYPE(CHECK_WEBSOCKET), "type: websocket"},
         {&c->expiry_degraded_ms, "expiry.degraded", c->expiry_degraded_ms == u->expiry_degraded_ms, tls, tls_text},
         {&c->expiry_down_ms, "expiry.down", c->expiry_down_ms == u->expiry_down_ms, tls, tls_text},
@@ -104,18 +112,42 @@ static void check_needs(struct build *b, const struct conf_check *c)
 }
 
 /* Of one server: what its url has to do with it. */
-static void check_url(struct build *b, const struct conf_server *s)
+static void check_url(struct build *b, const struct conf_server *s, bool is_target)
 {
     const struct conf_check *c = &s->check;
 
-    if (s->url.scheme != SCHEME_NONE && !s->url.is_tls && c->type == CHECK_TLS)
-        build_complain(b, s, &s->url, "url", "%s has no TLS to check, expected wss:// or https:// with type: tls",
-                       s->url.text);
+    if (s->url.scheme != SCHEME_NONE && s->url.scheme != SCHEME_TCP && !s->url.is_tls && c->type == CHECK_TLS)
+        build_complain(b, is_target ? (const void *)c : s, is_target ? &c->url : &s->url, "url",
+                       "%s has no TLS to check, expected wss:// or https:// with type: tls", s->url.text);
+}
+
+/* A canary is one of a pair, so of a pool's servers each has its own. */
+static void check_canary(struct build *b, const struct conf_server *s)
+{
+    const struct conf_check *c = &s->check;
+    const struct conf_server *peer = conf_find_server(b->conf, c->canary_peer);
+    const bool has_topic = c->canary_topic[0] != '\0', has_peer = c->canary_peer[0] != '\0';
+
+    if (c->type != CHECK_WEBSOCKET || build_is_broken(b, &c->canary_topic) || build_is_broken(b, &c->canary_peer))
+        return;
+    if (has_topic != has_peer)
+        build_complain(b, c, has_topic ? &c->canary_topic : &c->canary_peer, "canary",
+                       "is half of one, expected canary.topic and canary.peer");
+    else if (has_topic && c->speak != SPEAK_PHOENIX && !build_is_broken(b, &c->speak))
+        build_complain(b, c, &c->canary_topic, "canary.topic", "has no use with this speak, expected speak: phoenix");
+    else if (has_peer && peer == NULL)
+        check_slot(b, c, &c->canary_peer, "canary.peer");
+    else if (has_peer && peer == s)
+        build_complain(b, c, &c->canary_peer, "canary.peer", "is the server itself, expected another one");
+    else if (has_peer && peer->check.type != CHECK_WEBSOCKET)
+        build_complain(b, c, &c->canary_peer, "canary.peer", "%s is not checked by WebSocket, expected one that is",
+                       check_slot_text(c->canary_peer));
 }
 
 void check_probe(struct build *b, const struct conf_server *s, const struct conf_check *c,
                  const struct conf_check *usual)
 {
+    const bool is_target = s != NULL && usual == NULL;
     if (b->kind.expansion->is_off)
         return; /* sealed: judged before, and everything is written there */
     if (!build_is_broken(b, &c->type))
@@ -124,6 +156,12 @@ void check_probe(struct build *b, const struct conf_server *s, const struct conf
         check_needs(b, c); /* a pool's check may be short of what each of its servers has */
     check_at_most(b, c, &c->timeout_ms, "timeout", &c->interval_ms, "interval");
     check_at_most(b, c, &c->interval_undecided_ms, "interval_undecided", &c->interval_ms, "interval");
-    if (s != NULL)
-        check_url(b, s);
+    if (s != NULL) {
+        check_url(b, s, is_target);
+        check_canary(b, s);
+    }
+    if (!is_target && c->url.scheme != SCHEME_NONE && build_is_given(b, &c->url))
+        build_complain(b, c, &c->url, "url",
+                       "has no use in the check of a server, which has a url of its own, expected it in "
+                       "that of a target");
 }

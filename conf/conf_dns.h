@@ -124,10 +124,10 @@ struct conf_dns {
 
 /* Gateways and checkers that tell each other, through Redis, what they see. */
 struct conf_quorum {
-    struct conf_redis redis; /* text "" = alone */
     const char *group;       /* those who judge together use the same */
     int64_t lifetime_ms;     /* of a view, and of a leader who falls silent */
     int64_t interval_ms;     /* between two exchanges while all is quiet */
+    struct conf_redis redis; /* text "" = alone */
 };
 
 #endif

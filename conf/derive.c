@@ -40,9 +40,16 @@ static void shorten(const struct build *b, int64_t *ms, int64_t most_ms)
         *ms = most_ms;
 }
 
+/* "NAME" is a target, everything with a / in it a slot's name as it is. */
+static const char *slot_name(struct arena *arena, const char *text)
+{
+    return text[0] == '\0' || strchr(text, '/') != NULL ? text : arena_printf(arena, CONF_TARGETS_POOL "/%s", text);
+}
+
 static void derive_server(struct build *b, const struct conf_pool *p, struct conf_server *s)
 {
     s->slot_name = arena_printf(b->kind.arena, "%s/%s", p->name, s->name);
+    s->check.canary_peer = slot_name(b->kind.arena, s->check.canary_peer);
     if (!build_is_given(b, &p->check.timeout_ms))
         shorten(b, &s->check.timeout_ms, s->check.interval_ms);
 }
@@ -56,6 +63,7 @@ static void derive_target(struct build *b, struct conf_server *t)
     uint16_t port = 0;
     t->slot_name = arena_printf(b->kind.arena, CONF_TARGETS_POOL "/%s", t->name);
     t->weight = 1;
+    t->check.canary_peer = slot_name(b->kind.arena, t->check.canary_peer);
     t->url = *asked;
     t->url.path = "";
     if (asked->is_tls && t->tls.server_name[0] == '\0' &&
@@ -64,12 +72,6 @@ static void derive_target(struct build *b, struct conf_server *t)
     if (asked->path[0] != '\0' && !build_is_given(b, &t->check.path))
         t->check.path = asked->path;
     shorten(b, &t->check.timeout_ms, t->check.interval_ms);
-}
-
-/* "NAME" is a target, everything with a / in it a slot's name as it is. */
-static const char *slot_name(struct arena *arena, const char *text)
-{
-    return text[0] == '\0' || strchr(text, '/') != NULL ? text : arena_printf(arena, CONF_TARGETS_POOL "/%s", text);
 }
 
 static void derive_dns(struct build *b, struct conf_dns *d)

@@ -126,6 +126,9 @@ static const struct {
     {SECTION_CHECK, {"canary.peer", "\"\"", false}},
     {SECTION_DNS, {"zone", "z.example", true}},
     {SECTION_DNS, {"nameservers", "[ ns1.z.example, ns2.example.net. ]", true}},
+    {SECTION_DNS, {"listen", "[ \"0.0.0.0:53\", \"[::]:53\" ]", true}},
+    {SECTION_DNS, {"refresh", "2h", false}},
+    {SECTION_DNS, {"expire", "3h", false}},
     {SECTION_DNS, {"contact", "a@b", false}},
     {SECTION_DNS, {"cookies", "true", true}},
     {SECTION_DNS_RECORD, {"answers", NULL, true}}, /* test_records_read_back has the others */
@@ -189,9 +192,7 @@ static void make_text(struct maker *m, const struct schema_row *row)
         [KIND_LABELS] = {"[ \"p/*\", b ]", "[]", "[ a@b ]"},
         [KIND_PAIRS] = {"{ sub: x-a, \"a b\": [ x-c, x-d ] }", "{}", "{ \"e.f\": X-G }"},
         [KIND_ASKED_URL] = {"\"https://h:1/a/b?c=d\"", "\"wss://[::1]/\"", "\"http://h\""},
-        [KIND_OWNER] = {"\"@\"", "\"*.a\"", "B.z.example."},
         [KIND_IPV6S] = {"[]", "[ \"::1\" ]", "[ \"2001:db8::1\", \"2001:db8::2\" ]"},
-        [KIND_ADDRESSES] = {"[]", "[ \"0.0.0.0:53\", \"[::]:53\" ]", "[ \"127.0.0.1:53\" ]"},
         [KIND_RECORDS] = {"[]", "[]", "[]"},
         [KIND_AUTHORITY] = {"a.example", "\"[::1]:80\"", "\"\""},
     };
@@ -246,6 +247,9 @@ static void make_value(struct maker *m, const struct schema_row *row)
         break;
     case KIND_HOST_PATTERN:
         strbuf_printf(&m->out, "\"*.h%u.example\"", m->names++);
+        break;
+    case KIND_OWNER:
+        strbuf_printf(&m->out, pick(m, 2) == 0 ? "\"*.o%u\"" : "o%u.Z.example.", m->names++);
         break;
     case KIND_ADDRESS:
         strbuf_printf(&m->out, "\"127.0.0.1:%u\"", 1 + m->names++);
