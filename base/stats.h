@@ -64,7 +64,9 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE, STAT_MICROSECONDS /* a counter; s
     X(STAT_ALERTS_DROPPED,      "alerts_dropped_total",             STAT_COUNTER, "Messages of alerts given up") \
     X(STAT_ALERTS_WAITING,      "alerts_waiting",                   STAT_GAUGE,   "Messages of alerts not delivered yet") \
     X(STAT_ALERTS_OPEN,         "alerts_open",                      STAT_GAUGE,   "What alerts told of and what lasts") \
-    X(STAT_ALERTS_ACKED,        "alerts_acknowledged",              STAT_GAUGE,   "Of these, those that somebody takes care of")
+    X(STAT_ALERTS_ACKED,        "alerts_acknowledged",              STAT_GAUGE,   "Of these, those that somebody takes care of") \
+    X(STAT_PUSHES,              "dns_pushes_total",                 STAT_COUNTER, "Times a server of dns.push took the names as they are") \
+    X(STAT_PUSH_FAILURES,       "dns_push_failures_total",          STAT_COUNTER, "Times it was not to be had, or refused")
 
 #define STATS_ROUTE_TABLE(X)                                                                                 \
     X(STAT_ROUTE_REQUESTS,      "requests_total",                   STAT_COUNTER, "Requests that matched the route") \

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,6 +186,13 @@ const struct conf_pool *conf_find_pool(const struct conf *c, const char *name)
 bool conf_wants_dns(const struct conf *c)
 {
     return c->dns.zone != NULL && c->dns.zone[0] != '\0' && (c->dns.listen_count > 0 || c->dns.push_count > 0);
+}
+
+/* The zone first, for it may be long, and what is cut off must not be all of the server. */
+const char *conf_push_subject(const struct conf_dns_push *push, char *out, size_t cap_bytes)
+{
+    snprintf(out, cap_bytes, "%.90s at %.64s", push->zone, push->server);
+    return out;
 }
 
 bool conf_has_steered_records(const struct conf *c)

@@ -334,6 +334,8 @@ const struct conf_pool *conf_find_pool(const struct conf *c, const char *name);
 const struct conf_server *conf_find_server(const struct conf *c, const char *slot_name);
 /* Whether there is work for a DNS process: somebody to answer or somebody to tell. */
 bool conf_wants_dns(const struct conf *c);
+/* "zone at server": what events about a server that is told of changes are about; returns `out`. */
+const char *conf_push_subject(const struct conf_dns_push *push, char *out, size_t cap_bytes);
 bool conf_has_steered_records(const struct conf *c);
 
 /* How many workers there are: none without listeners. */

@@ -355,6 +355,16 @@ static bool has_steered_name(const struct conf_dns *d, const char *subject)
     return false;
 }
 
+/* "zone at server", as the DNS process calls it. */
+static bool has_push(const struct conf *c, const char *subject)
+{
+    char name[EVENT_SUBJECT_BYTES];
+    bool is_found = false;
+    for (size_t i = 0; i < c->dns.push_count && !is_found; i++)
+        is_found = strcmp(conf_push_subject(&c->dns.pushes[i], name, sizeof name), subject) == 0;
+    return is_found;
+}
+
 /* Whether there is still something by the name a condition is about. */
 static bool has_subject(const struct conf *c, const struct condition *k)
 {
@@ -366,6 +376,8 @@ static bool has_subject(const struct conf *c, const struct condition *k)
         return strcmp(c->node.name, k->subject) == 0 && c->quorum.redis.text[0] != '\0';
     if (k->kind == EVENT_DNS)
         return has_steered_name(&c->dns, k->subject);
+    if (k->kind == EVENT_PUSH)
+        return has_push(c, k->subject);
     if (k->kind == EVENT_FAILOVER)
         return conf_find_pool(c, k->subject) != NULL;
     return conf_find_server(c, k->subject) != NULL;
@@ -374,7 +386,8 @@ static bool has_subject(const struct conf *c, const struct condition *k)
 static bool is_about_conf(enum event_kind k)
 {
     return k == EVENT_DOWN || k == EVENT_DEGRADED || k == EVENT_FORCED || k == EVENT_DRAIN || k == EVENT_FAILOVER ||
-           k == EVENT_BREAKER || k == EVENT_CERTIFICATE || k == EVENT_CUT_OFF || k == EVENT_DNS || k == EVENT_QUORUM;
+           k == EVENT_BREAKER || k == EVENT_CERTIFICATE || k == EVENT_CUT_OFF || k == EVENT_DNS || k == EVENT_QUORUM ||
+           k == EVENT_PUSH;
 }
 
 /* Ends the conditions for which `is_over` says so. */

@@ -224,7 +224,7 @@ size_t push_plan_write(const struct push_plan *p, const struct push_choice *c, s
     CHECK_OBJ(p, PUSH_PLAN_MAGIC);
     for (size_t i = from; i < p->count; i++) {
         struct plan_set s;
-        if (make_set(&p->rows[i], c, &s) && !update_add(u, &s.set))
+        if (make_set(&p->rows[i], c, &s) && !update_add(u, &s.set) && u->record_count > 0)
             return i;
     }
     return p->count;

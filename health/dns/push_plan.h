@@ -41,7 +41,7 @@ size_t push_plan_outside_count(const struct push_plan *p);
  * not count: they follow the checks and would have every failed check told. They are sent along with what changed. */
 uint64_t push_plan_digest(const struct push_plan *p, const struct push_choice *c);
 /* Adds the sets of the names from number `from` on to the message, as many as fit; the number of the first that did
- * not, push_plan_count() when all are told. */
+ * not, push_plan_count() when all are told. What fits no message at all is left out. */
 size_t push_plan_write(const struct push_plan *p, const struct push_choice *c, size_t from, struct update *u);
 
 #endif

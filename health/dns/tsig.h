@@ -14,7 +14,7 @@
 #include "health/dns/wire.h"
 
 #define TSIG_FUDGE_S      300u /* how far clocks may be apart (RFC 8945 section 10) */
-#define TSIG_SECRET_BYTES 256u
+#define TSIG_SECRET_BYTES 384u
 #define TSIG_RECORD_BYTES                                                                                              \
     400u /* more than a request's signature can take: name 255, the rest with its longest MAC 117 */
 
@@ -65,8 +65,8 @@ struct tsig_result {
     int64_t time_s;   /* of the signature, Unix time; with TSIG_SAYS_BADTIME the server's clock */
     size_t signed_at; /* where the signature begins; the message's length when there is none */
 };
-/* Checks the `len` bytes at `message`, an answer to the request whose code is `request`; NULL: a request. It is walked through
- * to its end: with another verdict than TSIG_MALFORMED its records can be read. */
+/* Checks the `len` bytes at `message`, an answer to the request whose code is `request`; NULL: a request. It is walked
+ * through to its end: with another verdict than TSIG_MALFORMED its records can be read. */
 struct tsig_result tsig_verify(const uint8_t *message, size_t len, const struct tsig_key *key,
                                const struct tsig_mac *request, uint64_t now_s);
 

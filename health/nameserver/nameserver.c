@@ -4,7 +4,7 @@
  * back until then, and one that is refused changes nothing but the answer.
  *
  * The table is looked at before every batch of queries, so a decision is in the next answer. A look costs one read of
- * shared memory; nothing wakes this process when nobody asks. */
+ * shared memory; nothing wakes this process when nobody asks, unless there are servers to be told (pusher.h). */
 #include "health/nameserver/nameserver.h"
 
 #include <stdio.h>
@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/resolve.h"
 #include "health/nameserver/aliases.h"
+#include "health/nameserver/pusher.h"
 #include "health/nameserver/responder.h"
 #include "health/nameserver/site.h"
 #include "health/nameserver/tcp.h"
@@ -45,6 +46,7 @@ struct nameserver {
     struct tcp *tcp;
     struct resolver *resolver;
     struct aliases *aliases;
+    struct pusher *pusher;
     struct site *site; /* NULL before the first configuration */
     struct list new_sockets;
     struct timer watch;
@@ -81,6 +83,28 @@ static void use_site(struct nameserver *n, struct site *s)
                                                 .idle_ms = dns->tcp.idle_ms});
     if (old != NULL)
         site_destroy(&old);
+}
+
+/* ---- what others are told ---- */
+
+static const struct steering_alias *alias_of(void *arg, const struct conf_dns_record *record, size_t answer)
+{
+    const struct nameserver *n = arg;
+    const struct zone_conf *zone = &n->site->zone;
+    const struct steering *steering = choices_steering(n->site->choices);
+
+    for (size_t i = 0; i < zone->set_count; i++)
+        if (zone->sets[i].record == record && steering->sets[i].aliases != NULL)
+            return &steering->sets[i].aliases[answer];
+    return NULL;
+}
+
+/* A journal that cannot be reached keeps nobody from working. */
+static void on_event(void *arg, const struct event *e)
+{
+    struct nameserver *n = arg;
+    if (n->ipc != NULL && ipc_has_room(n->ipc) && ipc_send(n->ipc, MSG_EVENT, e, -1) != ERR_NONE)
+        LOG_DEBUG("supervisor does not take messages", KV_STR("message", ipc_type_text(MSG_EVENT)));
 }
 
 /* ---- sockets ---- */
@@ -161,6 +185,7 @@ static bool take_conf(struct nameserver *n, struct conf *c, char why[ZONE_CONF_W
     drop_sockets(n, &c->dns);
     use_site(n, s);
     settle_sockets(n, true);
+    pusher_take_conf(n->pusher, c);
     LOG_INFO("zone taken", KV_STR("zone", c->dns.zone), KV_UINT("names", zone_name_count(s->zone.zone)),
              KV_UINT("steered", s->zone.set_count), KV_UINT("serial", choices_steering(s->choices)->serial));
     return true;
@@ -298,6 +323,13 @@ struct nameserver *nameserver_create(struct loop *l, const struct birth *birth)
     n->tcp = tcp_create(l, n->responder, birth->block, on_batch, n);
     n->resolver = resolver_create(l);
     n->aliases = aliases_create(l, n->resolver);
+    n->pusher = pusher_create(&(struct pusher_env){.loop = l,
+                                                   .resolver = n->resolver,
+                                                   .block = birth->block,
+                                                   .table = n->table,
+                                                   .alias = alias_of,
+                                                   .on_event = on_event,
+                                                   .arg = n});
     timer_start(&n->watch, WATCH_MS);
     n->ipc = ipc_create(l, birth->control_fd, on_message, on_supervisor_gone, n);
     return n;
@@ -313,6 +345,7 @@ void nameserver_destroy(struct nameserver **np)
     settle_sockets(n, false);
     udp_destroy(&n->udp);
     tcp_destroy(&n->tcp);
+    pusher_destroy(&n->pusher);
     aliases_destroy(&n->aliases);
     resolver_destroy(&n->resolver);
     responder_destroy(&n->responder);
