@@ -9,6 +9,8 @@ const processes = require('./lib/process.js');
 const { program } = require('./lib/files.js');
 const { ask, SLOW_MS } = require('./lib/origin.js');
 const { peers, isThere } = require('./lib/peers.js');
+const { failover } = require('./lib/failover.js');
+const { ZONE, queries } = require('./lib/nameservers.js');
 const { median, print, integer, ratio } = require('./lib/table.js');
 
 const HTTP_CONNECTIONS = [50, 500];
@@ -57,8 +59,9 @@ function compare(title, found, key, extra, amongBest = false) {
     ratio(value(name, 'cpu_us'), base('cpu_us', Math.min)),
     ...extra.map(([, field, format]) => format(value(name, field))),
   ]);
+  const cpu = [...found.keys()].some((name) => 'names' in peers[name] && !('command' in peers[name])) ? 'CPU us each' : 'proxy CPU us each';
   const [fastest, least] = amongBest ? ['of the fastest other', 'of the least other'] : ['of nginx', 'of nginx'];
-  const head = ['', 'per second', fastest, ...(relay === null ? [] : ['of plain relay']), 'proxy CPU us each', least];
+  const head = ['', 'per second', fastest, ...(relay === null ? [] : ['of plain relay']), cpu, least];
   print(title, [...head, ...extra.map(([name]) => name)], rows);
 }
 
@@ -284,9 +287,42 @@ function hitRatio() {
   execFileSync(program('tidegate-ratio'), { stdio: 'inherit' });
 }
 
+// Answers beside other name servers, one thread each: what each kind costs, and a mix of them.
+async function dns(stage, names, options) {
+  const kinds = [
+    ['A: the addresses of 1,000 names', 'A'], ['AAAA', 'AAAA'], ['NXDOMAIN', 'NXDOMAIN'], ['TXT of 880 bytes', 'TXT'],
+    ['the mix: 55 % A, 20 % AAAA, 20 % NXDOMAIN, 5 % TXT', 'mix'], ['the mix over TCP, 16 connections', 'mix', true],
+  ];
+  const started = [];
+  for (const name of names) started.push(await stage.startNames(name));
+  for (const [title, kind, isTcp = false] of kinds) {
+    const found = await rounds(started, options.rounds, `dns, ${title}`, ({ port }) =>
+      stage.loadNames(port, { queries: queries[kind], seconds: options.seconds, isTcp }));
+    compare(`DNS, ${title}`, found, 'round_trips_per_second', [['bytes', 'answer_bytes', integer]], true);
+  }
+  const own = started.filter(({ name }) => name === 'tidegate');
+  for (const { child } of started.filter((each) => !own.includes(each))) await processes.stop(child);
+  if (own.length > 0) await steeredBesideFixed(stage, own[0], options);
+}
+
+// What it costs that a name follows the verdicts.
+async function steeredBesideFixed(stage, { child, port }, options) {
+  const kinds = { 'fixed name': [`h7.${ZONE} A`], 'steered name': [`steered.${ZONE} A`] };
+  const started = Object.keys(kinds).map((name) => ({ name, child, port, queries: kinds[name] }));
+  const found = await rounds(started, options.rounds, 'dns, steered', (kind) =>
+    stage.loadNames(port, { queries: kind.queries, seconds: options.seconds }));
+  const value = (name, field) => median(found.get(name).map((r) => r[field]));
+  print('DNS, Tidegate: A of a name whose answer follows the verdicts', ['', 'per second', 'CPU us each', 'of fixed'], Object.keys(kinds).map((name) => [
+    name, integer(value(name, 'round_trips_per_second')), value(name, 'cpu_us').toFixed(2), ratio(value(name, 'cpu_us'), value('fixed name', 'cpu_us')),
+  ]));
+}
+
 const relays = { echo, wss, churn, http, https, h2, memory, many };
 const caches = { cache, stale };
-const benchmarks = { ...relays, ...caches, ratio: hitRatio };
+const nameservers = { dns, failover };
+const benchmarks = { ...relays, ...caches, ...nameservers, ratio: hitRatio };
+// What a peer must know to take part, by benchmark.
+const part = (name) => (name in caches ? 'cache' : name in nameservers ? 'names' : 'command');
 
 async function main() {
   const { values, positionals } = parseArgs({
@@ -311,7 +347,7 @@ async function main() {
   try {
     console.log(`${os.cpus()[0].model}, ${os.cpus().length} cores, Linux ${os.release()}`);
     for (const name of chosen) {
-      const those = names.filter((n) => isThere(n) && (name in caches ? 'cache' : 'command') in peers[n]);
+      const those = names.filter((n) => isThere(n) && part(name) in peers[n]);
       await benchmarks[name](stage, those, { rounds: Number(values.rounds), seconds: Number(values.seconds) });
     }
   } finally {

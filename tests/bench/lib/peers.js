@@ -3,10 +3,12 @@
 // on both sides, and has the descriptors for it. With `tls` it is reached over TLS, HTTP/2 offered.
 const fs = require('node:fs');
 const { caches } = require('./caches.js');
+const { nameservers } = require('./nameservers.js');
 const { program, write } = require('./files.js');
 
 // Each `command` gets { dir, port, backend, workers, connections, tls } and says what to run; `tls` is null or
-// { cert, key, both }, paths of PEM files. `cache` says it for the program as a cache (caches.js).
+// { cert, key, both }, paths of PEM files. `cache` says it for the program as a cache (caches.js), `names` for
+// one that answers DNS (nameservers.js).
 const peers = {
   raw: {
     title: 'plain relay',
@@ -95,8 +97,13 @@ backend back
     cache: caches.varnish,
   },
 
+  gdnsd: { title: 'gdnsd', names: nameservers.gdnsd },
+
+  knot: { title: 'Knot', names: nameservers.knot },
+
   tidegate: {
     title: 'Tidegate',
+    names: nameservers.tidegate,
     cache: caches.tidegate,
     command: ({ dir, port, backend, workers, connections, tls }) => {
       const secure = tls === null ? '' : `, tls: { certificates: [ { cert: ${tls.cert}, key: ${tls.key} } ] }`;

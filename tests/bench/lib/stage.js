@@ -13,6 +13,7 @@ const { peers } = require('./peers.js');
 // The proxy has a core to itself; load and backend share the other, so that a faster proxy cannot be hidden behind them.
 const PROXY_CORE = '0';
 const LOAD_CORE = '1';
+const DNSPERF = ['-c', 16, '-T', 1, '-q', 200]; // sixteen sockets, 200 queries under way in all
 
 // A key and a certificate of it that nobody vouches for: what TLS costs depends on the kind of key alone. ECDSA over P-256.
 function makeCertificate(dir) {
@@ -63,6 +64,11 @@ class Stage {
     return this.#start(name, peers[name].cache, { backend, workers: 1, connections, isSecure, ...more });
   }
 
+  // Starts one of the peers as a name server.
+  async startNames(name) {
+    return this.#start(name, peers[name].names, { workers: 1 });
+  }
+
   async #start(name, command, { workers, isSecure, ...more }) {
     const [dir, memory] = [this.dir, this.memory].map((parent) => fs.mkdtempSync(path.join(parent, `${name}-`)));
     for (const one of [dir, memory]) fs.chmodSync(one, 0o755);
@@ -100,6 +106,32 @@ class Stage {
       failed: number(/(\d+) failed/),
       dropped: number(/(\d+) errored/),
       first_error: '',
+    };
+  }
+
+  // One run of dnsperf with these queries, over again and again: what it found, in the words of the load tester.
+  async loadNames(port, { queries, seconds, isTcp = false }) {
+    const file = path.join(this.dir, 'queries');
+    fs.writeFileSync(file, `${queries.join('\n')}\n`);
+    const child = processes.start(
+      'dnsperf',
+      ['-s', '127.0.0.1', '-p', port, '-m', isTcp ? 'tcp' : 'udp', '-d', file, '-l', seconds, '-e', ...DNSPERF].map(String),
+      { cores: LOAD_CORE },
+    );
+    let text = '';
+    for await (const piece of child.stdout) text += piece;
+    const number = (pattern) => Number(pattern.exec(text)?.[1] ?? NaN);
+    const done = number(/Queries completed:\s+(\d+)/);
+    if (!(done > 0)) throw new Error(`dnsperf: no result\n${text}${child.errors}`);
+    const wrong = [...text.matchAll(/(\w+) (\d+) \(/g)].filter(([, code]) => ['SERVFAIL', 'REFUSED', 'FORMERR'].includes(code));
+    return {
+      round_trips_per_second: number(/Queries per second:\s+([\d.]+)/),
+      latency_mean_us: number(/Average Latency \(s\):\s+([\d.]+)/) * 1e6,
+      answer_bytes: number(/response (\d+)/),
+      echoes: done,
+      failed: wrong.reduce((sum, [, , count]) => sum + Number(count), 0),
+      dropped: number(/Queries lost:\s+(\d+)/),
+      first_error: wrong.map(([all]) => all).join(),
     };
   }
 

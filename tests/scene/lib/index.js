@@ -25,5 +25,9 @@ module.exports = {
   ...require('./events'),
   ...require('./sinks'),
   ...require('./tools'),
+  ...require('./dns'),
+  ...require('./dns_tools'),
+  ...require('./zone'),
+  ...require('./steered'),
   ...require('./scene'),
 };
