@@ -24,6 +24,8 @@
 #include "health/nameserver/site.h"
 #include "health/nameserver/tcp.h"
 #include "health/nameserver/udp.h"
+#include "health/serial.h"
+#include "health/zone_mark.h"
 
 #define NAMESERVER_MAGIC 0x4a3e5e7bu
 #define WATCH_MS         1000
@@ -175,10 +177,21 @@ static void acknowledge(struct nameserver *n, uint64_t generation, const char *e
         LOG_ERR("supervisor does not take messages", KV_STR("message", ipc_type_text(MSG_CONF_ACK)));
 }
 
+/* The serial of a zone for which nobody decides: it follows the clock, and a change within the same second has one of
+ * its own. */
+static uint32_t own_serial(const struct nameserver *n, const struct conf_dns *dns)
+{
+    const uint32_t clock_s = (uint32_t)(loop_wall_ms(n->loop) / 1000);
+
+    if (n->site == NULL)
+        return clock_s;
+    const uint32_t last = choices_steering(n->site->choices)->serial;
+    return zone_mark(dns) == zone_mark(&n->site->conf->dns) ? last : serial_next(last, clock_s);
+}
+
 static bool take_conf(struct nameserver *n, struct conf *c, char why[ZONE_CONF_WHY_BYTES])
 {
-    const uint32_t serial = (uint32_t)(loop_wall_ms(n->loop) / 1000);
-    struct site *s = site_create(c, n->table, &n->secrets, serial, why);
+    struct site *s = site_create(c, n->table, &n->secrets, own_serial(n, &c->dns), why);
 
     if (s == NULL)
         return false;
