@@ -93,7 +93,7 @@ describe('other ways to choose', { concurrency: 2 }, () => {
   });
 
   scene('weighted: one of them for each question, as often as it weighs', async (s) => {
-    const t = await Steered.start(s, { answers: [{ weight: 3 }, { weight: 1 }, { weight: 0 }], record: { steer: 'weighted' }, dns: { rate: { answers: 0 } } });
+    const t = await Steered.start(s, { answers: [{ weight: 3 }, { weight: 1 }, { weight: 0 }], record: { steer: 'weighted' } });
     await t.judged({ a: 'up', b: 'up', c: 'up' });
     const u = await t.names.udp();
     const count = { a: 0, b: 0, c: 0 };

@@ -12,7 +12,7 @@ class Steered {
   static async start(s, { answers = [{}, { tier: 'backup' }], record = {}, check = {}, dns = {}, more = {}, state, regions } = {}) {
     const t = new Steered(answers, record, { ...SOON, ...check });
     t.regions = regions ?? Object.fromEntries(await Promise.all(NAMES.slice(0, answers.length).map(async (name) => [name, await s.region({ name })])));
-    t.names = await Nameserver.start(s, { dns: { records: t.records(), ...dns }, more: { targets: t.targets(), ...(state ? { state_dir: state } : {}), ...more } });
+    t.names = await Nameserver.start(s, { dns: { records: t.records(), rate: { answers: 0 }, ...dns }, more: { targets: t.targets(), ...(state ? { state_dir: state } : {}), ...more } });
     t.gateway = t.names.gateway;
     return t;
   }
