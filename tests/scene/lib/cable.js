@@ -42,8 +42,9 @@ class Cable {
         else other.write(part);
       });
       from.on('close', () => {
-        other.destroy();
         this.pairs.delete(pair);
+        if (from.lateCount > 0) from.arrival.then(() => other.destroySoon()); // behind what it said
+        else other.destroy();
       });
     }
     if (this.isClogged) for (const socket of pair) socket.pause();

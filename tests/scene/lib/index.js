@@ -17,6 +17,7 @@ module.exports = {
   ...require('./pools'),
   ...require('./blackhole'),
   ...require('./authority'),
+  ...require('./netns'),
   ...require('./origin'),
   ...require('./caching'),
   ...require('./h2raw'),
