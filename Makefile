@@ -177,7 +177,7 @@ install: all
 	install -m 755 $(BUILD)/tidegatectl $(DESTDIR)$(PREFIX)/bin
 	install -m 644 README.md conf/reference.md $(wildcard conf/*.yaml) $(DESTDIR)$(PREFIX)/share/doc/tidegate
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/local/|$(PREFIX)/|g' deploy/systemd/tidegate.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/tidegate.service
+	set -e; for u in tidegate tidegate-checker; do sed 's|/usr/local/|$(PREFIX)/|g' deploy/systemd/$$u.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u.service; done
 
 clean:
 	rm -rf build build-debug build-fuzz
