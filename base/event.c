@@ -66,6 +66,18 @@ static void put(char *to, size_t cap_bytes, const char *text)
     to[len] = '\0';
 }
 
+const char *event_verb(enum event_kind k, enum event_phase p)
+{
+    static const char *const verbs[EVENT_KIND_COUNT][EVENT_PHASE_COUNT] = {
+        [EVENT_DNS] = {[EVENT_ONCE] = "is answered with ",
+                       [EVENT_BEGINS] = "has nothing that stands, its last resort is ",
+                       [EVENT_ENDS] = "is answered again with "},
+        [EVENT_QUORUM] = {[EVENT_ONCE] = "now ", [EVENT_BEGINS] = "judges alone", [EVENT_ENDS] = "now "},
+        [EVENT_PUSH] = {[EVENT_BEGINS] = "is not told of changes", [EVENT_ENDS] = "is told of changes again"},
+    };
+    return (unsigned)k < EVENT_KIND_COUNT && (unsigned)p < EVENT_PHASE_COUNT ? verbs[k][p] : NULL;
+}
+
 void event_init(struct event *e, enum event_kind kind, enum event_phase phase, const char *subject, const char *from,
                 const char *to, const char *cause)
 {

@@ -67,6 +67,10 @@ enum event_phase event_phase_of(const char *text);
 /* The kind that begins the condition events of kind `k` are about. */
 enum event_kind event_condition(enum event_kind k);
 
+/* How some events are told: "SUBJECT VERB", or "SUBJECT VERB TO, before FROM" when the verb ends with a blank. NULL: as
+ * "SUBJECT FROM -> TO", which says enough. */
+const char *event_verb(enum event_kind k, enum event_phase p);
+
 /* Fills the texts (NULL: ""); what is too long is cut off between characters. Everything else is zero, the duration
  * unknown. */
 void event_init(struct event *e, enum event_kind kind, enum event_phase phase, const char *subject, const char *from,

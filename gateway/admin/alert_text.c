@@ -36,6 +36,27 @@ static void add_plain(struct strbuf *out, const char *before, const char *text, 
     strbuf_puts(out, after);
 }
 
+/* What became of the subject. */
+static void add_change(struct strbuf *out, const struct event *e)
+{
+    const char *verb = event_verb((enum event_kind)e->kind, (enum event_phase)e->phase);
+    const bool has_both = e->from[0] != '\0' && e->to[0] != '\0';
+
+    if (verb == NULL) {
+        if (has_both)
+            add_plain(out, " ", e->from, " ->");
+        if (e->to[0] != '\0')
+            add_plain(out, " ", e->to, "");
+        return;
+    }
+    strbuf_printf(out, " %s", verb);
+    if (verb[strlen(verb) - 1] != ' ')
+        return;
+    add_plain(out, "", e->to, "");
+    if (has_both && strcmp(e->from, e->to) != 0)
+        add_plain(out, ", before ", e->from, "");
+}
+
 void alert_item_text(const struct alert_item *i, struct strbuf *out)
 {
     static const char *const notes[ALERT_REASON_COUNT] = {
@@ -45,10 +66,7 @@ void alert_item_text(const struct alert_item *i, struct strbuf *out)
 
     strbuf_printf(out, "%s%s", note, event_kind_text((enum event_kind)e->kind));
     add_plain(out, ": ", e->subject, "");
-    if (e->from[0] != '\0' && e->to[0] != '\0')
-        add_plain(out, " ", e->from, " ->");
-    if (e->to[0] != '\0')
-        add_plain(out, " ", e->to, "");
+    add_change(out, e);
     if (e->duration_ms >= 0) {
         strbuf_puts(out, " after ");
         add_duration(out, e->duration_ms);
@@ -334,7 +352,8 @@ static void fill_pagerduty(const struct alert_letter *l, struct strbuf *out)
 {
     const struct alert_item *i = &l->notice.items[0];
     const bool is_over = i->reason == ALERT_ENDED,
-               is_grave = i->event.kind == EVENT_DOWN || i->event.kind == EVENT_CRASH;
+               is_grave = i->event.kind == EVENT_DOWN || i->event.kind == EVENT_CRASH ||
+                          (i->event.kind == EVENT_DNS && i->event.phase == EVENT_BEGINS);
     struct strbuf details;
     struct json j;
 

@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/event.h"
+
 /* What a terminal would take for a command is not passed on. */
 static void add_text(struct strbuf *out, const char *text)
 {
@@ -32,22 +34,41 @@ static void add_duration(struct strbuf *out, int64_t ms)
         strbuf_printf(out, " after %" PRId64 " h %" PRId64 " m", s / 3600, s % 3600 / 60);
 }
 
+/* What became of the subject. */
+static void add_change(struct strbuf *out, const json_t *o)
+{
+    const char *from = text_of(o, "from"), *to = text_of(o, "to");
+    const char *verb = event_verb(event_kind_of(text_of(o, "kind")), event_phase_of(text_of(o, "phase")));
+    const bool has_both = from[0] != '\0' && to[0] != '\0';
+
+    if (verb == NULL) {
+        strbuf_puts(out, from[0] != '\0' || to[0] != '\0' ? ": " : "");
+        add_text(out, from);
+        strbuf_puts(out, has_both ? " -> " : "");
+        add_text(out, to);
+        return;
+    }
+    strbuf_printf(out, " %s", verb);
+    if (verb[strlen(verb) - 1] != ' ')
+        return;
+    add_text(out, to);
+    if (has_both && strcmp(from, to) != 0) {
+        strbuf_puts(out, ", before ");
+        add_text(out, from);
+    }
+}
+
 static void add_event(struct strbuf *out, const json_t *o)
 {
     const json_t *duration = json_object_get(o, "duration_ms");
-    const char *from = text_of(o, "from"), *to = text_of(o, "to"), *cause = text_of(o, "cause");
+    const char *cause = text_of(o, "cause");
 
     strbuf_printf(out, "%6" PRId64 "  ", (int64_t)json_integer_value(json_object_get(o, "seq")));
     add_text(out, text_of(o, "time"));
     strbuf_puts(out, "  ");
     strbuf_printf(out, "%-11s ", text_of(o, "kind"));
     add_text(out, text_of(o, "subject"));
-    if (from[0] != '\0' || to[0] != '\0')
-        strbuf_puts(out, ": ");
-    add_text(out, from);
-    if (from[0] != '\0' && to[0] != '\0')
-        strbuf_puts(out, " -> ");
-    add_text(out, to);
+    add_change(out, o);
     if (json_is_integer(duration))
         add_duration(out, json_integer_value(duration));
     if (cause[0] != '\0')

@@ -60,7 +60,6 @@ const struct roster_row *roster_next(const struct roster *r, size_t *cursor)
     return NULL;
 }
 
-/* A target has no traffic that could be kept away from it: it drains when an operator says so. */
 static void weigh_server(struct server_standing *s, const struct report_view *v, const struct conf_pool *pool,
                          const struct conf_server *server)
 {
@@ -69,7 +68,7 @@ static void weigh_server(struct server_standing *s, const struct report_view *v,
     s->slot = slots_find(v->slots, SLOT_SERVER, server->slot_name);
     if (s->slot >= 0)
         s->verdict = verdict_read(v->verdicts, s->slot);
-    s->is_draining = s->verdict.is_draining || (pool != NULL && (server->drain || server->weight == 0));
+    s->is_draining = server->drain || server->weight == 0 || s->verdict.is_draining;
 }
 
 static void count_server(struct pool_standing *p, const struct server_standing *s)

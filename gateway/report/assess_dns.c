@@ -24,14 +24,7 @@ bool quorum_is_configured(const struct conf *c)
 
 const char *steered_name_text(const struct conf *c, const struct conf_dns_record *r, char out[DNS_TEXT_BYTES])
 {
-    const size_t len = strlen(r->name);
-
-    if (strcmp(r->name, "@") == 0)
-        snprintf(out, DNS_TEXT_BYTES, "%s", c->dns.zone);
-    else if (len > 0 && r->name[len - 1] == '.')
-        snprintf(out, DNS_TEXT_BYTES, "%.*s", (int)(len - 1), r->name);
-    else
-        snprintf(out, DNS_TEXT_BYTES, "%s.%s", r->name, c->dns.zone);
+    steering_name(c->dns.zone, r->name, out, DNS_TEXT_BYTES);
     return out;
 }
 

@@ -17,6 +17,7 @@ static void add_targets(struct json *j, const struct report_view *v, const struc
 
         json_object_begin(j, NULL);
         json_str(j, "name", t->server->name);
+        json_str(j, "region", t->server->region);
         json_str(j, "url", t->server->url.text);
         status_add_verdict(j, v, t);
         json_object_end(j);

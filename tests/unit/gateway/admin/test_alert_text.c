@@ -190,12 +190,52 @@ static void test_status(void **state)
     assert_string_equal(alert_status(&l.notice), "info");
 }
 
+/* Names, the quorum and pushes have sentences of their own. */
+static void test_sentences(void **state)
+{
+    static const struct {
+        enum event_kind kind;
+        enum event_phase phase;
+        const char *from, *to, *cause;
+        int64_t duration_ms;
+        const char *expected;
+    } cases[] = {
+        {EVENT_DOWN, EVENT_BEGINS, "up", "down", "reset", -1, "down: x up -> down (reset)"},
+        {EVENT_DNS, EVENT_ONCE, "us-edge", "eu-edge", "targets/us-edge down", -1,
+         "dns: x is answered with eu-edge, before us-edge (targets/us-edge down)"},
+        {EVENT_DNS, EVENT_BEGINS, "eu-edge", "static", "", -1,
+         "dns: x has nothing that stands, its last resort is static, before eu-edge"},
+        {EVENT_DNS, EVENT_ENDS, "static", "us-edge", "", 61000,
+         "dns: x is answered again with us-edge, before static after 1 min 1 s"},
+        {EVENT_DNS, EVENT_ENDS, "us-edge", "us-edge", "", -1, "dns: x is answered again with us-edge"},
+        {EVENT_QUORUM, EVENT_BEGINS, "leads", "alone", "nobody leads", -1, "quorum: x judges alone (nobody leads)"},
+        {EVENT_QUORUM, EVENT_ONCE, "follows", "leads", "", -1, "quorum: x now leads, before follows"},
+        {EVENT_PUSH, EVENT_BEGINS, "done", "failing", "REFUSED", -1, "push: x is not told of changes (REFUSED)"},
+        {EVENT_PUSH, EVENT_ENDS, "failing", "done", "", 2000, "push: x is told of changes again after 2 s"},
+    };
+    struct strbuf out;
+
+    (void)state;
+    strbuf_init(&out, ALERT_TEXT_BYTES_MAX);
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        struct alert_item item = {.reason = ALERT_BEGAN};
+
+        event_init(&item.event, cases[k].kind, cases[k].phase, "x", cases[k].from, cases[k].to, cases[k].cause);
+        item.event.duration_ms = cases[k].duration_ms;
+        strbuf_clear(&out);
+        alert_item_text(&item, &out);
+        assert_string_equal(out.data, cases[k].expected);
+    }
+    strbuf_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_usual_body), cmocka_unit_test(test_templates_escape_for_where_they_go),
         cmocka_unit_test(test_slack),          cmocka_unit_test(test_pagerduty),
         cmocka_unit_test(test_mail),           cmocka_unit_test(test_status),
+        cmocka_unit_test(test_sentences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,8 @@ static inline struct conf_server dns_world_target(const char *name, const char *
 {
     return (struct conf_server){.name = name,
                                 .slot_name = slot_name,
-                                .region = "",
+                                .region = "us",
+                                .weight = 1,
                                 .url = {.text = "https://192.0.2.10/health"},
                                 .check = {.type = CHECK_HTTP, .rise = 2, .fall = 3}};
 }

@@ -144,10 +144,11 @@ static void test_status(void **state)
     steering_store_fleet(&d->w->health->steering, &d->fleet);
     j = status_of(d);
     assert_text(j, "targets.0.name", "us-edge");
+    assert_text(j, "targets.0.region", "us");
     assert_text(j, "targets.0.url", "https://192.0.2.10/health");
     assert_text(j, "targets.0.state", "up");
     assert_number(j, "targets.0.since_age_ms", 7000);
-    assert_true(json_is_false(at(j, "targets.0.draining"))); /* it has no weight, and needs none */
+    assert_true(json_is_false(at(j, "targets.0.draining")));
     assert_text(j, "dns.zone", "rt.example.com");
     assert_text(j, "dns.listen.0", "0.0.0.0:53");
     assert_number(j, "dns.serial", 2025061501);
