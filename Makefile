@@ -116,11 +116,11 @@ $(foreach t,$(UNIT_SRC),$(eval $(call UNIT_RULE,$(t))))
 unit: all $(UNIT_BIN)
 	@tests/unit/run $(UNIT_BIN)
 
-# Replay: the worker's own code on a loop with a virtual clock.
+# Replay: the worker's own code, and what decides in the checker, on a loop with a virtual clock.
 REPLAY_SRC := $(wildcard tests/replay/test_*.c)
 REPLAY_BIN := $(REPLAY_SRC:%.c=$(BUILD)/%)
 REPLAY_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(REPLAY_SRC),$(wildcard tests/replay/*.c)))
-$(REPLAY_BIN): $(BUILD)/%: $(BUILD)/%.o $(REPLAY_OBJ) $(if $(wildcard gateway/worker/main.c),$(call archive,gateway/worker)) $(call archives_from,gateway/front)
+$(REPLAY_BIN): $(BUILD)/%: $(BUILD)/%.o $(REPLAY_OBJ) $(if $(wildcard gateway/worker/main.c),$(call archive,gateway/worker)) $(call archive,health/checker) $(call archives_from,gateway/front)
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 replay: $(REPLAY_BIN)
 	@tests/unit/run $(REPLAY_BIN)

@@ -56,8 +56,9 @@ static uint32_t choose(const struct decider *d, const struct steered *n, struct 
         row->is_last_resort = c.is_last_resort;
         row->is_draining = c.is_draining;
     }
-    /* Where another choice would be made here, one is about to be made elsewhere. */
-    return row->chosen == c.chosen ? c.ttl_s : n->policy.ttl_min_s;
+    /* Where another choice would be made here, one is about to be made elsewhere; and when nobody may make one, soon
+     * somebody may. */
+    return row->chosen == c.chosen && d->standing != d->last ? c.ttl_s : n->policy.ttl_min_s;
 }
 
 static bool is_changed_from(const struct decision *d, const struct steered *n, const struct decision_row *row)
