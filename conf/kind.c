@@ -6,13 +6,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/tls.h"
 #include "conf/value.h"
 
 #define POOLS_SHOWN_MAX    8u
 #define ARGUMENT_BYTES_MAX 1024u
 #define RECORD_BYTES_MAX   4096u
-#define PEM_BEGIN          "-----BEGIN "
 #define MEMBER(type, at)   (*(type *)(at))
 
 static void put_text(struct kind_context *k, void *at, const char *text)
@@ -396,94 +394,6 @@ static const char *read_redis_url(struct kind_context *k, const struct schema_ro
     return why;
 }
 
-/* In sealed text a file is [path, content]. */
-static const char *read_sealed_file(struct kind_context *k, const struct node *n, struct conf_file *out)
-{
-    const struct node *path = n->first;
-    const struct node *text = path != NULL ? path->next : NULL;
-    if (n->child_count != 2 || path->kind != NODE_SCALAR || text->kind != NODE_SCALAR)
-        return "is not a sealed file";
-    out->path = arena_strdup(k->arena, path->text);
-    out->text = arena_strdup(k->arena, text->text);
-    return NULL;
-}
-
-/* The file's bytes may be anything; what is kept is PEM text. */
-static const char *read_ocsp(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
-{
-    (void)row;
-    struct conf_file file = {.path = "", .text = NULL};
-    const char *why = NULL, *data = n->text;
-    size_t len = n->text != NULL ? strlen(n->text) : 0;
-    if (n->kind == NODE_LIST) {
-        why = read_sealed_file(k, n, &file);
-        data = file.text;
-        len = why == NULL ? strlen(file.text) : 0;
-    } else if (n->file != NULL || strstr(n->text, PEM_BEGIN) != NULL) {
-        file.path = arena_strdup(k->arena, n->file != NULL ? n->file : "");
-    } else {
-        data = expand_bytes(k->expansion, n->text, &len, &why);
-        k->is_sentence = data == NULL;
-        file.path = arena_strdup(k->arena, expand_path(k->expansion, n->text));
-    }
-    if (why != NULL)
-        return why;
-    char *pem = tls_ocsp_pem(data, len);
-    if (pem == NULL)
-        return "is not an OCSP response";
-    file.text = arena_strdup(k->arena, pem);
-    mem_free(pem);
-    MEMBER(struct conf_file, at) = file;
-    return NULL;
-}
-
-static const char *read_file(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
-{
-    (void)row;
-    struct conf_file file = {.path = "", .text = NULL};
-    const char *why = NULL;
-    if (n->kind == NODE_LIST) {
-        why = read_sealed_file(k, n, &file);
-    } else if (n->file != NULL || strstr(n->text, PEM_BEGIN) != NULL) {
-        file.path = arena_strdup(k->arena, n->file != NULL ? n->file : "");
-        file.text = arena_strdup(k->arena, n->text);
-    } else {
-        const char *text = expand_file(k->expansion, n->text, &why);
-        k->is_sentence = text == NULL;
-        if (text == NULL)
-            return why;
-        file.path = arena_strdup(k->arena, expand_path(k->expansion, n->text));
-        file.text = arena_strdup(k->arena, text);
-    }
-    if (why == NULL && strstr(file.text, PEM_BEGIN) == NULL)
-        why = "has no PEM block";
-    if (why == NULL)
-        MEMBER(struct conf_file, at) = file;
-    return why;
-}
-
-static const char *read_text_file(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
-{
-    (void)row;
-    struct conf_file file = {.path = "", .text = NULL};
-    const char *why = NULL;
-    if (n->kind == NODE_LIST) {
-        why = read_sealed_file(k, n, &file);
-    } else if (n->file != NULL) {
-        file = (struct conf_file){arena_strdup(k->arena, n->file), arena_strdup(k->arena, n->text)};
-    } else {
-        const char *text = expand_file(k->expansion, n->text, &why);
-        k->is_sentence = text == NULL;
-        if (text == NULL)
-            return why;
-        file = (struct conf_file){arena_strdup(k->arena, expand_path(k->expansion, n->text)),
-                                  arena_strdup(k->arena, text)};
-    }
-    if (why == NULL)
-        MEMBER(struct conf_file, at) = file;
-    return why;
-}
-
 static const char *read_pool(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at)
 {
     (void)row;
@@ -628,10 +538,10 @@ const struct kind kinds[KIND_COUNT] = {
     [KIND_URL]          = {"URL",          read_url,       expect_url},
     [KIND_ASKED_URL]    = {"URL",          read_url,       expect_asked_url},
     [KIND_REDIS_URL]    = {"URL",          read_redis_url, expect_redis_url},
-    [KIND_FILE]         = {"PEM file",     read_file,      expect_file},
+    [KIND_FILE]         = {"PEM file",     kind_read_file,      expect_file},
     [KIND_TEXT]         = {"text",         read_text,      expect_text},
-    [KIND_TEXT_FILE]    = {"file",         read_text_file, expect_text_file},
-    [KIND_OCSP]         = {"OCSP file",    read_ocsp,      expect_ocsp},
+    [KIND_TEXT_FILE]    = {"file",         kind_read_text_file, expect_text_file},
+    [KIND_OCSP]         = {"OCSP file",    kind_read_ocsp,      expect_ocsp},
     [KIND_POOL]         = {"pool",         read_pool,      expect_pool},
     [KIND_WORDS]        = {"list of words", NULL,          expect_words},
     [KIND_PAIRS]        = {"names with values", NULL,      expect_pairs},

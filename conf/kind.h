@@ -36,6 +36,11 @@ bool kind_is_texts(enum schema_kind k);
 extern const struct kind kinds[KIND_COUNT];
 extern const struct kind_list kind_lists[KIND_COUNT];
 
+/* conf/kind_file.c: the reads of the kinds whose member is a struct conf_file. */
+const char *kind_read_ocsp(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at);
+const char *kind_read_file(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at);
+const char *kind_read_text_file(struct kind_context *k, const struct schema_row *row, const struct node *n, void *at);
+
 /* The bounds of a row in its own unit, "1ms to 1h"; false when it has none worth telling. */
 bool kind_range(struct strbuf *b, const struct schema_row *row);
 

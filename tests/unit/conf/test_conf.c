@@ -409,7 +409,8 @@ static void test_references(void **state)
 static void test_the_examples(void **state)
 {
     (void)state;
-    static const char *const names[] = {"conf/minimal.yaml", "conf/tidegate.yaml", "conf/dns.yaml", "conf/checker.yaml"};
+    static const char *const names[] = {"conf/minimal.yaml", "conf/tidegate.yaml", "conf/dns.yaml",
+                                        "conf/checker.yaml"};
     unsetenv("TIDEGATE_NODE");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct conf_errors errors;

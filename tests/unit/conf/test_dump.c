@@ -201,11 +201,18 @@ static void make_text(struct maker *m, const struct schema_row *row)
     strbuf_puts(&m->out, text);
 }
 
+static void make_word(struct maker *m, const struct schema_row *row)
+{
+    size_t count = 0;
+    while (row->words[count].text != NULL)
+        count++;
+    strbuf_puts(&m->out, row->words[pick(m, count)].text);
+}
+
 static void make_value(struct maker *m, const struct schema_row *row)
 {
     uint64_t span = (uint64_t)(row->max - row->min) + 1;
     uint64_t number = (uint64_t)row->min + (span > 1 ? pick(m, span) : 0);
-    size_t word_count = 0;
     const struct settled *s = find_settled(row);
     if (s != NULL && s->text != NULL) {
         strbuf_puts(&m->out, s->text);
@@ -234,9 +241,7 @@ static void make_value(struct maker *m, const struct schema_row *row)
         strbuf_puts(&m->out, pick(m, 2) == 0 ? "true" : "false");
         break;
     case KIND_WORD:
-        while (row->words[word_count].text != NULL)
-            word_count++;
-        strbuf_puts(&m->out, row->words[pick(m, word_count)].text);
+        make_word(m, row);
         break;
     case KIND_NAME:
     case KIND_LABEL:
