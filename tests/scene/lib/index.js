@@ -15,6 +15,7 @@ module.exports = {
   ...require('./gateway'),
   ...require('./clients'),
   ...require('./pools'),
+  ...require('./knot'),
   ...require('./blackhole'),
   ...require('./authority'),
   ...require('./netns'),

@@ -1,0 +1,146 @@
+// The hidden primary: a real Knot, the server of somebody's provider, is told what the names are answered with.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { describe } = require('node:test');
+const { Knot, journal, metric, scene, waitFor } = require('./lib');
+
+const US = '192.0.2.10';
+const EU = '198.51.100.10';
+const LAST = 'static.invalid.';
+
+// A gateway that serves nothing and answers nothing: it probes two regions and pushes `rt`, a name in the zone of each Knot.
+class Hidden {
+  static async start(s, push, { answers, name = 'rt', dns = {}, ...options } = {}) {
+    const h = new Hidden();
+    h.us = await s.region({ name: 'us' });
+    h.eu = await s.region({ name: 'eu' });
+    h.answers = answers ?? [
+      { target: 'us', tier: 'primary', a: [US], aaaa: ['2001:db8::10'] },
+      { target: 'eu', tier: 'backup', a: [EU] },
+      { target: '', tier: 'emergency', cname: 'static.invalid' },
+    ];
+    h.name = name;
+    h.dns = dns;
+    h.gateway = await s.gateway(({ folder }) => h.config(push, folder), options);
+    h.state = h.gateway.folder;
+    return h;
+  }
+
+  config(push, folder = this.state) {
+    const target = ({ port }) => ({ check: { type: 'http', url: `http://127.0.0.1:${port}/health`, interval: '200ms', timeout: '200ms', rise: 1, fall: 2 } });
+    return {
+      node: { name: 'scene' },
+      listen: undefined,
+      state_dir: folder,
+      log: { level: 'debug' },
+      targets: { us: target(this.us), eu: target(this.eu) },
+      dns: {
+        zone: 'example.test',
+        records: [{ name: this.name, steer: 'failover', ttl_min: '1s', ttl_max: '30s', answers: this.answers }],
+        ...this.dns,
+        push,
+      },
+    };
+  }
+
+  reload(push) {
+    return this.gateway.reload(this.config(push));
+  }
+
+  events() {
+    return journal(this.state).filter(({ kind }) => kind === 'push');
+  }
+}
+
+describe('a server that is told of changes', { concurrency: 2 }, () => {
+  scene('follows the regions: primary, backup, the emergency name, and back', async (s) => {
+    const knot = await Knot.start(s, { records: ['www TXT "not ours"', 'rt A 203.0.113.99'] });
+    const h = await Hidden.start(s, [knot.push()]);
+    await knot.until('rt', [US]);
+    await knot.until('rt', ['2001:db8::10'], { type: 'AAAA' });
+    await h.us.kill();
+    await knot.until('rt', [EU]);
+    assert.deepEqual(await knot.ask('rt', 'AAAA'), []);
+    await h.eu.kill();
+    await knot.until('rt', [LAST]); // a CNAME in the place of addresses
+    await knot.until('rt', [LAST], { type: 'CNAME' });
+    await s.region({ name: 'us', port: h.us.port });
+    await knot.until('rt', [US]); // and addresses in the place of a CNAME
+    assert.deepEqual(await knot.ask('rt', 'CNAME'), []);
+    assert.ok(await knot.ttl('rt') <= 30);
+    assert.deepEqual(await knot.ask('www', 'TXT'), ['"not ours"']);
+    assert.deepEqual(h.events(), []); // all went well
+    assert.ok(await metric(h.gateway, 'dns_pushes_total') >= 4);
+  });
+
+  scene('has nothing changed by being told the same again', async (s) => {
+    const knot = await Knot.start(s);
+    const h = await Hidden.start(s, [knot.push()]);
+    await knot.until('rt', [US]);
+    await waitFor('the first push to be counted', async () => (await metric(h.gateway, 'dns_pushes_total')) >= 1);
+    const serial = await knot.serial();
+    const before = await metric(h.gateway, 'dns_pushes_total');
+    await h.reload([knot.push({ timeout: '4s' })]);
+    await waitFor('another push', async () => (await metric(h.gateway, 'dns_pushes_total')) > before);
+    assert.equal(await knot.serial(), serial);
+    assert.deepEqual(await knot.ask('rt'), [US]);
+  });
+
+  scene('is not changed with another secret: that is journalled, and over once the key is right', async (s) => {
+    const knot = await Knot.start(s, { records: ['rt A 203.0.113.99'] });
+    const h = await Hidden.start(s, [knot.push({ key_secret: Buffer.from('another').toString('base64') })]);
+    const [line] = await h.gateway.process.line(/.*names not pushed.*/);
+    assert.match(line, /BADSIG/);
+    const [began] = await waitFor('the journal to have it', () => h.events().length > 0 && h.events());
+    assert.equal(began.phase, 'begins');
+    assert.equal(began.subject, `example.test at ${knot.server}`);
+    assert.match(began.cause, /another secret for this key \(BADSIG\)/);
+    assert.deepEqual(await knot.ask('rt'), ['203.0.113.99']);
+    await h.reload([knot.push()]);
+    await knot.until('rt', [US]);
+    const [, ended] = await waitFor('the end in the journal', () => h.events().length > 1 && h.events());
+    assert.equal(ended.phase, 'ends');
+    assert.equal(ended.to, 'done');
+    assert.ok(await metric(h.gateway, 'dns_push_failures_total') >= 1);
+  });
+
+  scene('is told in plain words that it does not know the key, or does not let it', async (s) => {
+    const knot = await Knot.start(s);
+    const h = await Hidden.start(s, [knot.push({ key_name: 'unknown.tidegate' })]);
+    const [unknown] = await h.gateway.process.line(/.*names not pushed.*/);
+    assert.match(unknown, /BADKEY/);
+    const other = await Hidden.start(s, [knot.push({ zone: 'rt.example.test' })]); // no zone of its own there
+    const [refused] = await other.gateway.process.line(/.*names not pushed.*/);
+    assert.match(refused, /NOTAUTH|REFUSED/);
+    assert.deepEqual(await knot.ask('rt'), []);
+  });
+
+  scene('may be down for a while, and has what is the case then when it is back', async (s) => {
+    const knot = await Knot.start(s);
+    const h = await Hidden.start(s, [knot.push()]);
+    await knot.until('rt', [US]);
+    await knot.kill();
+    await h.us.kill();
+    await h.gateway.process.line(/.*names not pushed.*cause="refused while connecting".*/);
+    await knot.begin();
+    await knot.until('rt', [EU]);
+    const events = await waitFor('both ends in the journal', () => h.events().length > 1 && h.events());
+    assert.deepEqual(events.map(({ phase }) => phase), ['begins', 'ends']);
+    assert.ok(events[1].duration_ms >= 0);
+  });
+
+  scene('is one of several, each with its own key, algorithm and zone', async (s) => {
+    const above = await Knot.start(s, { algorithm: 'hmac-sha384' });
+    const own = await Knot.start(s, { zone: 'rt.example.test', algorithm: 'hmac-sha512' });
+    const h = await Hidden.start(s, [above.push(), own.push()], { dns: { zone: 'rt.example.test' }, name: '@' });
+    await above.until('rt', [US]);
+    await own.until('@', [US]);
+    await h.us.kill();
+    await above.until('rt', [EU]);
+    await own.until('@', [EU]);
+    await h.eu.kill();
+    await above.until('rt', [LAST], { type: 'CNAME' }); // may stand there ...
+    assert.deepEqual(await own.ask('@'), [EU]); // ... and not here; what it leads to has no address: nothing is better than what was
+  });
+});
