@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "tests/unit/conf/mistake.h"
 
@@ -410,6 +411,35 @@ static const struct mistake mistakes[] = {
 };
 /* clang-format on */
 
+/* Refused, with these words as all there is to say. */
+static void assert_refused(const struct strbuf *text, const char *wanted)
+{
+    struct conf_errors errors;
+    assert_null(conf_load_text("t.yaml", text->data, text->len, false, &errors));
+    assert_string_equal(errors.text, wanted);
+    conf_errors_fini(&errors);
+}
+
+static void test_too_many_of_them(void **state)
+{
+    (void)state;
+    struct strbuf text;
+    strbuf_init(&text, 65536);
+    strbuf_puts(&text, LISTEN_OK POOLS_OK ROUTES_OK "targets:\n");
+    for (int i = 0; i < 256; i++)
+        strbuf_printf(&text, "  t%d: { check: { type: none } }\n", i);
+    assert_refused(&text, "t.yaml:5:3: targets: bring the number of targets and servers to 257, expected at most 256 "
+                          "together\n");
+    strbuf_clear(&text);
+    strbuf_puts(&text, SERVED "  records:\n");
+    for (int i = 0; i < 65; i++)
+        strbuf_printf(&text, "    - { name: n%d, answers: [ { a: [ 192.0.2.1 ] } ] }\n", i);
+    assert_refused(&text,
+                   "t.yaml:70:29: dns.records[64].answers: are those of one record too many, expected at most 64 "
+                   "with them\n");
+    strbuf_fini(&text);
+}
+
 static void test_every_conflict_has_its_message(void **state)
 {
     (void)state;
@@ -424,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_a_dump_without_secrets_is_a_file),
         cmocka_unit_test(test_what_nobody_wrote),
         cmocka_unit_test(test_what_stands_alone),
+        cmocka_unit_test(test_too_many_of_them),
         cmocka_unit_test(test_every_conflict_has_its_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -240,6 +240,56 @@ static void test_urls_that_are_none(void **state)
     }
 }
 
+/* What is only asked has its path as it is, and may speak nothing of HTTP. */
+static void test_urls_that_are_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum conf_scheme scheme;
+        uint16_t port;
+        const char *path;
+    } good[] = {
+        {"https://192.0.2.10/health/?a=b", SCHEME_HTTPS, 443, "/health/?a=b"},
+        {"wss://h/", SCHEME_WSS, 443, "/"},
+        {"http://h", SCHEME_HTTP, 80, ""},
+        {"tcp://[::1]:6379", SCHEME_TCP, 6379, ""},
+    };
+    static const char *const bad[] = {
+        "", "h", "tcp://h", "udp://h:1", "http://h?a", "http://h/a#b", "http://u@h/", "http://h/a b"};
+    struct value_url u;
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        assert_null(value_asked_url(good[i].text, &u));
+        assert_int_equal(u.scheme, good[i].scheme);
+        assert_int_equal(u.port, good[i].port);
+        assert_int_equal(u.path_len, strlen(good[i].path));
+        assert_memory_equal(u.path, good[i].path, u.path_len);
+    }
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        if (value_asked_url(bad[i], &u) == NULL)
+            fail_msg("accepted %s", bad[i]);
+}
+
+static void test_names_and_addresses_of_dns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *(*judge)(const char *);
+        const char *good[4], *bad[5];
+    } all[] = {
+        {value_domain, {"rt.example.com", "a.b.", "_x._tcp.h"}, {"", "192.0.2.1", "::1", "a..b", "*.a"}},
+        {value_owner, {"@", "*", "*.a.b.", "10"}, {"", "a.*", "@.a", "a b", ".a"}},
+        {value_ipv4, {"192.0.2.1"}, {"", "192.0.2", "::1", "h", "192.0.2.1 "}},
+        {value_ipv6, {"::1", "2001:db8::1"}, {"", "192.0.2.1", "[::1]", "h", "::1%lo"}},
+    };
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        for (size_t k = 0; k < COUNT_OF(all[i].good) && all[i].good[k] != NULL; k++)
+            assert_null(all[i].judge(all[i].good[k]));
+        for (size_t k = 0; k < COUNT_OF(all[i].bad); k++)
+            assert_non_null(all[i].judge(all[i].bad[k]));
+    }
+}
+
 static void test_names_and_hosts(void **state)
 {
     (void)state;
@@ -365,6 +415,8 @@ int main(void)
         cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_urls_that_are_none),
+        cmocka_unit_test(test_urls_that_are_asked),
+        cmocka_unit_test(test_names_and_addresses_of_dns),
         cmocka_unit_test(test_names_and_hosts),
         cmocka_unit_test(test_names_are_bounded),
         cmocka_unit_test(test_request_paths),
