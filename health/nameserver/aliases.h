@@ -10,7 +10,7 @@
 
 #define ALIASES_FIRST_RETRY_MS 1000
 #define ALIASES_RETRY_MAX_MS   30000
-#define ALIASES_TTL_MIN_S      5u
+#define ALIASES_TTL_MIN_S      1u
 #define ALIASES_TTL_MAX_S      300u
 #define ALIASES_TTL_HOSTS_S    30u /* for what the hosts file says */
 

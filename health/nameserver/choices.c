@@ -2,9 +2,15 @@
 #include "health/nameserver/choices.h"
 
 #include "base/mem.h"
+#include "health/nameserver/inner.h"
 #include "health/steer.h"
 
 #define CHOICES_MAGIC 0xc401ce5bu
+
+struct inner { /* a candidate that is a name of our own zone */
+    const struct zone_node *node;
+    struct steering_alias *place;
+};
 
 struct choices {
     uint32_t magic;
@@ -17,6 +23,8 @@ struct choices {
     uint16_t (*weights)[ZONE_CANDIDATES_MAX];
     struct steering_alias **aliases; /* by set: one per candidate, or NULL */
     struct steering_record record;
+    size_t inner_count;
+    struct inner *inner;
 };
 
 /* ---- one set ---- */
@@ -67,11 +75,19 @@ static void refresh_set(struct choices *c, size_t number)
 
 /* ---- all of them ---- */
 
+void choices_renew(struct choices *c)
+{
+    CHECK_OBJ(c, CHOICES_MAGIC);
+    for (size_t i = 0; i < c->inner_count; i++)
+        inner_addresses(c->inner[i].node, &c->steering, c->inner[i].place);
+}
+
 static void refresh_all(struct choices *c)
 {
     c->steering.serial = c->record.serial != 0 ? c->record.serial : c->serial;
     for (size_t i = 0; i < c->zone->set_count; i++)
         refresh_set(c, i);
+    choices_renew(c);
 }
 
 bool choices_refresh(struct choices *c)
@@ -117,10 +133,27 @@ void choices_each_alias(struct choices *c, choices_alias_fn *fn, void *arg)
     for (size_t n = 0; n < c->zone->set_count; n++) {
         const struct zone_conf_set *s = &c->zone->sets[n];
         for (size_t i = 0; i < candidate_count(s); i++) {
+            const struct zone_node *node;
             struct dns_name name;
             const char *text = candidate_name(s, i);
-            if (text != NULL && text[0] != '\0' && dns_name_of(&name, text) == NULL)
+            if (text[0] != '\0' && dns_name_of(&name, text) == NULL && !inner_find(c->zone->zone, &name, &node))
                 fn(arg, &name, &c->aliases[n][i]);
+        }
+    }
+}
+
+static void find_inner(struct choices *c)
+{
+    for (size_t n = 0; n < c->zone->set_count; n++) {
+        const struct zone_conf_set *s = &c->zone->sets[n];
+        for (size_t i = 0; i < candidate_count(s); i++) {
+            const struct zone_node *node = NULL;
+            struct dns_name name;
+            const char *text = candidate_name(s, i);
+            if (text[0] == '\0' || dns_name_of(&name, text) != NULL || !inner_find(c->zone->zone, &name, &node))
+                continue;
+            c->inner = mem_realloc(c->inner, (c->inner_count + 1) * sizeof *c->inner);
+            c->inner[c->inner_count++] = (struct inner){.node = node, .place = &c->aliases[n][i]};
         }
     }
 }
@@ -160,6 +193,7 @@ struct choices *choices_create(const struct zone_conf *zone, const struct steeri
     c->steering.set_count = (uint32_t)zone->set_count;
     for (size_t i = 0; i < zone->set_count; i++)
         make_set(c, i);
+    find_inner(c);
     if (!choices_refresh(c))
         refresh_all(c);
     return c;
@@ -173,6 +207,7 @@ void choices_destroy(struct choices **cp)
     for (size_t i = 0; i < c->zone->set_count; i++)
         mem_free(c->aliases[i]);
     mem_free(c->aliases);
+    mem_free(c->inner);
     mem_free(c->weights);
     mem_free(c->sets);
     OBJ_FREE(cp, CHOICES_MAGIC);

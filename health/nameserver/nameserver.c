@@ -29,8 +29,12 @@
 
 #define NAMESERVER_MAGIC 0x4a3e5e7bu
 #define WATCH_MS         1000
+/* How long the first answers wait for the checker, which knows what was decided before a restart; and how often a look
+ * is taken whether it has said so. */
+#define DECISION_WAIT_MS 1000
+#define DECISION_LOOK_MS 5
 
-struct new_socket { /* came since the last configuration */
+struct new_socket {
     struct list link;
     int fd;
     char address[IPC_TEXT_BYTES];
@@ -49,8 +53,11 @@ struct nameserver {
     struct resolver *resolver;
     struct aliases *aliases;
     struct pusher *pusher;
-    struct site *site; /* NULL before the first configuration */
-    struct list new_sockets;
+    struct site *site;       /* NULL before the first configuration */
+    struct list new_sockets; /* came since the last configuration */
+    struct list own_sockets; /* of one that was taken, not yet in use */
+    int64_t waits_until_ms;  /* for the first decision */
+    struct timer first_look;
     struct timer watch;
     struct timer drain_end;
 };
@@ -129,20 +136,33 @@ static bool is_udp(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_DGRAM;
 }
 
-/* What came with a configuration is used with it, or closed with it. */
-static void settle_sockets(struct nameserver *n, bool are_used)
+static void socket_use(struct nameserver *n, struct new_socket *s)
 {
-    LIST_EACH (it, &n->new_sockets) {
-        struct new_socket *s = LIST_ENTRY(it, struct new_socket, link);
-        if (!are_used)
-            close(s->fd);
-        else if (is_udp(s->fd))
-            udp_add(n->udp, s->fd, s->address);
-        else
-            tcp_add(n->tcp, s->fd, s->address);
-        list_unlink(&s->link);
-        mem_free(s);
-    }
+    if (is_udp(s->fd))
+        udp_add(n->udp, s->fd, s->address);
+    else
+        tcp_add(n->tcp, s->fd, s->address);
+    list_unlink(&s->link);
+    mem_free(s);
+}
+
+static void socket_close(struct new_socket *s)
+{
+    close(s->fd);
+    list_unlink(&s->link);
+    mem_free(s);
+}
+
+static void close_sockets(struct list *sockets)
+{
+    LIST_EACH (it, sockets)
+        socket_close(LIST_ENTRY(it, struct new_socket, link));
+}
+
+static void use_own_sockets(struct nameserver *n)
+{
+    LIST_EACH (it, &n->own_sockets)
+        socket_use(n, LIST_ENTRY(it, struct new_socket, link));
 }
 
 static bool is_named(const struct conf_dns *dns, const char *address)
@@ -153,8 +173,9 @@ static bool is_named(const struct conf_dns *dns, const char *address)
     return false;
 }
 
-/* Closes what the configuration names no more; before it is replaced, so that what waits is still answered. */
-static void drop_sockets(struct nameserver *n, const struct conf_dns *dns)
+/* Closes what the configuration names no more, before the one before it goes, so that what waits is still answered; and
+ * owns what came with it. */
+static void follow_sockets(struct nameserver *n, const struct conf_dns *dns)
 {
     for (size_t i = 0; n->site != NULL && i < n->site->conf->dns.listen_count; i++) {
         const char *address = n->site->conf->dns.listen[i].text;
@@ -163,6 +184,12 @@ static void drop_sockets(struct nameserver *n, const struct conf_dns *dns)
         udp_remove(n->udp, address);
         tcp_remove(n->tcp, address);
     }
+    LIST_EACH (it, &n->own_sockets) {
+        struct new_socket *s = LIST_ENTRY(it, struct new_socket, link);
+        if (!is_named(dns, s->address))
+            socket_close(s);
+    }
+    list_splice(&n->own_sockets, &n->new_sockets);
 }
 
 /* ---- configuration ---- */
@@ -189,15 +216,33 @@ static uint32_t own_serial(const struct nameserver *n, const struct conf_dns *dn
     return zone_mark(dns) == zone_mark(&n->site->conf->dns) ? last : serial_next(last, clock_s);
 }
 
+/* Queries that come before the sockets are used wait in them: better late by a moment than answered with a region that
+ * was known to be down before the restart. */
+static void on_first_look(void *arg)
+{
+    struct nameserver *n = arg;
+
+    (void)choices_refresh(n->site->choices);
+    const bool is_decided = choices_are_decided(n->site->choices) || !conf_has_steered_records(n->site->conf);
+    if (is_decided || loop_now_ms(n->loop) >= n->waits_until_ms)
+        use_own_sockets(n);
+    else
+        timer_start(&n->first_look, DECISION_LOOK_MS);
+}
+
 static bool take_conf(struct nameserver *n, struct conf *c, char why[ZONE_CONF_WHY_BYTES])
 {
+    const bool is_first = n->site == NULL;
     struct site *s = site_create(c, n->table, &n->secrets, own_serial(n, &c->dns), why);
 
     if (s == NULL)
         return false;
-    drop_sockets(n, &c->dns);
+    follow_sockets(n, &c->dns);
     use_site(n, s);
-    settle_sockets(n, true);
+    if (is_first)
+        n->waits_until_ms = loop_now_ms(n->loop) + DECISION_WAIT_MS;
+    if (!timer_is_active(&n->first_look))
+        on_first_look(n);
     pusher_take_conf(n->pusher, c);
     LOG_INFO("zone taken", KV_STR("zone", c->dns.zone), KV_UINT("names", zone_name_count(s->zone.zone)),
              KV_UINT("steered", s->zone.set_count), KV_UINT("serial", choices_steering(s->choices)->serial));
@@ -222,7 +267,7 @@ static void on_conf(struct nameserver *n, const void *payload, int fd)
     else if (!take_conf(n, c, why))
         error = why;
     if (error != NULL)
-        settle_sockets(n, false);
+        close_sockets(&n->new_sockets);
     acknowledge(n, m->generation, error);
     if (c != NULL)
         conf_unref(&c);
@@ -307,6 +352,8 @@ static void on_watch(void *arg)
     struct nameserver *n = arg;
 
     timer_start(&n->watch, WATCH_MS);
+    if (n->site != NULL)
+        choices_renew(n->site->choices);
     n->birth->block->process[STAT_LOG_DROPPED] = log_dropped_count();
 }
 
@@ -329,6 +376,8 @@ struct nameserver *nameserver_create(struct loop *l, const struct birth *birth)
     make_random(&n->secrets, sizeof n->secrets);
     make_random(seed, sizeof seed);
     list_init(&n->new_sockets);
+    list_init(&n->own_sockets);
+    timer_init(&n->first_look, l, on_first_look, n);
     timer_init(&n->watch, l, on_watch, n);
     timer_init(&n->drain_end, l, on_drain_end, n);
     n->responder = responder_create(birth->block, seed);
@@ -353,9 +402,11 @@ void nameserver_destroy(struct nameserver **np)
     struct nameserver *n = *np;
 
     CHECK_OBJ(n, NAMESERVER_MAGIC);
+    timer_cancel(&n->first_look);
     timer_cancel(&n->watch);
     timer_cancel(&n->drain_end);
-    settle_sockets(n, false);
+    close_sockets(&n->new_sockets);
+    close_sockets(&n->own_sockets);
     udp_destroy(&n->udp);
     tcp_destroy(&n->tcp);
     pusher_destroy(&n->pusher);

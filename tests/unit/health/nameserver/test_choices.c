@@ -110,6 +110,39 @@ static void names_among_candidates_are_told_and_answered_by_their_addresses(void
     world_fini(&w);
 }
 
+static void an_alias_of_our_own_name_follows_it_at_once(void **state)
+{
+    static const struct {
+        const char *name, *answer;
+    } rows[] = {
+        {"rt.test", "NOERROR aa | an rt.test. 17 A 198.51.100.10"},         /* of a steered name */
+        {"fixed.rt.test", "NOERROR aa | an fixed.rt.test. 30 A 192.0.2.1"}, /* of a fixed one, by a CNAME */
+        {"nested.rt.test", "NOERROR aa | an nested.rt.test. 17 A 198.51.100.10"},
+        {"none.rt.test", "NOERROR aa | ns rt.test. 30 SOA ns1.rt.test. hostmaster.rt.test. 2000 3600 300 1209600 30"},
+        {"outside.rt.test", "SERVFAIL"}, /* a CNAME leads to somebody else */
+    };
+    struct heard h = {.count = 0};
+    struct world w;
+    (void)state;
+    world_init(&w, WORLD_PLAIN "records: [ { name: www, ttl: 30s, a: [ 192.0.2.1 ] }, { name: c, cname: www.rt.test },"
+                               " { name: away, cname: far.example.net }, { name: '@', alias: live.rt.test },"
+                               " { name: fixed, alias: c.rt.test }, { name: nested, alias: rt.test },"
+                               " { name: none, alias: nothing.rt.test }, { name: outside, alias: away.rt.test },"
+                               " { name: live, answers: ["
+                               "   { target: us, a: [ 192.0.2.10 ] }, { target: eu, a: [ 198.51.100.10 ] } ] } ]");
+    choices_each_alias(w.site->choices, on_alias, &h);
+    assert_int_equal(h.count, 1);
+    assert_string_equal(h.name, "away.rt.test.");
+    struct steering_record r = {
+        .serial = 2000, .row_count = 1, .rows = {{.id = id_of(&w, 8), .chosen = 2, .ttl_s = 17}}};
+    steering_store(&w.health->steering, &r);
+    assert_true(choices_refresh(w.site->choices));
+    choices_renew(w.site->choices); /* for the alias of an alias */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_string_equal(world_ask(&w, rows[i].name, "A"), rows[i].answer);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +151,7 @@ int main(void)
         cmocka_unit_test(a_table_half_written_changes_nothing),
         cmocka_unit_test(weights_share_the_queries),
         cmocka_unit_test(names_among_candidates_are_told_and_answered_by_their_addresses),
+        cmocka_unit_test(an_alias_of_our_own_name_follows_it_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
