@@ -26,16 +26,21 @@ static void check_again(const struct conf *c, char *(*write)(const struct conf *
     conf_unref(&again);
 }
 
-/* A private key given as text is masked in the dump, so that the dump does not read back. */
+static bool is_inline(const struct conf_file *f)
+{
+    return f->text != NULL && f->path[0] == '\0';
+}
+
+/* What is masked in the dump and has a form that the mask has not: the dump does not read back. */
 static bool has_inline_key(const struct conf *c)
 {
-    if (c->cache.redis.tls.key.text != NULL && c->cache.redis.tls.key.path[0] == '\0')
-        return true;
+    bool has = is_inline(&c->cache.redis.tls.key) || is_inline(&c->quorum.redis.tls.key);
     for (size_t i = 0; i < c->pool_count; i++)
         for (size_t j = 0; j < c->pools[i].server_count; j++)
-            if (c->pools[i].servers[j].tls.key.text != NULL && c->pools[i].servers[j].tls.key.path[0] == '\0')
-                return true;
-    return false;
+            has = has || is_inline(&c->pools[i].servers[j].tls.key);
+    for (size_t i = 0; i < c->target_count; i++)
+        has = has || is_inline(&c->targets[i].tls.key);
+    return has || c->dns.cookie_secret[0] != '\0' || c->dns.cookie_previous[0] != '\0' || c->dns.push_count > 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
