@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/tz.h"
 #include "conf/build.h"
 
 /* Between double braces in a body; see gateway/admin/alert_text.c. */
@@ -89,6 +90,26 @@ static void check_email(struct build *b, const struct conf_alert *a)
         build_complain(b, a, &a->email.from, "email.from", "\"%s\" is no address, expected name@host", a->email.from);
 }
 
+/* A child takes what the supervisor has checked, also when the database has gone meanwhile. */
+static void check_zone(struct build *b, const struct conf_alert *a)
+{
+    struct tz *zone;
+
+    if (a->quiet.zone_min == INT32_MIN)
+        build_complain(b, a, &a->quiet.zone_text, "quiet.zone", "\"%s\" is no offset, expected one such as \"+02:00\"",
+                       a->quiet.zone_text);
+    if (a->quiet.zone_name[0] == '\0' || b->kind.expansion->is_off)
+        return;
+    zone = tz_load(TZ_DIR, a->quiet.zone_name);
+    if (zone == NULL)
+        build_complain(b, a, &a->quiet.zone_text, "quiet.zone",
+                       "\"%s\" is no time zone in " TZ_DIR
+                       " (the package tzdata), expected one such as \"Europe/Berlin\", or an offset such as \"+02:00\"",
+                       a->quiet.zone_name);
+    else
+        tz_destroy(&zone);
+}
+
 static void check_quiet(struct build *b, const struct conf_alert *a)
 {
     if ((a->quiet.from_text[0] == '\0') != (a->quiet.to_text[0] == '\0'))
@@ -100,9 +121,7 @@ static void check_quiet(struct build *b, const struct conf_alert *a)
     if (a->quiet.to_min < 0)
         build_complain(b, a, &a->quiet.to_text, "quiet.to", "\"%s\" is no hour, expected one such as \"07:00\"",
                        a->quiet.to_text);
-    if (a->quiet.zone_min == INT32_MIN)
-        build_complain(b, a, &a->quiet.zone_text, "quiet.zone", "\"%s\" is no offset, expected one such as \"+02:00\"",
-                       a->quiet.zone_text);
+    check_zone(b, a);
 }
 
 static void check_escalate(struct build *b, const struct conf_alert *a)

@@ -204,6 +204,7 @@ struct conf_alert {
         uint32_t days;            /* bits 1 << 0 (Monday) to 6 of the days on which it begins; 0: all */
         int32_t from_min, to_min; /* of the day; equal: no quiet hours */
         int32_t zone_min;         /* ahead of UTC */
+        const char *zone_name;    /* in its place; "" = none. The file is read by who uses it: base/tz.h */
     } quiet;
     struct {
         int64_t after_ms;

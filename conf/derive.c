@@ -281,7 +281,8 @@ static int32_t clock_min(const char *text)
 static void derive_alert(struct build *b, struct conf_alert *a, size_t index)
 {
     const char *zone = a->quiet.zone_text;
-    const int32_t zone_min = strchr("+-", zone[0]) != NULL && zone[0] != '\0' ? clock_min(zone + 1) : -1;
+    const bool is_offset = zone[0] == '+' || zone[0] == '-';
+    const int32_t zone_min = is_offset ? clock_min(zone + 1) : 0;
     if (a->name[0] == '\0')
         a->name = arena_printf(b->kind.arena, "alert-%zu", index + 1);
     if (!build_is_given(b, &a->on))
@@ -291,6 +292,7 @@ static void derive_alert(struct build *b, struct conf_alert *a, size_t index)
         a->quiet.from_min = clock_min(a->quiet.from_text);
         a->quiet.to_min = clock_min(a->quiet.to_text);
     }
+    a->quiet.zone_name = is_offset ? "" : zone;
     a->quiet.zone_min = zone_min < 0 ? INT32_MIN : zone[0] == '-' ? -zone_min : zone_min;
 }
 

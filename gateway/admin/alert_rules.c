@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #define ALERT_RULES_MAGIC    0xa1e27201u
@@ -59,10 +60,12 @@ static bool is_target(const struct conf_alert *c, const char *subject)
     return c->target_count == 0;
 }
 
-bool alert_is_quiet(const struct conf_alert *c, int64_t wall_ms)
+bool alert_is_quiet(const struct alert_rule *rule, int64_t wall_ms)
 {
+    const struct conf_alert *c = rule->conf;
+    const int32_t zone_min = rule->zone != NULL ? tz_offset_s(rule->zone, wall_ms / 1000) / 60 : c->quiet.zone_min;
     const int32_t from = c->quiet.from_min, to = c->quiet.to_min;
-    const int64_t local_min = wall_ms / MINUTE_MS + c->quiet.zone_min;
+    const int64_t local_min = wall_ms / MINUTE_MS + zone_min;
     const int32_t minute = (int32_t)(local_min % DAY_MIN);
     /* The day of the epoch was a Thursday. */
     const uint32_t today = (uint32_t)((local_min / DAY_MIN + 3) % 7), yesterday = (today + 6) % 7;
@@ -109,7 +112,7 @@ static void add_item(struct alert_rule *rule, enum alert_reason reason, uint64_t
     const struct alert_item item = {.reason = reason, .id = id, .event = *e};
     const bool is_first = rule->item_count == 0;
     if (is_first) {
-        rule->is_held = alert_is_quiet(rule->conf, wall_ms);
+        rule->is_held = alert_is_quiet(rule, wall_ms);
         rule->flush_ms = now_ms + (rule->is_held ? QUIET_LOOK_MS : rule->conf->group_ms);
     }
     if (reason == ALERT_LASTS && has_item(rule, id))
@@ -121,7 +124,7 @@ static void flush(struct alert_rules *r, struct alert_rule *rule, int64_t now_ms
 {
     if (rule->item_count == 0 || now_ms < rule->flush_ms)
         return;
-    rule->is_held = alert_is_quiet(rule->conf, wall_ms);
+    rule->is_held = alert_is_quiet(rule, wall_ms);
     if (rule->is_held) {
         rule->flush_ms = now_ms + QUIET_LOOK_MS;
         return;
@@ -377,6 +380,31 @@ struct alert_rule *alert_rules_find(const struct alert_rules *r, const char *nam
     return NULL;
 }
 
+/* One that was there when the configuration was checked may be gone; the one before is better than none. */
+static void take_zone(struct alert_rule *rule)
+{
+    const char *name = rule->conf->quiet.zone_name;
+    struct tz *zone = name[0] != '\0' ? tz_load(TZ_DIR, name) : NULL;
+    if (zone == NULL && name[0] != '\0') {
+        LOG_WARN("time zone cannot be read", KV_STR("alert", rule->conf->name), KV_STR("zone", name),
+                 KV_STR("used", rule->zone != NULL ? "the one before" : "UTC"));
+        return;
+    }
+    if (rule->zone != NULL)
+        tz_destroy(&rule->zone);
+    rule->zone = zone;
+}
+
+static void free_rules(struct alert_rules *r)
+{
+    for (size_t k = 0; k < r->rule_count; k++) {
+        mem_free(r->rules[k].items);
+        if (r->rules[k].zone != NULL)
+            tz_destroy(&r->rules[k].zone);
+    }
+    mem_free(r->rules);
+}
+
 void alert_rules_set(struct alert_rules *r, const struct conf *c)
 {
     CHECK_OBJ(r, ALERT_RULES_MAGIC);
@@ -386,14 +414,14 @@ void alert_rules_set(struct alert_rules *r, const struct conf *c)
         if (old != NULL) {
             rules[k] = *old;
             old->items = NULL;
+            old->zone = NULL;
         } else {
             rules[k].items = mem_alloc_array(ALERT_ITEMS_MAX, sizeof *rules[k].items);
         }
         rules[k].conf = &c->alerts[k];
+        take_zone(&rules[k]);
     }
-    for (size_t k = 0; k < r->rule_count; k++)
-        mem_free(r->rules[k].items);
-    mem_free(r->rules);
+    free_rules(r);
     r->rules = rules;
     r->rule_count = c->alert_count;
     LIST_EACH (it, &r->incidents) {
@@ -419,8 +447,6 @@ void alert_rules_destroy(struct alert_rules **rp)
     CHECK_OBJ(r, ALERT_RULES_MAGIC);
     LIST_EACH (it, &r->incidents)
         incident_drop(r, LIST_ENTRY(it, struct alert_incident, link));
-    for (size_t k = 0; k < r->rule_count; k++)
-        mem_free(r->rules[k].items);
-    mem_free(r->rules);
+    free_rules(r);
     OBJ_FREE(rp, ALERT_RULES_MAGIC);
 }

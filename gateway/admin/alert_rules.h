@@ -14,6 +14,7 @@
 
 #include "base/event.h"
 #include "base/list.h"
+#include "base/tz.h"
 #include "conf/conf.h"
 
 #define ALERT_ITEMS_MAX     50u   /* of a notice; more are only counted */
@@ -66,6 +67,7 @@ struct alert_incident {
 /* Of one alert in the configuration. */
 struct alert_rule {
     const struct conf_alert *conf; /* borrowed: see alert_rules_set */
+    struct tz *zone;               /* of its quiet hours; NULL: conf->quiet.zone_min */
     struct alert_item *items;      /* ALERT_ITEMS_MAX */
     size_t item_count;
     size_t more_count;
@@ -90,7 +92,8 @@ struct alert_rules {
 
 struct alert_rules *alert_rules_create(const struct alert_rules_ops *ops, void *arg);
 void alert_rules_destroy(struct alert_rules **rp);
-/* The alerts of another configuration, borrowed until the next call; by their names they keep what they have. */
+/* The alerts of another configuration, borrowed until the next call; by their names they keep what they have. The time
+ * zones they name are read anew. */
 void alert_rules_set(struct alert_rules *r, const struct conf *c);
 struct alert_rule *alert_rules_find(const struct alert_rules *r, const char *name); /* NULL: there is none */
 
@@ -106,7 +109,7 @@ size_t alert_rules_ack(struct alert_rules *r, uint64_t id, const char *by, int64
 size_t alert_rules_open_count(const struct alert_rules *r, size_t *acked_count);
 
 /* Whether it is quiet hours for the alert. */
-bool alert_is_quiet(const struct conf_alert *c, int64_t wall_ms);
+bool alert_is_quiet(const struct alert_rule *rule, int64_t wall_ms);
 /* `*` in the pattern stands for any text. */
 bool alert_pattern_fits(const char *pattern, const char *text);
 /* Puts an item back that was kept over a restart; false when there is no room. */

@@ -277,6 +277,13 @@ static void test_when_it_is_quiet(void **state)
         {"{ from: \"22:00\", to: \"07:00\", zone: \"+02:00\" }", 0, 20, true},
         {"{ from: \"22:00\", to: \"07:00\", zone: \"+02:00\" }", 0, 5, false},
         {"{ from: \"22:00\", to: \"07:00\", zone: \"-05:00\" }", 0, 11, true},
+        /* Monday is 1 January 2024: an hour ahead; in summer, two. */
+        {"{ from: \"22:00\", to: \"07:00\", zone: Europe/Berlin }", 0, 21, true},
+        {"{ from: \"22:00\", to: \"07:00\", zone: Europe/Berlin }", 0, 20, false},
+        {"{ from: \"22:00\", to: \"07:00\", zone: Europe/Berlin }", 182, 20, true},
+        {"{ from: \"22:00\", to: \"07:00\", zone: Europe/Berlin }", 182, 5, false},
+        {"{ from: \"22:00\", to: \"07:00\", zone: Asia/Kolkata }", 0, 16, false}, /* 21:30 */
+        {"{ from: \"22:00\", to: \"07:00\", zone: Asia/Kolkata }", 0, 17, true},
         {"{ from: \"00:00\", to: \"24:00\", days: [ sat, sun ] }", 6, 13, true},
         {"{ from: \"00:00\", to: \"24:00\", days: [ sat, sun ] }", 0, 0, false},
     };
@@ -284,12 +291,13 @@ static void test_when_it_is_quiet(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char *text = mem_printf("{ " HOOK "quiet: %s }", cases[i].quiet);
-        struct conf *c = load(text);
+        struct world w;
         int64_t wall_ms = MONDAY_MS + (cases[i].day * 24 + cases[i].hour) * HOUR_MS;
 
-        if (alert_is_quiet(&c->alerts[0], wall_ms) != cases[i].is_quiet)
+        world_init(&w, text);
+        if (alert_is_quiet(&w.rules->rules[0], wall_ms) != cases[i].is_quiet)
             fail_msg("%s on day %d at %d", cases[i].quiet, cases[i].day, cases[i].hour);
-        conf_unref(&c);
+        world_fini(&w);
         mem_free(text);
     }
 }

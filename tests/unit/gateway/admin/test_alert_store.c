@@ -46,6 +46,7 @@ static void world_init(struct world *w)
 {
     struct conf_errors errors = {.count = 0};
 
+    memset(w, 0, sizeof *w);
     w->loop = loop_create();
     w->conf = conf_load_text("t.yaml", text, sizeof text - 1, false, &errors);
     assert_non_null(w->conf);
