@@ -255,6 +255,20 @@ void lws_conn_kill(struct lws_conn **cp)
     ASSERT(is_gone);
 }
 
+int lws_say_who_asks(unsigned char **at, size_t room)
+{
+    int n = snprintf((char *)*at, room, "User-Agent: tidegate/%s\r\n", TIDEGATE_VERSION);
+
+    if (n > 0 && (size_t)n < room)
+        *at += n;
+    return 0;
+}
+
+bool lws_is_whole(struct lws *wsi)
+{
+    return lws_is_final_fragment(wsi) != 0 && lws_remaining_packet_payload(wsi) == 0;
+}
+
 /* A connection whose probe is over: websockets say good-bye at the next chance to write, others were told to close. */
 static int on_parting(struct lws *wsi, enum lws_callback_reasons reason)
 {

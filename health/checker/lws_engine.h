@@ -1,8 +1,8 @@
 /* libwebsockets on our loop: one engine per process, one host per target.
  *
  * A host carries what libwebsockets keeps per "vhost" (the TLS context) and every connection it has opened, also those
- * whose probe is over and which are only saying good-bye. libwebsockets' types stay in lws_engine.c and probe_lws.c
- * (lws_priv.h). */
+ * whose probe is over and which are only saying good-bye. libwebsockets' types stay in lws_engine.c, probe_lws.c and
+ * canary_line.c (lws_priv.h). */
 #ifndef HEALTH_CHECKER_LWS_ENGINE_H
 #define HEALTH_CHECKER_LWS_ENGINE_H
 

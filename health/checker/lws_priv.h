@@ -1,4 +1,5 @@
-/* What lws_engine.c and probe_lws.c share, and nobody else includes: the one header with libwebsockets' types. */
+/* What lws_engine.c, probe_lws.c and canary_line.c share, and nobody else includes: the one header with libwebsockets'
+ * types. */
 #ifndef HEALTH_CHECKER_LWS_PRIV_H
 #define HEALTH_CHECKER_LWS_PRIV_H
 
@@ -50,5 +51,10 @@ struct lws_conn *lws_conn_open(struct lws_host *h, const struct lws_question *q,
 void lws_conn_leave(struct lws_conn **cp);
 /* Cuts the connection now. Not allowed in callbacks of libwebsockets. */
 void lws_conn_kill(struct lws_conn **cp);
+
+/* The request is being written at *at: tells the server's log who asks. Returns 0. */
+int lws_say_who_asks(unsigned char **at, size_t room);
+/* Whether the piece of a message that was just received is its last. */
+bool lws_is_whole(struct lws *wsi);
 
 #endif

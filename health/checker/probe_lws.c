@@ -7,17 +7,14 @@
  * connection to its peer; it can only make the answer worse, never the latency. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/mem.h"
-#include "health/checker/canary.h"
+#include "health/checker/canary_line.h"
 #include "health/checker/lws_priv.h"
 #include "health/checker/matches.h"
 #include "health/checker/phoenix.h"
 
 #define DETAIL_BYTES 64u
-/* Bound on a message of a canary, its topic escaped. */
-#define CANARY_MESSAGE_BYTES 8192u
 
 enum phase { PHASE_CONNECT = 0, PHASE_TLS, PHASE_RESPONSE, PHASE_BODY, PHASE_PONG, PHASE_HEARTBEAT, PHASE_CANARY };
 static const char *const phase_texts[] = {
@@ -41,9 +38,8 @@ struct probe_lws {
     struct probe_expiry expiry;
     bool must_speak;
     struct phoenix_reader reader;
-    bool has_canary;       /* by configuration */
-    struct canary *canary; /* NULL: none, or its peer cannot be asked */
-    struct lws_conn *peer; /* NULL: none, or gone */
+    bool has_canary; /* by configuration */
+    struct canary_line line;
     int64_t timeout_ms;
     uint32_t heartbeat_us; /* until the heartbeat's reply */
 };
@@ -70,10 +66,7 @@ static void finish(struct probe_lws *q, enum err e, const char *detail)
     probe_finish(&q->base, e, detail);
     if (q->conn != NULL)
         lws_conn_leave(&q->conn);
-    if (q->peer != NULL) {
-        lws_callback_on_writable(q->peer->wsi);
-        lws_conn_leave(&q->peer);
-    }
+    canary_line_leave(&q->line);
 }
 
 /* ---- canary ---- */
@@ -90,140 +83,44 @@ static void finish_without_peer(struct probe_lws *q)
 
 static void conclude_canary(struct probe_lws *q, enum canary_outcome outcome, const char *refusal)
 {
-    switch (outcome) {
-    case CANARY_OPEN:
+    if (outcome == CANARY_OPEN)
         return;
-    case CANARY_CROSSED:
-        finish(q, ERR_NONE, NULL);
-        break;
-    case CANARY_REFUSED:
-        finish(q, ERR_PROTOCOL, refusal);
-        break;
-    case CANARY_UNKNOWN:
+    lws_callback_on_writable(q->conn->wsi); /* to say good-bye */
+    if (outcome == CANARY_UNKNOWN)
         finish_without_peer(q);
-        break;
-    }
+    else
+        finish(q, outcome == CANARY_CROSSED ? ERR_NONE : ERR_PROTOCOL, outcome == CANARY_CROSSED ? NULL : refusal);
     q->base.result.latency_us = q->heartbeat_us;
 }
 
 /* After whatever happened on either side. */
-static void settle_canary(struct probe_lws *q)
-{
-    if (q->phase != PHASE_CANARY || q->base.is_finished)
-        return;
-    if (canary_wants_to_say(q->canary, CANARY_HERE))
-        lws_callback_on_writable(q->conn->wsi);
-    if (q->peer != NULL && canary_wants_to_say(q->canary, CANARY_THERE))
-        lws_callback_on_writable(q->peer->wsi);
-    enum canary_outcome outcome = canary_outcome(q->canary);
-    if (outcome != CANARY_OPEN)
-        lws_callback_on_writable(q->conn->wsi); /* to say good-bye */
-    conclude_canary(q, outcome, "canary: join refused");
-}
-
-static void begin_canary(struct probe_lws *q)
-{
-    q->heartbeat_us = probe_elapsed_us(&q->base);
-    set_phase(q, PHASE_CANARY);
-    canary_up(q->canary, CANARY_HERE);
-    settle_canary(q);
-}
-
-static int say_for_canary(struct probe_lws *q, struct lws *wsi, enum canary_side side)
-{
-    static const unsigned char room[LWS_PRE];
-    struct strbuf out;
-    int rc = 0;
-
-    if (!canary_wants_to_say(q->canary, side))
-        return 0;
-    strbuf_init(&out, CANARY_MESSAGE_BYTES);
-    strbuf_add(&out, room, sizeof room);
-    canary_say(q->canary, side, &out, loop_now_ms(q->base.loop));
-    if (out.failed || lws_write(wsi, (unsigned char *)out.data + LWS_PRE, out.len - LWS_PRE, LWS_WRITE_TEXT) < 0)
-        rc = -1;
-    strbuf_fini(&out);
-    if (rc == 0)
-        settle_canary(q);
-    return rc;
-}
-
-static void lose_peer(struct probe_lws *q)
-{
-    if (q->peer != NULL)
-        lws_conn_leave(&q->peer);
-    canary_lost(q->canary);
-    settle_canary(q);
-}
-
-static bool is_whole(struct lws *wsi)
-{
-    return lws_is_final_fragment(wsi) != 0 && lws_remaining_packet_payload(wsi) == 0;
-}
-
-/* The request is being written: tells the server's log who asks. */
-static int on_request(unsigned char **at, size_t room)
-{
-    int n = snprintf((char *)*at, room, "User-Agent: tidegate/%s\r\n", TIDEGATE_VERSION);
-
-    if (n > 0 && (size_t)n < room)
-        *at += n;
-    return 0;
-}
-
-/* What happens on the connection to the peer. Whatever ends it is the peer's trouble. */
-static int on_peer_event(void *arg, struct lws_conn *c, enum lws_callback_reasons reason, void *in, size_t len)
+static void settle_canary(void *arg)
 {
     struct probe_lws *q = arg;
 
-    q->peer = c;
-    switch ((int)reason) {
-    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
-        return on_request(in, len);
-    case LWS_CALLBACK_CLIENT_ESTABLISHED:
-        canary_up(q->canary, CANARY_THERE);
-        settle_canary(q);
-        return 0;
-    case LWS_CALLBACK_CLIENT_WRITEABLE:
-        return say_for_canary(q, c->wsi, CANARY_THERE);
-    case LWS_CALLBACK_CLIENT_RECEIVE:
-        canary_hear(q->canary, CANARY_THERE, in, len, is_whole(c->wsi));
-        settle_canary(q);
-        return 0;
-    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-    case LWS_CALLBACK_CLIENT_CLOSED:
-    case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
-        lose_peer(q);
-        return 0;
-    default:
-        return 0;
-    }
+    if (q->phase != PHASE_CANARY || q->base.is_finished)
+        return;
+    canary_line_poke(&q->line, q->conn);
+    conclude_canary(q, canary_outcome(q->line.canary), "canary: join refused");
 }
 
 static void start_canary(struct probe_lws *q, const struct probe_plan *plan)
 {
-    const struct probe_peer *peer = &plan->peer;
-    struct lws_question question = {
-        .addr = peer->addr, .host_header = peer->host_header, .path = peer->path, .is_websocket = true};
-    uint8_t random[CANARY_NONCE_BYTES / 2] = {0};
-    const char *why;
+    const char *topic = plan->check->canary_topic;
 
-    q->has_canary =
-        q->speak == SPEAK_PHOENIX && plan->check->canary_topic != NULL && *plan->check->canary_topic != '\0';
+    q->has_canary = q->speak == SPEAK_PHOENIX && topic != NULL && topic[0] != '\0';
     q->timeout_ms = plan->check->timeout_ms;
-    if (!q->has_canary || peer->host == NULL || q->base.is_finished)
-        return;
-    (void)!getrandom(random, sizeof random, GRND_NONBLOCK);
-    q->canary = canary_create(plan->check->canary_topic, random);
-    q->peer = lws_conn_open(peer->host, &question, on_peer_event, q, &why);
-    if (q->peer == NULL)
-        canary_lost(q->canary);
+    if (q->has_canary && plan->peer.host != NULL && !q->base.is_finished)
+        canary_line_open(&q->line, q->base.loop, &plan->peer, topic, settle_canary, q);
 }
 
 static void on_heartbeat_reply(struct probe_lws *q)
 {
-    if (q->canary != NULL) {
-        begin_canary(q);
+    if (q->line.canary != NULL) {
+        q->heartbeat_us = probe_elapsed_us(&q->base);
+        set_phase(q, PHASE_CANARY);
+        canary_up(q->line.canary, CANARY_HERE);
+        settle_canary(q);
         return;
     }
     lws_callback_on_writable(q->conn->wsi);
@@ -365,7 +262,7 @@ static int on_writable(struct probe_lws *q)
     size_t len = is_ping ? PING_LEN : sizeof heartbeat - 1;
 
     if (q->phase == PHASE_CANARY)
-        return say_for_canary(q, q->conn->wsi, CANARY_HERE);
+        return canary_line_say(&q->line, q->conn->wsi, CANARY_HERE);
     if (!q->must_speak)
         return 0;
     q->must_speak = false;
@@ -376,15 +273,14 @@ static int on_writable(struct probe_lws *q)
 /* A piece of a message. */
 static int on_message(struct probe_lws *q, const char *data, size_t len)
 {
-    bool is_last = is_whole(q->conn->wsi);
-
     if (q->phase == PHASE_CANARY) {
-        canary_hear(q->canary, CANARY_HERE, data, len, is_last);
+        canary_line_hear(&q->line, q->conn->wsi, CANARY_HERE, data, len);
         settle_canary(q);
+        return 0;
     }
     if (q->phase != PHASE_HEARTBEAT)
         return 0;
-    switch (phoenix_read(&q->reader, data, len, is_last)) {
+    switch (phoenix_read(&q->reader, data, len, lws_is_whole(q->conn->wsi))) {
     case PHOENIX_OTHER:
         return 0;
     case PHOENIX_REPLY_OK:
@@ -464,7 +360,7 @@ static int on_event(void *arg, struct lws_conn *c, enum lws_callback_reasons rea
         return on_connected(q);
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
         set_phase(q, PHASE_RESPONSE);
-        return on_request(in, len);
+        return lws_say_who_asks(in, len);
     case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP:
         return on_status(q);
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
@@ -523,7 +419,7 @@ static void expire(struct probe *p)
     struct probe_lws *q = lws_of(p);
 
     if (q->phase == PHASE_CANARY)
-        conclude_canary(q, canary_expire(q->canary, loop_now_ms(p->loop), q->timeout_ms),
+        conclude_canary(q, canary_expire(q->line.canary, loop_now_ms(p->loop), q->timeout_ms),
                         "canary: no broadcast from peer");
 }
 
@@ -533,10 +429,7 @@ static void stop(struct probe *p)
 
     if (q->conn != NULL)
         lws_conn_kill(&q->conn);
-    if (q->peer != NULL)
-        lws_conn_kill(&q->peer);
-    if (q->canary != NULL)
-        canary_destroy(&q->canary);
+    canary_line_close(&q->line);
     matches_destroy(&q->matches);
 }
 

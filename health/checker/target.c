@@ -375,7 +375,7 @@ static struct probe_peer peer_of(struct target *t, char host_header[QUESTION_HOS
         .host = t->peer_host,
         .addr = *addresses_get(&t->peer_addresses),
         .host_header = question_host_header(peer, host_header),
-        .path = peer->check.type == CHECK_WEBSOCKET ? peer->check.path : t->server->check.path,
+        .path = peer->check.path, /* it is checked by WebSocket as well */
     };
 }
 

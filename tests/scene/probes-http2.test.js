@@ -44,8 +44,9 @@ function play(stream, headers) {
 describe('http probes over HTTP/2', { concurrency: 3 }, () => {
   scene('auto: what the server chooses over TLS; 1.1 and 2: that alone', async (s) => {
     const [{ ca, files, texts }, port] = await Promise.all([identity(s), s.freePort()]);
-    const [h2, old] = await Promise.all([
+    const [h2, old, insisted] = await Promise.all([
       h2Server(s, play, { tls: texts }), // nothing but HTTP/2
+      http11(s, texts),
       http11(s, texts),
       nginx(s, `listen 127.0.0.1:${port} ssl http2; ssl_certificate ${files.cert}; ssl_certificate_key ${files.key};
                 location /health { add_header X-Region us-east; add_header X-Protocol $server_protocol; return 200 "ok"; }`),
@@ -59,7 +60,7 @@ describe('http probes over HTTP/2', { concurrency: 3 }, () => {
       { name: 'nginx', url: nginxUrl, check: said('HTTP/2.0') },
       { name: 'nginx1', url: nginxUrl, check: { http: '1.1', ...said('HTTP/1.1') } },
       { name: 'old', url: old.url },
-      { name: 'old2', url: old.url, check: { http: '2' } },
+      { name: 'old2', url: insisted.url, check: { http: '2' } },
     ].map((each) => ({ ...each, tls: { ca } }));
     const gateway = await s.gateway(onePool({ check: { ...SOON, path: '/health' }, servers: all }));
     const now = await verdicts(gateway, { node: 'up', node2: 'up', node1: 'down', nginx: 'up', nginx1: 'up', old: 'up', old2: 'down' });
@@ -69,6 +70,7 @@ describe('http probes over HTTP/2', { concurrency: 3 }, () => {
     assert.ok(now.node.latency_us > 0);
     await waitFor('more requests', () => old.requests.length > 4);
     assert.deepEqual(new Set(old.requests), new Set(['1.1']));
+    assert.ok(old.connections - old.requests.length <= 2, `${old.connections} connections for ${old.requests.length} requests: the choice is remembered`);
     assert.ok(h2.sessionCount >= 2 && h2.streamCount === h2.sessionCount, 'one request, one connection');
   });
 
