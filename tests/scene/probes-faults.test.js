@@ -9,12 +9,13 @@ const assert = require('node:assert/strict');
 const dgram = require('node:dgram');
 const fs = require('node:fs');
 const path = require('node:path');
-const { Authority, Cable, event, later, nginx, onePool, scene, standings, verdicts, waitFor } = require('./lib');
+const { Authority, Cable, event, isSanitized, later, nginx, onePool, scene, standings, verdicts, waitFor } = require('./lib');
 
-const QUICK = { interval: '250ms', timeout: '250ms', jitter: '0%' };
-const PATIENT = { interval: '500ms', interval_undecided: '200ms', timeout: '500ms', jitter: '0%', degraded_over: '90ms', flap: { changes: 3, window: '60s', quiet: '2s' } };
-const LONG_MS = 60; // each way: every answer takes more than degraded_over
-const TOO_LONG_MS = 600;
+const ms = (count) => `${count * (isSanitized ? 3 : 1)}ms`;
+const QUICK = { interval: ms(250), timeout: ms(250), jitter: '0%' };
+const PATIENT = { interval: ms(700), interval_undecided: ms(200), timeout: ms(700), jitter: '0%', degraded_over: ms(90), flap: { changes: 3, window: '60s', quiet: ms(2000) } };
+const LONG_MS = parseInt(ms(60), 10); // each way: every answer takes more than degraded_over
+const TOO_LONG_MS = parseInt(ms(800), 10);
 const STEP_MS = 15000; // for one step, with everything else going on
 
 const WEBSOCKET = '/socket/websocket?vsn=2.0.0';
@@ -158,7 +159,7 @@ async function play(gateway, kinds, server, cables) {
     if (others.length > 0) throw new Error(others.map((name) => `${name} ${now[name].state} ${now[name].latency_mean_us}us ${now[name].cause}`).join());
     return true;
   }, STEP_MS);
-  const delay = (ms) => cables.forEach((cable) => { cable.delayMs = ms; });
+  const delay = (each) => cables.forEach((cable) => { cable.delayMs = each; });
   // The verdicts after a fault, and the causes given for it.
   const after = async (fault) => {
     const now = await seen(Object.fromEntries(names.map((name) => [name, kinds[name][fault] ? 'down' : 'up'])));
@@ -177,14 +178,14 @@ async function play(gateway, kinds, server, cables) {
   delay(0);
   await seen(all(slowNames, 'up'));
 
-  let mark = gateway.process.mark();
   await server.process.kill();
   await after('killed');
   await seen(all(patientNames, 'down'));
   await server.begin();
   await well();
-  await Promise.all(patientNames.map((name) => gateway.process.line(new RegExp(`has to wait server=p/${name} state=down cause=flapping`), STEP_MS, mark)));
+  await Promise.all(patientNames.map((name) => gateway.process.line(new RegExp(`has to wait server=p/${name} state=down cause=flapping`), STEP_MS)));
   await seen(all(patientNames, 'up')); // it has been quiet
+  await degraded(slowNames, false);
 
   server.process.signalled('SIGSTOP');
   await after('paused');
@@ -197,7 +198,6 @@ async function play(gateway, kinds, server, cables) {
   await well();
 
   if (!server.beginExpired) return;
-  mark = gateway.process.mark();
   const encrypted = names.filter((name) => kinds[name].expired);
   const certificates = async (is) => waitFor(`certificates at their end: ${is}`, async () => {
     const each = await standings(gateway);
