@@ -52,14 +52,17 @@ struct options {
 };
 
 static const struct verb verbs[] = {
-    {"status", "status", TIMEOUT_MS, "show processes, pools, servers and routes", render_status, NULL},
+    {"status", "status", TIMEOUT_MS, "show processes, pools, servers and routes, and what DNS answers and why",
+     render_status, NULL},
     {"reload", "reload", TIMEOUT_RELOAD_MS, "read the configuration again; says why when it is refused", NULL, NULL},
     {"purge", "purge", TIMEOUT_MS, "stop serving what is cached: tag NAME..., url URL..., prefix TEXT... or all", NULL,
      run_purges},
-    {"force", "force", TIMEOUT_MS, "POOL/SERVER up|down|auto: what it counts as, whatever the checks say", NULL,
-     run_force},
-    {"drain", "drain", TIMEOUT_MS, "POOL/SERVER...: no new clients for it; those it has stay", NULL, run_each},
-    {"undrain", "undrain", TIMEOUT_MS, "POOL/SERVER...: take that back", NULL, run_each},
+    {"force", "force", TIMEOUT_MS,
+     "POOL/SERVER or targets/NAME up|down|auto: what it counts as, whatever the checks say", NULL, run_force},
+    {"drain", "drain", TIMEOUT_MS,
+     "POOL/SERVER or targets/NAME...: no new clients for it, no answers of DNS with it; what there is stays", NULL,
+     run_each},
+    {"undrain", "undrain", TIMEOUT_MS, "POOL/SERVER or targets/NAME...: take that back", NULL, run_each},
     {"events", "events", TIMEOUT_MS, "show what happened: --after NUMBER, --limit COUNT, --follow", events_render,
      run_events},
     {"ack", "ack", TIMEOUT_MS, "[NUMBER]: you take care of what was alerted; no more reminders", NULL, run_ack},
@@ -319,7 +322,8 @@ static bool is_server(const char *word)
 
 static int want_server(const struct verb *verb, const char *word)
 {
-    fprintf(stderr, "tidegatectl: %s: expected the server as POOL/SERVER, not \"%s\"\n", verb->name, word);
+    fprintf(stderr, "tidegatectl: %s: expected the server as POOL/SERVER or targets/NAME, not \"%s\"\n", verb->name,
+            word);
     return EX_USAGE;
 }
 
@@ -328,7 +332,8 @@ static int run_force(const struct verb *verb, int count, char *const words[], co
     char line[LINE_BYTES];
 
     if (count != 2 || (strcmp(words[1], "up") != 0 && strcmp(words[1], "down") != 0 && strcmp(words[1], "auto") != 0)) {
-        fprintf(stderr, "tidegatectl: %s: expected POOL/SERVER and one of up, down, auto\n", verb->name);
+        fprintf(stderr, "tidegatectl: %s: expected POOL/SERVER or targets/NAME, and one of up, down, auto\n",
+                verb->name);
         return EX_USAGE;
     }
     if (!is_server(words[0]))

@@ -49,7 +49,7 @@ static void start(struct super *s, struct control_request *r, const char *server
     struct msg_override m = {.number = s->overrider.errands.last_number + 1, .kind = kind};
 
     if (len == 0 || len >= sizeof m.server || memchr(server, '/', len) == NULL) {
-        control_answer(&r, "expected the server as POOL/SERVER");
+        control_answer(&r, "expected the server as POOL/SERVER or targets/NAME");
         return;
     }
     memcpy(m.server, server, len);
@@ -77,7 +77,7 @@ void overrider_force(struct super *s, struct control_request *r, const char *res
             start(s, r, rest, len, kinds[i]);
             return;
         }
-    control_answer(&r, "expected POOL/SERVER and one of up, down, auto");
+    control_answer(&r, "expected POOL/SERVER or targets/NAME, and one of up, down, auto");
 }
 
 void overrider_drain(struct super *s, struct control_request *r, const char *rest)

@@ -17,8 +17,8 @@ void overrider_init(struct super *s);
 /* Whoever still waits is not answered. */
 void overrider_fini(struct super *s);
 
-/* The control commands: `rest` is POOL/SERVER WORD, the word up, down or auto; for drain and undrain POOL/SERVER alone.
- * Answered when the checker has confirmed, or with what went wrong. */
+/* The control commands: `rest` is POOL/SERVER WORD (or targets/NAME WORD), the word up, down or auto; for drain and
+ * undrain POOL/SERVER alone. Answered when the checker has confirmed, or with what went wrong. */
 void overrider_force(struct super *s, struct control_request *r, const char *rest);
 void overrider_drain(struct super *s, struct control_request *r, const char *rest);
 void overrider_undrain(struct super *s, struct control_request *r, const char *rest);
