@@ -35,6 +35,7 @@ struct push_server {
     uint64_t tried;         /* digest of the last visit */
     enum standing standing; /* as it was last said */
     unsigned failures;      /* in a row */
+    bool has_waited;        /* logged: for the others */
     struct timer again;
     struct log_limit limit;
     /* the visit under way */
@@ -192,15 +193,29 @@ static void follow(struct push_server *s)
     timer_cancel(&s->again);
 }
 
+static bool is_early(struct push_server *s)
+{
+    const int64_t left_ms = s->env->alone_from_ms - loop_now_ms(s->env->loop);
+
+    if (left_ms > 0 && !s->has_waited)
+        LOG_INFO("names are not pushed yet, others may be deciding", KV_STR("to", s->subject),
+                 KV_INT("wait_ms", left_ms));
+    s->has_waited = true;
+    return left_ms > 0;
+}
+
 void push_server_look(struct push_server *s)
 {
     CHECK_OBJ(s, PUSH_SERVER_MAGIC);
     if (s->plan == NULL || s->exchange != NULL)
         return;
-    if (s->env->choice.record->role == STEERING_FOLLOWS) {
+    const uint32_t role = s->env->choice.record->role;
+    if (role == STEERING_FOLLOWS) {
         follow(s);
         return;
     }
+    if (role == STEERING_ALONE && is_early(s))
+        return;
     const uint64_t digest = push_plan_digest(s->plan, &s->env->choice);
     if (digest == 0 || digest == s->told)
         return;

@@ -2,8 +2,9 @@
  *
  * It is told when the answers change, once after the start and once after this gateway has become the one that decides;
  * every hour, should somebody have changed them there; and again and again while telling fails, after pauses that grow.
- * One visit at a time: what changes meanwhile is told by the next. Gateways that follow a leader tell nothing. That it
- * fails, and that it works again, is logged and journalled; answers of our own do not depend on it. */
+ * One visit at a time: what changes meanwhile is told by the next. Gateways that follow a leader tell nothing, nor do
+ * those that have just begun to look for one. That it fails, and that it works again, is logged and journalled; answers
+ * of our own do not depend on it. */
 #ifndef HEALTH_NAMESERVER_PUSH_SERVER_H
 #define HEALTH_NAMESERVER_PUSH_SERVER_H
 
@@ -26,6 +27,7 @@ struct push_env {
     struct resolver *resolver;
     struct stats_block *block;
     struct push_choice choice; /* of the moment; its record is replaced in place */
+    int64_t alone_from_ms; /* who decides alone tells nothing before this: he may only not have met the others yet */
     struct {
         int64_t again_ms;               /* after a success */
         int64_t retry_ms, retry_max_ms; /* after a failure: at first, then twice as long each time, up to */

@@ -74,6 +74,16 @@ static struct push_server *find_server(struct pusher *p, struct push_server **ol
     return push_server_create(&p->push_env);
 }
 
+/* Where there is a quorum, a process that begins is alone until it has met the others. What it would tell meanwhile
+ * could be older than what their leader has told, and nobody would put that right for an hour. */
+static void wait_for_others(struct pusher *p, const struct conf *conf)
+{
+    const bool had_quorum = p->conf != NULL && p->conf->quorum.redis.text[0] != '\0';
+
+    if (conf->quorum.redis.text[0] != '\0' && !had_quorum)
+        p->push_env.alone_from_ms = loop_now_ms(p->env.loop) + conf->quorum.lifetime_ms;
+}
+
 void pusher_take_conf(struct pusher *p, struct conf *conf)
 {
     struct push_server *old[CONF_DNS_PUSHES_MAX];
@@ -81,6 +91,7 @@ void pusher_take_conf(struct pusher *p, struct conf *conf)
     struct conf *old_conf = p->conf;
 
     CHECK_OBJ(p, PUSHER_MAGIC);
+    wait_for_others(p, conf);
     memcpy(old, p->servers, sizeof old);
     p->conf = conf_ref(conf);
     p->count = 0;

@@ -11,10 +11,11 @@ const LAST = 'static.invalid.';
 
 // A gateway that serves nothing and answers nothing: it probes two regions and pushes `rt`, a name in the zone of each Knot.
 class Hidden {
-  static async start(s, push, { answers, name = 'rt', dns = {}, ...options } = {}) {
+  static async start(s, push, { regions, answers, name = 'rt', dns = {}, more = {}, ...options } = {}) {
     const h = new Hidden();
-    h.us = await s.region({ name: 'us' });
-    h.eu = await s.region({ name: 'eu' });
+    h.us = regions?.us ?? (await s.region({ name: 'us' }));
+    h.eu = regions?.eu ?? (await s.region({ name: 'eu' }));
+    h.more = more;
     h.answers = answers ?? [
       { target: 'us', tier: 'primary', a: [US], aaaa: ['2001:db8::10'] },
       { target: 'eu', tier: 'backup', a: [EU] },
@@ -41,6 +42,7 @@ class Hidden {
         ...this.dns,
         push,
       },
+      ...this.more,
     };
   }
 
@@ -48,9 +50,17 @@ class Hidden {
     return this.gateway.reload(this.config(push));
   }
 
+  pushes() {
+    return metric(this.gateway, 'dns_pushes_total');
+  }
+
   events() {
     return journal(this.state).filter(({ kind }) => kind === 'push');
   }
+}
+
+function quorum(redis, name, lifetime) {
+  return { node: { name }, quorum: { redis: { url: redis.url, timeout: '200ms' }, lifetime, interval: '200ms' } };
 }
 
 describe('a server that is told of changes', { concurrency: 2 }, () => {
@@ -71,18 +81,18 @@ describe('a server that is told of changes', { concurrency: 2 }, () => {
     assert.ok(await knot.ttl('rt') <= 30);
     assert.deepEqual(await knot.ask('www', 'TXT'), ['"not ours"']);
     assert.deepEqual(h.events(), []); // all went well
-    assert.ok(await metric(h.gateway, 'dns_pushes_total') >= 4);
+    assert.ok(await h.pushes() >= 4);
   });
 
   scene('has nothing changed by being told the same again', async (s) => {
     const knot = await Knot.start(s);
     const h = await Hidden.start(s, [knot.push()]);
     await knot.until('rt', [US]);
-    await waitFor('the first push to be counted', async () => (await metric(h.gateway, 'dns_pushes_total')) >= 1);
+    await waitFor('the first push to be counted', async () => (await h.pushes()) >= 1);
     const serial = await knot.serial();
-    const before = await metric(h.gateway, 'dns_pushes_total');
+    const before = await h.pushes();
     await h.reload([knot.push({ timeout: '4s' })]);
-    await waitFor('another push', async () => (await metric(h.gateway, 'dns_pushes_total')) > before);
+    await waitFor('another push', async () => (await h.pushes()) > before);
     assert.equal(await knot.serial(), serial);
     assert.deepEqual(await knot.ask('rt'), [US]);
   });
@@ -114,6 +124,57 @@ describe('a server that is told of changes', { concurrency: 2 }, () => {
     const [refused] = await other.gateway.process.line(/.*names not pushed.*/);
     assert.match(refused, /NOTAUTH|REFUSED/);
     assert.deepEqual(await knot.ask('rt'), []);
+  });
+
+  scene('is no trouble any more once nobody pushes to it', async (s) => {
+    const [knot, gone] = [await Knot.start(s), { server: `127.0.0.1:${await s.freePort()}`, zone: 'example.test', key_name: 'k', key_secret: 'c2VjcmV0' }];
+    const h = await Hidden.start(s, [knot.push(), gone]);
+    await knot.until('rt', [US]); // not held up by the other
+    await waitFor('the journal to have it', () => h.events().length > 0);
+    await h.reload([knot.push()]);
+    const [began, ended] = await waitFor('the end in the journal', () => h.events().length > 1 && h.events());
+    assert.equal(began.subject, `example.test at ${gone.server}`);
+    assert.deepEqual([ended.phase, ended.subject], ['ends', began.subject]);
+  });
+
+  scene('has the addresses of a name where it cannot have the name', async (s) => {
+    const knot = await Knot.start(s);
+    const answers = [{ target: 'us', tier: 'primary', a: [US] }, { target: '', tier: 'emergency', cname: 'localhost' }];
+    const h = await Hidden.start(s, [knot.push()], { answers, name: '@' });
+    await knot.until('@', [US]);
+    await h.us.kill();
+    await knot.until('@', ['127.0.0.1']);
+    assert.equal((await knot.ask('@', 'NS')).length, 1); // the zone's own records stand
+  });
+
+  scene('is told by the leader alone, and by the next one when he is gone', async (s) => {
+    const knot = await Knot.start(s);
+    const redis = await s.redis();
+    const first = await Hidden.start(s, [knot.push()], { more: quorum(redis, 'first', '1s') });
+    await knot.until('rt', [US]);
+    const second = await Hidden.start(s, [knot.push()], { regions: first, more: quorum(redis, 'second', '1s') });
+    await second.gateway.process.line(/.*part in the quorum changed.*to=follows.*/, 10000);
+    await first.us.kill();
+    await knot.until('rt', [EU]);
+    assert.equal(await second.pushes(), 0);
+    await first.gateway.process.kill();
+    await waitFor('the second to push', async () => (await second.pushes()) > 0);
+    assert.deepEqual(await knot.ask('rt'), [EU]);
+    await s.region({ name: 'us', port: first.us.port });
+    await knot.until('rt', [US]);
+  });
+
+  scene('is not told by a gateway that has yet to meet the others', async (s) => {
+    const knot = await Knot.start(s);
+    const redis = await s.redis();
+    const first = await Hidden.start(s, [knot.push()], { more: quorum(redis, 'first', '10s') });
+    await knot.until('rt', [US]);
+    redis.freeze();
+    const second = await Hidden.start(s, [knot.push()], { regions: first, more: quorum(redis, 'second', '10s') });
+    await second.gateway.process.line(/.*names are not pushed yet.*/); // it could, by itself
+    redis.thaw();
+    await second.gateway.process.line(/.*part in the quorum changed.*to=follows.*/, 10000);
+    assert.equal(await second.pushes(), 0);
   });
 
   scene('may be down for a while, and has what is the case then when it is back', async (s) => {

@@ -220,6 +220,45 @@ static void test_the_order_of_resolved_addresses_does_not_count(void **state)
     push_plan_destroy(&w->plan);
 }
 
+/* What does not fit one message goes into the next, names whole. */
+static void test_names_may_need_several_messages(void **state)
+{
+    static struct conf_dns_record many[CONF_DNS_STEERED_MAX];
+    static char names[CONF_DNS_STEERED_MAX][16];
+    const struct conf_dns big = {.zone = "example.com", .records = many, .record_count = CONF_DNS_STEERED_MAX};
+    struct world *w = world("");
+    size_t from = 0, messages = 0;
+    unsigned added_count = 0;
+    struct tsig_key key;
+    struct tsig_mac mac;
+    (void)state;
+    assert_null(tsig_key_of(&key, "k", TSIG_HMAC_SHA256, "c2VjcmV0"));
+    for (size_t i = 0; i < CONF_DNS_STEERED_MAX; i++) {
+        (void)snprintf(names[i], sizeof names[i], "name-%zu", i);
+        many[i] = (struct conf_dns_record){.name = names[i], .answers = answers, .answer_count = 3};
+        w->record.rows[w->record.row_count++] =
+            (struct steering_row){.id = steering_id(&many[i]), .chosen = 1, .ttl_s = 5};
+    }
+    push_plan_destroy(&w->plan);
+    w->plan = push_plan_create(&big, "example.com");
+    assert_int_equal(push_plan_count(w->plan), CONF_DNS_STEERED_MAX);
+    while (from < CONF_DNS_STEERED_MAX) {
+        const size_t before = from;
+        update_begin(&w->update, w->data, 1500, 1, push_plan_zone(w->plan));
+        from = push_plan_write(w->plan, &w->choice, from, &w->update);
+        assert_true(from > before);
+        messages++;
+        const char *at = update_tell(&w->text, w->data, update_end(&w->update, &key, 1, &mac));
+        while ((at = strstr(at, " 5 A 192.0.2.10\n")) != NULL) {
+            added_count++;
+            at++;
+        }
+    }
+    assert_true(messages > 1);
+    assert_int_equal(added_count, CONF_DNS_STEERED_MAX);
+    push_plan_destroy(&w->plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_their_apex_may_be_a_name_of_ours),
         cmocka_unit_test(test_the_digest_follows_what_is_told),
         cmocka_unit_test(test_the_order_of_resolved_addresses_does_not_count),
+        cmocka_unit_test(test_names_may_need_several_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

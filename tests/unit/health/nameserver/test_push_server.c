@@ -249,6 +249,17 @@ static void test_followers_tell_nothing_until_they_lead(void **state)
     run_until(w, 2, 0);
 }
 
+static void test_who_has_not_met_the_others_yet_tells_nothing(void **state)
+{
+    struct world *w = *state;
+    w->env.alone_from_ms = loop_now_ms(w->loop) + 3600000;
+    begin(w);
+    run_quiet(w);
+    w->record.role = STEERING_LEADS;
+    push_server_look(w->server);
+    run_until(w, 1, 0);
+}
+
 static void test_a_follower_does_not_try_again(void **state)
 {
     struct world *w = *state;
@@ -397,6 +408,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_changes_during_a_visit_is_told_after_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_is_told_again_after_a_while, setup, teardown),
         cmocka_unit_test_setup_teardown(test_followers_tell_nothing_until_they_lead, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_has_not_met_the_others_yet_tells_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_follower_does_not_try_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_configuration_is_told_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_wrong_is_said, setup, teardown),

@@ -55,6 +55,7 @@ static struct conf *conf_of(struct world *w, size_t push_count)
     struct conf *c = mem_alloc(sizeof *c);
     *c = (struct conf){.magic = CONF_MAGIC,
                        .refs = 1,
+                       .quorum = {.redis.text = ""},
                        .dns = {.zone = "example.com",
                                .records = records,
                                .record_count = 1,
@@ -180,6 +181,19 @@ static void test_a_server_that_hangs_keeps_no_other_waiting(void **state)
     assert_int_equal(w->first.accepted_count, 1);
 }
 
+/* With a quorum to be part of, nothing is told before there was time to meet the others. */
+static void test_a_quorum_is_waited_for(void **state)
+{
+    struct world *w = *state;
+    w->conf->quorum.redis.text = "redis://127.0.0.1";
+    w->conf->quorum.lifetime_ms = 100;
+    steering_store(&w->table, &w->record);
+    const int64_t begin_ms = loop_now_ms(w->loop);
+    pusher_take_conf(w->pusher, w->conf);
+    run_until_done(w, 2);
+    assert_true(loop_now_ms(w->loop) - begin_ms >= 100);
+}
+
 /* A configuration without a server is one that tells it nothing any more. */
 static void test_a_reload_adds_and_removes_servers(void **state)
 {
@@ -223,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_table_is_watched, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names_are_watched, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_server_that_hangs_keeps_no_other_waiting, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_quorum_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reload_adds_and_removes_servers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_key_that_is_none, setup, teardown),
     };
