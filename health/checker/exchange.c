@@ -2,8 +2,9 @@
  *
  * The hard part is what may have happened to the keys: flushed, evicted, restored from yesterday, written to by hand.
  * So the script believes none of them. What has another type or size than ours goes. A lease counts when it is of the
- * highest term that anybody heard of: after a flush the count begins with what those who are still there know, and
- * whoever took a lower term before they said so loses it to a higher one. Terms never go back.
+ * highest term that anybody heard of: who took a lower one, before those who know more had said so, loses it. A count
+ * that is not there begins at Redis' time, which is more than any count before a flush came to, so that no term is had
+ * twice.
  *
  * It begins with a write that needs no memory: a replica and a node that may not write say so with the first word of
  * their error, in every version, and nothing was done by then. */
@@ -67,7 +68,10 @@ static const char script[] =
 
     "if holder==me and not may then redis.call('DEL',L) holder=nil end\n"
     "if may and (not holder or holder==me) then\n"
-    "  if not holder then term=term+1 end\n"
+    "  if not holder then\n"
+    "    if known==0 then term=math.max(term,now) end\n"
+    "    term=term+1\n"
+    "  end\n"
     "  holder,who,left=me,node,life\n"
     "  redis.call('SET',L,me..' '..digits(term)..' '..node,'PX',life)\n"
     "end\n"

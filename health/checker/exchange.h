@@ -6,7 +6,7 @@
  *   {PREFIX:GROUP}:views      hash: who (a random id per process) -> said at (Redis' time), lifetime, view
  *   {PREFIX:GROUP}:lease      who leads, in which term, and the name of the node
  *   {PREFIX:GROUP}:decision   the term, and what its leader decided
- *   {PREFIX:GROUP}:term       the highest term ever
+ *   {PREFIX:GROUP}:term       the highest term ever; the first one is the time in milliseconds
  *
  * Pure: words for Redis in, its reply out. Anything may stand under these keys, and any reply may come. */
 #ifndef HEALTH_CHECKER_EXCHANGE_H

@@ -31,5 +31,6 @@ module.exports = {
   ...require('./dns_tools'),
   ...require('./zone'),
   ...require('./steered'),
+  ...require('./quorum'),
   ...require('./scene'),
 };
