@@ -215,7 +215,7 @@ static void on_ack(struct alone *a, const struct msg_conf_ack *m)
     if (m->generation != a->generation || a->offered == NULL)
         return;
     if (m->ok) {
-        LOG_INFO(a->conf == NULL ? "checker stands alone" : "configuration taken", KV_STR("path", a->path),
+        LOG_INFO(a->conf == NULL ? "checker stands alone" : "configuration reloaded", KV_STR("path", a->path),
                  KV_STR("node", a->offered->node.name), KV_UINT("servers", server_count(a->offered)),
                  KV_STR("group", a->offered->quorum.redis.text[0] != '\0' ? a->offered->quorum.group : ""));
         if (a->conf != NULL)

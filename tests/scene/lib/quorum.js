@@ -36,7 +36,7 @@ class Checker {
     const mark = this.process.mark();
     this.write(config);
     this.process.signalled('SIGHUP');
-    const [line] = await this.process.line(/.*configuration (taken|refused).*/, 5000, mark);
+    const [line] = await this.process.line(/.*configuration (reloaded|refused).*/, 5000, mark);
     return line;
   }
 }
