@@ -23,6 +23,7 @@ _Static_assert(STEERING_PEERS_MAX + 1 == 17, "how many may speak");
 _Static_assert(VIEW_BYTES_MAX <= 46000, "of a view");
 _Static_assert(DECISION_BYTES_MAX <= 46000, "of a decision");
 _Static_assert(EXCHANGE_TERM_DAYS == 30, "2592000000 ms");
+_Static_assert(EXCHANGE_DECISION_HOURS == 24, "86400000 ms");
 _Static_assert(EXCHANGE_TERM_MAX == 4503599627370496, "of a term");
 _Static_assert(LEASE_MS_MAX == 3600000, "of a lease or a view");
 
@@ -79,13 +80,13 @@ static const char script[] =
 
     "if holder==me then\n"
     "  if ARGV[8]~='' and count(ARGV[7])==term then\n"
-    "    redis.call('SET',D,digits(term)..' '..ARGV[8],'PX',life)\n"
+    "    redis.call('SET',D,digits(term)..' '..ARGV[8],'PX',86400000)\n"
     "  else\n"
-    "    redis.call('PEXPIRE',D,life)\n"
+    "    redis.call('PEXPIRE',D,86400000)\n"
     "  end\n"
     "end\n"
     "local of,decision=string.match(text(D,46064),'^(%d+) (.*)$')\n"
-    "if not holder or count(of)~=term then decision='' end\n"
+    "if not holder or not of or count(of)>term or (count(of)<term and holder~=me) then decision='' end\n"
 
     "if redis.call('HLEN',V)>68 then drop(V) end\n"
     "local others,full={},0\n"

@@ -2,7 +2,8 @@
  * it. It takes our view, keeps or takes the lease, takes our decision if we lead, and brings what all others said.
  *
  * Four keys, under one hash tag so that a cluster has them in one place; none outlives those who use it by more than a
- * lifetime, but the count of terms, which stays for EXCHANGE_TERM_DAYS:
+ * lifetime, but the last decision, from which the next leader goes on, and the count of terms: they stay for
+ * EXCHANGE_DECISION_HOURS and EXCHANGE_TERM_DAYS:
  *   {PREFIX:GROUP}:views      hash: who (a random id per process) -> said at (Redis' time), lifetime, view
  *   {PREFIX:GROUP}:lease      who leads, in which term, and the name of the node
  *   {PREFIX:GROUP}:decision   the term, and what its leader decided
@@ -20,10 +21,11 @@
 #include "cache/l2_wire.h"
 #include "health/steering.h"
 
-#define EXCHANGE_TERM_DAYS 30
-#define EXCHANGE_TERM_MAX  (UINT64_C(1) << 52) /* Redis' scripts count in doubles */
-#define EXCHANGE_WHO_BYTES 33u                 /* 32 hexadecimal digits */
-#define EXCHANGE_KEY_BYTES 192u
+#define EXCHANGE_DECISION_HOURS 24
+#define EXCHANGE_TERM_DAYS      30
+#define EXCHANGE_TERM_MAX       (UINT64_C(1) << 52) /* Redis' scripts count in doubles */
+#define EXCHANGE_WHO_BYTES      33u                 /* 32 hexadecimal digits */
+#define EXCHANGE_KEY_BYTES      192u
 
 enum exchange_key { EXCHANGE_VIEWS = 0, EXCHANGE_LEASE, EXCHANGE_DECISION, EXCHANGE_TERM, EXCHANGE_KEYS };
 struct exchange_names {
@@ -56,7 +58,7 @@ struct exchange_answer { /* texts are borrowed from the reply */
     bool is_led, is_ours;
     struct slice leader;     /* node; empty when nobody leads */
     int64_t lease_left_ms;   /* likewise 0 */
-    struct slice decision;   /* of this leader in this term; empty: none yet */
+    struct slice decision;   /* of this leader in this term, or to him of an earlier one; empty: none yet */
     bool is_full;            /* as many as may speak speak already: our view was not taken */
     uint32_t repaired_count; /* keys and views that were none of ours, and are gone */
     size_t peer_count;

@@ -156,7 +156,7 @@ static bool take_decision(struct fleet *f, const struct exchange_answer *a)
     if (f->decision == NULL)
         f->decision = mem_alloc(sizeof *f->decision);
     if (a->decision.len > 0 && decision_parse(f->decision, (const char *)a->decision.data, a->decision.len) &&
-        f->decision->term == a->term)
+        (f->decision->term == a->term || (a->is_ours && f->decision->term < a->term)))
         return true;
     if (a->decision.len > 0)
         LOG_LIMITED(&f->odd_limit, now_of(f), LOG_LEVEL_WARN, "fleet's decision cannot be understood",

@@ -49,7 +49,8 @@ uint64_t fleet_term(const struct fleet *f);         /* of the lease we hold; 0: 
 uint64_t fleet_highest_term(const struct fleet *f); /* that we heard of; to be kept over restarts */
 const char *fleet_leader(const struct fleet *f);    /* node; "" = nobody */
 /* The leader's decision as it stands in Redis, also when that is us; NULL when there is no fresh leader or it has not
- * decided yet. Borrowed until the next turn of the loop. */
+ * decided yet. To us, who lead and have not decided yet, it is the one of the leader before: we go on from it. Borrowed
+ * until the next turn of the loop. */
 const struct decision *fleet_decision(const struct fleet *f);
 /* Fresh views of the others. Borrowed likewise. */
 size_t fleet_view_count(const struct fleet *f);

@@ -124,7 +124,10 @@ const char *fleet_leader(const struct fleet *f)
 
 const struct decision *fleet_decision(const struct fleet *f)
 {
-    return f->is_reached && f->shared->leader != NULL && f->shared->has_decision ? &f->shared->decision : NULL;
+    const struct fake_shared *w = f->shared;
+    if (!f->is_reached || w->leader == NULL || !w->has_decision)
+        return NULL;
+    return w->decision.term == w->term || (w->leader == f && w->decision.term < w->term) ? &w->decision : NULL;
 }
 
 size_t fleet_view_count(const struct fleet *f)

@@ -180,7 +180,6 @@ static inline void lead(struct world *w, size_t i)
 {
     w->shared.leader = fleet_of(w, i);
     w->shared.term++;
-    w->shared.has_decision = false;
     mingle(w);
 }
 

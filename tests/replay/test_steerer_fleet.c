@@ -66,6 +66,49 @@ static void a_new_leader_who_knows_nothing_goes_on_from_the_last_decision(void *
     assert_int_equal(w->shared.decision.term, 2);
 }
 
+/* Nothing remembered, nobody followed, nothing probed: what the leader before decided is all there is. */
+static void who_leads_at_once_goes_on_from_the_leader_before(void **state)
+{
+    struct world *w = *state;
+    configure_fleet(w, 1);
+    probe(w, 0, EU, VERDICT_DOWN);
+    probe(w, 0, US, VERDICT_DOWN);
+    assert_int_equal(answered(w, 0, 1), ANSWERS_US); /* fail-static, the last good one */
+    const struct steering_record before = record(w, 0);
+    remove_node(w, 0);
+    add_node(w, 1);
+    sim_advance(w->loop, 3000);
+    configure(w, 1, QUORUM, RECORDS WITH_DB);
+    fleet_of(w, 1)->is_reached = true;
+    lead(w, 1);
+    assert_int_equal(record(w, 1).role, STEERING_LEADS);
+    assert_true(first_row(w, 1).is_last_resort);
+    assert_int_equal(answered(w, 1, 1), ANSWERS_US);
+    assert_false(serial_is_newer(before.serial, record(w, 1).serial));
+    assert_true(record(w, 1).version >= before.version);
+    assert_int_equal(w->shared.decision.term, 2);
+    probe(w, 1, EU, VERDICT_UP);
+    assert_int_equal(answered(w, 1, 1), ANSWERS_EU);
+}
+
+/* Also what came of words that nobody says any more. */
+static void who_is_cut_off_and_left_alone_keeps_it_all(void **state)
+{
+    struct world *w = *state;
+    configure_fleet(w, 2);
+    operator_says(w, 1, US, &(struct verdict){.state = VERDICT_UP, .is_draining = true, .checks_left = 2});
+    assert_int_equal(answered(w, 0, 0), ANSWERS_EU);
+    w->nodes[0]->table.verdicts.cut_off_wall_ms = loop_wall_ms(w->loop);
+    remove_node(w, 1);
+    mingle(w);
+    sim_advance(w->loop, 60000);
+    assert_int_equal(record(w, 0).voter_count, 0);
+    assert_int_equal(answered(w, 0, 0), ANSWERS_EU);
+    w->nodes[0]->table.verdicts.cut_off_wall_ms = 0;
+    sim_advance(w->loop, 1000);
+    assert_int_equal(answered(w, 0, 0), ANSWERS_US);
+}
+
 static void a_leader_of_the_past_is_not_believed(void **state)
 {
     struct world *w = *state;
@@ -271,6 +314,8 @@ int main(void)
         TEST(the_majority_decides_and_all_follow),
         TEST(a_tie_leaves_what_was_also_under_a_new_leader),
         TEST(a_new_leader_who_knows_nothing_goes_on_from_the_last_decision),
+        TEST(who_leads_at_once_goes_on_from_the_leader_before),
+        TEST(who_is_cut_off_and_left_alone_keeps_it_all),
         TEST(a_leader_of_the_past_is_not_believed),
         TEST(redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone),
         TEST(a_leader_who_falls_silent_is_waited_for),
