@@ -171,7 +171,7 @@ static bool make_set(const struct plan_row *row, const struct push_choice *c, st
             continue;
         if (answer->cname[0] == '\0')
             add_fixed(s, answer);
-        else if (row->must_flatten || !is_one)
+        else if (row->must_flatten || c->must_flatten || !is_one)
             add_resolved(s, c->alias(c->arg, record, i));
         else if (dns_name_of(&s->cname, answer->cname) == NULL)
             s->set.cname = &s->cname;
@@ -222,6 +222,11 @@ uint64_t push_plan_digest(const struct push_plan *p, const struct push_choice *c
 size_t push_plan_write(const struct push_plan *p, const struct push_choice *c, size_t from, struct update *u)
 {
     CHECK_OBJ(p, PUSH_PLAN_MAGIC);
+    for (size_t i = from; i < p->count; i++) {
+        struct plan_set s;
+        if (make_set(&p->rows[i], c, &s) && s.set.cname != NULL)
+            update_require_room(u, &p->rows[i].name);
+    }
     for (size_t i = from; i < p->count; i++) {
         struct plan_set s;
         if (make_set(&p->rows[i], c, &s) && !update_add(u, &s.set) && u->record_count > 0)

@@ -8,6 +8,7 @@
 #ifndef HEALTH_DNS_PUSH_PLAN_H
 #define HEALTH_DNS_PUSH_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct push_choice {
     const struct steering_record *record;
     push_alias_fn *alias;
     void *arg;
+    bool must_flatten; /* no CNAMEs: the server has said that other records are in their way */
 };
 
 /* For the zone `zone` at that server; "" is dns.zone. The configuration is borrowed until the plan is destroyed. */
@@ -41,7 +43,8 @@ size_t push_plan_outside_count(const struct push_plan *p);
  * not count: they follow the checks and would have every failed check told. They are sent along with what changed. */
 uint64_t push_plan_digest(const struct push_plan *p, const struct push_choice *c);
 /* Adds the sets of the names from number `from` on to the message, as many as fit; the number of the first that did
- * not, push_plan_count() when all are told. What fits no message at all is left out. */
+ * not, push_plan_count() when all are told. Names that become CNAMEs are required to have room for one. What fits no
+ * message at all is left out. */
 size_t push_plan_write(const struct push_plan *p, const struct push_choice *c, size_t from, struct update *u);
 
 #endif

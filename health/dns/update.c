@@ -15,50 +15,69 @@ void update_begin(struct update *u, uint8_t *data, size_t cap_bytes, uint16_t id
     wire_write_u16(&u->writer, id);
     wire_write_u16(&u->writer, DNS_OPCODE_UPDATE);
     wire_write_u16(&u->writer, 1); /* zones */
-    wire_write_u16(&u->writer, 0); /* prerequisites */
-    wire_write_u16(&u->writer, 0); /* updates: update_end() */
+    wire_write_u16(&u->writer, 0); /* prerequisites, and updates: update_end() */
+    wire_write_u16(&u->writer, 0);
     wire_write_u16(&u->writer, 0);
     wire_write_name(&u->writer, zone->wire, zone->len);
     wire_write_u16(&u->writer, DNS_TYPE_SOA);
     wire_write_u16(&u->writer, DNS_CLASS_IN);
 }
 
-static void write_record(struct update *u, const struct update_set *s, uint16_t type, uint16_t class, const void *data,
-                         size_t len)
+static void write_record(struct update *u, const struct dns_name *name, uint16_t type, uint16_t class, uint32_t ttl_s,
+                         const void *data, size_t len)
 {
-    wire_write_name(&u->writer, s->name->wire, s->name->len);
+    wire_write_name(&u->writer, name->wire, name->len);
     wire_write_u16(&u->writer, type);
     wire_write_u16(&u->writer, class);
-    wire_write_u32(&u->writer, class == DNS_CLASS_IN ? s->ttl_s : 0);
+    wire_write_u32(&u->writer, ttl_s);
     wire_write_u16(&u->writer, (uint16_t)len);
     wire_write_bytes(&u->writer, data, len);
-    u->record_count++;
+}
+
+/* "There is no such RRset" (section 2.4.3). It has to be said type by type, so of those that people use. */
+void update_require_room(struct update *u, const struct dns_name *name)
+{
+    static const uint16_t unwanted[] = {DNS_TYPE_TXT, DNS_TYPE_MX,   DNS_TYPE_CAA,  DNS_TYPE_SRV,
+                                        DNS_TYPE_NS,  DNS_TYPE_SVCB, DNS_TYPE_HTTPS};
+    const size_t before = u->writer.len;
+
+    ASSERT(u->record_count == 0);
+    for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++)
+        write_record(u, name, unwanted[i], DNS_CLASS_NONE, 0, NULL, 0);
+    if (u->writer.failed)
+        wire_write_rewind(&u->writer, before);
+    else
+        u->required_count = (uint16_t)(u->required_count + sizeof unwanted / sizeof *unwanted);
 }
 
 bool update_add(struct update *u, const struct update_set *s)
 {
     static const uint16_t replaced[] = {DNS_TYPE_CNAME, DNS_TYPE_A, DNS_TYPE_AAAA};
-    const struct update before = {.writer.len = u->writer.len, .record_count = u->record_count};
+    const size_t before = u->writer.len, a_count = s->cname == NULL ? s->a_count : 0,
+                 aaaa_count = s->cname == NULL ? s->aaaa_count : 0;
 
-    ASSERT(s->cname != NULL || s->a_count + s->aaaa_count > 0);
+    ASSERT(s->cname != NULL || a_count + aaaa_count > 0);
     for (size_t i = 0; i < sizeof replaced / sizeof *replaced; i++)
-        write_record(u, s, replaced[i], DNS_CLASS_ANY, NULL, 0);
+        write_record(u, s->name, replaced[i], DNS_CLASS_ANY, 0, NULL, 0);
     if (s->cname != NULL)
-        write_record(u, s, DNS_TYPE_CNAME, DNS_CLASS_IN, s->cname->wire, s->cname->len);
-    for (size_t i = 0; i < s->a_count && s->cname == NULL; i++)
-        write_record(u, s, DNS_TYPE_A, DNS_CLASS_IN, s->a[i], sizeof s->a[i]);
-    for (size_t i = 0; i < s->aaaa_count && s->cname == NULL; i++)
-        write_record(u, s, DNS_TYPE_AAAA, DNS_CLASS_IN, s->aaaa[i], sizeof s->aaaa[i]);
-    if (!u->writer.failed)
-        return true;
-    wire_write_rewind(&u->writer, before.writer.len);
-    u->record_count = before.record_count;
-    return false;
+        write_record(u, s->name, DNS_TYPE_CNAME, DNS_CLASS_IN, s->ttl_s, s->cname->wire, s->cname->len);
+    for (size_t i = 0; i < a_count; i++)
+        write_record(u, s->name, DNS_TYPE_A, DNS_CLASS_IN, s->ttl_s, s->a[i], sizeof s->a[i]);
+    for (size_t i = 0; i < aaaa_count; i++)
+        write_record(u, s->name, DNS_TYPE_AAAA, DNS_CLASS_IN, s->ttl_s, s->aaaa[i], sizeof s->aaaa[i]);
+    if (u->writer.failed) {
+        wire_write_rewind(&u->writer, before);
+        return false;
+    }
+    u->record_count =
+        (uint16_t)(u->record_count + sizeof replaced / sizeof *replaced + a_count + aaaa_count + (s->cname != NULL));
+    return true;
 }
 
 size_t update_end(struct update *u, const struct tsig_key *key, uint64_t now_s, struct tsig_mac *mac)
 {
     ASSERT(!u->writer.failed);
+    wire_put_u16(u->writer.data + 6, u->required_count);
     wire_put_u16(u->writer.data + 8, u->record_count);
     return tsig_sign(u->writer.data, u->writer.len, key, now_s, mac);
 }
@@ -85,7 +104,7 @@ static const char *const refusals[16] = {
     [DNS_RCODE_NOTIMP] = "the server takes no updates (NOTIMP)",
     [DNS_RCODE_REFUSED] = "the server does not allow this key to change these names (REFUSED)",
     [DNS_RCODE_YXDOMAIN] = "a name is there that must not be (YXDOMAIN)",
-    [DNS_RCODE_YXRRSET] = "records are there that must not be (YXRRSET)",
+    [DNS_RCODE_YXRRSET] = "other records stand where a CNAME has to be (YXRRSET)",
     [DNS_RCODE_NXRRSET] = "records that have to be there are not (NXRRSET)",
     [DNS_RCODE_NOTAUTH] = "the server is not the primary of this zone, or knows no such key (NOTAUTH)",
     [DNS_RCODE_NOTZONE] = "a name is not in the server's zone (NOTZONE)",

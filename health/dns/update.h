@@ -3,8 +3,9 @@
  * A message replaces what a name is answered with: its A, AAAA and CNAME records go, those of the set come, all names
  * in one message, which the server does as a whole or not at all. Nobody sees a name without an answer, sending the
  * same twice changes nothing, and as everything goes before something comes a name may turn from addresses into a CNAME
- * and back. What else stands at a name is left alone; where it leaves no room for a CNAME, the server drops the CNAME
- * in silence (section 3.4.2.2), so that whoever makes the sets must know about it. Pure. */
+ * and back. What else stands at a name is left alone. Where it leaves no room for a CNAME a server would drop the CNAME
+ * in silence (section 3.4.2.2) and leave the name without an answer; so a message may require that nothing is there,
+ * and is refused as a whole (YXRRSET) when something is. Pure. */
 #ifndef HEALTH_DNS_UPDATE_H
 #define HEALTH_DNS_UPDATE_H
 
@@ -27,10 +28,12 @@ struct update_set {
 /* ---- making one ---- */
 struct update {
     struct wire_writer writer;
-    uint16_t record_count;
+    uint16_t required_count, record_count;
 };
 /* `cap_bytes` with room for a signature; `zone` is borrowed until update_end(), as are the names of the sets. */
 void update_begin(struct update *u, uint8_t *data, size_t cap_bytes, uint16_t id, const struct dns_name *zone);
+/* Before the first set: there must be nothing at this name that a CNAME cannot stand beside. */
+void update_require_room(struct update *u, const struct dns_name *name);
 /* False: it does not fit, and nothing of it is in the message. */
 bool update_add(struct update *u, const struct update_set *s);
 /* The signed message's length, and its code for the answer. */

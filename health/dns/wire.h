@@ -54,7 +54,7 @@ const char *dns_type_text(uint16_t type);
 /* The number of a mnemonic in any case, or 0. */
 uint16_t dns_type_of(const char *text);
 
-enum dns_class { DNS_CLASS_IN = 1, DNS_CLASS_CH = 3, DNS_CLASS_ANY = 255 };
+enum dns_class { DNS_CLASS_IN = 1, DNS_CLASS_CH = 3, DNS_CLASS_NONE = 254, DNS_CLASS_ANY = 255 };
 enum dns_rcode {
     DNS_RCODE_NOERROR = 0,
     DNS_RCODE_FORMERR = 1,

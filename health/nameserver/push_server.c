@@ -36,6 +36,7 @@ struct push_server {
     enum standing standing; /* as it was last said */
     unsigned failures;      /* in a row */
     bool has_waited;        /* logged: for the others */
+    bool must_flatten;      /* there is no room for a CNAME at this server; until the next hour */
     struct timer again;
     struct log_limit limit;
     /* the visit under way */
@@ -115,6 +116,13 @@ static void failed(struct push_server *s, const char *why)
 
 /* ---- a visit ---- */
 
+static struct push_choice choice_for(const struct push_server *s)
+{
+    struct push_choice c = s->env->choice;
+    c.must_flatten = s->must_flatten;
+    return c;
+}
+
 static size_t on_make(void *arg, uint8_t *out, size_t cap_bytes)
 {
     struct push_server *s = arg;
@@ -124,7 +132,8 @@ static size_t on_make(void *arg, uint8_t *out, size_t cap_bytes)
         return 0;
     s->id = (uint16_t)random_bits();
     update_begin(&u, out, cap_bytes, s->id, push_plan_zone(s->plan));
-    s->next_name = push_plan_write(s->plan, &s->env->choice, s->next_name, &u);
+    const struct push_choice choice = choice_for(s);
+    s->next_name = push_plan_write(s->plan, &choice, s->next_name, &u);
     s->is_answered = false;
     return update_end(&u, &s->key, unix_s(s), &s->mac);
 }
@@ -147,6 +156,9 @@ static void on_done(void *arg, enum err e, const char *doing)
     push_exchange_destroy(&s->exchange);
     if (e == ERR_NONE && s->is_answered && s->answer.is_done) {
         succeeded(s);
+    } else if (e == ERR_NONE && s->answer.rcode == DNS_RCODE_YXRRSET && !s->must_flatten) {
+        LOG_INFO("other records stand where a CNAME is to be, pushing addresses", KV_STR("to", s->subject));
+        s->must_flatten = true;
     } else {
         if (e != ERR_NONE)
             snprintf(why, sizeof why, "%s while %s", err_text(e), doing);
@@ -180,6 +192,7 @@ static void on_again(void *arg)
     CHECK_OBJ(s, PUSH_SERVER_MAGIC);
     s->told = 0;
     s->tried = 0;
+    s->must_flatten = false;
     push_server_look(s);
 }
 
@@ -216,7 +229,8 @@ void push_server_look(struct push_server *s)
     }
     if (role == STEERING_ALONE && is_early(s))
         return;
-    const uint64_t digest = push_plan_digest(s->plan, &s->env->choice);
+    const struct push_choice choice = choice_for(s);
+    const uint64_t digest = push_plan_digest(s->plan, &choice);
     if (digest == 0 || digest == s->told)
         return;
     /* After a failure the pause is kept, unless there is something new to say. */
@@ -267,6 +281,7 @@ const char *push_server_take_conf(struct push_server *s, const struct conf_dns *
     (void)conf_push_subject(push, s->subject, sizeof s->subject);
     s->told = 0;
     s->tried = 0;
+    s->must_flatten = false;
     if (push_plan_outside_count(s->plan) > 0)
         LOG_WARN("steered names are not pushed, they are outside the zone", KV_STR("to", s->subject),
                  KV_UINT("names", push_plan_outside_count(s->plan)));

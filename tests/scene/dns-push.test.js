@@ -147,6 +147,18 @@ describe('a server that is told of changes', { concurrency: 2 }, () => {
     assert.equal((await knot.ask('@', 'NS')).length, 1); // the zone's own records stand
   });
 
+  scene('may have records of its own at the name, which a CNAME cannot stand beside', async (s) => {
+    const knot = await Knot.start(s, { records: ['rt TXT "theirs"'] });
+    const answers = [{ target: 'us', tier: 'primary', a: [US] }, { target: '', tier: 'emergency', cname: 'localhost' }];
+    const h = await Hidden.start(s, [knot.push()], { answers });
+    await knot.until('rt', [US]);
+    await h.us.kill();
+    await knot.until('rt', ['127.0.0.1']); // the name's address, not the name
+    assert.deepEqual(await knot.ask('rt', 'CNAME'), []);
+    assert.deepEqual(await knot.ask('rt', 'TXT'), ['"theirs"']);
+    assert.deepEqual(h.events(), []);
+  });
+
   scene('is told by the leader alone, and by the next one when he is gone', async (s) => {
     const knot = await Knot.start(s);
     const redis = await s.redis();

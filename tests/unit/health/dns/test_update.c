@@ -80,6 +80,28 @@ static void test_names_in_one_message(void **state)
                                 "signed push.example.com.\n");
 }
 
+/* What stands beside a CNAME would make a server skip it: rather nothing is changed then. */
+static void test_room_for_a_cname_is_required(void **state)
+{
+    struct world *w = world();
+    (void)state;
+    update_require_room(&w->update, &w->www);
+    assert_true(update_add(&w->update, &(struct update_set){.name = &w->www, .ttl_s = 5, .cname = &w->other}));
+    assert_string_equal(end(w), "zone example.com.\n"
+                                "no www.example.com. TXT\n"
+                                "no www.example.com. MX\n"
+                                "no www.example.com. CAA\n"
+                                "no www.example.com. SRV\n"
+                                "no www.example.com. NS\n"
+                                "no www.example.com. SVCB\n"
+                                "no www.example.com. HTTPS\n"
+                                "delete www.example.com. CNAME\n"
+                                "delete www.example.com. A\n"
+                                "delete www.example.com. AAAA\n"
+                                "add www.example.com. 5 CNAME static.example.net.\n"
+                                "signed push.example.com.\n");
+}
+
 /* A set is in the message whole or not at all. */
 static void test_what_does_not_fit_is_left_out(void **state)
 {
@@ -198,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_name_gets_addresses),
         cmocka_unit_test(test_names_in_one_message),
+        cmocka_unit_test(test_room_for_a_cname_is_required),
         cmocka_unit_test(test_what_does_not_fit_is_left_out),
         cmocka_unit_test(test_unsigned_answers),
         cmocka_unit_test(test_an_answer_to_another_id),

@@ -1,5 +1,6 @@
 /* An UPDATE message as text, one record per line, read by code of its own:
  *   zone example.com.
+ *   no www.example.com. TXT
  *   delete www.example.com. A
  *   add www.example.com. 30 A 192.0.2.10
  * A signature is told as "signed NAME". Include after cmocka.h. */
@@ -57,6 +58,13 @@ static inline void update_say(struct update_text *t, const char *a, const char *
 
 static inline const char *update_type(unsigned type)
 {
+    static const struct {
+        unsigned type;
+        const char *text;
+    } others[] = {{16, "TXT"}, {15, "MX"}, {257, "CAA"}, {33, "SRV"}, {2, "NS"}, {64, "SVCB"}, {65, "HTTPS"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i].type == type)
+            return others[i].text;
     return type == 1 ? "A" : type == 28 ? "AAAA" : type == 5 ? "CNAME" : type == 250 ? "TSIG" : "?";
 }
 
@@ -79,10 +87,11 @@ static inline void update_record(struct update_text *t)
     t->at = end;
     if (type == 250) {
         update_say(t, "signed ", name);
-    } else if (class == 255) { /* ANY: the whole set goes (RFC 2136 section 2.5.2) */
+    } else if (class == 255 ||
+               class == 254) { /* ANY: the whole set goes; NONE: there is none (sections 2.5.2, 2.4.3) */
         assert_int_equal(size, 0);
         assert_int_equal(ttl_s, 0);
-        update_say(t, "delete ", name);
+        update_say(t, class == 255 ? "delete " : "no ", name);
         update_say(t, " ", update_type(type));
     } else {
         assert_int_equal(class, 1);
@@ -101,8 +110,8 @@ static inline const char *update_tell(struct update_text *t, const uint8_t *data
     (void)update_u16(t);
     assert_int_equal(update_u16(t), 0x2800); /* opcode 5, a request */
     assert_int_equal(update_u16(t), 1);
-    assert_int_equal(update_u16(t), 0);
-    unsigned count = update_u16(t);
+    unsigned count = update_u16(t); /* prerequisites are told apart by their class */
+    count += update_u16(t);
     count += update_u16(t);
     update_name(t, &t->at, zone);
     assert_int_equal(update_u16(t), 6);

@@ -325,6 +325,19 @@ static void test_what_is_wrong_is_said(void **state)
     }
 }
 
+/* Without CNAMEs it is tried at once; that is refused no more than once. */
+static void test_a_cname_that_has_no_room_is_not_insisted_on(void **state)
+{
+    struct world *w = *state;
+    w->env.pace.retry_ms = w->env.pace.retry_max_ms = 3600000;
+    w->fake.rcode = 7;
+    begin(w);
+    run_until(w, 0, 1);
+    assert_int_equal(w->fake.update_count, 2);
+    assert_string_equal(w->event.cause, "other records stand where a CNAME has to be (YXRRSET)");
+    run_quiet(w);
+}
+
 static void test_an_answer_may_come_in_pieces(void **state)
 {
     struct world *w = *state;
@@ -412,6 +425,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_follower_does_not_try_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_configuration_is_told_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_wrong_is_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_cname_that_has_no_room_is_not_insisted_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_answer_may_come_in_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_waits_longer_than_the_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_server_that_is_not_there_is_found_when_it_comes, setup, teardown),
