@@ -126,7 +126,8 @@ replay: $(REPLAY_BIN)
 	@tests/unit/run $(REPLAY_BIN)
 
 # Fuzz targets: built with libFuzzer by `make fuzz`, replayed over their corpora by everybody else.
-FUZZ_ARCHIVES := $(call archives_from,gateway/front)
+# Of the checker, what knows nothing of libwebsockets.
+FUZZ_ARCHIVES := $(call archive,health/checker) $(call archives_from,gateway/front)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(BUILD)/%)
 $(FUZZ_REPLAY): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/fuzz/replay_main.o $(FUZZ_ARCHIVES)

@@ -21,8 +21,9 @@
 
 #define LWS_ENGINE_MAGIC 0x1a5e9613u
 
-/* One probe under way and one connection saying good-bye for each server, its own pipe, and room to spare. */
-#define FDS_MAX (SLOTS_SERVERS * 2u + 64u)
+/* One probe under way and one connection saying good-bye for each server and for the peer of its canary, its own pipe,
+ * and room to spare. */
+#define FDS_MAX (SLOTS_SERVERS * 4u + 64u)
 /* Response heads up to this are read; beyond it a probe fails. */
 #define HEAD_BYTES_MAX 16384
 /* Out of reach of any probe's timeout. */
