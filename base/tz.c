@@ -19,8 +19,9 @@
 #define TYPES_MAX    256u
 #define PATH_BYTES   256
 #define DAY_S        INT64_C(86400)
-#define HOURS_MAX    167         /* of a rule's time of the day, RFC 9636 section 3.3.1 */
-#define OFFSET_S_MAX (26 * 3600) /* section 3.2 wants them less far off */
+#define HOURS_MAX    167                /* of a rule's time of the day, RFC 9636 section 3.3.1 */
+#define LATEST_S     (INT64_C(1) << 40) /* far beyond any clock; nothing is worked out after it */
+#define OFFSET_S_MAX (26 * 3600)        /* section 3.2 wants them less far off */
 
 /* When a rule changes the clocks, each year. */
 struct change {
@@ -99,6 +100,8 @@ static int64_t change_s(const struct change *c, int64_t year, int32_t offset_s)
 
 static int32_t rule_offset_s(const struct tz *z, int64_t utc_s)
 {
+    if (utc_s > LATEST_S)
+        return z->standard_s;
     const int64_t year = year_of((utc_s + z->standard_s) / DAY_S);
     int64_t begin_s, end_s;
 

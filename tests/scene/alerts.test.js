@@ -177,6 +177,7 @@ describe('alerts: what is told', { concurrency: true }, () => {
     const who = cause.replace(/^by /, '');
     assert.notEqual(who, '');
     assert.match((await gateway.ctl('alerts')).stdout, new RegExp(`^${id} +chat +down +realtime/us-a +down .*acknowledged by ${who} at 20`, 'm'));
+    await waitFor('all to be delivered', async () => (await gateway.metrics()).sum('alerts_sent_total') === 3);
     const page = await gateway.admin('/alerts');
     assert.ok(page.open.every((a) => a.acknowledged_by === who && a.acknowledged_at !== null));
     assert.deepEqual(page.waiting, []);
@@ -231,6 +232,11 @@ describe('alerts: targets that are not there', { concurrency: true }, () => {
     const late = await WebSink.open(s, { port });
     await told('it', late, { kind: 'down' }, 10000);
     assert.equal(late.got.length, 1);
+    await waitFor('both to be counted', async () => (await gateway.metrics()).sum('alerts_sent_total') === 2);
+    const m = await gateway.metrics();
+    assert.ok(m.sum('alert_attempts_failed_total') >= 1);
+    assert.equal(m.sum('alert_retries_total'), m.sum('alert_attempts_failed_total')); // the last one arrived
+    assert.equal(m.sum('alerts_dropped_total'), 0);
   });
 
   scene('a webhook that never answers costs nothing but its own time', async (s) => {

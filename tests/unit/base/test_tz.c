@@ -118,6 +118,7 @@ static void test_changes_come_before_the_rule(void **state)
     assert_int_equal(tz_offset_s(z, 1000), 7200);
     assert_int_equal(tz_offset_s(z, 1999), 7200);
     assert_int_equal(tz_offset_s(z, 2000), 0);
+    assert_int_equal(tz_offset_s(z, INT64_MAX), 0);
     tz_destroy(&z);
     strbuf_fini(&b);
     make_zone(&b, ""); /* no rule: the last change holds */
