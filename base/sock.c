@@ -297,7 +297,7 @@ enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd
 }
 
 /* The path's MTU is left out of account: what a forged ICMP message says about it must not shape answers. */
-enum err sock_bind_udp(const struct addr *a, int *fd)
+static enum err bind_udp(const struct addr *a, bool is_beside_another, int *fd)
 {
     ASSERT(a->len != 0 && a->sa.sa_family != AF_UNIX);
     const int room_bytes = UDP_ROOM_BYTES;
@@ -316,10 +316,58 @@ enum err sock_bind_udp(const struct addr *a, int *fd)
         set_int(s, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
         set_int(s, IPPROTO_IP, IP_PKTINFO, addr_is_any(a));
     }
+    set_int(s, SOL_SOCKET, SO_REUSEADDR, is_beside_another);
     if (bind(s, &a->sa, a->len) != 0)
         return fail_close(s);
     *fd = s;
     return ERR_NONE;
+}
+
+enum err sock_bind_udp(const struct addr *a, int *fd)
+{
+    return bind_udp(a, false, fd);
+}
+
+/* A connected socket gets nothing but what its peer sends, and this one is its own peer: it is connected before the
+ * other one is there, so that no datagram ever falls into it. */
+enum err sock_bind_udp_sender(const struct addr *a, int *fd)
+{
+    struct addr self;
+    int s = -1;
+    enum err e = bind_udp(a, true, &s);
+    if (e != ERR_NONE)
+        return e;
+    e = sock_local_addr(s, &self);
+    if (e == ERR_NONE && addr_is_any(&self) && self.sa.sa_family == AF_INET)
+        self.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    else if (e == ERR_NONE && addr_is_any(&self))
+        self.v6.sin6_addr = in6addr_loopback;
+    if (e == ERR_NONE && connect(s, &self.sa, self.len) != 0)
+        e = err_from_errno(errno);
+    if (e == ERR_NONE)
+        *fd = s;
+    else
+        close(s);
+    return e;
+}
+
+/* Once both are there the port is closed to everybody else. */
+enum err sock_bind_udp_beside(const struct addr *a, int sender_fd, int *fd)
+{
+    enum err e = bind_udp(a, true, fd);
+    if (e == ERR_NONE)
+        set_int(*fd, SOL_SOCKET, SO_REUSEADDR, 0);
+    set_int(sender_fd, SOL_SOCKET, SO_REUSEADDR, 0);
+    return e;
+}
+
+bool sock_is_udp_sender(int fd)
+{
+    struct addr peer = {.len = sizeof peer.un};
+    int type = 0;
+    socklen_t len = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_DGRAM &&
+           getpeername(fd, &peer.sa, &peer.len) == 0;
 }
 
 enum err sock_connect(const struct addr *a, int *fd)

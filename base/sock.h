@@ -46,6 +46,11 @@ enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd
 /* A UDP socket for a server: with room for a burst, never shared, and no datagram it sends is kept from being
  * fragmented. One that is bound to all addresses tells with each datagram to which one it came (IP_PKTINFO). */
 enum err sock_bind_udp(const struct addr *a, int *fd) MUST_CHECK;
+/* Two of them on one address: the first only sends, the second receives. A socket that is waited for pays for that with
+ * each datagram it sends, too; one that nobody waits for does not. `a` is free, so far as sock_bind_udp() can tell. */
+enum err sock_bind_udp_sender(const struct addr *a, int *fd) MUST_CHECK;
+enum err sock_bind_udp_beside(const struct addr *a, int sender_fd, int *fd) MUST_CHECK;
+bool sock_is_udp_sender(int fd);
 /* Starts a connect: ERR_NONE at once or later (wait for writability, then sock_connect_result). */
 enum err sock_connect(const struct addr *a, int *fd) MUST_CHECK;
 enum err sock_connect_result(int fd) MUST_CHECK;

@@ -174,18 +174,16 @@ static enum err send_listener(struct child *c, const char *address, int fd)
     return ipc_send(c->ipc, MSG_LISTENER, &m, fd);
 }
 
-/* UDP and TCP are told apart by the sockets themselves. */
+/* Which is which is told by the sockets themselves. */
 static enum err send_dns_listeners(struct child *c, const struct conf *conf)
 {
     struct listeners *l = c->super->listeners;
     enum err e = ERR_NONE;
-    for (size_t i = 0; i < conf->dns.listen_count && e == ERR_NONE; i++) {
+    for (size_t i = 0; i < conf->dns.listen_count; i++) {
         const char *address = conf->dns.listen[i].text;
-        if (names_dns_address(c->sent_conf, address))
-            continue;
-        e = send_listener(c, address, listeners_dns_fd(l, address, false));
-        if (e == ERR_NONE)
-            e = send_listener(c, address, listeners_dns_fd(l, address, true));
+        for (unsigned k = 0; !names_dns_address(c->sent_conf, address) && k < LISTENERS_DNS_COUNT; k++)
+            if (e == ERR_NONE)
+                e = send_listener(c, address, listeners_dns_fd(l, address, (enum listeners_dns)k));
     }
     return e;
 }

@@ -1,6 +1,6 @@
 /* Sockets by address and whom they serve. Each address is one entry with a place per socket: one per worker, one for
- * the admin process, UDP and TCP for the DNS process. A place is -1 or a socket. A unix socket cannot be bound twice,
- * so its places are duplicates of one.
+ * the admin process, UDP to send, UDP to receive and TCP for the DNS process. A place is -1 or a socket. A unix socket
+ * cannot be bound twice, so its places are duplicates of one.
  *
  * The hard part is that SO_REUSEPORT makes "address in use" silent: a second gateway of the same user would simply
  * share the clients of the first. So a new address is first bound alone, without that option, and only when nobody
@@ -26,7 +26,6 @@
 
 enum purpose { FOR_CLIENTS = 0, FOR_ADMIN, FOR_DNS };
 static const char *const purpose_texts[] = {[FOR_CLIENTS] = "clients", [FOR_ADMIN] = "admin", [FOR_DNS] = "dns"};
-enum dns_place { DNS_PLACE_UDP = 0, DNS_PLACE_TCP, DNS_PLACES };
 
 /* An address that is to be bound. */
 struct wish {
@@ -151,13 +150,22 @@ static enum err reserve(struct entry *e, int backlog)
     return err;
 }
 
+/* In the order of the places: who sends has to be there before who receives. */
+static enum err open_dns_place(struct entry *e, uint32_t i, int backlog)
+{
+    if (i == LISTENERS_DNS_SENDER)
+        return sock_bind_udp_sender(&e->addr, &e->fd[i]);
+    if (i == LISTENERS_DNS_UDP)
+        return sock_bind_udp_beside(&e->addr, e->fd[LISTENERS_DNS_SENDER], &e->fd[i]);
+    return sock_listen(&e->addr, false, backlog, &e->fd[i]);
+}
+
 /* A place beside another one of the same unix socket is a duplicate. */
 static enum err open_place(struct entry *e, uint32_t i, int backlog)
 {
     int other = -1;
     if (e->purpose == FOR_DNS)
-        return i == DNS_PLACE_UDP ? sock_bind_udp(&e->addr, &e->fd[i])
-                                  : sock_listen(&e->addr, false, backlog, &e->fd[i]);
+        return open_dns_place(e, i, backlog);
     for (uint32_t j = 0; is_unix(e) && j < e->count && other < 0; j++)
         other = e->fd[j];
     if (other < 0)
@@ -258,7 +266,7 @@ static bool wish_of(const struct conf *c, size_t i, uint64_t away, struct wish *
     i -= c->listen_count;
     if (i < c->dns.listen_count) {
         const struct conf_address *a = &c->dns.listen[i];
-        *w = (struct wish){FOR_DNS, a->text, &a->addr, DNS_BACKLOG, DNS_PLACES, 0};
+        *w = (struct wish){FOR_DNS, a->text, &a->addr, DNS_BACKLOG, LISTENERS_DNS_COUNT, 0};
         return true;
     }
     return false;
@@ -340,7 +348,7 @@ int listeners_admin_fd(const struct listeners *l, const char *address)
     return place_fd(l, address, FOR_ADMIN, 0);
 }
 
-int listeners_dns_fd(const struct listeners *l, const char *address, bool is_tcp)
+int listeners_dns_fd(const struct listeners *l, const char *address, enum listeners_dns which)
 {
-    return place_fd(l, address, FOR_DNS, is_tcp ? DNS_PLACE_TCP : DNS_PLACE_UDP);
+    return place_fd(l, address, FOR_DNS, which);
 }

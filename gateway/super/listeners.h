@@ -1,6 +1,7 @@
 /* The listening sockets: for every address of the configuration one SO_REUSEPORT socket per worker, one for the admin
- * process, and for the DNS process one of UDP and one of TCP per address. They belong to the supervisor and outlive the
- * processes that accept on them, so that clients who come while one is being restarted wait instead of being refused.
+ * process, and for the DNS process two of UDP (one to send) and one of TCP per address. They belong to the supervisor
+ * and outlive the processes that accept on them, so that clients who come while one is being restarted wait instead of
+ * being refused.
  */
 #ifndef GATEWAY_SUPER_LISTENERS_H
 #define GATEWAY_SUPER_LISTENERS_H
@@ -30,6 +31,7 @@ void listeners_close_all(struct listeners *l);
 /* The socket for worker `index` on the address with this text, or -1; borrowed. */
 int listeners_worker_fd(const struct listeners *l, const char *address, uint32_t index);
 int listeners_admin_fd(const struct listeners *l, const char *address);
-int listeners_dns_fd(const struct listeners *l, const char *address, bool is_tcp);
+enum listeners_dns { LISTENERS_DNS_SENDER = 0, LISTENERS_DNS_UDP, LISTENERS_DNS_TCP, LISTENERS_DNS_COUNT };
+int listeners_dns_fd(const struct listeners *l, const char *address, enum listeners_dns which);
 
 #endif

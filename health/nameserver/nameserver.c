@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/resolve.h"
+#include "base/sock.h"
 #include "health/nameserver/aliases.h"
 #include "health/nameserver/pusher.h"
 #include "health/nameserver/responder.h"
@@ -138,7 +139,9 @@ static bool is_udp(int fd)
 
 static void socket_use(struct nameserver *n, struct new_socket *s)
 {
-    if (is_udp(s->fd))
+    if (sock_is_udp_sender(s->fd))
+        udp_add_sender(n->udp, s->fd, s->address);
+    else if (is_udp(s->fd))
         udp_add(n->udp, s->fd, s->address);
     else
         tcp_add(n->tcp, s->fd, s->address);

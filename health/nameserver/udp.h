@@ -17,8 +17,11 @@ struct udp *udp_create(struct loop *l, struct responder *responder, struct stats
                        void *arg);
 void udp_destroy(struct udp **up); /* closes the sockets */
 
-/* Answers on this bound socket (taken) from now on. */
+/* Answers on this bound socket (taken) from now on; through the sending one of sock_bind_udp_sender() of the same
+ * address, when that came before. */
 void udp_add(struct udp *u, int fd, const char *address);
+/* Takes the sending socket of an address. */
+void udp_add_sender(struct udp *u, int fd, const char *address);
 /* Answers what waits on the socket of this address and closes it. */
 void udp_remove(struct udp *u, const char *address);
 

@@ -219,6 +219,43 @@ static void test_both_families_on_one_port(void **state)
     close(first);
 }
 
+/* Whatever comes arrives at the one that receives; the other one sends from the same port, and nobody can join them. */
+static void test_a_port_with_one_socket_to_send_and_one_to_receive(void **state)
+{
+    static const char *const addresses[] = {"127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"};
+    static const char *const reached_at[] = {"127.0.0.1", "127.0.0.7", "::1", "::1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+        struct addr a, client_addr, from = {.len = sizeof from.un};
+        int fd = -1, sender = -1, client = -1, third = -1;
+        char byte;
+        assert_true(addr_parse(&a, addresses[i]));
+        assert_int_equal(sock_bind_udp_sender(&a, &sender), ERR_NONE);
+        const uint16_t port =
+            (assert_int_equal(sock_local_addr(sender, &client_addr), ERR_NONE), addr_port(&client_addr));
+        if (a.sa.sa_family == AF_INET)
+            a.v4.sin_port = htons(port);
+        else
+            a.v6.sin6_port = htons(port);
+        assert_int_equal(sock_bind_udp_beside(&a, sender, &fd), ERR_NONE);
+        assert_true(sock_is_udp_sender(sender) && !sock_is_udp_sender(fd));
+        assert_int_equal(sock_bind_udp(&a, &third), ERR_BUSY);
+        assert_int_equal(sock_bind_udp_sender(&a, &third), ERR_BUSY);
+
+        client = socket(a.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_true(addr_from_ip(&client_addr, reached_at[i], port));
+        for (int n = 0; n < 20; n++)
+            assert_int_equal(sendto(client, "q", 1, 0, &client_addr.sa, client_addr.len), 1);
+        for (int n = 0; n < 20; n++)
+            assert_int_equal(recvfrom(fd, &byte, 1, 0, &from.sa, &from.len), 1);
+        assert_int_equal(recv(sender, &byte, 1, 0), -1);
+        assert_int_equal(sendto(sender, "a", 1, 0, &from.sa, from.len), 1);
+        assert_int_equal(recvfrom(client, &byte, 1, 0, &from.sa, &from.len), 1);
+        assert_int_equal(addr_port(&from), port);
+        close(fd), close(sender), close(client);
+    }
+}
+
 static void test_an_abandoned_unix_socket_is_replaced_and_nothing_else_is(void **state)
 {
     (void)state;
@@ -260,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_a_port_nobody_listens_on_refuses),
         cmocka_unit_test(test_a_taken_port_is_busy_unless_shared),
         cmocka_unit_test(test_both_families_on_one_port),
+        cmocka_unit_test(test_a_port_with_one_socket_to_send_and_one_to_receive),
         cmocka_unit_test(test_an_abandoned_unix_socket_is_replaced_and_nothing_else_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,7 +207,10 @@ static void test_dns_has_udp_and_tcp_on_one_port(void **state)
     name_address(f, FIRST); /* the same text, for clients */
     name_dns_addresses(f, addresses, 2);
     assert_true(listeners_bind(f->l, &f->conf, 0, f->error));
-    int udp = listeners_dns_fd(f->l, FIRST, false), tcp = listeners_dns_fd(f->l, FIRST, true);
+    int udp = listeners_dns_fd(f->l, FIRST, LISTENERS_DNS_UDP), tcp = listeners_dns_fd(f->l, FIRST, LISTENERS_DNS_TCP);
+    int sender = listeners_dns_fd(f->l, FIRST, LISTENERS_DNS_SENDER);
+    assert_true(sock_is_udp_sender(sender) && !sock_is_udp_sender(udp) && !sock_is_udp_sender(tcp));
+    assert_int_equal(port_of(sender), port_of(udp));
     assert_int_equal(type_of(udp), SOCK_DGRAM);
     assert_int_equal(type_of(tcp), SOCK_STREAM);
     assert_int_equal(port_of(udp), port_of(tcp));
@@ -215,8 +218,8 @@ static void test_dns_has_udp_and_tcp_on_one_port(void **state)
 
     f->conf.dns.listen_count = 1;
     listeners_retain(f->l, &f->conf);
-    assert_int_equal(listeners_dns_fd(f->l, FIRST, false), udp);
-    assert_int_equal(listeners_dns_fd(f->l, SECOND, true), -1);
+    assert_int_equal(listeners_dns_fd(f->l, FIRST, LISTENERS_DNS_UDP), udp);
+    assert_int_equal(listeners_dns_fd(f->l, SECOND, LISTENERS_DNS_TCP), -1);
 }
 
 static void test_a_dns_port_somebody_answers_on_is_refused(void **state)

@@ -41,15 +41,19 @@ static void on_patience(void *arg)
 static void start(struct fixture *f, const char *address)
 {
     struct addr addr;
-    int fd = -1;
+    int fd = -1, sender_fd = -1;
     world_init(&f->w, WORLD_PLAIN WORLD_RECORDS);
     f->loop = loop_create();
     f->batch_count = 0;
     f->udp = udp_create(f->loop, f->w.responder, f->w.block, on_batch, f);
     assert_true(addr_parse(&addr, address));
-    assert_int_equal(sock_bind_udp(&addr, &fd), ERR_NONE);
+    assert_int_equal(sock_bind_udp(&addr, &fd), ERR_NONE); /* finds a port that is free */
     assert_int_equal(sock_local_addr(fd, &addr), ERR_NONE);
+    close(fd);
+    assert_int_equal(sock_bind_udp_sender(&addr, &sender_fd), ERR_NONE);
+    assert_int_equal(sock_bind_udp_beside(&addr, sender_fd, &fd), ERR_NONE);
     f->port = addr_port(&addr);
+    udp_add_sender(f->udp, sender_fd, address);
     udp_add(f->udp, fd, address);
     f->client = socket(addr.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     timer_init(&f->patience, f->loop, on_patience, f);
