@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { Quorum, scene, waitFor } = require('./lib');
+const { Authority, Quorum, Redis, redisCluster, redisSentinels, scene, waitFor } = require('./lib');
 
 const ALL_UP = { effective: 'up', fra: 'up', iad: 'up', watcher: 'up' };
 
@@ -172,5 +172,44 @@ describe('a quorum', { concurrency: 2 }, () => {
     await q.untilSays(q.fra, 'a', { sentinel: 'up' });
     const peer = (await status(q.fra)).quorum.peers.find(({ node }) => node === 'sentinel');
     assert.equal(peer.kind, 'checker');
+  });
+});
+
+describe('a quorum that meets in another kind of Redis', { concurrency: 2 }, () => {
+  const address = ({ port }) => `127.0.0.1:${port}`;
+
+  scene('one that Sentinels watch dies: they meet in its replica, and terms go on', async (s) => {
+    const { master, replica, sentinels } = await redisSentinels(s);
+    const q = await together(s, { redis: { mode: 'sentinel', master: 'main', url: sentinels[0].url.replace(/\/0$/, ''), nodes: sentinels.slice(1).map(address) } });
+    await q.led();
+    const term = async () => Math.max(...(await Promise.all(q.gateways.map(status))).map(({ dns }) => dns.term));
+    const before = await term();
+    await master.kill();
+    await waitFor('the replica to be master', async () => (await replica.command('ROLE'))[0] === 'master', 20000);
+    await waitFor('all of them to speak there', async () => (await replica.command('HLEN', '{tidegate:tidegate}:views')) === 3 && (await replica.command('PTTL', '{tidegate:tidegate}:lease')) > 1500, 20000);
+    await q.led();
+    assert.ok((await term()) >= before);
+    await Promise.all(q.gateways.map((gateway) => q.untilSays(gateway, 'a', ALL_UP)));
+    await q.regions.a.kill();
+    await q.agree('b');
+  });
+
+  scene('a cluster, whichever node is asked first', async (s) => {
+    const nodes = await redisCluster(s);
+    const q = await together(s, { redis: { mode: 'cluster', url: nodes[2].url.replace(/\/0$/, ''), nodes: nodes.slice(0, 2).map(address) } });
+    await q.led();
+    const keys = (await Promise.all(nodes.map((node) => node.keys('{tidegate:tidegate}:*')))).filter(({ length }) => length > 0);
+    assert.equal(keys.length, 1); // all in one place
+    await q.regions.a.kill();
+    await q.agree('b');
+  });
+
+  scene('over TLS, by name and password', async (s) => {
+    const authority = await Authority.create(s);
+    const redis = await Redis.start(s, { user: 'judge', password: 'secret', acl: ['~{tidegate:*', '+@all'], tls: { ...(await authority.issue('redis', ['IP:127.0.0.1'])), ca: authority.file } });
+    const q = await together(s, { redis: { url: redis.url, tls: { ca: authority.file } } });
+    await q.led();
+    await q.regions.a.kill();
+    await q.agree('b');
   });
 });

@@ -46,7 +46,7 @@ class Judge {
   static async create(s, quorum, name) {
     const j = new Judge(name);
     j.ways = Object.fromEntries(await Promise.all(Object.entries(quorum.regions).map(async ([region, { port }]) => [region, await Cable.lay(s, port)])));
-    j.redis = await Cable.lay(s, quorum.redis.port);
+    if (quorum.redis) j.redis = await Cable.lay(s, quorum.redis.port);
     return j;
   }
 
@@ -66,9 +66,11 @@ class Judge {
 
 class Quorum {
   // Gateways of these names that answer the same zone, with stand-alone checkers beside them; `answers` and more as Steered has them.
-  static async start(s, { gateways = ['fra', 'iad'], checkers = ['watcher'], lifetime = '2s', interval = '200ms', answers = [{}, { tier: 'backup' }], ...steered } = {}) {
+  // `redis`: keys of quorum.redis, for another Redis than the one at the end of everybody's cable.
+  static async start(s, { gateways = ['fra', 'iad'], checkers = ['watcher'], lifetime = '2s', interval = '200ms', redis, answers = [{}, { tier: 'backup' }], ...steered } = {}) {
     const q = new Quorum(s, { lifetime, interval });
-    q.redis = await Redis.start(s);
+    q.elsewhere = redis;
+    if (!redis) q.redis = await Redis.start(s);
     q.regions = Object.fromEntries(await Promise.all(['a', 'b'].slice(0, answers.length).map(async (name) => [name, await s.region({ name })])));
     q.gateways = [];
     for (const name of gateways) await q.gateway(name, { answers, ...steered });
@@ -82,7 +84,7 @@ class Quorum {
   }
 
   section(judge) {
-    return { redis: { url: `redis://127.0.0.1:${judge.redis.port}` }, ...this.pace };
+    return { redis: this.elsewhere ?? { url: `redis://127.0.0.1:${judge.redis.port}` }, ...this.pace };
   }
 
   // A Steered with the ways of a Judge; it is also there under its name.
