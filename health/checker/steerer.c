@@ -26,6 +26,9 @@
 #define REFRESH_MS      1000 /* ages on status pages; and what nobody told us */
 /* A dispute that lasts longer than this is not about to end: no more hurry. */
 #define HURRY_FOR_MS 10000
+/* Who remembers nothing waits so long for the others before the first decision: names are answered meanwhile as if
+ * nobody had judged anything, which is all he could say, but under no serial that the leader has not given. */
+#define FIRST_WAIT_MS 1000
 
 #define ROLE_NONE STEERING_ROLE_COUNT /* none told so far */
 
@@ -51,6 +54,7 @@ struct steerer {
     bool was_connected;
     int64_t connected_since_wall_ms;
     int64_t hold_until_ms;
+    int64_t first_ms;       /* the first decision of who remembers nothing is not made before, if nobody is met */
     int64_t quiet_until_ms; /* to be alone is no news before: we have only begun to look for the others */
     int64_t hurry_until_ms;
     bool was_disputed;
@@ -336,6 +340,10 @@ static void settle(struct steerer *s)
     const struct decision *heard = hear_decision(s);
     take_role(s, heard);
     const bool is_new_leader = s->role == STEERING_LEADS && !s->is_held && !was_leader;
+    if (s->role == STEERING_ALONE && s->decision.serial == 0 && now_ms(s) < s->first_ms) {
+        publish_fleet(s);
+        return;
+    }
     decide(s,
            s->is_held                    ? &s->decision
            : s->role == STEERING_FOLLOWS ? heard
@@ -358,8 +366,14 @@ static void settle(struct steerer *s)
 /* Also when nothing happens: ages go on, and nobody tells of the end of a hold. */
 static void plan_refresh(struct steerer *s)
 {
-    const int64_t left_ms = s->hold_until_ms - now_ms(s);
-    timer_start(&s->refresh, s->is_held && left_ms < REFRESH_MS ? (left_ms > 0 ? left_ms : 0) : REFRESH_MS);
+    const int64_t first_left_ms = s->first_ms - now_ms(s), hold_left_ms = s->hold_until_ms - now_ms(s);
+    int64_t delay_ms = REFRESH_MS;
+
+    if (s->is_held && hold_left_ms < delay_ms)
+        delay_ms = hold_left_ms;
+    if (first_left_ms > 0 && first_left_ms < delay_ms)
+        delay_ms = first_left_ms;
+    timer_start(&s->refresh, delay_ms > 0 ? delay_ms : 0);
 }
 
 static void settle_now(struct steerer *s)
@@ -451,6 +465,7 @@ void steerer_take_conf(struct steerer *s, const struct conf *c)
     if (fleet_is_configured(s->fleet) && !was_configured) {
         s->quiet_until_ms = now_ms(s) + s->conf->quorum.lifetime_ms;
         s->hold_until_ms = s->decision.row_count > 0 ? s->quiet_until_ms : now_ms(s);
+        s->first_ms = now_ms(s) + FIRST_WAIT_MS;
     }
     settle_now(s);
 }

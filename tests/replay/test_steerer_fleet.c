@@ -207,6 +207,30 @@ static void a_restart_waits_for_the_others_before_it_decides(void **state)
     assert_int_equal(last_event(w, 1, EVENT_QUORUM)->phase, EVENT_BEGINS);
 }
 
+static void who_remembers_nothing_waits_a_moment_for_the_others(void **state)
+{
+    struct world *w = *state;
+    configure_fleet(w, 1);
+    probe(w, 0, US, VERDICT_DOWN);
+    sim_advance(w->loop, 5000);
+    add_node(w, 1);
+    configure(w, 1, QUORUM, RECORDS WITH_DB);
+    sim_advance(w->loop, 500);
+    assert_int_equal(record(w, 1).serial, 0);
+    reach(w, 1, true);
+    assert_int_equal(answered(w, 1, 0), ANSWERS_EU);
+    assert_int_equal(record(w, 1).serial, record(w, 0).serial); /* not one of his own */
+
+    add_node(w, 2); /* who meets nobody decides all the same */
+    configure(w, 2, QUORUM, RECORDS WITH_DB);
+    probe(w, 2, US, VERDICT_DOWN);
+    sim_advance(w->loop, 900);
+    assert_int_equal(record(w, 2).serial, 0);
+    sim_advance(w->loop, 100);
+    assert_int_equal(answered(w, 2, 0), ANSWERS_EU);
+    assert_true(record(w, 2).serial != 0);
+}
+
 static void who_is_cut_off_follows_those_who_see(void **state)
 {
     struct world *w = *state;
@@ -320,6 +344,7 @@ int main(void)
         TEST(redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone),
         TEST(a_leader_who_falls_silent_is_waited_for),
         TEST(a_restart_waits_for_the_others_before_it_decides),
+        TEST(who_remembers_nothing_waits_a_moment_for_the_others),
         TEST(who_is_cut_off_follows_those_who_see),
         TEST(an_operator_anywhere_is_heard_everywhere),
         TEST(a_follower_with_another_configuration_decides_what_the_leader_does_not_have),

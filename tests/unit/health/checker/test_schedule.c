@@ -74,6 +74,27 @@ static void test_nudge_comes_at_once_but_not_too_soon(void **state)
     assert_int_equal(schedule_nudged_ms(1000, 4000, 5000), 4000); /* due already */
 }
 
+static void test_the_least_time_between_contradictions(void **state)
+{
+    (void)state;
+    static const struct {
+        struct schedule s;
+        int64_t least_ms;
+    } rows[] = {
+        {{.interval_ms = 4000}, 1000},                                             /* a quarter */
+        {{.interval_ms = 4000, .undecided_ms = 3000}, 3000},                       /* or what is configured */
+        {{.interval_ms = 4000, .undecided_ms = 9000}, 4000},                       /* if it is less */
+        {{.interval_ms = 4000, .undecided_ms = 3000, .jitter_percent = 10}, 2700}, /* with the worst jitter */
+        {{.interval_ms = 4000, .undecided_ms = 3000, .jitter_percent = 100}, SCHEDULE_GAP_MS}, /* never at once */
+        {{.interval_ms = 40}, 40},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(schedule_undecided_least_ms(&rows[i].s), rows[i].least_ms);
+        /* no draw is sooner */
+        assert_true(schedule_next_ms(&rows[i].s, 0, SCHEDULE_UNDECIDED, 0) >= rows[i].least_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -81,6 +102,7 @@ int main(void)
         cmocka_unit_test(test_next_probe),
         cmocka_unit_test(test_undecided_interval_of_its_own),
         cmocka_unit_test(test_nudge_comes_at_once_but_not_too_soon),
+        cmocka_unit_test(test_the_least_time_between_contradictions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

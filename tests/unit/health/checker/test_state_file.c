@@ -124,6 +124,34 @@ static void test_things_that_are_not_files(void **state)
     assert_int_equal(t->p.count, 0);
 }
 
+static void test_other_files_are_kept_beside(void **state)
+{
+    struct place *t = *state;
+    struct state_file *f = state_file_open(t->dir);
+    struct strbuf text;
+    char path[80];
+    strbuf_init(&text, 16);
+    assert_true(state_file_read(f, "other", &text)); /* there is none */
+    assert_int_equal(text.len, 0);
+    assert_true(state_file_write(f, "other", "first", 5, 0));
+    assert_true(state_file_write(f, "other", "second", 6, 0));
+    assert_true(state_file_read(f, "other", &text));
+    assert_string_equal(text.data, "second");
+    strbuf_clear(&text);
+    assert_true(state_file_write(f, "other", "more than sixteen", 17, 0));
+    assert_false(state_file_read(f, "other", &text));
+    state_file_close(&f);
+    strbuf_clear(&text);
+    f = state_file_open("");
+    assert_false(state_file_write(f, "other", "x", 1, 0));
+    assert_true(state_file_read(f, "other", &text));
+    assert_int_equal(text.len, 0);
+    state_file_close(&f);
+    strbuf_fini(&text);
+    snprintf(path, sizeof path, "%s/other", t->dir);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +161,7 @@ int main(void)
         T(test_damaged_files),
         T(test_things_that_are_not_files),
 #undef T
+        cmocka_unit_test_setup_teardown(test_other_files_are_kept_beside, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
