@@ -122,7 +122,7 @@ class Stage {
     for await (const piece of child.stdout) text += piece;
     const number = (pattern) => Number(pattern.exec(text)?.[1] ?? NaN);
     const done = number(/Queries completed:\s+(\d+)/);
-    if (!(done > 0)) throw new Error(`dnsperf: no result\n${text}${child.errors}`);
+    if (!(done > 0)) throw new Error(`dnsperf: no result\n${text.replace(/^\[Timeout\].*\n/gm, '')}${child.errors}`);
     const wrong = [...text.matchAll(/(\w+) (\d+) \(/g)].filter(([, code]) => ['SERVFAIL', 'REFUSED', 'FORMERR'].includes(code));
     return {
       round_trips_per_second: number(/Queries per second:\s+([\d.]+)/),
