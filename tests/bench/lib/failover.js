@@ -1,6 +1,6 @@
 'use strict';
-// How long a name still leads to a region that is gone: checks every second and everything else as it comes, two regions, one of
-// which is killed or stopped at any moment between two checks. The time is that of whoever asks, every millisecond.
+// How long a name still leads to a region that is gone: two regions, one of which is killed or stopped at any moment between two
+// checks. The time is that of whoever asks, every millisecond; with several gateways, that of the last one.
 const dgram = require('node:dgram');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -55,11 +55,19 @@ async function startRegion(name, port) {
   return child;
 }
 
-async function startGateway(dir, ports) {
+async function startRedis(dir) {
   const port = await processes.freePort();
-  const target = (to) => ({ check: { type: 'http', url: `http://127.0.0.1:${to}/health`, interval: '1s' } });
+  const child = processes.start('redis-server', ['--port', port, '--bind', '127.0.0.1', '--save', '', '--dir', dir].map(String));
+  await processes.untilListening(child, port);
+  return { child, port };
+}
+
+// A gateway that answers, and who asks it. `redis`: where it meets the others.
+async function startGateway(dir, name, ports, interval, redis) {
+  const port = await processes.freePort();
+  const target = (to) => ({ check: { type: 'http', url: `http://127.0.0.1:${to}/health`, interval } });
   const config = {
-    node: { name: 'bench' },
+    node: { name },
     state_dir: '',
     control: { path: '' },
     targets: { primary: target(ports[0]), backup: target(ports[1]) },
@@ -67,14 +75,15 @@ async function startGateway(dir, ports) {
       zone: 'bench.example', listen: [`127.0.0.1:${port}`], nameservers: ['ns1.example.net'], rate: { answers: 0 },
       records: [{ name: 'www', answers: [{ target: 'primary', a: [PRIMARY] }, { target: 'backup', tier: 'backup', a: [BACKUP] }] }],
     },
+    ...(redis ? { quorum: { redis: { url: `redis://127.0.0.1:${redis.port}/0` } } } : {}),
   };
-  const child = processes.start(program('tidegate'), ['-c', write(dir, 'tidegate.yaml', JSON.stringify(config))]);
+  const child = processes.start(program('tidegate'), ['-c', write(dir, `${name}.yaml`, JSON.stringify(config))]);
   await processes.untilListening(child, port);
-  return { child, port };
+  return { child, asker: new Asker(port) };
 }
 
 // The moment of the next line of its log that says the primary is down.
-function downEvent(child) {
+function downEvent({ child }) {
   return new Promise((resolve) => {
     const look = (text) => {
       if (!/server changed.*targets\/primary.*new=down/.test(String(text))) return;
@@ -90,46 +99,63 @@ const gone = {
   paused: (child) => child.kill('SIGSTOP'),
 };
 
-// One region lost: when it was seen and when it was answered, in milliseconds from the loss.
-async function lose(how, asker, gateway, child) {
-  await pause(2500 + Math.random() * 1000); // checks are calm again, and the moment between two of them is any
-  const seen = downEvent(gateway.child);
+// One region lost: when the first gateway saw it, and when the last one answered without it, in milliseconds from the loss.
+async function lose(how, gateways, child, intervalMs) {
+  await pause((2.5 + Math.random()) * intervalMs); // checks are calm again, and the moment between two of them is any
+  const seen = Promise.race(gateways.map(downEvent));
   const start = performance.now();
   gone[how](child);
-  const answered = await asker.until(BACKUP, GONE_MS);
+  const answered = Math.max(...(await Promise.all(gateways.map(({ asker }) => asker.until(BACKUP, GONE_MS)))));
   const noticed = await Promise.race([seen, pause(2000, answered)]);
-  return { noticed: noticed - start, told: answered - noticed, all: answered - start, ttl: asker.ttl };
+  return { noticed: noticed - start, told: answered - noticed, all: answered - start, ttl: gateways[0].asker.ttl };
 }
 
-async function failover(stage, names, { rounds }) {
-  if (!names.includes('tidegate')) return;
-  const dir = fs.mkdtempSync(path.join(stage.dir, 'failover-'));
+// `runs` losses of each kind.
+async function measure(dir, { title, intervalMs, gatewayCount, runs }) {
   const ports = [await processes.freePort(), await processes.freePort()];
-  const backup = await startRegion('backup', ports[1]);
+  const others = [await startRegion('backup', ports[1])];
   let primary = await startRegion('primary', ports[0]);
-  const gateway = await startGateway(dir, ports);
-  const asker = new Asker(gateway.port);
+  const gateways = [];
   const found = { killed: [], paused: [] };
   try {
-    for (let round = 0; round < 2 * rounds; round++) {
+    const redis = gatewayCount > 1 ? await startRedis(dir) : null;
+    if (redis) others.push(redis.child);
+    for (let i = 0; i < gatewayCount; i++) gateways.push(await startGateway(dir, `gateway-${i}`, ports, `${intervalMs}ms`, redis));
+    for (let run = 0; run < runs; run++) {
       for (const how of Object.keys(gone)) {
-        await asker.until(PRIMARY, SETTLE_MS);
-        found[how].push(await lose(how, asker, gateway, primary));
+        for (const { asker } of gateways) await asker.until(PRIMARY, SETTLE_MS + 4 * intervalMs);
+        found[how].push(await lose(how, gateways, primary, intervalMs));
         primary.kill('SIGKILL');
         await primary.gone;
         primary = await startRegion('primary', ports[0]);
       }
-      console.error(`failover: round ${round + 1} of ${2 * rounds}`);
+      console.error(`failover, ${title}: round ${run + 1} of ${runs}`);
     }
   } finally {
-    asker.close();
-    for (const child of [gateway.child, primary, backup]) await processes.stop(child);
+    for (const { asker } of gateways) asker.close();
+    for (const child of [...gateways.map((gateway) => gateway.child), primary, ...others]) await processes.stop(child);
   }
-  const both = (rows, key) => `${Math.round(median(rows.map((r) => r[key])))} / ${Math.round(Math.max(...rows.map((r) => r[key])))}`;
+  return found;
+}
+
+async function failover(stage, names, { rounds }) {
+  if (!names.includes('tidegate')) return;
+  const kinds = [
+    { title: 'checks every second', intervalMs: 1000, gatewayCount: 1, runs: 2 * rounds },
+    { title: 'every second, three gateways with a quorum', intervalMs: 1000, gatewayCount: 3, runs: 2 * rounds },
+    { title: 'every 250 ms', intervalMs: 250, gatewayCount: 1, runs: 2 * rounds },
+    { title: 'every 5 seconds', intervalMs: 5000, gatewayCount: 1, runs: rounds },
+  ];
+  const rows = [];
+  const both = (found, key) => `${Math.round(median(found.map((r) => r[key])))} / ${Math.round(Math.max(...found.map((r) => r[key])))}`;
+  for (const kind of kinds) {
+    const dir = fs.mkdtempSync(path.join(stage.dir, 'failover-'));
+    for (const [how, found] of Object.entries(await measure(dir, kind)))
+      rows.push([`${how}, ${kind.title}`, ...['noticed', 'told', 'all', 'ttl'].map((key) => both(found, key))]);
+  }
   print(
-    `DNS, a region is lost, checks every second (defaults: timeout 800 ms, fall 2): milliseconds, median / longest of ${2 * rounds}`,
-    ['', 'until it is known', 'from then to the first answer without it', 'altogether', 'TTL of that answer, s'],
-    Object.entries(found).map(([how, rows]) => [how, both(rows, 'noticed'), both(rows, 'told'), both(rows, 'all'), both(rows, 'ttl')]),
+    `DNS, a region is lost (timeout 800 ms or the interval, fall 2): milliseconds, median / longest of ${2 * rounds} (every 5 seconds: of ${rounds})`,
+    ['', 'until it is known', 'from then to answers without it', 'altogether', 'TTL of those, s'], rows,
   );
 }
 
