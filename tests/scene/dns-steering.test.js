@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { Steered, blackhole, onePool, scene, servers, told, waitFor } = require('./lib');
+const { Nameserver, Steered, blackhole, onePool, scene, servers, told, waitFor } = require('./lib');
 
 const TIERS = [{}, { tier: 'backup' }, { tier: 'emergency' }];
 
@@ -122,6 +122,28 @@ describe('other ways to choose', { concurrency: 2 }, () => {
       await t.until('a');
     });
   }
+});
+
+describe('a name that stands for another', { concurrency: 2 }, () => {
+  scene('alias: at the apex, beside other records, the addresses of a steered name, which follow its failover', async (s) => {
+    const t = await Steered.start(s, {});
+    await t.names.reload({ dns: { records: t.records([{ name: '@', alias: 'www.z.test', txt: ['beside it'] }]) } });
+    await t.judged({ a: 'up', b: 'up' });
+    const { answer: [{ owner, type }] } = await t.names.until('@', t.address('a'));
+    assert.deepEqual([owner, type], ['z.test.', 'A']);
+    assert.deepEqual(await t.names.data('@', 'TXT'), ['"beside it"']);
+    await t.regions.a.kill();
+    await t.names.until('@', t.address('b'));
+    const { answer } = await t.names.until('www', t.address('b'));
+    assert.ok((await t.names.ask('@')).answer[0].ttl <= Math.max(answer[0].ttl, 1), 'no longer than what it stands for');
+  });
+
+  scene('alias: a name of somebody else is looked up; what cannot be looked up yet is no "there is none"', async (s) => {
+    const names = await Nameserver.start(s, { dns: { records: [{ name: '@', alias: 'localhost' }, { name: 'lost', alias: 'name.invalid' }] } });
+    const { answer } = await names.until('@', '127.0.0.1');
+    assert.deepEqual(told(answer), ['A 127.0.0.1']);
+    assert.equal((await names.ask('lost')).rcode, 'SERVFAIL');
+  });
 });
 
 describe('an operator', { concurrency: 2 }, () => {
