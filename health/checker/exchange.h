@@ -40,7 +40,7 @@ struct exchange_ask { /* texts are borrowed until the words are made */
     const char *node;
     struct slice view;     /* empty: we leave; view and lease are dropped, and the answer says nothing */
     int64_t lifetime_ms;   /* of the view, and of a lease */
-    bool may_lead;         /* false: a lease we hold is dropped */
+    bool may_lead;         /* takes a lease nobody has, if we have spoken before; false: one we hold is dropped */
     uint64_t highest_term; /* we heard of; a lease of an older one, and one to come, are not worth having */
     uint64_t decision_term;
     struct slice decision; /* empty: none, or nothing new */

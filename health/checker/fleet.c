@@ -56,7 +56,8 @@ struct fleet {
     /* what the answers said; times of our clock */
     bool is_connected;
     int64_t connected_until_ms;
-    uint64_t term; /* of the lease, ours or not */
+    int64_t listens_until_ms; /* not all of the others may have spoken yet */
+    uint64_t term;            /* of the lease, ours or not */
     bool is_ours;
     int64_t ours_until_ms;
     char leader[STEERING_NODE_BYTES];
@@ -169,7 +170,6 @@ static bool take_decision(struct fleet *f, const struct exchange_answer *a)
 static bool take_leader(struct fleet *f, const struct exchange_answer *a)
 {
     char leader[STEERING_NODE_BYTES] = "";
-    const int64_t lifetime_ms = f->conf->quorum.lifetime_ms;
 
     if (a->leader.len > 0)
         memcpy(leader, a->leader.data, a->leader.len);
@@ -189,7 +189,7 @@ static bool take_leader(struct fleet *f, const struct exchange_answer *a)
     if (a->term > f->highest_term)
         f->highest_term = a->term;
     f->leader_until_ms = f->sent_ms + a->lease_left_ms;
-    f->ours_until_ms = f->sent_ms + lifetime_ms - LEASE_MARGIN(lifetime_ms);
+    f->ours_until_ms = f->sent_ms + a->lease_left_ms - LEASE_MARGIN(a->lease_left_ms);
     return differs | take_decision(f, a);
 }
 
@@ -222,6 +222,8 @@ static void take_answer(struct fleet *f, const struct exchange_answer *a)
         f->is_urgent = true; /* it was there, and is gone */
     f->is_connected = true;
     f->connected_until_ms = f->sent_ms + f->conf->quorum.lifetime_ms;
+    if (!was_connected || odd.is_cut_short)
+        f->listens_until_ms = f->sent_ms + f->conf->quorum.interval_ms;
     if (!was_connected)
         LOG_INFO("fleet reached", KV_STR("group", f->conf->quorum.group), KV_UINT("others", f->voices.count),
                  KV_STR("leader", f->leader));
@@ -281,6 +283,13 @@ static struct slice slice_of(const struct strbuf *b)
     return slice_borrow(b->data != NULL ? b->data : "", b->len);
 }
 
+/* Who hears nothing does not keep a lease: what he says may well arrive while every answer comes too late, and the
+ * others would follow the last thing he decided for ever. And nobody takes one before he has heard the others. */
+static bool may_hold_lease(const struct fleet *f)
+{
+    return f->may_lead && fleet_is_connected(f) && (f->is_ours || f->sent_ms >= f->listens_until_ms);
+}
+
 static struct l2_job *ask(struct fleet *f, struct slice view, l2_answer_fn *fn)
 {
     const bool has_decided = f->decided_term > 0 && f->decided_term == f->term && f->is_ours && !f->is_decided_held;
@@ -290,7 +299,7 @@ static struct l2_job *ask(struct fleet *f, struct slice view, l2_answer_fn *fn)
         .node = f->conf->node.name,
         .view = view,
         .lifetime_ms = f->conf->quorum.lifetime_ms,
-        .may_lead = f->may_lead,
+        .may_lead = may_hold_lease(f),
         .highest_term = f->highest_term,
         .decision_term = f->decided_term,
         .decision = has_decided ? slice_of(&f->decided) : slice_borrow("", 0),

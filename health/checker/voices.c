@@ -64,7 +64,7 @@ static void log_lost(const struct voice *o)
 }
 
 /* Both are in the order of names. */
-static bool differ(const struct voices *before, const struct voices *after)
+static bool differ(const struct voices *before, const struct voices *after, int64_t sent_ms, struct voices_odd *odd)
 {
     bool is_other = before->count != after->count;
     size_t i = 0, k = 0;
@@ -73,11 +73,13 @@ static bool differ(const struct voices *before, const struct voices *after)
         const struct voice *b = i < before->count ? &before->list[i] : NULL;
         const struct voice *a = k < after->count ? &after->list[k] : NULL;
         const int order = b == NULL ? 1 : a == NULL ? -1 : strcmp(b->view->node, a->view->node);
-        if (order < 0)
+        if (order < 0) {
             log_lost(b);
-        else if (order > 0)
+            odd->is_cut_short |= b->until_ms > sent_ms;
+        } else if (order > 0) {
             LOG_INFO("fleet has another voice", KV_STR("node", a->view->node), KV_STR("region", a->view->region),
                      KV_BOOL("gateway", a->view->is_gateway));
+        }
         is_other |= order != 0 || !has_text(b, slice_borrow(a->text, a->len));
         i += order <= 0;
         k += order >= 0;
@@ -102,7 +104,7 @@ bool voices_take(struct voices *v, const struct exchange_answer *a, const char *
             add(&heard, &o);
         }
     }
-    const bool is_other = differ(v, &heard);
+    const bool is_other = differ(v, &heard, sent_ms, odd);
     voices_fini(v);
     *v = heard;
     return is_other;

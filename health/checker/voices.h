@@ -26,6 +26,7 @@ struct voices { /* all zero: none */
 struct voices_odd {      /* what is to be complained about */
     size_t unread_count; /* were not understood */
     bool is_our_name;    /* somebody who speaks now has it */
+    bool is_cut_short;   /* a voice is gone before its time: its owner left, or what all said was lost */
 };
 
 /* Takes what an exchange brought that was sent at `sent_ms`, in place of what was there; `node` is ours, since

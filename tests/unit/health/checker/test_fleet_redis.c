@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/health/checker/fleet_bench.h"
+#include "tests/unit/health/checker/slow_way.h"
 
 static void restart(struct bench *t)
 {
@@ -52,6 +53,47 @@ static void a_hung_redis_costs_the_lead_and_nothing_else(void **state)
     AWAIT(t, !fleet_leads(a->fleet) && !fleet_is_connected(a->fleet));
     (void)kill(t->redis.pid, SIGCONT);
     AWAIT(t, fleet_leads(a->fleet));
+}
+
+/* What he says arrives, every answer comes after he has given it up: he may not keep the others from a leader. */
+static void who_hears_nothing_does_not_lead(void **state)
+{
+    struct bench *t = *state;
+    struct slow_way way;
+    char redis[256];
+    struct member *a = &t->members[0];
+    slow_way_open(&way, t->redis.port, 300);
+    (void)snprintf(redis, sizeof redis, "redis: {url: 'redis://127.0.0.1:%u', timeout: 200ms}, " PACE,
+                   (unsigned)way.port);
+    begin(t, a, "a", true);
+    configure_at(t, a, redis, 0);
+    say(a, VERDICT_UP, false);
+    AWAIT(t, number(t, "HLEN " KEY("views")) == 1);
+    struct member *b = join(t, 1, "b", true);
+    AWAIT(t, fleet_leads(b->fleet));
+    say(a, VERDICT_DOWN, true);
+    AWAIT(t, heard_state(b, "a") == VERDICT_DOWN);
+    assert_true(fleet_leads(b->fleet) && !fleet_is_connected(a->fleet));
+    slow_way_close(&way);
+}
+
+/* Or the view of one would be the decision of all. */
+static void after_a_flush_nobody_leads_before_he_has_heard_the_others(void **state)
+{
+    struct bench *t = *state;
+    struct member *a = join(t, 0, "a", true), *b = join(t, 1, "b", true), *c = join(t, 2, "c", true);
+    AWAIT(t, fleet_view_count(a->fleet) == 2 && fleet_view_count(b->fleet) == 2 && fleet_view_count(c->fleet) == 2);
+    AWAIT(t, fleet_leads(a->fleet) || fleet_leads(b->fleet) || fleet_leads(c->fleet));
+    const uint64_t term = fleet_highest_term(a->fleet);
+    NODE_TELL(&t->redis, "FLUSHALL");
+    for (const struct member *leader = NULL; leader == NULL;) {
+        AWAIT(t, fleet_leads(a->fleet) || fleet_leads(b->fleet) || fleet_leads(c->fleet));
+        loop_run_once(t->loop, true);
+        for (size_t i = 0; i < MEMBERS; i++)
+            if (fleet_leads(t->members[i].fleet) && fleet_term(t->members[i].fleet) > term)
+                leader = &t->members[i];
+        assert_true(leader == NULL || fleet_view_count(leader->fleet) == 2);
+    }
 }
 
 static void a_flushed_redis_does_not_take_terms_back(void **state)
@@ -293,6 +335,8 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         CASE(a_dead_redis_leaves_everybody_alone_and_comes_back),
         CASE(a_hung_redis_costs_the_lead_and_nothing_else),
+        CASE(who_hears_nothing_does_not_lead),
+        CASE(after_a_flush_nobody_leads_before_he_has_heard_the_others),
         CASE(a_flushed_redis_does_not_take_terms_back),
         CASE(who_knows_of_a_higher_term_is_believed),
         CASE(a_flushed_script_is_not_missed),
