@@ -486,14 +486,15 @@ static void go_on_from_table(struct steerer *s)
     d->since_wall_ms = r.since_wall_ms;
     d->serial = r.serial;
     d->row_count = 0;
+    d->state_count = 0; /* older than the verdicts beside the record */
     for (uint32_t i = 0; i < r.row_count; i++)
         if (r.rows[i].id != 0 && r.rows[i].chosen != 0)
-            d->rows[d->row_count++] =
-                (struct decision_row){.id = r.rows[i].id,
-                                      .chosen = r.rows[i].chosen,
-                                      .last_good = r.rows[i].is_last_resort != 0 ? 0 : r.rows[i].chosen,
-                                      .is_last_resort = r.rows[i].is_last_resort != 0,
-                                      .is_draining = r.rows[i].is_draining != 0};
+            d->rows[d->row_count++] = (struct decision_row){
+                .id = r.rows[i].id,
+                .chosen = r.rows[i].chosen,
+                .last_good = r.rows[i].chosen, /* also where it is the last resort that stays as it was */
+                .is_last_resort = r.rows[i].is_last_resort != 0,
+                .is_draining = r.rows[i].is_draining != 0};
 }
 
 struct steerer *steerer_create(const struct steerer_env *env)

@@ -216,6 +216,42 @@ static void without_a_file_the_table_remembers(void **state)
     assert_false(serial_is_newer(before.serial, record(w, 0).serial));
 }
 
+/* Nothing stands, and the last good choice goes out: it still does after a crash. */
+static void without_a_file_the_table_remembers_the_last_good_choice(void **state)
+{
+    struct world *w = *state;
+    char path[80];
+    configure_alone(w);
+    probe_all(w, 0);
+    probe(w, 0, EU, VERDICT_DOWN);
+    probe(w, 0, US, VERDICT_DOWN);
+    assert_int_equal(answered(w, 0, 1), ANSWERS_US);
+    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
+    unlink(path);
+    restart(w, 0, true);
+    configure_alone(w);
+    assert_int_equal(answered(w, 0, 1), ANSWERS_US);
+}
+
+/* The disk was full for a while: what the file says of the servers is older than the table's choices and verdicts. */
+static void an_old_file_takes_nothing_back(void **state)
+{
+    struct world *w = *state;
+    char path[80], kept[80];
+    configure_alone(w);
+    probe_all(w, 0);
+    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
+    snprintf(kept, sizeof kept, "%s/kept", w->nodes[0]->dir);
+    assert_int_equal(link(path, kept), 0);
+    sim_advance(w->loop, 3000);
+    probe(w, 0, US, VERDICT_DOWN);
+    assert_int_equal(answered(w, 0, 0), ANSWERS_EU);
+    assert_int_equal(rename(kept, path), 0);
+    restart(w, 0, true);
+    configure_alone(w);
+    assert_int_equal(answered(w, 0, 0), ANSWERS_EU);
+}
+
 static void a_damaged_file_stops_nothing(void **state)
 {
     struct world *w = *state;
@@ -312,6 +348,8 @@ int main(void)
         TEST(a_remembered_verdict_in_doubt_is_no_vote),
         TEST(the_serial_never_goes_back_whatever_the_clock_does),
         TEST(without_a_file_the_table_remembers),
+        TEST(without_a_file_the_table_remembers_the_last_good_choice),
+        TEST(an_old_file_takes_nothing_back),
         TEST(a_damaged_file_stops_nothing),
         TEST(it_is_on_the_disk_before_it_is_answered),
         TEST(a_reload_decides_new_records_and_leaves_the_others),
