@@ -26,7 +26,8 @@
 #define KEEP_SOCKETS_MS 2000
 /* A process with some open files and no clients. */
 #define HELPER_FD_LIMIT 4096u
-/* Two per WebSocket; the kernel's own default ceiling. What the hard limit does not allow is cut off. */
+/* Two per WebSocket, one per client of DNS over TCP; the kernel's own default ceiling. What the hard limit does not
+ * allow is cut off. */
 #define WORKER_FD_LIMIT    1048576u
 #define QUIET_FAILURES_MAX 3u
 
@@ -334,7 +335,7 @@ static struct birth_gift gift_for(const struct child *c)
                  .log_format = conf->log.format,
                  .uid = s->uid,
                  .gid = s->gid,
-                 .fd_limit = c->role == ROLE_WORKER ? WORKER_FD_LIMIT : HELPER_FD_LIMIT},
+                 .fd_limit = c->role == ROLE_WORKER || c->role == ROLE_DNS ? WORKER_FD_LIMIT : HELPER_FD_LIMIT},
         .slots_fd = t->slots_reader_fd,
         .roster_fd = t->roster_reader_fd,
         .stats_fd = t->stats_shm.fd,

@@ -71,6 +71,7 @@ static enum step send_rest(struct tcp_client *c)
     if (c->unsent_at < c->unsent_len)
         return STEP_WAIT;
     keep(&c->unsent, &c->unsent_len, NULL, 0);
+    timer_start(&c->deadline, c->tcp->limits.idle_ms); /* slow is not gone: the next answers have their own time */
     return STEP_ON;
 }
 

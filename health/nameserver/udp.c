@@ -1,11 +1,12 @@
 /* The system calls are most of the cost of an answer, and waking is a good part of theirs. So answers leave through a
  * socket nobody waits for (base/sock.h), which measured here saves a tenth, and calls are shared: one recvmmsg(2) and
- * one sendmmsg(2) for up to BATCH packets. A full batch is followed by the next one at once, up to a bound, so that TCP
- * and the supervisor are heard under a flood.
+ * one sendmmsg(2) for up to BATCH packets. Who sends many is likely to have sent more meanwhile, so
+ * that after all but a small batch the next one is tried at once; up to a bound, so that TCP and the supervisor are
+ * heard under a flood.
  *
- * A socket that is bound to all addresses gets with each packet the address it was sent to (RFC 1123 section 6.1.3.1
- * by way of IP_PKTINFO), and hands it back with the answer, because a resolver believes only the address it asked. The
- * control message is used for both directions; only the interface is taken out, so that routing chooses it anew. */
+ * A socket that is bound to all addresses gets with each packet the address it was sent to (IP_PKTINFO), and hands
+ * it back with the answer, because a resolver believes only the address it asked (RFC 2181 section 4.1). The control
+ * message is used for both directions; only the interface is taken out, so that routing chooses it anew. */
 #include "health/nameserver/udp.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@
 #define UDP_SOCKET_MAGIC 0x0d950c4bu
 
 #define BATCH       64u
+#define BATCH_SMALL 8u  /* after so few the next ones are waited for */
 #define BATCHES_MAX 16u /* of one socket before others have their turn */
 /* A query is a header, a question and an OPT; what is longer is none of ours. Both are odd numbers of cache lines: with
  * even ones the beginnings of all buffers would fall into the same few sets of the cache. */
@@ -196,7 +198,7 @@ static void on_readable(void *arg, unsigned events)
     if (u->has_pktinfo != s->has_pktinfo)
         make_all_ready(u, s->has_pktinfo);
     for (unsigned batches = 0; batches < BATCHES_MAX; batches++) {
-        if (serve_batch(u, s) < BATCH)
+        if (serve_batch(u, s) < BATCH_SMALL)
             break;
         u->on_batch(u->arg);
     }
