@@ -527,6 +527,8 @@ void steerer_destroy(struct steerer **sp)
     later_cancel(&s->settle);
     timer_cancel(&s->pause);
     timer_cancel(&s->refresh);
+    if (s->conf != NULL && has_zone(s) && s->decision.serial != 0)
+        (void)steering_file_save(&s->file, &s->decision, s->file.again_ms); /* what was left for later */
     fleet_destroy(&s->fleet);
     ballot_destroy(&s->ballot);
     steering_file_fini(&s->file);

@@ -6,8 +6,9 @@
 #include "base/assert.h"
 #include "base/log.h"
 
-#define NAME     "steering"
-#define RETRY_MS 1000
+#define NAME "steering"
+/* What changes no answer is written this often at most, and what could not be written is tried again. */
+#define PACE_MS 1000
 
 void steering_file_init(struct steering_file *f, struct state_file *dir)
 {
@@ -20,6 +21,13 @@ void steering_file_fini(struct steering_file *f)
     strbuf_fini(&f->kept);
 }
 
+static void note(struct steering_file *f, const struct decision *d)
+{
+    f->term = d->term;
+    f->version = d->version;
+    f->serial = d->serial;
+}
+
 bool steering_file_load(struct steering_file *f, struct decision *d)
 {
     memset(d, 0, sizeof *d);
@@ -28,11 +36,19 @@ bool steering_file_load(struct steering_file *f, struct decision *d)
         strbuf_clear(&f->kept);
         return false;
     }
-    if (decision_parse(d, f->kept.data, f->kept.len))
+    if (decision_parse(d, f->kept.data, f->kept.len)) {
+        note(f, d);
         return true;
+    }
     LOG_WARN("last decision about DNS is damaged, it is made anew", KV_UINT("bytes", f->kept.len));
     strbuf_clear(&f->kept);
     return false;
+}
+
+/* Another answer, or another number to give it under. */
+static bool is_urgent(const struct steering_file *f, const struct decision *d)
+{
+    return d->term != f->term || d->version != f->version || d->serial != f->serial;
 }
 
 bool steering_file_save(struct steering_file *f, const struct decision *d, int64_t now_ms)
@@ -43,9 +59,10 @@ bool steering_file_save(struct steering_file *f, const struct decision *d, int64
     decision_print(d, &text);
     ASSERT(!text.failed);
     const bool is_same = text.len == f->kept.len && memcmp(text.data, f->kept.data, text.len) == 0;
-    if (!is_same || (!f->is_kept && now_ms >= f->retry_ms)) {
-        f->retry_ms = now_ms + RETRY_MS;
+    if ((!is_same || !f->is_kept) && (is_urgent(f, d) || now_ms >= f->again_ms)) {
+        f->again_ms = now_ms + PACE_MS;
         f->is_kept = state_file_write(f->dir, NAME, text.data, text.len, now_ms);
+        note(f, d);
         strbuf_clear(&f->kept);
         strbuf_add(&f->kept, text.data, text.len);
     }

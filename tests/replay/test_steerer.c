@@ -287,6 +287,35 @@ static void it_is_on_the_disk_before_it_is_answered(void **state)
     state_file_close(&dir);
 }
 
+/* Flips of a backup are no other answers: the disk is not kept busy with them. */
+static void what_changes_no_answer_is_not_written_again_and_again(void **state)
+{
+    struct world *w = *state;
+    struct stat before, after;
+    char path[80];
+    size_t write_count = 0;
+    configure_alone(w);
+    probe_all(w, 0);
+    sim_advance(w->loop, 2000);
+    const uint64_t version = record(w, 0).version;
+    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
+    assert_int_equal(stat(path, &before), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        probe(w, 0, EU, i % 2 == 0 ? VERDICT_DOWN : VERDICT_UP);
+        assert_int_equal(stat(path, &after), 0);
+        write_count += after.st_mtim.tv_nsec != before.st_mtim.tv_nsec || after.st_mtim.tv_sec != before.st_mtim.tv_sec;
+        before = after;
+    }
+    assert_int_equal(record(w, 0).version, version);
+    assert_in_range(write_count, 1, 2); /* in half a second */
+    probe(w, 0, EU, VERDICT_DOWN);
+    restart(w, 0, false); /* and the last word is there at the end */
+    configure_alone(w);
+    probe(w, 0, US, VERDICT_DOWN);
+    probe(w, 0, DB, VERDICT_UP);
+    assert_true(first_row(w, 0).is_last_resort);
+}
+
 static void a_reload_decides_new_records_and_leaves_the_others(void **state)
 {
     struct world *w = *state;
@@ -352,6 +381,7 @@ int main(void)
         TEST(an_old_file_takes_nothing_back),
         TEST(a_damaged_file_stops_nothing),
         TEST(it_is_on_the_disk_before_it_is_answered),
+        TEST(what_changes_no_answer_is_not_written_again_and_again),
         TEST(a_reload_decides_new_records_and_leaves_the_others),
         TEST(a_record_that_follows_another_target_is_another_record),
         TEST(a_target_without_a_slot_is_unknown),
