@@ -64,7 +64,7 @@ describe('alerts: what is told', { concurrency: true }, () => {
     assert.match(letter.text, /^Subject: \[scene\] down: realtime\/us-a up -> down/m);
     assert.match(letter.text, /tidegatectl ack/);
     await s.region({ name: 'us-a', port: primary.port });
-    const end = await told('the end', web, { kind: 'up', reason: 'ended' });
+    const end = await told('the end', web, { kind: 'up', reason: 'ended', subject: 'realtime/us-a' });
     assert.equal(end.id, id);
     assert.ok(end.event.duration_ms > 0);
     await waitFor('the second mail', () => mail.got.length === 2);
