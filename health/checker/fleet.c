@@ -41,6 +41,7 @@ struct fleet {
 
     /* what we say */
     bool has_view;
+    bool has_word; /* an operator's, in the view */
     struct strbuf view;
     uint64_t decided_term; /* 0: nothing decided */
     struct strbuf decided;
@@ -378,7 +379,9 @@ static void leave(struct fleet *f)
     if (!may_exchange(f))
         return;
     f->is_leaving = true;
-    f->job = ask(f, slice_borrow("", 0), on_left);
+    f->may_lead = false;
+    /* What an operator told us holds for all until we are back from a restart, or our view ends. */
+    f->job = ask(f, f->has_word ? slice_of(&f->view) : slice_borrow("", 0), on_left);
     while (f->job != NULL && loop_fresh_us(f->loop) < until_us) {
         timer_start(&f->lapse, FLEET_LEAVE_MS); /* there is something to wake up for */
         loop_run_once(f->loop, true);
@@ -437,6 +440,9 @@ void fleet_say(struct fleet *f, const struct view *mine, bool is_urgent)
     strbuf_clear(&f->view);
     view_print(mine, &f->view);
     ASSERT(!f->view.failed);
+    f->has_word = false;
+    for (size_t i = 0; i < mine->count; i++)
+        f->has_word |= mine->rows[i].vote.is_forced || mine->rows[i].vote.is_draining;
     const bool is_first = !f->has_view;
     f->has_view = true;
     if (is_urgent || is_first)

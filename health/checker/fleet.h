@@ -24,7 +24,8 @@ typedef void fleet_news_fn(void *arg);
 
 /* `b`: the tables this process was born with; borrowed for life. */
 struct fleet *fleet_create(struct loop *l, const struct birth *b, fleet_news_fn *on_news, void *arg);
-/* Says good-bye first, so that the others need not wait for the end of our lease and view. That turns the loop for up
+/* Says good-bye first, so that the others need not wait for the end of our lease and view; a view with an operator's
+ * word stays for its lifetime, that a restart does not undo it for a moment. That turns the loop for up
  * to FLEET_LEAVE_MS: whatever else lives on it is still there, or gone from it. No news from here on. */
 #define FLEET_LEAVE_MS 300
 void fleet_destroy(struct fleet **fp);

@@ -79,6 +79,24 @@ static void who_says_good_bye_is_not_waited_for(void **state)
     assert_int_equal(fleet_term(b->fleet), term + 1);
 }
 
+/* A target that is drained for all is not answered with while the gateway that was told so restarts. */
+static void an_operators_word_outlives_a_restart(void **state)
+{
+    struct bench *t = *state;
+    struct member *a = join(t, 0, "a", true);
+    AWAIT(t, fleet_leads(a->fleet));
+    struct member *b = join(t, 1, "b", true);
+    a->view->rows[0].vote.is_draining = true;
+    say(a, VERDICT_UP, true);
+    AWAIT(t, heard(b, "a") != NULL && heard(b, "a")->rows[0].vote.is_draining);
+    leave(a);
+    AWAIT(t, fleet_leads(b->fleet)); /* at once */
+    assert_non_null(heard(b, "a"));
+    assert_true(heard(b, "a")->rows[0].vote.is_draining);
+    AWAIT(t, heard(b, "a") == NULL); /* but not for ever */
+    a->fleet = NULL;
+}
+
 static void nothing_is_left_when_all_are_gone(void **state)
 {
     struct bench *t = *state;
@@ -208,6 +226,7 @@ int main(void)
         CASE(views_reach_all_others),
         CASE(an_urgent_word_goes_at_once),
         CASE(who_says_good_bye_is_not_waited_for),
+        CASE(an_operators_word_outlives_a_restart),
         CASE(nothing_is_left_when_all_are_gone),
         CASE(two_of_one_name_do_not_fight),
         CASE(one_of_those_who_may_leads),
