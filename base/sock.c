@@ -337,6 +337,7 @@ enum err sock_bind_udp_sender(const struct addr *a, int *fd)
     enum err e = bind_udp(a, true, &s);
     if (e != ERR_NONE)
         return e;
+    set_int(s, SOL_SOCKET, SO_RCVBUF, 0); /* what somebody forges from ourselves is not kept: nobody reads here */
     e = sock_local_addr(s, &self);
     if (e == ERR_NONE && addr_is_any(&self) && self.sa.sa_family == AF_INET)
         self.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
