@@ -303,7 +303,8 @@ static void what_changes_no_answer_is_not_written_again_and_again(void **state)
     for (unsigned i = 0; i < 50; i++) {
         probe(w, 0, EU, i % 2 == 0 ? VERDICT_DOWN : VERDICT_UP);
         assert_int_equal(stat(path, &after), 0);
-        write_count += after.st_mtim.tv_nsec != before.st_mtim.tv_nsec || after.st_mtim.tv_sec != before.st_mtim.tv_sec;
+        write_count +=
+            after.st_ino != before.st_ino; /* a time of the disk is too coarse: half a second is over at once */
         before = after;
     }
     assert_int_equal(record(w, 0).version, version);
