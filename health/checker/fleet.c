@@ -500,16 +500,22 @@ uint64_t fleet_highest_term(const struct fleet *f)
     return f->highest_term;
 }
 
+/* Our own lease is over for us before it is for the others. */
+static bool is_led(const struct fleet *f)
+{
+    return now_of(f) < (f->is_ours ? f->ours_until_ms : f->leader_until_ms);
+}
+
 const char *fleet_leader(const struct fleet *f)
 {
     CHECK_OBJ(f, FLEET_MAGIC);
-    return now_of(f) < f->leader_until_ms ? f->leader : "";
+    return is_led(f) ? f->leader : "";
 }
 
 const struct decision *fleet_decision(const struct fleet *f)
 {
     CHECK_OBJ(f, FLEET_MAGIC);
-    return now_of(f) < f->leader_until_ms ? f->decision : NULL;
+    return is_led(f) ? f->decision : NULL;
 }
 
 size_t fleet_view_count(const struct fleet *f)

@@ -204,11 +204,6 @@ static void note_connection(struct steerer *s)
     s->was_connected = is_connected;
 }
 
-static bool is_other(const struct steerer *s, const char *node)
-{
-    return node[0] != '\0' && strcmp(node, s->conf->node.name) != 0;
-}
-
 static void take_role(struct steerer *s, const struct decision *heard)
 {
     s->is_held = false;
@@ -218,7 +213,7 @@ static void take_role(struct steerer *s, const struct decision *heard)
     }
     if (fleet_is_connected(s->fleet) && fleet_leads(s->fleet)) {
         s->role = STEERING_LEADS;
-    } else if (heard != NULL && is_other(s, fleet_leader(s->fleet))) {
+    } else if (heard != NULL) { /* also one of our own name: what we were before a crash, or somebody who took it */
         s->role = STEERING_FOLLOWS;
     } else {
         s->is_held = now_ms(s) < s->hold_until_ms;

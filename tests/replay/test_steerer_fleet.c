@@ -167,6 +167,22 @@ static void redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone(vo
     assert_int_equal(last_event(w, 1, EVENT_QUORUM)->phase, EVENT_ENDS);
 }
 
+/* A configuration that was copied: not a second opinion for every second query. */
+static void who_has_the_leaders_name_follows_him(void **state)
+{
+    struct world *w = *state;
+    configure_fleet(w, 1);
+    add_node(w, 1);
+    w->conf[1] = conf_of("one", QUORUM, RECORDS WITH_DB);
+    steerer_take_conf(w->nodes[1]->steerer, w->conf[1]);
+    reach(w, 1, true);
+    probe(w, 1, US, VERDICT_DOWN);
+    sim_advance(w->loop, 2 * LIFETIME_MS);
+    assert_int_equal(record(w, 1).role, STEERING_FOLLOWS);
+    assert_int_equal(answered(w, 1, 0), ANSWERS_US);
+    assert_int_equal(record(w, 1).serial, record(w, 0).serial);
+}
+
 static void a_leader_who_falls_silent_is_waited_for(void **state)
 {
     struct world *w = *state;
@@ -342,6 +358,7 @@ int main(void)
         TEST(who_is_cut_off_and_left_alone_keeps_it_all),
         TEST(a_leader_of_the_past_is_not_believed),
         TEST(redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone),
+        TEST(who_has_the_leaders_name_follows_him),
         TEST(a_leader_who_falls_silent_is_waited_for),
         TEST(a_restart_waits_for_the_others_before_it_decides),
         TEST(who_remembers_nothing_waits_a_moment_for_the_others),
