@@ -32,9 +32,7 @@ describe('checks', { concurrency: true }, () => {
     const nobody = { name: 'nobody', url: `ws://127.0.0.1:${await s.freePort()}` };
     const hole = { name: 'hole', url: `ws://127.0.0.1:${await blackhole(s)}` };
     const gateway = await s.gateway(onePool({ check: { ...SOON, type: 'tcp' }, servers: servers([region, silent, nobody, hole]) }));
-    const now = await verdicts(gateway, { region: 'up', silent: 'up', nobody: 'down', hole: 'down' });
-    assert.match(now.nobody.cause, /refused/);
-    assert.match(now.hole.cause, /timeout: waiting for connection/);
+    await verdicts(gateway, { region: 'up', silent: 'up', nobody: /refused/, hole: /timeout: waiting for connection/ });
   });
 
   scene('http: the status decides, of the path and host that were asked for', async (s) => {
@@ -43,8 +41,7 @@ describe('checks', { concurrency: true }, () => {
     const ill = Object.assign(await backend(s, 503), { name: 'ill' });
     const odd = Object.assign(await backend(s, 418), { name: 'odd' });
     const gateway = await s.gateway(onePool({ check, servers: servers([well, ill, odd], {}, {}, { check: { expect: { status: 418 } } }) }));
-    const now = await verdicts(gateway, { backend: 'up', ill: 'down', odd: 'up' });
-    assert.match(now.ill.cause, /status 503/);
+    await verdicts(gateway, { backend: 'up', ill: /status 503/, odd: 'up' });
     assert.equal(well.asked[0].url, '/health?deep=1');
     assert.equal(well.asked[0].headers.host, 'rt.example.test');
     assert.match(well.asked[0].headers['user-agent'], /^tidegate/);
@@ -58,8 +55,7 @@ describe('checks', { concurrency: true }, () => {
     const gateway = await s.gateway(
       onePool({ check, servers: servers([region, { name: 'beside', url: region.url }], {}, beside) }),
     );
-    const now = await verdicts(gateway, { region: 'down', beside: 'up' });
-    assert.match(now.region.cause, /timeout: waiting for response/);
+    await verdicts(gateway, { region: /timeout: waiting for response/, beside: 'up' });
   });
 
   scene('websocket: the upgrade, and a ping that is answered', async (s) => {
@@ -73,9 +69,7 @@ describe('checks', { concurrency: true }, () => {
     const all = servers(regions, {}, {}, {}, { check: { path: '/echo' } });
     all.push({ name: 'unasked', url: regions[2].url, check: { speak: 'nothing' } });
     const gateway = await s.gateway(onePool({ check, servers: all }));
-    const now = await verdicts(gateway, { well: 'up', refusing: 'down', mute: 'down', unasked: 'up' });
-    assert.match(now.refusing.cause, /status 403/);
-    assert.match(now.mute.cause, /timeout: waiting for pong/);
+    const now = await verdicts(gateway, { well: 'up', refusing: /status 403/, mute: /timeout: waiting for pong/, unasked: 'up' });
     assert.ok(now.well.latency_us > 0);
     assert.equal((await regions[0].lastRequest('/socket')).target, '/socket/websocket?vsn=2.0.0');
   });

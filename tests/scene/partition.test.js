@@ -121,13 +121,11 @@ describe('partition', { skip, concurrency: true }, () => {
     const every = (state) => Object.fromEntries(Object.keys(all).map((name) => [name, state]));
     await verdicts(gateway, every('up'), 15000);
     await wire.lose();
-    const silent = await verdicts(gateway, every('down'), 15000);
-    for (const name of Object.keys(all)) assert.match(silent[name].cause, /timeout: waiting for/, name);
+    await verdicts(gateway, every(/timeout: waiting for/), 15000);
     await wire.find();
     await verdicts(gateway, every('up'), 15000);
     await wire.forbid();
-    const told = await verdicts(gateway, every('down'), 15000);
-    for (const name of Object.keys(all)) assert.match(told[name].cause, /unreachable|exit status 7/, name);
+    await verdicts(gateway, every(/unreachable|exit status 7/), 15000);
     await wire.allow();
     await verdicts(gateway, every('up'), 15000);
   });

@@ -33,8 +33,7 @@ describe('canary', { concurrency: true }, () => {
     const well = await verdicts(gateway, { here: 'up', there: 'up' });
     assert.equal(well.here.cause ?? '', '');
     await redis.kill();
-    const cut = await verdicts(gateway, { here: 'down', there: 'up' });
-    assert.match(cut.here.cause, /canary: no broadcast from peer/);
+    await verdicts(gateway, { here: /canary: no broadcast from peer/, there: 'up' });
     await redis.begin();
     await verdicts(gateway, { here: 'up' });
     await waitFor('good-byes', async () => (await there.stats()).open <= 4 && (await here.stats()).open <= 4);
@@ -75,7 +74,6 @@ describe('canary', { concurrency: true }, () => {
   scene('a region that does not let the canary join is down', async (s) => {
     const [here, there] = await Promise.all([s.region({ name: 'here', knobs: { join_error: 'Unauthorized' } }), s.region({ name: 'there' })]);
     const gateway = await s.gateway(pool(here, there));
-    const now = await verdicts(gateway, { here: 'down', there: 'up' });
-    assert.match(now.here.cause, /protocol: canary: join refused/);
+    await verdicts(gateway, { here: /protocol: canary: join refused/, there: 'up' });
   });
 });

@@ -5,7 +5,6 @@
 // made long, is patient, and leaves a server that has been down too often alone until it is quiet; it is the one with "-b" in its name.
 'use strict';
 
-const assert = require('node:assert/strict');
 const dgram = require('node:dgram');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -13,10 +12,13 @@ const { Authority, Cable, event, isSanitized, later, nginx, onePool, scene, stan
 
 const ms = (count) => `${count * (isSanitized ? 3 : 1)}ms`;
 const QUICK = { interval: ms(250), timeout: ms(250), jitter: '0%' };
-const PATIENT = { interval: ms(700), interval_undecided: ms(200), timeout: ms(700), jitter: '0%', degraded_over: ms(90), flap: { changes: 3, window: '60s', quiet: ms(2000) } };
-const LONG_MS = parseInt(ms(60), 10); // each way: every answer takes more than degraded_over
-const TOO_LONG_MS = parseInt(ms(800), 10);
-const STEP_MS = 15000; // for one step, with everything else going on
+const PATIENT = {
+  ...{ interval: ms(800), interval_undecided: ms(200), timeout: ms(800), jitter: '0%', degraded_over: ms(160) },
+  flap: { changes: 3, window: '60s', quiet: ms(2000) },
+};
+const LONG_MS = parseInt(ms(120), 10); // each way: every answer takes more than degraded_over
+const TOO_LONG_MS = parseInt(ms(900), 10);
+const STEP_MS = 25000; // for one step, with everything else going on
 
 const WEBSOCKET = '/socket/websocket?vsn=2.0.0';
 const UNSEEN = undefined; // what this kind of probe cannot notice, by its nature
@@ -24,12 +26,30 @@ const UNSEEN = undefined; // what this kind of probe cannot notice, by its natur
 // Per server and kind: what is asked, and what is said about each fault.
 const KINDS = {
   web: {
-    tcp: { scheme: 'http', check: { type: 'tcp' }, killed: /refused/, paused: UNSEEN, refusing: UNSEEN, expired: UNSEEN, isDirect: true },
-    tls: { scheme: 'https', check: { type: 'tls' }, killed: /refused/, paused: /timeout: waiting for tls handshake/, refusing: UNSEEN, expired: /tls_verify: certificate has expired/ },
-    http: { scheme: 'http', check: { type: 'http', path: '/health' }, killed: /no connection/, paused: /timeout: waiting for response/, refusing: /status 503/, expired: UNSEEN },
-    https: { scheme: 'https', check: { type: 'http', http: '1.1', path: '/health' }, killed: /no connection/, paused: /timeout: waiting for tls handshake/, refusing: /status 503/, expired: /tls_verify: certificate has expired/ },
-    h2: { scheme: 'https', check: { type: 'http', http: '2', path: '/health' }, killed: /refused/, paused: /timeout: waiting for tls handshake/, refusing: /status 503/, expired: /tls_verify: certificate has expired/ },
-    wss: { scheme: 'wss', check: { type: 'websocket', path: WEBSOCKET }, killed: /no connection/, paused: /timeout: waiting for tls handshake/, refusing: /status 503/, expired: /tls_verify: certificate has expired/ },
+    tcp: {
+      scheme: 'http', check: { type: 'tcp' },
+      killed: /refused/, paused: UNSEEN, refusing: UNSEEN, expired: UNSEEN, isDirect: true,
+    },
+    tls: {
+      scheme: 'https', check: { type: 'tls' },
+      killed: /refused/, paused: /timeout: waiting for tls handshake/, refusing: UNSEEN, expired: /tls_verify: certificate has expired/,
+    },
+    http: {
+      scheme: 'http', check: { type: 'http', path: '/health' },
+      killed: /no connection/, paused: /timeout: waiting for response/, refusing: /status 503/, expired: UNSEEN,
+    },
+    https: {
+      scheme: 'https', check: { type: 'http', http: '1.1', path: '/health' },
+      killed: /no connection/, paused: /timeout: waiting for tls handshake/, refusing: /status 503/, expired: /tls_verify: certificate has expired/,
+    },
+    h2: {
+      scheme: 'https', check: { type: 'http', http: '2', path: '/health' },
+      killed: /refused/, paused: /timeout: waiting for tls handshake/, refusing: /status 503/, expired: /tls_verify: certificate has expired/,
+    },
+    wss: {
+      scheme: 'wss', check: { type: 'websocket', path: WEBSOCKET, speak: 'nothing' },
+      killed: /no connection/, paused: /timeout: waiting for tls handshake/, refusing: /status 503/, expired: /tls_verify: certificate has expired/,
+    },
     command: {
       scheme: 'http',
       check: { type: 'command', command: ['/bin/sh', '-c', 'exec curl -sf -o /dev/null --noproxy "*" "http://$TIDEGATE_ADDRESS:$TIDEGATE_PORT/health"'] },
@@ -37,11 +57,27 @@ const KINDS = {
     },
   },
   region: {
-    ping: { scheme: 'ws', check: { type: 'websocket', path: WEBSOCKET, speak: 'ping' }, killed: /no connection/, paused: /timeout: waiting for response/, refusing: /status 403/ },
-    phoenix: { scheme: 'ws', check: { type: 'websocket', path: WEBSOCKET, speak: 'phoenix' }, killed: /no connection/, paused: /timeout: waiting for response/, refusing: /status 403/ },
+    ping: {
+      scheme: 'ws', check: { type: 'websocket', path: WEBSOCKET, speak: 'ping' },
+      killed: /no connection/, paused: /timeout: waiting for response/, refusing: /status 403/,
+    },
+    phoenix: {
+      scheme: 'ws', check: { type: 'websocket', path: WEBSOCKET, speak: 'phoenix' },
+      killed: /no connection/, paused: /timeout: waiting for response/, refusing: /status 403/,
+    },
   },
-  redis: { redis: { scheme: 'ws', check: { type: 'redis' }, killed: /refused/, paused: /timeout: waiting for PONG/, refusing: /answered NOAUTH/ } },
-  knot: { dns: { scheme: 'ws', check: { type: 'dns', dns: { name: 'edge.example.test' } }, killed: /refused/, paused: /timeout: waiting for answer/, refusing: /answered (REFUSED|NXDOMAIN)/ } },
+  redis: {
+    redis: {
+      scheme: 'ws', check: { type: 'redis' },
+      killed: /refused/, paused: /timeout: waiting for PONG/, refusing: /answered NOAUTH/,
+    },
+  },
+  knot: {
+    dns: {
+      scheme: 'ws', check: { type: 'dns', dns: { name: 'edge.example.test' } },
+      killed: /refused/, paused: /timeout: waiting for answer/, refusing: /answered (REFUSED|NXDOMAIN)/,
+    },
+  },
 };
 
 // A line for datagrams to the name server, as Cable is for connections.
@@ -161,10 +197,7 @@ async function play(gateway, kinds, server, cables) {
   }, STEP_MS);
   const delay = (each) => cables.forEach((cable) => { cable.delayMs = each; });
   // The verdicts after a fault, and the causes given for it.
-  const after = async (fault) => {
-    const now = await seen(Object.fromEntries(names.map((name) => [name, kinds[name][fault] ? 'down' : 'up'])));
-    for (const name of names) if (kinds[name][fault]) assert.match(now[name].cause, kinds[name][fault], `${name} ${fault}`);
-  };
+  const after = (fault) => seen(Object.fromEntries(names.map((name) => [name, kinds[name][fault] ?? 'up'])));
   const well = () => seen(all(names, 'up'));
 
   await seen(all([...names, ...patientNames], 'up'));
@@ -172,8 +205,7 @@ async function play(gateway, kinds, server, cables) {
   delay(LONG_MS);
   await degraded(slowNames, true);
   delay(TOO_LONG_MS);
-  const now = await seen(all(slowNames, 'down'));
-  for (const name of slowNames) assert.match(now[name].cause, /timeout: waiting for/, name);
+  await seen(all(slowNames, /timeout: waiting for/));
   await well(); // the server itself was never touched
   delay(0);
   await seen(all(slowNames, 'up'));
@@ -185,7 +217,6 @@ async function play(gateway, kinds, server, cables) {
   await well();
   await Promise.all(patientNames.map((name) => gateway.process.line(new RegExp(`has to wait server=p/${name} state=down cause=flapping`), STEP_MS)));
   await seen(all(patientNames, 'up')); // it has been quiet
-  await degraded(slowNames, false);
 
   server.process.signalled('SIGSTOP');
   await after('paused');
@@ -216,7 +247,7 @@ async function play(gateway, kinds, server, cables) {
   await certificates(false);
 }
 
-scene('every kind of probe finds every fault, says which it is, and sees the end of it', { timeout: 120000 }, async (s) => {
+scene('every kind of probe finds every fault, says which it is, and sees the end of it', { timeout: 180000 }, async (s) => {
   const names = Object.keys(SERVERS);
   const found = await Promise.all(names.map((name) => SERVERS[name](s)));
   const servers = Object.fromEntries(names.map((name, i) => [name, found[i]]));

@@ -8,7 +8,7 @@ const path = require('node:path');
 const { describe } = require('node:test');
 const { Authority, event, h2Server, nghttpd, nginx, onePool, scene, verdicts, waitFor } = require('./lib');
 
-const SOON = { interval: '200ms', timeout: '200ms', jitter: '0%', type: 'http' };
+const SOON = { interval: '400ms', timeout: '400ms', interval_undecided: '200ms', jitter: '0%', type: 'http' };
 
 async function identity(s) {
   const ca = await Authority.create(s);
@@ -63,13 +63,14 @@ describe('http probes over HTTP/2', { concurrency: 3 }, () => {
       { name: 'old2', url: insisted.url, check: { http: '2' } },
     ].map((each) => ({ ...each, tls: { ca } }));
     const gateway = await s.gateway(onePool({ check: { ...SOON, path: '/health' }, servers: all }));
-    const now = await verdicts(gateway, { node: 'up', node2: 'up', node1: 'down', nginx: 'up', nginx1: 'up', old: 'up', old2: 'down' });
-    assert.match(now.old2.cause, /protocol: the server does not choose HTTP\/2/);
-    assert.match(now.node1.cause, /^(tls|protocol|closed|eof)/);
+    const now = await verdicts(gateway, {
+      ...{ node: 'up', node2: 'up', node1: /^(tls|protocol|closed)/, nginx: 'up', nginx1: 'up', old: 'up' },
+      old2: /protocol: the server does not choose HTTP\/2/,
+    });
     assert.ok(Date.parse(now.node.certificate_ends) > Date.now());
     assert.ok(now.node.latency_us > 0);
     // The choice is remembered: else every request would need another connection to learn it anew.
-    await waitFor('fewer connections than that', () => old.requests.length > 8 && old.connections < 1.5 * old.requests.length);
+    await waitFor('fewer connections than that', () => old.requests.length > 6 && old.connections < 1.5 * old.requests.length, 15000);
     assert.deepEqual(new Set(old.requests), new Set(['1.1']));
     assert.ok(h2.sessionCount >= 2 && h2.streamCount === h2.sessionCount, 'one request, one connection');
   });
@@ -85,9 +86,7 @@ describe('http probes over HTTP/2', { concurrency: 3 }, () => {
       { name: 'nginx', url: web.url }, // which speaks HTTP/1.1 there
     ];
     const gateway = await s.gateway(onePool({ check: { ...SOON, path: '/health', http: '2' }, servers: all }));
-    const now = await verdicts(gateway, { nghttpd: 'up', absent: 'down', node: 'up', unasked: 'down', nginx: 'down' });
-    assert.match(now.absent.cause, /protocol: status 404/);
-    assert.match(now.nginx.cause, /^(protocol|eof|closed)/);
+    await verdicts(gateway, { nghttpd: 'up', absent: /protocol: status 404/, node: 'up', unasked: 'down', nginx: /^(protocol|closed)/ });
   });
 
   scene('status, headers and body, resets and silence', async (s) => {
@@ -107,10 +106,10 @@ describe('http probes over HTTP/2', { concurrency: 3 }, () => {
       { ...but('name', {}), tls: { ca, server_name: 'elsewhere.test' } },
     ];
     const gateway = await s.gateway(onePool({ check, servers: all }));
-    const down = { status: /status 503/, header: /header x-region is not as expected/, absent: /header x-other is not as expected/,
+    await verdicts(gateway, {
+      well: 'up', status: /status 503/, header: /header x-region is not as expected/, absent: /header x-other is not as expected/,
       body: /body without the text expected/, open: /timeout: waiting for body/, reset: /stream closed with CANCEL/,
-      silent: /timeout: waiting for response/, name: /tls_verify: .*mismatch/ };
-    const now = await verdicts(gateway, { well: 'up', ...Object.fromEntries(Object.keys(down).map((name) => [name, 'down'])) });
-    for (const [name, cause] of Object.entries(down)) assert.match(now[name].cause, cause, name);
+      silent: /timeout: waiting for response/, name: /tls_verify: .*mismatch/,
+    });
   });
 });

@@ -20,11 +20,15 @@ async function standings(gateway) {
   return Object.fromEntries(pools.flatMap((pool) => pool.servers).map((server) => [server.name, server]));
 }
 
-// Waits until each server named in `wanted` ({name: 'up' | 'down' | 'unknown'}) has that state, and returns the standings.
+// Waits until each server named in `wanted` has that state ('up', 'down' or 'unknown'), or is down for a cause that matches when a regular
+// expression is wanted, and returns the standings.
 function verdicts(gateway, wanted, ms = 8000) {
-  return waitFor(`verdicts ${JSON.stringify(wanted)}`, async () => {
+  const isAs = ({ state, cause }, each) => (each instanceof RegExp ? state === 'down' && each.test(cause) : state === each);
+  return waitFor(`verdicts ${Object.keys(wanted)}`, async () => {
     const now = await standings(gateway);
-    return Object.entries(wanted).every(([name, state]) => now[name].state === state) && now;
+    const others = Object.entries(wanted).filter(([name, each]) => !isAs(now[name], each));
+    if (others.length > 0) throw new Error(others.map(([name, each]) => `${name} is ${now[name].state} (${now[name].cause}), wanted ${each}`).join('; '));
+    return now;
   }, ms);
 }
 
