@@ -30,6 +30,7 @@
 
 #define NAMESERVER_MAGIC 0x4a3e5e7bu
 #define WATCH_MS         1000
+#define SERIAL_UNDECIDED 1u
 /* How long the first answers wait for the checker, which knows what was decided before a restart; and how often a look
  * is taken whether it has said so. */
 #define DECISION_WAIT_MS 1000
@@ -208,13 +209,15 @@ static void acknowledge(struct nameserver *n, uint64_t generation, const char *e
 }
 
 /* The serial of a zone for which nobody decides: it follows the clock, and a change within the same second has one of
- * its own. */
-static uint32_t own_serial(const struct nameserver *n, const struct conf_dns *dns)
+ * its own. Where somebody does, and has not told yet, it is older than any that he may have told before: the clock
+ * would run ahead of one that was kept over a restart, and then the zone's serial would go back. */
+static uint32_t own_serial(const struct nameserver *n, const struct conf *c)
 {
     const uint32_t clock_s = (uint32_t)(loop_wall_ms(n->loop) / 1000);
+    const struct conf_dns *dns = &c->dns;
 
     if (n->site == NULL)
-        return clock_s;
+        return conf_has_steered_records(c) ? SERIAL_UNDECIDED : clock_s;
     const uint32_t last = choices_steering(n->site->choices)->serial;
     return zone_mark(dns) == zone_mark(&n->site->conf->dns) ? last : serial_next(last, clock_s);
 }
@@ -236,7 +239,7 @@ static void on_first_look(void *arg)
 static bool take_conf(struct nameserver *n, struct conf *c, char why[ZONE_CONF_WHY_BYTES])
 {
     const bool is_first = n->site == NULL;
-    struct site *s = site_create(c, n->table, &n->secrets, own_serial(n, &c->dns), why);
+    struct site *s = site_create(c, n->table, &n->secrets, own_serial(n, c), why);
 
     if (s == NULL)
         return false;
