@@ -206,11 +206,15 @@ static void note_connection(struct steerer *s)
 
 static void take_role(struct steerer *s, const struct decision *heard)
 {
+    const bool was_with_others = s->role != STEERING_ALONE && !s->is_held;
+
     s->is_held = false;
     if (!fleet_is_configured(s->fleet)) {
         s->role = STEERING_ALONE;
         return;
     }
+    if (was_with_others && fleet_is_connected(s->fleet))
+        s->hold_until_ms = now_ms(s) + s->conf->quorum.lifetime_ms;
     if (fleet_is_connected(s->fleet) && fleet_leads(s->fleet)) {
         s->role = STEERING_LEADS;
     } else if (heard != NULL) { /* also one of our own name: what we were before a crash, or somebody who took it */
@@ -219,9 +223,7 @@ static void take_role(struct steerer *s, const struct decision *heard)
         s->is_held = now_ms(s) < s->hold_until_ms;
         if (!s->is_held)
             s->role = STEERING_ALONE;
-        return;
     }
-    s->hold_until_ms = now_ms(s) + s->conf->quorum.lifetime_ms;
 }
 
 /* ---- a settlement ---- */

@@ -167,6 +167,28 @@ static void redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone(vo
     assert_int_equal(last_event(w, 1, EVENT_QUORUM)->phase, EVENT_ENDS);
 }
 
+/* Also where a lease is shorter than the time between two looks. */
+static void a_short_lease_is_waited_for_as_well(void **state)
+{
+    static const char quorum[] =
+        "quorum: { redis: { url: 'redis://127.0.0.1:1/0' }, lifetime: 500ms, interval: 100ms }\n";
+    struct world *w = *state;
+    configure_fleet(w, 2);
+    configure(w, 1, quorum, RECORDS WITH_DB);
+    sim_advance(w->loop, 5000);
+    mingle(w);
+    sim_advance(w->loop, 900);
+    w->shared.leader = NULL;
+    mingle(w);
+    assert_int_equal(record(w, 1).role, STEERING_FOLLOWS); /* the next leader is about to be known */
+    lead(w, 0);
+    assert_string_equal(last_event(w, 1, EVENT_QUORUM)->to, "follows");
+    w->shared.leader = NULL;
+    mingle(w);
+    sim_advance(w->loop, 501);
+    assert_int_equal(record(w, 1).role, STEERING_ALONE);
+}
+
 /* A configuration that was copied: not a second opinion for every second query. */
 static void who_has_the_leaders_name_follows_him(void **state)
 {
@@ -358,6 +380,7 @@ int main(void)
         TEST(who_is_cut_off_and_left_alone_keeps_it_all),
         TEST(a_leader_of_the_past_is_not_believed),
         TEST(redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone),
+        TEST(a_short_lease_is_waited_for_as_well),
         TEST(who_has_the_leaders_name_follows_him),
         TEST(a_leader_who_falls_silent_is_waited_for),
         TEST(a_restart_waits_for_the_others_before_it_decides),
