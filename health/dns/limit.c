@@ -65,7 +65,7 @@ void limit_destroy(struct limit **lp)
 /* The bucket of the hash: its own, a free one, or that of the prefix that was quiet for longest. A new one is full. */
 static struct limit_bucket *find_bucket(struct limit *l, uint64_t hash, int64_t full, int64_t now_ms)
 {
-    struct limit_bucket *row = &l->bucket[(hash & l->row_mask) * ROW_BUCKETS];
+    struct limit_bucket *row = &l->bucket[(hash >> 1 & l->row_mask) * ROW_BUCKETS]; /* its lowest bit is always set */
     struct limit_bucket *victim = row;
 
     for (size_t i = 0; i < ROW_BUCKETS; i++) {

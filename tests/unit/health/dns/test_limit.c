@@ -122,13 +122,34 @@ static void the_table_does_not_grow(void **state)
     limit_destroy(&l);
 }
 
+/* How many prefixes fit is what was asked for: of half as many, hardly one loses its place to another. */
+static void the_whole_table_is_used(void **state)
+{
+    enum { ROOM = 4096 };
+    struct limit *l = make(1, 1000, 0, ROOM);
+    uint8_t address[4] = {10, 0, 0, 1};
+    unsigned kept = 0;
+    (void)state;
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 0; i < ROOM / 2; i++) {
+            address[1] = (uint8_t)(i >> 8);
+            address[2] = (uint8_t)i;
+            if (round == 1)
+                kept += limit_judge(l, address, 4, DNS_KIND_ANSWER, 0) != LIMIT_PASS;
+            else
+                for (unsigned k = 0; k < 1000; k++)
+                    (void)limit_judge(l, address, 4, DNS_KIND_ANSWER, 0);
+        }
+    assert_in_range(kept, ROOM / 2 * 9 / 10, ROOM / 2);
+    limit_destroy(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_shares_a_bucket),
-        cmocka_unit_test(buckets_fill),
-        cmocka_unit_test(some_slip_through),
-        cmocka_unit_test(the_table_does_not_grow),
+        cmocka_unit_test(who_shares_a_bucket),     cmocka_unit_test(buckets_fill),
+        cmocka_unit_test(some_slip_through),       cmocka_unit_test(the_table_does_not_grow),
+        cmocka_unit_test(the_whole_table_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
