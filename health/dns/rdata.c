@@ -16,6 +16,9 @@
 #define SVCB_PARAMS_MAX  16u
 #define SVCB_VALUE_BYTES 512u
 
+#define SVCB_ALPN            1u
+#define SVCB_NO_DEFAULT_ALPN 2u
+
 /* The text being read and what has been said about it. */
 struct source {
     const char *at;
@@ -236,8 +239,9 @@ static const struct {
     const char *name;
     bool (*parse)(struct svcb_param *p, const char *item); /* of one item of a list with commas */
 } svcb_keys[] = {
-    {0, "mandatory", svcb_mandatory}, {1, "alpn", svcb_alpn},     {2, "no-default-alpn", NULL}, {3, "port", svcb_port},
-    {4, "ipv4hint", svcb_ipv4},       {6, "ipv6hint", svcb_ipv6}, {7, "dohpath", svcb_text},
+    {0, "mandatory", svcb_mandatory}, {SVCB_ALPN, "alpn", svcb_alpn}, {SVCB_NO_DEFAULT_ALPN, "no-default-alpn", NULL},
+    {3, "port", svcb_port},           {4, "ipv4hint", svcb_ipv4},     {6, "ipv6hint", svcb_ipv6},
+    {7, "dohpath", svcb_text},
 };
 #define SVCB_KEY_COUNT (sizeof svcb_keys / sizeof *svcb_keys)
 
@@ -284,11 +288,12 @@ static bool svcb_param_parse(struct source *s, struct svcb_param *p, char *word)
     return true;
 }
 
-/* Keys ascending, none twice, and what is mandatory is there. */
+/* Keys ascending, none twice, and what is mandatory is there, as is what a key means nothing without. */
 static bool svcb_lay_out(const struct source *s, struct rdata *out, const struct svcb_param *params, size_t count)
 {
     const struct svcb_param *mandatory = NULL;
     size_t laid = 0, found = 0;
+    bool has_alpn = false;
 
     for (uint16_t key = 0; key <= svcb_keys[SVCB_KEY_COUNT - 1].key; key++) {
         bool is_there = false;
@@ -305,6 +310,9 @@ static bool svcb_lay_out(const struct source *s, struct rdata *out, const struct
                 return refuse(s, "the parameters are too long", "");
             if (key == 0)
                 mandatory = &params[i];
+            has_alpn = has_alpn || key == SVCB_ALPN;
+            if (key == SVCB_NO_DEFAULT_ALPN && !has_alpn) /* RFC 9460 section 7.1.1 */
+                return refuse(s, "no-default-alpn has no use without alpn", "");
         }
         for (size_t i = 0; is_there && mandatory != NULL && i < mandatory->len; i += 2)
             found += wire_get_u16(mandatory->value + i) == key;

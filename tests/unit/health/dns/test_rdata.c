@@ -105,6 +105,7 @@ static void what_is_refused(void **state)
         {DNS_TYPE_HTTPS, "1 . alpn", "the parameter needs a value: alpn"},
         {DNS_TYPE_HTTPS, "1 . alpn=", "not a value for this parameter"},
         {DNS_TYPE_HTTPS, "1 . alpn=h2,,h3", "not a value for this parameter"},
+        {DNS_TYPE_HTTPS, "1 . no-default-alpn", "no-default-alpn has no use without alpn"},
         {DNS_TYPE_HTTPS, "1 . no-default-alpn=1", "the parameter takes no value: no-default-alpn"},
         {DNS_TYPE_HTTPS, "1 . port=1,2", "not a value for this parameter: 2"},
         {DNS_TYPE_HTTPS, "1 . port=70000", "not a value for this parameter: 70000"},
