@@ -226,10 +226,9 @@ static bool put_addresses(struct asking *q, enum section section, struct owner o
 }
 
 /* ---- additional addresses ---- */
-static bool put_node_addresses(struct asking *q, const struct zone_node *n)
+static bool put_node_addresses(struct asking *q, const struct zone_node *n, struct owner owner)
 {
     static const uint16_t families[] = {DNS_TYPE_A, DNS_TYPE_AAAA};
-    const struct owner owner = {.name = n->name.wire, .len = n->name.len};
     bool is_whole = true;
 
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
@@ -247,18 +246,24 @@ static bool put_node_addresses(struct asking *q, const struct zone_node *n)
     return is_whole;
 }
 
-/* Addresses of the names the records lead to, each once. `cut`: the delegation they are glue of, or NULL. Glue below
- * the cut is part of a referral (RFC 9471), everything else is a courtesy. */
-static void put_targets(struct asking *q, const struct zone_rrset *set, const struct zone_node *cut)
+/* Addresses of the names the records lead to, each once. Records of `n` that lead to it themselves lead to `owner`, the
+ * name a wildcard stands for. `cut`: the delegation they are glue of, or NULL. Glue below the cut is part of a referral
+ * (RFC 9471), everything else is a courtesy. */
+static void put_targets(struct asking *q, const struct zone_node *n, struct owner owner, const struct zone_rrset *set,
+                        const struct zone_node *cut)
 {
     if (set->targets == NULL || q->is_truncated)
         return;
     for (size_t i = 0; i < set->count; i++) {
-        bool is_new = set->targets[i] != NULL;
+        const struct zone_node *target = set->targets[i];
+        bool is_new = target != NULL;
         for (size_t k = 0; is_new && k < i; k++)
-            is_new = set->targets[k] != set->targets[i];
-        if (is_new && !put_node_addresses(q, set->targets[i]) && cut != NULL &&
-            dns_name_is_in(&set->targets[i]->name, &cut->name))
+            is_new = set->targets[k] != target;
+        if (!is_new)
+            continue;
+        const struct owner own = {.name = target->name.wire, .len = target->name.len};
+        if (!put_node_addresses(q, target, target == n ? owner : own) && cut != NULL &&
+            dns_name_is_in(&target->name, &cut->name))
             q->is_truncated = true;
     }
 }
@@ -280,6 +285,7 @@ static void negative(struct asking *q, enum dns_kind kind)
 static void referral(struct asking *q, const struct zone_node *cut)
 {
     const struct zone_rrset *ns = zone_node_rrset(cut, DNS_TYPE_NS);
+    const struct owner owner = {.name = cut->name.wire, .len = cut->name.len};
 
     /* Whether the delegation is signed is this side's to say (RFC 4035 section 3.1.4.1): it is not. */
     if (q->query.qtype == DNS_TYPE_DS && q->query.qname.len == cut->name.len) {
@@ -288,8 +294,19 @@ static void referral(struct asking *q, const struct zone_node *cut)
     }
     q->outcome->kind = DNS_KIND_REFERRAL;
     q->is_authoritative = q->count[ANSWER] > 0;
-    must_put(q, AUTHORITY, (struct owner){.name = cut->name.wire, .len = cut->name.len}, ns, ns->ttl_s);
-    put_targets(q, ns, cut);
+    must_put(q, AUTHORITY, owner, ns, ns->ttl_s);
+    put_targets(q, cut, owner, ns, cut);
+}
+
+static void put_cname(struct asking *q, struct owner owner, const struct dns_name *to, uint32_t ttl_s)
+{
+    const size_t mark = q->w.len;
+
+    put_owner(q, owner);
+    put_fixed(q, DNS_TYPE_CNAME, ttl_s, 0);
+    put_data(q, DNS_TYPE_CNAME, to->wire, to->len);
+    if (!keep(q, ANSWER, mark, 1))
+        q->is_truncated = true;
 }
 
 static void answer_any(struct asking *q, const struct zone_node *n)
@@ -302,6 +319,13 @@ static void answer_any(struct asking *q, const struct zone_node *n)
         must_put(q, ANSWER, the_question, cname, cname->ttl_s);
         return;
     }
+    if (n->steered != NULL) {
+        const struct choice c = choose(q, n->steered);
+        if (c.cname != NULL) {
+            put_cname(q, the_question, c.cname, c.set->ttl_s);
+            return;
+        }
+    }
     if (!zone_node_has_data(n)) {
         negative(q, DNS_KIND_NODATA);
         return;
@@ -309,17 +333,6 @@ static void answer_any(struct asking *q, const struct zone_node *n)
     put_owner(q, the_question);
     put_fixed(q, DNS_TYPE_HINFO, ANY_TTL_S, sizeof hinfo);
     wire_write_bytes(&q->w, hinfo, sizeof hinfo);
-    if (!keep(q, ANSWER, mark, 1))
-        q->is_truncated = true;
-}
-
-static void put_cname(struct asking *q, struct owner owner, const struct dns_name *to, uint32_t ttl_s)
-{
-    const size_t mark = q->w.len;
-
-    put_owner(q, owner);
-    put_fixed(q, DNS_TYPE_CNAME, ttl_s, 0);
-    put_data(q, DNS_TYPE_CNAME, to->wire, to->len);
     if (!keep(q, ANSWER, mark, 1))
         q->is_truncated = true;
 }
@@ -341,6 +354,8 @@ static const uint8_t *answer_steered(struct asking *q, const struct zone_node *n
         return NULL;
     }
     gather(&a, n->steered, &c, q->query.qtype);
+    if (a.ttl_s < q->ttl_cap_s)
+        q->ttl_cap_s = a.ttl_s;
     if (a.count > 0) {
         if (!put_addresses(q, ANSWER, owner, &a, q->query.qtype))
             q->is_truncated = true;
@@ -365,7 +380,7 @@ static const uint8_t *answer_node(struct asking *q, const struct zone_node *n, s
     }
     if (set != NULL) {
         must_put(q, ANSWER, owner, set, set->ttl_s);
-        put_targets(q, set, NULL);
+        put_targets(q, n, owner, set, NULL);
         return NULL;
     }
     set = zone_node_rrset(n, DNS_TYPE_CNAME);

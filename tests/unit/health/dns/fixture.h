@@ -35,6 +35,7 @@ static const struct fixture_record {
     {"_dns.svc",  "SVCB",   600, "0 svc.zone.test"},
     {"*.wild",    "A",       60, "192.0.2.99"},
     {"*.wild",    "TXT",     60, "from the wildcard"},
+    {"*.wild",    "HTTPS",   60, "1 . alpn=h2"},
     {"host.wild", "A",       60, "192.0.2.98"},
     {"a.b.wild",  "A",       60, "192.0.2.97"},
     {"*.lead",    "CNAME",   60, "www.zone.test"},

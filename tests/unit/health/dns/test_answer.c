@@ -122,6 +122,9 @@ static void wildcards(void **state)
         {"x.wild.zone.test", "A", "NOERROR aa | an x.wild.zone.test. 60 A 192.0.2.99"},
         {"x.y.wild.zone.test", "TXT", "NOERROR aa | an x.y.wild.zone.test. 60 TXT \"from the wildcard\""},
         {"x.wild.zone.test", "AAAA", "NOERROR aa" NOTHING},
+        /* "The name itself" is the one that was asked for. */
+        {"x.wild.zone.test", "HTTPS",
+         "NOERROR aa | an x.wild.zone.test. 60 HTTPS 1 . key1=026832 | ar x.wild.zone.test. 60 A 192.0.2.99"},
         {"*.wild.zone.test", "A", "NOERROR aa | an *.wild.zone.test. 60 A 192.0.2.99"},
         {"wild.zone.test", "A", "NOERROR aa" NOTHING},
         /* A name that exists is not filled up by the wildcard, */

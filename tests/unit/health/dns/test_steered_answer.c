@@ -61,6 +61,8 @@ static void answers_follow_the_choice(void **state)
         {1u << 4, "@", "A", "SERVFAIL"},
         {1u << 4, "@", "AAAA", "SERVFAIL"},
         {1u << 4 | 1, "@", "A", "NOERROR aa | an zone.test. 5 A 192.0.2.10"},
+        {1u << 0, "live", "ANY", "NOERROR aa | an live.zone.test. 3600 HINFO \"RFC8482\" \"\""},
+        {1u << 2, "live", "ANY", "NOERROR aa | an live.zone.test. 5 CNAME static.example.net."},
         {1u << 2, "both", "ANY", "NOERROR aa | an both.zone.test. 3600 HINFO \"RFC8482\" \"\""},
     };
     struct fixture *f = *state;
@@ -82,6 +84,8 @@ static void a_name_lives_no_longer_than_its_addresses(void **state)
     struct fixture *f = *state;
     f->sets[FIXTURE_APEX] = (struct steering_set){.chosen = 1u << 2, .ttl_s = 60, .aliases = f->aliases};
     assert_string_equal(fixture_ask(f, "zone.test", "A"), "NOERROR aa | an zone.test. 20 A 203.0.113.99");
+    /* Nor does what they are without. */
+    assert_non_null(strstr(fixture_ask(f, "zone.test", "AAAA"), "NOERROR aa | ns zone.test. 20 SOA "));
     f->aliases[2].ttl_s = 3600;
     assert_string_equal(fixture_ask(f, "zone.test", "A"), "NOERROR aa | an zone.test. 60 A 203.0.113.99");
     /* The same address from two sides is one record. */
