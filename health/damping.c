@@ -6,12 +6,6 @@
 
 #include "base/assert.h"
 
-void damping_init(struct damping *d, const struct damping_limits *limits)
-{
-    memset(d, 0, sizeof *d);
-    damping_set_limits(d, limits);
-}
-
 void damping_set_limits(struct damping *d, const struct damping_limits *limits)
 {
     ASSERT(limits->flap_changes <= DAMPING_CHANGES_MAX);

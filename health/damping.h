@@ -34,8 +34,8 @@ struct damping {
     int64_t changed_ms[DAMPING_CHANGES_MAX]; /* the last changes, in a ring */
 };
 
-void damping_init(struct damping *d, const struct damping_limits *limits);
-/* Changes and results so far are kept; a server that flaps goes on to until it was quiet or the rule is gone. */
+/* All zero is a beginning. Changes and results so far are kept; a server that flaps goes on to until it was quiet or
+ * the rule is gone. */
 void damping_set_limits(struct damping *d, const struct damping_limits *limits);
 void damping_result(struct damping *d, bool is_success, int64_t now_ms);
 /* What forbids to change from `from`, which lasts since `since_ms`, to `to`; VERDICT_FREE when nothing does. Asked

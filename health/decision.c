@@ -274,8 +274,3 @@ const struct decision_row *decision_find(const struct decision *d, uint64_t id)
             return &d->rows[i];
     return NULL;
 }
-
-bool decision_is_newer(const struct decision *a, const struct decision *b)
-{
-    return a->term != b->term ? a->term > b->term : a->version > b->version;
-}

@@ -61,7 +61,5 @@ struct decision {
 void decision_print(const struct decision *d, struct strbuf *out);
 bool decision_parse(struct decision *d, const char *text, size_t len);
 const struct decision_row *decision_find(const struct decision *d, uint64_t id);
-/* True when `a` is to be believed before `b`: a later term, or a later version of the same. */
-bool decision_is_newer(const struct decision *a, const struct decision *b);
 
 #endif

@@ -258,12 +258,6 @@ uint32_t ballot_voter_count(const struct ballot *b)
     return count;
 }
 
-bool ballot_is_cut_off(const struct ballot *b)
-{
-    CHECK_OBJ(b, BALLOT_MAGIC);
-    return b->is_cut_off;
-}
-
 bool ballot_has_word(const struct ballot *b, int slot)
 {
     CHECK_OBJ(b, BALLOT_MAGIC);

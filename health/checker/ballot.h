@@ -46,7 +46,6 @@ void ballot_count(struct ballot *b, enum ballot_rule rule);
 /* ---- after ballot_count() ---- */
 const struct quorum_verdict *ballot_verdicts(const struct ballot *b); /* by slot */
 uint32_t ballot_voter_count(const struct ballot *b);
-bool ballot_is_cut_off(const struct ballot *b);                     /* we are */
 bool ballot_has_word(const struct ballot *b, int slot);             /* an operator said something about it, here */
 bool ballot_is_disputed(const struct ballot *b);                    /* somebody says otherwise than what stands */
 void ballot_states(const struct ballot *b, struct decision *d);     /* fills its states */

@@ -47,7 +47,7 @@ bool fleet_is_connected(const struct fleet *f); /* an exchange succeeded, no lon
 /* We hold the lease by our own clock as well, counted from before we asked for it: nobody else can have it. */
 bool fleet_leads(const struct fleet *f);
 uint64_t fleet_term(const struct fleet *f);         /* of the lease we hold; 0: none */
-uint64_t fleet_highest_term(const struct fleet *f); /* that we heard of; to be kept over restarts */
+uint64_t fleet_highest_term(const struct fleet *f); /* that we heard of */
 const char *fleet_leader(const struct fleet *f);    /* node; "" = nobody */
 /* The leader's decision as it stands in Redis, also when that is us; NULL when there is no fresh leader or it has not
  * decided yet. To us, who lead and have not decided yet, it is the one of the leader before: we go on from it. Borrowed

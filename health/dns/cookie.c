@@ -21,30 +21,14 @@ void cookie_secrets_init(struct cookie_secrets *s, const uint8_t secret[COOKIE_S
     memcpy(s->active, secret, COOKIE_SECRET_BYTES);
 }
 
-void cookie_secrets_stage(struct cookie_secrets *s, const uint8_t next[COOKIE_SECRET_BYTES])
+void cookie_secrets_accept(struct cookie_secrets *s, const uint8_t other[COOKIE_SECRET_BYTES])
 {
-    memcpy(s->other, next, COOKIE_SECRET_BYTES);
+    memcpy(s->other, other, COOKIE_SECRET_BYTES);
     s->has_other = true;
 }
 
-void cookie_secrets_switch(struct cookie_secrets *s)
-{
-    uint8_t kept[COOKIE_SECRET_BYTES];
-
-    ASSERT(s->has_other);
-    memcpy(kept, s->active, sizeof kept);
-    memcpy(s->active, s->other, sizeof kept);
-    memcpy(s->other, kept, sizeof kept);
-    mem_wipe(kept, sizeof kept);
-}
-
-void cookie_secrets_drop(struct cookie_secrets *s)
-{
-    mem_wipe(s->other, sizeof s->other);
-    s->has_other = false;
-}
-
-void cookie_make(const uint8_t secret[COOKIE_SECRET_BYTES], const uint8_t client[COOKIE_CLIENT_BYTES],
+/* `head` is version, reserved and time, the first 8 bytes of the server cookie. */
+static void make(const uint8_t secret[COOKIE_SECRET_BYTES], const uint8_t client[COOKIE_CLIENT_BYTES],
                  const uint8_t head[8], const uint8_t *address, size_t address_len, uint8_t out[COOKIE_SERVER_BYTES])
 {
     uint8_t hashed[COOKIE_CLIENT_BYTES + SERVER_HEAD_BYTES + ADDRESS_BYTES_MAX];
@@ -64,7 +48,7 @@ static bool is_made_with(const uint8_t secret[COOKIE_SECRET_BYTES], const uint8_
     uint8_t made[COOKIE_SERVER_BYTES];
     uint8_t difference = 0;
 
-    cookie_make(secret, cookie, cookie + COOKIE_CLIENT_BYTES, address, address_len, made);
+    make(secret, cookie, cookie + COOKIE_CLIENT_BYTES, address, address_len, made);
     for (size_t i = 0; i < sizeof made; i++)
         difference |= (uint8_t)(made[i] ^ cookie[COOKIE_CLIENT_BYTES + i]);
     return difference == 0;
@@ -94,6 +78,6 @@ enum cookie_verdict cookie_judge(const struct cookie_secrets *s, const uint8_t *
     }
     memcpy(answer, option, COOKIE_CLIENT_BYTES);
     wire_put_u32(head + 4, now_s);
-    cookie_make(s->active, option, head, address, address_len, answer + COOKIE_CLIENT_BYTES);
+    make(s->active, option, head, address, address_len, answer + COOKIE_CLIENT_BYTES);
     return verdict;
 }

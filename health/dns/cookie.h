@@ -20,16 +20,14 @@
 #define COOKIE_RENEW_S      1800u /* older than this: a new one is handed out */
 
 /* All gateways of one address hold the same. A secret is rolled in three steps, each once all have done the one before:
- * stage (the next one is accepted), switch (it makes cookies, the old one is accepted), drop. */
+ * the next one is accepted as well, then it makes cookies and the old one is accepted, then it is alone. */
 struct cookie_secrets {
     uint8_t active[COOKIE_SECRET_BYTES]; /* makes and accepts */
     uint8_t other[COOKIE_SECRET_BYTES];  /* accepts alone: the next one or the last one */
     bool has_other;
 };
 void cookie_secrets_init(struct cookie_secrets *s, const uint8_t secret[COOKIE_SECRET_BYTES]);
-void cookie_secrets_stage(struct cookie_secrets *s, const uint8_t next[COOKIE_SECRET_BYTES]);
-void cookie_secrets_switch(struct cookie_secrets *s); /* active and other change places; needs an other */
-void cookie_secrets_drop(struct cookie_secrets *s);   /* wipes the other */
+void cookie_secrets_accept(struct cookie_secrets *s, const uint8_t other[COOKIE_SECRET_BYTES]);
 
 enum cookie_verdict {
     COOKIE_NONE = 0,  /* the client sent none, or the server does not look */
@@ -43,9 +41,5 @@ enum cookie_verdict {
 enum cookie_verdict cookie_judge(const struct cookie_secrets *s, const uint8_t *option, size_t len,
                                  const uint8_t *address, size_t address_len, uint32_t now_s,
                                  uint8_t answer[COOKIE_BYTES]);
-
-/* The server cookie for a client; `head` is version, reserved and time, the first 8 bytes of it. */
-void cookie_make(const uint8_t secret[COOKIE_SECRET_BYTES], const uint8_t client[COOKIE_CLIENT_BYTES],
-                 const uint8_t head[8], const uint8_t *address, size_t address_len, uint8_t out[COOKIE_SERVER_BYTES]);
 
 #endif

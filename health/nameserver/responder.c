@@ -48,12 +48,6 @@ void responder_use(struct responder *r, const struct dns_service *service, const
     r->limit = limit;
 }
 
-bool responder_is_ready(const struct responder *r)
-{
-    CHECK_OBJ(r, RESPONDER_MAGIC);
-    return r->service != NULL;
-}
-
 void responder_set_time(struct responder *r, int64_t now_ms, int64_t wall_ms)
 {
     CHECK_OBJ(r, RESPONDER_MAGIC);

@@ -33,6 +33,5 @@ void responder_set_time(struct responder *r, int64_t now_ms, int64_t wall_ms);
  * at least DNS_UDP_ANSWER_BYTES, for TCP DNS_MESSAGE_BYTES if the longest answers are to fit. */
 size_t responder_answer(struct responder *r, const struct sockaddr *client, bool is_tcp, const uint8_t *query,
                         size_t len, uint8_t *out, size_t cap_bytes);
-bool responder_is_ready(const struct responder *r); /* has a service */
 
 #endif

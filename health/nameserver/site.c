@@ -29,7 +29,7 @@ static void make_cookies(struct site *s, const struct conf_dns *dns, const struc
     cookie_secrets_init(&s->cookies, secret);
     if (strlen(dns->cookie_previous) == CONF_DNS_COOKIE_DIGITS) {
         read_secret(dns->cookie_previous, secret);
-        cookie_secrets_stage(&s->cookies, secret);
+        cookie_secrets_accept(&s->cookies, secret);
     }
     mem_wipe(secret, sizeof secret);
     s->service.cookies = &s->cookies;

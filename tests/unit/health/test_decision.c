@@ -227,18 +227,6 @@ static void test_a_name_that_does_not_end_in_time_is_refused(void **state)
     }
 }
 
-static void test_a_later_term_goes_before_any_version(void **state)
-{
-    struct pair *t = *state;
-    t->d = (struct decision){.term = 3, .version = 1};
-    t->d_back = (struct decision){.term = 2, .version = 900};
-    assert_true(decision_is_newer(&t->d, &t->d_back));
-    assert_false(decision_is_newer(&t->d_back, &t->d));
-    t->d_back.term = 3;
-    assert_true(decision_is_newer(&t->d_back, &t->d));
-    assert_false(decision_is_newer(&t->d, &t->d));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,7 +236,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_texts_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_name_that_does_not_end_in_time_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_later_term_goes_before_any_version, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

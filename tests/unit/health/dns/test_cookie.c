@@ -43,7 +43,7 @@ static void secrets_of(struct cookie_secrets *s, const char *active, const char 
     cookie_secrets_init(s, secret);
     if (other != NULL) {
         (void)unhex(other, secret);
-        cookie_secrets_stage(s, secret);
+        cookie_secrets_accept(s, secret);
     }
 }
 
@@ -145,24 +145,21 @@ static void what_is_not_ours(void **state)
 static void a_secret_is_rolled(void **state)
 {
     struct cookie_secrets a, b;
-    uint8_t next[COOKIE_SECRET_BYTES];
     char of_old[2 * COOKIE_BYTES + 1], of_new[2 * COOKIE_BYTES + 1], answer[2 * COOKIE_BYTES + 1];
     (void)state;
-    (void)unhex(SECRET_NEW, next);
     secrets_of(&a, SECRET, NULL);
-    secrets_of(&b, SECRET, NULL);
     (void)judge(&a, "2464c4abcf10c957", "192.0.2.1", T0, of_old);
-    cookie_secrets_stage(&a, next);
-    cookie_secrets_stage(&b, next);
+    secrets_of(&a, SECRET, SECRET_NEW);
+    secrets_of(&b, SECRET, SECRET_NEW);
     (void)judge(&a, "2464c4abcf10c957", "192.0.2.1", T0, answer);
     assert_string_equal(answer, of_old);
-    cookie_secrets_switch(&a);
+    secrets_of(&a, SECRET_NEW, SECRET);
     (void)judge(&a, "2464c4abcf10c957", "192.0.2.1", T0, of_new);
     assert_string_not_equal(of_new, of_old);
     assert_int_equal(judge(&b, of_new, "192.0.2.1", T0, answer), COOKIE_GOOD);
     assert_int_equal(judge(&a, of_old, "192.0.2.1", T0, answer), COOKIE_GOOD);
     assert_string_equal(answer, of_new);
-    cookie_secrets_drop(&a);
+    secrets_of(&a, SECRET_NEW, NULL);
     assert_int_equal(judge(&a, of_old, "192.0.2.1", T0, answer), COOKIE_BAD);
     assert_int_equal(judge(&a, of_new, "192.0.2.1", T0, answer), COOKIE_GOOD);
 }
