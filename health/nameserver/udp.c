@@ -107,13 +107,24 @@ static void forget_interface(struct msghdr *h)
     }
 }
 
-/* Whether the packet can be answered at all: whole, and from a port one can answer to. */
+/* Port 0 cannot be answered; echo, daytime, chargen and time say something to whatever comes, for ever. */
+static bool is_client_port(uint16_t port)
+{
+    static const uint16_t others[] = {0, 7, 13, 19, 37};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (port == others[i])
+            return false;
+    return true;
+}
+
+/* Whether the packet is to be answered at all: whole, and from where a client may be. */
 static bool is_answerable(const struct mmsghdr *m, const struct packet *p)
 {
     if ((m->msg_hdr.msg_flags & MSG_TRUNC) != 0)
         return false;
-    return p->from.sa.sa_family == AF_INET ? p->from.v4.sin_port != 0
-                                           : p->from.sa.sa_family == AF_INET6 && p->from.v6.sin6_port != 0;
+    if (p->from.sa.sa_family == AF_INET)
+        return is_client_port(ntohs(p->from.v4.sin_port));
+    return p->from.sa.sa_family == AF_INET6 && is_client_port(ntohs(p->from.v6.sin6_port));
 }
 
 /* Answers packet `i` into place `at` of what goes out; false when nothing does. */

@@ -140,6 +140,37 @@ static void what_is_no_query_gets_no_answer_and_keeps_no_other_from_its_own(void
     stop(&f);
 }
 
+/* A service that says something to everything would be answered for ever. */
+static void who_answers_everything_is_not_answered(void **state)
+{
+    const uint16_t ports[] = {7, 13, 19, 37};
+    char from[ADDR_TEXT_BYTES];
+    struct fixture f;
+    (void)state;
+    start(&f, "127.0.0.1:0");
+    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++) {
+        const int usual = f.client;
+        struct addr own;
+        int fd = -1;
+        assert_true(addr_from_ip(&own, "127.0.0.1", ports[i]));
+        const enum err e = sock_bind_udp(&own, &fd);
+        if (e != ERR_NONE) {
+            stop(&f);
+            assert_true(e == ERR_DENIED || e == ERR_BUSY); /* not for every user, and not beside such a service */
+            skip();
+        }
+        f.client = fd;
+        ask(&f, "127.0.0.1", 1);
+        f.client = usual;
+        close(fd);
+    }
+    ask(&f, "127.0.0.1", 2);
+    assert_int_equal(next_id(&f, from), 2);
+    assert_int_equal(world_count(&f.w, STAT_DNS_IGNORED), sizeof ports / sizeof *ports);
+    assert_int_equal(world_count(&f.w, STAT_DNS_ANSWERS), 1);
+    stop(&f);
+}
+
 static void the_answer_comes_from_the_address_that_was_asked(void **state)
 {
     char from[ADDR_TEXT_BYTES];
@@ -177,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_than_a_batch_is_answered),
         cmocka_unit_test(what_is_no_query_gets_no_answer_and_keeps_no_other_from_its_own),
+        cmocka_unit_test(who_answers_everything_is_not_answered),
         cmocka_unit_test(the_answer_comes_from_the_address_that_was_asked),
         cmocka_unit_test(what_waits_is_answered_when_the_address_goes),
     };
