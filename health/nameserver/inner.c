@@ -64,19 +64,27 @@ static void add_candidate(const struct zone_candidate *c, const struct steering_
     }
 }
 
-void inner_addresses(const struct zone_node *node, const struct steering *steering, struct steering_alias *out)
+static void add_chosen(const struct zone_steered *steered, const struct steering_set *set, struct steering_alias *out)
 {
-    *out = (struct steering_alias){.is_known = true, .ttl_s = UINT32_MAX};
-    if (node == NULL) /* there is no such name, for sure */
-        return;
-    add_fixed(node, DNS_TYPE_A, out);
-    add_fixed(node, DNS_TYPE_AAAA, out);
-    if (node->steered == NULL)
-        return;
-    const struct steering_set *set = &steering->sets[node->steered->number];
-    for (size_t i = 0; i < node->steered->candidate_count; i++)
-        if ((set->chosen >> i & 1u) != 0)
-            add_candidate(&node->steered->candidate[i], set->aliases != NULL ? &set->aliases[i] : NULL, out);
+    const uint32_t all = (uint32_t)((UINT64_C(1) << steered->candidate_count) - 1);
+    const uint32_t chosen = (set->chosen & all) != 0 ? set->chosen & all : all;
+
+    for (size_t i = 0; i < steered->candidate_count; i++)
+        if ((chosen >> i & 1u) != 0)
+            add_candidate(&steered->candidate[i], set->aliases != NULL ? &set->aliases[i] : NULL, out);
     if (set->ttl_s < out->ttl_s)
         out->ttl_s = set->ttl_s;
+}
+
+void inner_addresses(const struct zone_node *node, const struct steering *steering, struct steering_alias *out)
+{
+    struct steering_alias fresh = {.is_known = true, .ttl_s = UINT32_MAX};
+
+    if (node != NULL) { /* else there is no such name, for sure */
+        add_fixed(node, DNS_TYPE_A, &fresh);
+        add_fixed(node, DNS_TYPE_AAAA, &fresh);
+        if (node->steered != NULL)
+            add_chosen(node->steered, &steering->sets[node->steered->number], &fresh);
+    }
+    *out = fresh; /* at the end: who leads to himself is asked for what is known of him */
 }

@@ -143,6 +143,26 @@ static void an_alias_of_our_own_name_follows_it_at_once(void **state)
     world_fini(&w);
 }
 
+/* No choice is all of them, by whatever name; and a name that leads to itself has addresses nobody knows, which is not
+ * to have none. */
+static void an_alias_is_answered_as_its_name_is(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w, WORLD_PLAIN "records: [ { name: live, answers: ["
+                               "   { target: us, a: [ 192.0.2.10 ] }, { target: eu, a: [ 198.51.100.10 ] } ] },"
+                               " { name: '@', alias: live.rt.test },"
+                               " { name: turn, alias: back.rt.test }, { name: back, cname: turn.rt.test } ]");
+    struct steering_record r = {
+        .serial = 2000, .row_count = 1, .rows = {{.id = id_of(&w, 0), .chosen = 0, .ttl_s = 17}}};
+    steering_store(&w.health->steering, &r);
+    assert_true(choices_refresh(w.site->choices));
+    assert_non_null(strstr(world_ask(&w, "live.rt.test", "A"), "live.rt.test. 17 A 198.51.100.10"));
+    assert_non_null(strstr(world_ask(&w, "rt.test", "A"), "rt.test. 17 A 198.51.100.10"));
+    assert_string_equal(world_ask(&w, "turn.rt.test", "A"), "SERVFAIL");
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +172,7 @@ int main(void)
         cmocka_unit_test(weights_share_the_queries),
         cmocka_unit_test(names_among_candidates_are_told_and_answered_by_their_addresses),
         cmocka_unit_test(an_alias_of_our_own_name_follows_it_at_once),
+        cmocka_unit_test(an_alias_is_answered_as_its_name_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
