@@ -32,7 +32,7 @@ struct push_server {
     char subject[EVENT_SUBJECT_BYTES];
     /* what it was told */
     uint64_t told;          /* digest; 0: nothing, or not known any more */
-    uint64_t tried;         /* digest of the last visit */
+    uint64_t tried;         /* digest of what the last visit said; 0: it changed on the way */
     enum standing standing; /* as it was last said */
     unsigned failures;      /* in a row */
     bool has_waited;        /* logged: for the others */
@@ -133,6 +133,8 @@ static size_t on_make(void *arg, uint8_t *out, size_t cap_bytes)
     s->id = (uint16_t)random_bits();
     update_begin(&u, out, cap_bytes, s->id, push_plan_zone(s->plan));
     const struct push_choice choice = choice_for(s);
+    const uint64_t digest = push_plan_digest(s->plan, &choice); /* the choice may be another one by now */
+    s->tried = s->next_name == 0 || s->tried == digest ? digest : 0;
     s->next_name = push_plan_write(s->plan, &choice, s->next_name, &u);
     s->is_answered = false;
     return update_end(&u, &s->key, unix_s(s), &s->mac);
@@ -147,6 +149,12 @@ static bool on_take(void *arg, const uint8_t *data, size_t len)
     return s->answer.is_done;
 }
 
+/* By the server itself: what nobody signed is no reason to say something else. */
+static bool is_told_of_others(const struct update_answer *a)
+{
+    return !a->is_other && a->tsig.verdict == TSIG_GOOD && a->rcode == DNS_RCODE_YXRRSET;
+}
+
 static void on_done(void *arg, enum err e, const char *doing)
 {
     struct push_server *s = arg;
@@ -156,7 +164,7 @@ static void on_done(void *arg, enum err e, const char *doing)
     push_exchange_destroy(&s->exchange);
     if (e == ERR_NONE && s->is_answered && s->answer.is_done) {
         succeeded(s);
-    } else if (e == ERR_NONE && s->answer.rcode == DNS_RCODE_YXRRSET && !s->must_flatten) {
+    } else if (e == ERR_NONE && is_told_of_others(&s->answer) && !s->must_flatten) {
         LOG_INFO("other records stand where a CNAME is to be, pushing addresses", KV_STR("to", s->subject));
         s->must_flatten = true;
     } else {

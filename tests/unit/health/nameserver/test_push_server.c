@@ -220,6 +220,20 @@ static void test_what_changes_during_a_visit_is_told_after_it(void **state)
     assert_string_equal(w->fake.last.text, WWW_IS("30", "198.51.100.10"));
 }
 
+/* What counts is what was said, not what was to be said when the visit began. */
+static void test_a_choice_that_comes_and_goes_during_a_visit(void **state)
+{
+    struct world *w = *state;
+    begin(w);
+    w->record.rows[0].chosen = 2; /* while the server's address is looked up */
+    while (w->fake.update_count == 0)
+        loop_run_once(w->loop, true);
+    assert_string_equal(w->fake.last.text, WWW_IS("30", "198.51.100.10"));
+    w->record.rows[0].chosen = 1;
+    run_until(w, 2, 0);
+    assert_string_equal(w->fake.last.text, WWW_IS("30", "192.0.2.10"));
+}
+
 static void test_it_is_told_again_after_a_while(void **state)
 {
     struct world *w = *state;
@@ -338,6 +352,19 @@ static void test_a_cname_that_has_no_room_is_not_insisted_on(void **state)
     run_quiet(w);
 }
 
+/* Who does not prove to be the server changes nothing of what it is told. */
+static void test_what_nobody_signed_is_no_reason_to_do_without(void **state)
+{
+    struct world *w = *state;
+    w->env.pace.retry_ms = w->env.pace.retry_max_ms = 3600000;
+    w->fake.does = UPDATE_DOES_NOT_SIGN;
+    w->fake.rcode = 7;
+    begin(w);
+    run_until(w, 0, 1);
+    assert_int_equal(w->fake.update_count, 1);
+    run_quiet(w);
+}
+
 static void test_an_answer_may_come_in_pieces(void **state)
 {
     struct world *w = *state;
@@ -419,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_it_is_told_of_another_choice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_lifetime_is_no_news, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_changes_during_a_visit_is_told_after_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_choice_that_comes_and_goes_during_a_visit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_is_told_again_after_a_while, setup, teardown),
         cmocka_unit_test_setup_teardown(test_followers_tell_nothing_until_they_lead, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_has_not_met_the_others_yet_tells_nothing, setup, teardown),
@@ -426,6 +454,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_configuration_is_told_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_wrong_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_cname_that_has_no_room_is_not_insisted_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_nobody_signed_is_no_reason_to_do_without, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_answer_may_come_in_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_waits_longer_than_the_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_server_that_is_not_there_is_found_when_it_comes, setup, teardown),
