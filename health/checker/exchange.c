@@ -2,9 +2,10 @@
  *
  * The hard part is what may have happened to the keys: flushed, evicted, restored from yesterday, written to by hand.
  * So the script believes none of them. What has another type or size than ours goes. A lease counts when it is of the
- * highest term that anybody heard of: who took a lower one, before those who know more had said so, loses it. A count
- * that is not there begins at Redis' time, which is more than any count before a flush came to, so that no term is had
- * twice. And a lease is for who has spoken before: after a flush, the others say what they see in the meantime.
+ * highest term that anybody heard of: who took a lower one, before those who know more had said so, loses it. A new
+ * term is not less than Redis' time, and so more than any before a flush, or before a replica took over that lacks the
+ * last writes: no term is had twice. And a lease is for who has spoken before: after a flush, the others say what they
+ * see in the meantime.
  *
  * It begins with a write that needs no memory: a replica and a node that may not write say so with the first word of
  * their error, in every version, and nothing was done by then. */
@@ -70,10 +71,7 @@ static const char script[] =
     "if holder==me and not may then redis.call('DEL',L) holder=nil end\n"
     "local has_spoken=redis.call('HEXISTS',V,me)==1\n"
     "if may and (holder==me or (not holder and has_spoken)) then\n"
-    "  if not holder then\n"
-    "    if known==0 then term=math.max(term,now) end\n"
-    "    term=term+1\n"
-    "  end\n"
+    "  if not holder then term=math.max(term,now)+1 end\n"
     "  holder,who,left=me,node,life\n"
     "  redis.call('SET',L,me..' '..digits(term)..' '..node,'PX',life)\n"
     "end\n"

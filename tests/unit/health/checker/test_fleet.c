@@ -76,7 +76,7 @@ static void who_says_good_bye_is_not_waited_for(void **state)
     assert_int_equal(number(t, "EXISTS " KEY("lease")), 0);
     assert_int_equal(number(t, "HLEN " KEY("views")), 1);
     AWAIT(t, fleet_leads(b->fleet));
-    assert_int_equal(fleet_term(b->fleet), term + 1);
+    assert_true(fleet_term(b->fleet) > term);
 }
 
 /* A target that is drained for all is not answered with while the gateway that was told so restarts. */
@@ -201,7 +201,7 @@ static void a_decision_reaches_all_and_then_only_the_next_leader(void **state)
     AWAIT(t, heard_state(c, "b") == VERDICT_DOWN);
     assert_null(fleet_decision(c->fleet));
     const uint32_t news = b->news_count;
-    decide(b, term + 1, 8);
+    decide(b, fleet_term(b->fleet), 8);
     AWAIT(t, decided_version(b) == 8 && decided_version(c) == 8);
     assert_true(b->news_count > news);
 }

@@ -126,6 +126,20 @@ static void who_knows_of_a_higher_term_is_believed(void **state)
     AWAIT(t, fleet_leads(a->fleet) != fleet_leads(b->fleet));
 }
 
+/* A replica that took over does not have what was written last, a term among it: it is not given to another one. */
+static void a_term_that_was_lost_is_not_given_twice(void **state)
+{
+    struct bench *t = *state;
+    struct member *a = join(t, 0, "a", true);
+    AWAIT(t, fleet_leads(a->fleet));
+    const uint64_t term = fleet_term(a->fleet);
+    leave(a);
+    NODE_TELL(&t->redis, "SET " KEY("term") " %" PRIu64, term - 1);
+    struct member *b = join(t, 1, "b", true);
+    AWAIT(t, fleet_leads(b->fleet));
+    assert_true(fleet_term(b->fleet) > term);
+}
+
 static void a_flushed_script_is_not_missed(void **state)
 {
     struct bench *t = *state;
@@ -339,6 +353,7 @@ int main(void)
         CASE(after_a_flush_nobody_leads_before_he_has_heard_the_others),
         CASE(a_flushed_redis_does_not_take_terms_back),
         CASE(who_knows_of_a_higher_term_is_believed),
+        CASE(a_term_that_was_lost_is_not_given_twice),
         CASE(a_flushed_script_is_not_missed),
         CASE(a_replica_is_not_believed),
         CASE(a_full_redis_does_not_silence_us),
