@@ -160,6 +160,19 @@ describe('verdicts', { concurrency: true }, () => {
     await verdicts(gateway, { dead: 'down', region: 'down' });
   });
 
+  scene('clients that are not answered have the server asked at once, long before its time', async (s) => {
+    const [a, b] = await Promise.all([s.region({ name: 'a' }), s.region({ name: 'b' })]);
+    const check = { type: 'http', path: '/health', interval: '1h', interval_undecided: '1h', timeout: '1s', rise: 1 };
+    const gateway = await s.gateway(onePool({ check, servers: servers([a, b], {}, { tier: 'backup' }) }));
+    await verdicts(gateway, { a: 'up', b: 'up' });
+    await a.kill();
+    await waitFor('clients to have told it', async () => {
+      assert.equal(await where(s, gateway), 'b');
+      return (await standings(gateway)).a.state === 'down';
+    });
+    assert.match((await standings(gateway)).a.cause, /no connection/);
+  });
+
   scene('metrics tell the verdicts', async (s) => {
     const region = await s.region();
     const dead = { name: 'dead', url: `ws://127.0.0.1:${await s.freePort()}` };

@@ -81,6 +81,26 @@ describe('failover', { concurrency: 2 }, () => {
   });
 });
 
+describe('a gateway that sees nothing any more', { concurrency: 2 }, () => {
+  scene('goes on with the last good answers, says so loudly, and believes its eyes when it has them again', async (s) => {
+    const canary = await s.region({ name: 'canary' });
+    const t = await Steered.start(s, { record: { last_resort: 'all' }, more: { canaries: { addresses: [`127.0.0.1:${canary.port}`] } } });
+    await t.judged({ a: 'up', b: 'up' });
+    await t.regions.a.kill();
+    await t.until('b');
+    const serial = await t.names.serial();
+    await canary.kill();
+    await t.regions.b.kill();
+    await t.gateway.process.line(/ERROR .*cut off and alone, the last decision about DNS stands/, 8000);
+    assert.deepEqual([await t.now(), await t.names.serial()], ['b', serial]);
+    assert.match(JSON.stringify((await t.gateway.health()).json.reasons), /this gateway is cut off/);
+    await s.region({ name: 'canary', port: canary.port }); // both are gone, it was not us
+    await t.until('a', 'b');
+    await s.region({ name: 'a', port: t.regions.a.port });
+    await t.until('a');
+  });
+});
+
 describe('other ways to choose', { concurrency: 2 }, () => {
   scene('all-healthy: every region that stands, the emergency tier when none does', async (s) => {
     const t = await Steered.start(s, { answers: [{}, { tier: 'backup' }, { tier: 'emergency' }], record: { steer: 'all-healthy' } });

@@ -147,6 +147,20 @@ describe('events: the journal', { concurrency: true }, () => {
     await found('the end of the drain', () => journal(dir), { kind: 'drain', subject: 'realtime/us-a', phase: 'ends' });
   });
 
+  scene('a server that becomes slow', async (s) => {
+    const slow = { ...CHECK, interval: '300ms', timeout: '300ms', degraded_over: '60ms' };
+    const { primary, gateway, dir, config } = await twoRegions(s);
+    config.pools.realtime.check = slow;
+    await gateway.reload(config);
+    await primary.knobs({ delay: '120ms' });
+    const begins = await found('the begin', () => journal(dir), { kind: 'degraded', subject: 'realtime/us-a', from: 'normal', to: 'degraded', phase: 'begins' });
+    assert.match(begins.cause, /slow/);
+    await primary.clearKnobs();
+    const ends = await found('the end', () => journal(dir), { kind: 'degraded', subject: 'realtime/us-a', to: 'normal', phase: 'ends' });
+    assert.ok(ends.duration_ms > 0);
+    assert.equal(journal(dir).some((e) => e.kind === 'down'), false);
+  });
+
   scene('a gateway that is cut off itself', async (s) => {
     const canary = await s.region({ name: 'canary' });
     const { primary, backup, dir } = await twoRegions(s, { canaries: { addresses: [`127.0.0.1:${canary.port}`] } });
