@@ -325,6 +325,15 @@ static void decide(struct steerer *s, const struct decision *standing, const str
     }
 }
 
+/* What a new leader goes on from. NULL when that is what we last followed, or decided for all, ourselves: what we came
+ * to since, alone, goes on from it already. */
+static const struct decision *inheritance(const struct steerer *s, const struct decision *heard)
+{
+    const bool is_known = heard != NULL && heard->term == s->heard_term && heard->version == s->heard_version &&
+                          !serial_is_newer(heard->serial, s->decision.serial);
+    return is_known ? NULL : heard;
+}
+
 static void settle(struct steerer *s)
 {
     struct steering_record record = {0};
@@ -345,7 +354,7 @@ static void settle(struct steerer *s)
            s->is_held                    ? &s->decision
            : s->role == STEERING_FOLLOWS ? heard
                                          : NULL,
-           is_new_leader ? heard : NULL, &record);
+           is_new_leader ? inheritance(s, heard) : NULL, &record);
     const bool is_news = !decider_is_same(&s->next, &s->decision);
     publish(s, &record);
     memcpy(&s->decision, &s->next, sizeof s->decision);

@@ -91,6 +91,28 @@ static void who_leads_at_once_goes_on_from_the_leader_before(void **state)
     assert_int_equal(answered(w, 1, 1), ANSWERS_EU);
 }
 
+/* Redis was away, and comes back with what was decided before: that is not newer than what was found out meanwhile. */
+static void what_was_decided_alone_is_not_undone_by_an_older_decision(void **state)
+{
+    struct world *w = *state;
+    configure_fleet(w, 2);
+    assert_int_equal(answered(w, 1, 1), ANSWERS_US);
+    reach(w, 0, false);
+    reach(w, 1, false);
+    for (size_t i = 0; i < 2; i++) {
+        probe(w, i, US, VERDICT_DOWN);
+        probe(w, i, EU, VERDICT_DOWN);
+        assert_int_equal(record(w, i).role, STEERING_ALONE);
+        assert_int_equal(answered(w, i, 1), ANSWERS_EU); /* fail-static: it stood last */
+    }
+    reach(w, 0, true);
+    reach(w, 1, true);
+    lead(w, 1);
+    assert_int_equal(record(w, 1).role, STEERING_LEADS);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(answered(w, i, 1), ANSWERS_EU);
+}
+
 /* Also what came of words that nobody says any more. */
 static void who_is_cut_off_and_left_alone_keeps_it_all(void **state)
 {
@@ -377,6 +399,7 @@ int main(void)
         TEST(a_tie_leaves_what_was_also_under_a_new_leader),
         TEST(a_new_leader_who_knows_nothing_goes_on_from_the_last_decision),
         TEST(who_leads_at_once_goes_on_from_the_leader_before),
+        TEST(what_was_decided_alone_is_not_undone_by_an_older_decision),
         TEST(who_is_cut_off_and_left_alone_keeps_it_all),
         TEST(a_leader_of_the_past_is_not_believed),
         TEST(redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone),
