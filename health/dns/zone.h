@@ -84,14 +84,16 @@ struct zone_steered {
     struct zone_candidate candidate[];
 };
 
+/* The name is long and comes last: what an answer needs of a node is in its first cache line, with all of a usual name.
+ */
 struct zone_node {
     uint32_t hash;
     uint8_t rrset_count;
-    struct dns_name name;
     const struct zone_rrset *rrsets;
     const struct zone_steered *steered; /* or NULL */
     const struct zone_node *cut;        /* nearest delegation at or above, below the apex; or NULL */
     const struct zone_node *wildcard;   /* the node *.name; or NULL */
+    struct dns_name name;
 };
 const struct zone_rrset *zone_node_rrset(const struct zone_node *n, uint16_t type); /* or NULL */
 /* True when something is there: an empty non-terminal has nothing, and is there all the same. */

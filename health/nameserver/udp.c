@@ -23,7 +23,7 @@
 #define UDP_MAGIC        0x0d9a51e7u
 #define UDP_SOCKET_MAGIC 0x0d950c4bu
 
-#define BATCH       64u
+#define BATCH       16u /* what a pass over it touches stays in the first-level cache; 64 are 2 to 5 % slower */
 #define BATCH_SMALL 8u  /* after so few the next ones are waited for */
 #define BATCHES_MAX 16u /* of one socket before others have their turn */
 /* A query is a header, a question and an OPT; what is longer is none of ours. Both are odd numbers of cache lines: with
