@@ -287,7 +287,7 @@ function hitRatio() {
   execFileSync(program('tidegate-ratio'), { stdio: 'inherit' });
 }
 
-// Answers beside other name servers, one thread each: what each kind costs, and a mix of them.
+// Answers beside other name servers, one thread each with half a core: what each kind costs, and a mix of them.
 async function dns(stage, names, options) {
   const kinds = [
     ['A: the addresses of 1,000 names', 'A'], ['AAAA', 'AAAA'], ['NXDOMAIN', 'NXDOMAIN'], ['TXT of 880 bytes', 'TXT'],
@@ -295,14 +295,16 @@ async function dns(stage, names, options) {
   ];
   const started = [];
   for (const name of names) started.push(await stage.startNames(name));
+  const tenant = stage.occupy();
   for (const [title, kind, isTcp = false] of kinds) {
     const found = await rounds(started, options.rounds, `dns, ${title}`, ({ port }) =>
       stage.loadNames(port, { queries: queries[kind], seconds: options.seconds, isTcp }));
-    compare(`DNS, ${title}`, found, 'round_trips_per_second', [['bytes', 'answer_bytes', integer]], true);
+    compare(`DNS, ${title}; half a core`, found, 'round_trips_per_second', [['bytes', 'answer_bytes', integer]], true);
   }
   const own = started.filter(({ name }) => name === 'tidegate');
   for (const { child } of started.filter((each) => !own.includes(each))) await processes.stop(child);
   if (own.length > 0) await steeredBesideFixed(stage, own[0], options);
+  await processes.stop(tenant);
 }
 
 // What it costs that a name follows the verdicts.
