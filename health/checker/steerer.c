@@ -407,8 +407,7 @@ static void on_pause_over(void *arg)
 
 static void on_refresh(void *arg)
 {
-    steerer_touch(arg);
-    plan_refresh(arg);
+    steerer_touch(arg); /* the next one is planned when that is settled */
 }
 
 static void on_news(void *arg)

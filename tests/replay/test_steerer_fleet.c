@@ -189,6 +189,21 @@ static void redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone(vo
     assert_int_equal(last_event(w, 1, EVENT_QUORUM)->phase, EVENT_ENDS);
 }
 
+/* It ends between two settlements, where another one may not begin yet. */
+static void the_end_of_a_wait_is_no_busy_circle(void **state)
+{
+    struct world *w = *state;
+    configure_fleet(w, 1);
+    restart(w, 0, false);
+    configure(w, 0, QUORUM, RECORDS WITH_DB);
+    sim_advance(w->loop, LIFETIME_MS - 2);
+    steerer_probed(w->nodes[0]->steerer, US);
+    sim_advance(w->loop, 1);
+    sim_limit_passes(w->loop, 20);
+    sim_advance(w->loop, 10);
+    assert_int_equal(last_event(w, 0, EVENT_QUORUM)->phase, EVENT_BEGINS);
+}
+
 /* Also where a lease is shorter than the time between two looks. */
 static void a_short_lease_is_waited_for_as_well(void **state)
 {
@@ -403,6 +418,7 @@ int main(void)
         TEST(who_is_cut_off_and_left_alone_keeps_it_all),
         TEST(a_leader_of_the_past_is_not_believed),
         TEST(redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone),
+        TEST(the_end_of_a_wait_is_no_busy_circle),
         TEST(a_short_lease_is_waited_for_as_well),
         TEST(who_has_the_leaders_name_follows_him),
         TEST(a_leader_who_falls_silent_is_waited_for),
