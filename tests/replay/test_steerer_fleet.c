@@ -147,6 +147,12 @@ static void a_leader_of_the_past_is_not_believed(void **state)
     memcpy(&w->shared.decision, past, sizeof *past);
     mingle(w);
     assert_int_equal(answered(w, 1, 0), ANSWERS_US);
+    w->shared.term = 2; /* nor when Redis itself has forgotten, and he is not there to say otherwise */
+    w->shared.member[0]->is_reached = false;
+    memcpy(&w->shared.decision, past, sizeof *past);
+    mingle(w);
+    assert_int_equal(answered(w, 1, 0), ANSWERS_US);
+    w->shared.term = 3;
     past->term = 3; /* of this term, but a version that is over */
     past->version = 0;
     memcpy(&w->shared.decision, past, sizeof *past);

@@ -140,6 +140,21 @@ static void a_term_that_was_lost_is_not_given_twice(void **state)
     assert_true(fleet_term(b->fleet) > term);
 }
 
+/* Who was away decides something, and gets the lease again in the same moment, under another term. */
+static void what_was_decided_under_a_lost_lease_is_not_decided_under_the_next(void **state)
+{
+    struct bench *t = *state;
+    struct member *a = join(t, 0, "a", true);
+    AWAIT(t, fleet_leads(a->fleet));
+    const uint64_t term = fleet_term(a->fleet);
+    assert_int_equal(number(t, "DEL " KEY("lease")), 1);
+    decide(a, term, 5);
+    AWAIT(t, fleet_term(a->fleet) > term);
+    assert_int_equal(number(t, "EXISTS " KEY("decision")), 0);
+    decide(a, fleet_term(a->fleet), 6);
+    AWAIT(t, decided_version(a) == 6);
+}
+
 static void a_flushed_script_is_not_missed(void **state)
 {
     struct bench *t = *state;
@@ -354,6 +369,7 @@ int main(void)
         CASE(a_flushed_redis_does_not_take_terms_back),
         CASE(who_knows_of_a_higher_term_is_believed),
         CASE(a_term_that_was_lost_is_not_given_twice),
+        CASE(what_was_decided_under_a_lost_lease_is_not_decided_under_the_next),
         CASE(a_flushed_script_is_not_missed),
         CASE(a_replica_is_not_believed),
         CASE(a_full_redis_does_not_silence_us),

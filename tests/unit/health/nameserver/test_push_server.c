@@ -409,6 +409,18 @@ static void test_a_name_leads_there(void **state)
     assert_int_equal(failed_count(w), 0);
 }
 
+static void test_pauses_grow(void **state)
+{
+    struct world *w = *state;
+    w->env.pace.retry_ms = 20;
+    w->env.pace.retry_max_ms = 3600000;
+    w->fake.rcode = 5;
+    const int64_t begun_ms = loop_now_ms(w->loop);
+    begin(w);
+    run_until(w, 0, 5);
+    assert_true(loop_now_ms(w->loop) - begun_ms >= (20 + 40 + 80 + 160) * 9 / 10); /* a tenth is left to chance */
+}
+
 static void test_a_choice_does_not_wait_for_the_pause(void **state)
 {
     struct world *w = *state;
@@ -459,6 +471,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nobody_waits_longer_than_the_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_server_that_is_not_there_is_found_when_it_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_name_leads_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pauses_grow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_choice_does_not_wait_for_the_pause, setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_may_end_at_any_time, setup, teardown),
     };
