@@ -121,8 +121,12 @@ static bool add_nameservers(struct zone_draft *d, const struct conf_dns *dns, ch
 {
     const bool is_answered = dns->listen_count > 0;
 
-    if (dns->nameserver_count == 0 && !is_answered)
-        return zone_add(d, "@", DNS_TYPE_NS, 0, "invalid");
+    if (dns->nameserver_count == 0 && !is_answered) {
+        if (zone_add(d, "@", DNS_TYPE_NS, 0, "invalid"))
+            return true;
+        snprintf(why, ZONE_CONF_WHY_BYTES, "dns.zone: %s", zone_draft_why(d));
+        return false;
+    }
     for (size_t i = 0; i < dns->nameserver_count; i++) {
         if (!zone_add(d, "@", DNS_TYPE_NS, seconds(dns->ttl_ms), dns->nameservers[i])) {
             snprintf(why, ZONE_CONF_WHY_BYTES, "dns.nameservers: %s", zone_draft_why(d));

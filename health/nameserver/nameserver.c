@@ -236,9 +236,24 @@ static void on_first_look(void *arg)
         timer_start(&n->first_look, DECISION_LOOK_MS);
 }
 
+/* Without a zone this process is dismissed next, unless another one refuses and all go back: then the sockets come
+ * again, with what is said here until then. */
+static void stand_by(struct nameserver *n, struct conf *c)
+{
+    follow_sockets(n, &c->dns);
+    pusher_take_conf(n->pusher, c);
+    LOG_INFO("no zone to answer for");
+}
+
 static bool take_conf(struct nameserver *n, struct conf *c, char why[ZONE_CONF_WHY_BYTES])
 {
     const bool is_first = n->site == NULL;
+
+    if (!conf_wants_dns(c)) {
+        stand_by(n, c);
+        return true;
+    }
+
     struct site *s = site_create(c, n->table, &n->secrets, own_serial(n, c), why);
 
     if (s == NULL)

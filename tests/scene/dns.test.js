@@ -28,6 +28,30 @@ describe('the process that answers', { concurrency: true }, () => {
     assert.equal(await dig(n.port, 'www.z.test'), '192.0.2.1');
   });
 
+  scene('goes when the zone goes, comes back with it, and stays when another process keeps all at the old configuration', async (s) => {
+    const n = await Nameserver.start(s, { dns: { records: [{ name: 'www', a: ['192.0.2.1'] }] } });
+    const web = {
+      listen: [{ address: `127.0.0.1:${n.gateway.port}` }],
+      pools: { web: { servers: [{ name: 'w', url: 'http://127.0.0.1:9' }] } },
+      routes: [{ pool: 'web' }],
+    };
+    const { dns } = n.config();
+    const isAnswered = async () => (await dig(n.port, 'www.z.test')) === '192.0.2.1' && (await dig(n.port, '+tcp', 'www.z.test')) === '192.0.2.1';
+    await n.gateway.reload(web);
+    await waitFor('the process to go', async () => (await n.gateway.processes()).dns === undefined);
+    await n.gateway.reload({ ...web, dns });
+    await waitFor('the zone to be answered again', isAnswered);
+
+    const { pid } = (await n.gateway.processes())['worker-0'];
+    const mark = n.gateway.process.mark();
+    process.kill(pid, 'SIGSTOP'); // it has no answer to the offer
+    const refused = assert.rejects(n.gateway.reload(web), /reload failed/);
+    await n.gateway.process.line(/dns no zone to answer for/, 5000, mark);
+    process.kill(pid, 'SIGKILL');
+    await refused;
+    await waitFor('the zone to be answered after all', isAnswered);
+  });
+
   scene('counts what it is asked and what it says', async (s) => {
     const n = await Nameserver.start(s, { dns: { records: [{ name: 'www', a: ['192.0.2.1'] }] } });
     const families = ['dns_udp_queries_total', 'dns_tcp_queries_total', 'dns_answers_total', 'dns_nodata_total', 'dns_nxdomain_total', 'dns_refused_total'];

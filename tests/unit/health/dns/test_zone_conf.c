@@ -138,6 +138,12 @@ static void complaints_name_record_and_key(void **state)
         assert_null(z.zone);
         conf_unref(&c);
     }
+    /* Without nameservers of its own too. */
+    const struct conf_dns pushed = {.zone = "rt..test"};
+    char why[ZONE_CONF_WHY_BYTES] = "";
+    struct zone_conf z;
+    assert_false(zone_conf_init(&z, &pushed, 1, why));
+    assert_string_equal(why, "dns.zone: \"rt..test\": the name has an empty label");
 }
 
 int main(void)
