@@ -1,6 +1,6 @@
 /* One entry per name, however many records have it. An entry is always in one of two states: a question is under way,
  * or a timer runs until the next one. So nothing is asked twice at once, and the number of questions is bounded by the
- * configuration. */
+ * configuration. While addresses are good the timer runs by the second, and what is told lives a second less. */
 #include "health/nameserver/aliases.h"
 
 #include "base/list.h"
@@ -10,6 +10,7 @@
 #define ALIASES_MAGIC 0xa11a5e59u
 #define ENTRY_MAGIC   0xa11a5e7eu
 #define TIMEOUT_MS    5000
+#define AGE_MS        1000
 
 struct entry {
     uint32_t magic;
@@ -18,7 +19,8 @@ struct entry {
     struct resolve_job *job; /* NULL: the timer runs */
     struct timer again;
     int64_t retry_ms;
-    struct steering_alias known;
+    struct steering_alias known; /* its TTL is what is left of it */
+    bool is_stale;               /* all of it is over */
     size_t place_count;
     struct steering_alias **places;
     char name[DNS_NAME_TEXT_BYTES];
@@ -52,6 +54,17 @@ static void take(struct entry *e, const struct addr *addrs, size_t count, uint32
             memcpy(known.aaaa[known.aaaa_count++], &addrs[i].v6.sin6_addr, 16);
     }
     e->known = known;
+    e->is_stale = false;
+    tell_places(e);
+}
+
+/* Its time is over, and nobody says what is so now. */
+static void grow_stale(struct entry *e)
+{
+    if (!e->known.is_known || e->is_stale)
+        return;
+    e->is_stale = true;
+    e->known.ttl_s = ALIASES_TTL_STALE_S;
     tell_places(e);
 }
 
@@ -65,9 +78,10 @@ static void on_resolved(void *arg, enum err error, const struct addr *addrs, siz
     if (error == ERR_NONE && count > 0) {
         take(e, addrs, count, ttl_s);
         e->retry_ms = ALIASES_FIRST_RETRY_MS;
-        timer_start(&e->again, (int64_t)e->known.ttl_s * 1000);
+        timer_start(&e->again, AGE_MS);
         return;
     }
+    grow_stale(e);
     LOG_LIMITED(&a->errors, loop_now_ms(a->loop), LOG_LEVEL_WARN,
                 e->known.is_known ? "name not resolved, its last addresses are answered" : "name not resolved",
                 KV_STR("name", e->name), KV_STR("cause", err_text(error)), KV_INT("next_try_ms", e->retry_ms));
@@ -80,6 +94,12 @@ static void on_again(void *arg)
     struct entry *e = arg;
 
     CHECK_OBJ(e, ENTRY_MAGIC);
+    if (e->known.is_known && !e->is_stale && e->known.ttl_s > ALIASES_TTL_MIN_S) {
+        e->known.ttl_s--;
+        tell_places(e);
+        timer_start(&e->again, AGE_MS);
+        return;
+    }
     e->job = resolve_start(e->owner->resolver, e->name, 0, TIMEOUT_MS, on_resolved, e);
 }
 

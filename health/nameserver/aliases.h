@@ -1,6 +1,7 @@
 /* The addresses of names that are answered in their place (at the apex, beside other records): asked for in the
  * background, again and again before they grow old, never while somebody waits for an answer. What was known stays
- * known while the name cannot be resolved, for its owner's server may be down when ours must answer. */
+ * known while the name cannot be resolved, for its owner's server may be down when ours must answer. Its TTL runs out
+ * as in every cache. */
 #ifndef HEALTH_NAMESERVER_ALIASES_H
 #define HEALTH_NAMESERVER_ALIASES_H
 
@@ -13,6 +14,7 @@
 #define ALIASES_TTL_MIN_S      1u
 #define ALIASES_TTL_MAX_S      300u
 #define ALIASES_TTL_HOSTS_S    30u /* for what the hosts file says */
+#define ALIASES_TTL_STALE_S    30u /* of addresses that could not be asked for again (RFC 8767 section 4) */
 
 struct aliases;
 

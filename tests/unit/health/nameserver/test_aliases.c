@@ -30,9 +30,10 @@ struct fixture {
     unsigned questions;
     bool is_down; /* the server says SERVFAIL */
     uint8_t last; /* byte of the address it has */
+    uint8_t ttl_s;
 };
 
-/* One address for every name, with a TTL of one second. */
+/* One address for every name. */
 static void on_question(void *arg, unsigned events)
 {
     struct fixture *f = arg;
@@ -45,7 +46,7 @@ static void on_question(void *arg, unsigned events)
     f->questions++;
     size_t at = HEADER_BYTES + strlen((const char *)p + HEADER_BYTES) + 5;
     const bool has_answer = p[at - 3] == TYPE_A && !f->is_down;
-    const uint8_t record[] = {0xc0, HEADER_BYTES, 0, TYPE_A, 0, 1, 0, 0, 0, 1, 0, 4, 192, 0, 2, f->last};
+    const uint8_t record[] = {0xc0, HEADER_BYTES, 0, TYPE_A, 0, 1, 0, 0, 0, f->ttl_s, 0, 4, 192, 0, 2, f->last};
     if (has_answer)
         memcpy(p + at, record, sizeof record);
     at += has_answer ? sizeof record : 0;
@@ -81,6 +82,7 @@ static int setup(void **state)
     assert_true(resolver_set_servers(f->resolver, text));
     f->aliases = aliases_create(f->loop, f->resolver);
     f->last = 1;
+    f->ttl_s = 1;
     *state = f;
     return 0;
 }
@@ -176,11 +178,34 @@ static void a_name_nobody_wants_is_not_asked_for(void **state)
     assert_false(gone.is_known);
 }
 
+/* Nobody may believe an address for longer than its owner said, counted from when he said it. */
+static void a_lifetime_runs_out(void **state)
+{
+    struct fixture *f = *state;
+    const struct dns_name name = name_of("edge.example.test");
+    struct steering_alias place;
+    f->ttl_s = 2;
+    aliases_begin(f->aliases);
+    aliases_want(f->aliases, &name, &place);
+    aliases_end(f->aliases);
+    RUN_UNTIL(f, place.is_known);
+    assert_int_equal(place.ttl_s, 2);
+    const unsigned asked = f->questions;
+    f->is_down = true;
+    RUN_UNTIL(f, place.ttl_s == 1);
+    assert_int_equal(f->questions, asked); /* it was not asked for again meanwhile */
+    RUN_UNTIL(f, place.ttl_s == ALIASES_TTL_STALE_S);
+    assert_true(f->questions > asked);
+    f->is_down = false;
+    RUN_UNTIL(f, place.ttl_s == 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_name_is_resolved_once_for_all_its_places, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_known_stays_known_while_nobody_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_lifetime_runs_out, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_nobody_wants_is_not_asked_for, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
