@@ -2,7 +2,9 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const { describe } = require('node:test');
+const path = require('node:path');
 const { Nameserver, Steered, blackhole, onePool, scene, servers, told, waitFor } = require('./lib');
 
 const TIERS = [{}, { tier: 'backup' }, { tier: 'emergency' }];
@@ -193,6 +195,23 @@ describe('an operator', { concurrency: 2 }, () => {
     await t.until('b');
     await t.ctl('undrain', 'targets/a');
     await t.until('a');
+  });
+
+  scene('is remembered when the gateway is restarted', async (s) => {
+    const state = fs.mkdtempSync(path.join(s.temp(), 'state-'));
+    const t = await Steered.start(s, { state, answers: [{}, {}, { tier: 'backup' }] });
+    await t.judged({ a: 'up', b: 'up', c: 'up' });
+    await t.ctl('force', 'targets/a', 'down');
+    await t.ctl('drain', 'targets/b');
+    await t.until('c');
+    await t.gateway.stop();
+    const next = await Steered.start(s, { state, answers: t.answers, regions: t.regions });
+    await waitFor('the checks to say otherwise', async () => (await next.standing('a')).probed === 'up');
+    assert.equal(await next.now(), 'c');
+    await next.ctl('force', 'targets/a', 'auto');
+    await next.until('a');
+    await next.ctl('undrain', 'targets/b');
+    await next.until('a', 'b');
   });
 
   scene('drains a region by the configuration as well', async (s) => {
