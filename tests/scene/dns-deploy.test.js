@@ -19,6 +19,13 @@ ns A 203.0.113.53
 rt A 192.0.2.1
 `;
 
+// Debian's profile for named lets it read its own folders only, where AppArmor is on.
+const isBindConfined = fs.existsSync('/etc/apparmor.d/usr.sbin.named') && /^Y/.test(read('/sys/module/apparmor/parameters/enabled'));
+
+function read(file) {
+  return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+}
+
 // One of the examples with other words in place of some of its own; every one of them must be there.
 function example(file, replacements) {
   let text = fs.readFileSync(path.join(DEPLOY, file), 'utf8');
@@ -103,7 +110,8 @@ describe('deploy/dns', { concurrency: 2 }, () => {
   });
 
   for (const [name, server] of Object.entries({ Knot: knot, BIND: bind })) {
-    scene(`${name} is told what a name leads to, and tells its secondary`, async (s) => {
+    const skip = name === 'BIND' && isBindConfined && 'named may not read files of a scene here (AppArmor)';
+    scene(`${name} is told what a name leads to, and tells its secondary`, { skip }, async (s) => {
       const ports = await pair(s, (both) => server(s, both));
       const regions = [await s.region({ name: 'us' }), await s.region({ name: 'eu' })];
       await hiddenPrimary(s, ports[0], regions);
