@@ -75,7 +75,7 @@ const struct schema_row schema_dns_rows[] = {
      .doc = "For how long a network that was quiet may be answered without limit of rate."},
     {SECTION_DNS, "rate.slip", KIND_UINT, IN(conf_dns, rate.slip), RANGE(0, 100), .standard = "2", .applies = APPLIES_ALL,
      .doc = "Every so manyth answer over the limit is sent truncated, so that a real client comes back over TCP; the others are not sent. 0: none is."},
-    {SECTION_DNS, "rate.prefixes", KIND_UINT, IN(conf_dns, rate.prefixes), RANGE(1024, 16777216), .standard = "65536", .applies = APPLIES_ALL,
+    {SECTION_DNS, "rate.prefixes", KIND_UINT, IN(conf_dns, rate.prefixes), RANGE(1024, 4194304), .standard = "65536", .applies = APPLIES_ALL,
      .doc = "Networks that are remembered at a time."},
     {SECTION_DNS, "tcp.connections", KIND_UINT, IN(conf_dns, tcp.connections), RANGE(1, 65536), .standard = "512", .applies = APPLIES_ALL,
      .doc = "Open TCP connections."},
