@@ -35,15 +35,6 @@ static bool is_same(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
-static bool is_same_statuses(const struct conf_statuses *a, const struct conf_statuses *b)
-{
-    bool is_same = a->count == b->count;
-
-    for (uint32_t i = 0; is_same && i < a->count; i++)
-        is_same = a->range[i].min == b->range[i].min && a->range[i].max == b->range[i].max;
-    return is_same;
-}
-
 static bool is_same_headers(const struct conf_check *a, const struct conf_check *b)
 {
     bool same = a->expect_header_count == b->expect_header_count;
@@ -71,7 +62,7 @@ static void check_uses(struct build *b, const struct conf_check *c, const struct
     const struct use uses[] = {
         {&c->path, "path", is_same(c->path, u->path), asks, asks_text},
         {&c->host, "host", is_same(c->host, u->host), asks, asks_text},
-        {&c->expect_statuses, "expect.status", is_same_statuses(&c->expect_statuses, &u->expect_statuses),
+        {&c->expect_statuses, "expect.status", conf_statuses_are_same(&c->expect_statuses, &u->expect_statuses),
          FOR_TYPE(CHECK_HTTP), "type: http"},
         {&c->expect_headers, "expect.headers", is_same_headers(c, u), FOR_TYPE(CHECK_HTTP), "type: http"},
         {&c->expect_body, "expect.body", is_same(c->expect_body, u->expect_body), FOR_TYPE(CHECK_HTTP), "type: http"},

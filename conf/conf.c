@@ -235,6 +235,15 @@ bool conf_statuses_have(const struct conf_statuses *s, uint32_t status)
     return false;
 }
 
+bool conf_statuses_are_same(const struct conf_statuses *a, const struct conf_statuses *b)
+{
+    bool is_same = a->count == b->count;
+
+    for (uint32_t i = 0; is_same && i < a->count; i++)
+        is_same = a->range[i].min == b->range[i].min && a->range[i].max == b->range[i].max;
+    return is_same;
+}
+
 const char *conf_tier_text(enum conf_tier t)
 {
     return schema_word_text(schema_tier_words, t);

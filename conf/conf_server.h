@@ -59,6 +59,7 @@ struct conf_statuses {
     } range[CONF_STATUSES_MAX];
 };
 bool conf_statuses_have(const struct conf_statuses *s, uint32_t status);
+bool conf_statuses_are_same(const struct conf_statuses *a, const struct conf_statuses *b); /* in the same order */
 
 struct conf_check {
     enum conf_check_type type; /* http and websocket use TLS when the server's url does */

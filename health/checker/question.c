@@ -76,18 +76,9 @@ static bool same_tls(const struct conf_server *a, const struct conf_server *b)
            same_text(a->tls.cert.text, b->tls.cert.text) && same_text(a->tls.key.text, b->tls.key.text);
 }
 
-static bool same_statuses(const struct conf_statuses *a, const struct conf_statuses *b)
-{
-    bool is_same = a->count == b->count;
-
-    for (uint32_t i = 0; is_same && i < a->count; i++)
-        is_same = a->range[i].min == b->range[i].min && a->range[i].max == b->range[i].max;
-    return is_same;
-}
-
 static bool same_expectations(const struct conf_check *a, const struct conf_check *b)
 {
-    bool is_same = same_statuses(&a->expect_statuses, &b->expect_statuses) &&
+    bool is_same = conf_statuses_are_same(&a->expect_statuses, &b->expect_statuses) &&
                    same_text(a->expect_body, b->expect_body) && a->expect_header_count == b->expect_header_count;
 
     for (size_t i = 0; is_same && i < a->expect_header_count; i++)

@@ -216,6 +216,24 @@ static void without_a_file_the_table_remembers(void **state)
     assert_false(serial_is_newer(before.serial, record(w, 0).serial));
 }
 
+/* What every server was found to be is not in the table's record, and who sees nothing cannot find it again. */
+static void who_is_cut_off_and_without_a_file_keeps_what_the_table_remembers(void **state)
+{
+    struct world *w = *state;
+    char path[80];
+    configure_alone(w);
+    probe_all(w, 0);
+    probe(w, 0, US, VERDICT_DOWN);
+    const struct steering_record before = record(w, 0);
+    w->nodes[0]->table.verdicts.cut_off_wall_ms = loop_wall_ms(w->loop);
+    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
+    unlink(path);
+    restart(w, 0, true);
+    configure_alone(w);
+    assert_int_equal(answered(w, 0, 0), ANSWERS_EU);
+    assert_false(serial_is_newer(before.serial, record(w, 0).serial));
+}
+
 /* Nothing stands, and the last good choice goes out: it still does after a crash. */
 static void without_a_file_the_table_remembers_the_last_good_choice(void **state)
 {
@@ -378,6 +396,7 @@ int main(void)
         TEST(a_remembered_verdict_in_doubt_is_no_vote),
         TEST(the_serial_never_goes_back_whatever_the_clock_does),
         TEST(without_a_file_the_table_remembers),
+        TEST(who_is_cut_off_and_without_a_file_keeps_what_the_table_remembers),
         TEST(without_a_file_the_table_remembers_the_last_good_choice),
         TEST(an_old_file_takes_nothing_back),
         TEST(a_damaged_file_stops_nothing),

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -60,6 +61,34 @@ static void test_what_a_secondary_would_fetch_moves_it(void **state)
             fail_msg("not seen: %zu", i);
 }
 
+static uint64_t mark_with(const char *value)
+{
+    char text[2048];
+    snprintf(text, sizeof text, BASE "    - { name: new, %s }\n", value);
+    return mark_of(text);
+}
+
+static void test_records_of_every_type_move_it(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"a: [ 192.0.2.7 ]", "a: [ 192.0.2.8 ]"},
+        {"aaaa: [ '2001:db8::7' ]", "aaaa: [ '2001:db8::8' ]"},
+        {"cname: www.rt.example.com", "cname: mail.rt.example.com"},
+        {"alias: www.rt.example.com", "alias: mail.rt.example.com"},
+        {"ns: [ ns1.example.net ]", "ns: [ ns2.example.net ]"},
+        {"mx: [ '1 m.example.net' ]", "mx: [ '2 m.example.net' ]"},
+        {"txt: [ seven ]", "txt: [ eight ]"},
+        {"srv: [ '0 5 443 m.example.net' ]", "srv: [ '0 5 444 m.example.net' ]"},
+        {"caa: [ '0 issue \"a.example\"' ]", "caa: [ '0 issue \"b.example\"' ]"},
+        {"https: [ '1 . alpn=h2' ]", "https: [ '1 . alpn=h3' ]"},
+        {"svcb: [ '1 . alpn=dot' ]", "svcb: [ '1 . alpn=doq' ]"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (mark_with(pairs[i][0]) == mark_with(pairs[i][1]))
+            fail_msg("not seen: %s", pairs[i][1]);
+}
+
 static void test_how_a_name_is_steered_does_not(void **state)
 {
     (void)state;
@@ -71,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_a_secondary_would_fetch_moves_it),
+        cmocka_unit_test(test_records_of_every_type_move_it),
         cmocka_unit_test(test_how_a_name_is_steered_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
