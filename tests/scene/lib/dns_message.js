@@ -175,4 +175,4 @@ const option = (message, code) => message.edns?.options.find(([each]) => each ==
 // "A 192.0.2.1", sorted: what is said, whatever the order.
 const told = (records) => records.map(({ type, data }) => `${type} ${data}`).sort();
 
-module.exports = { FLAGS, OPTIONS, RCODES, TYPES, name, option, parse, query, told, u16 };
+module.exports = { OPTIONS, TYPES, name, option, parse, query, told, u16 };
