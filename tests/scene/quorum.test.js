@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { Authority, Quorum, Redis, redisCluster, redisSentinels, scene, waitFor } = require('./lib');
+const { Authority, Quorum, Redis, get, redisCluster, redisSentinels, scene, waitFor } = require('./lib');
 
 const ALL_UP = { effective: 'up', fra: 'up', iad: 'up', watcher: 'up' };
 
@@ -152,6 +152,36 @@ describe('a quorum', { concurrency: 2 }, () => {
     await q.led();
     await q.regions.a.kill();
     await q.agree('b');
+  });
+
+  scene('what is answered is what most see, where clients are sent is what their own gateway sees', async (s) => {
+    const ports = {};
+    const q = await Quorum.start(s, {
+      gateways: ['fra', 'iad', 'lhr'], checkers: [], answers: [{ target: 'p/a' }, { target: 'p/b', tier: 'backup' }],
+      more: async ({ name, ways }, { regions }) => {
+        ports[name] = await s.freePort();
+        const server = ([region, { port }], i) => ({ name: region, url: `http://127.0.0.1:${port}`, check: { port: ways[region].port }, tier: ['primary', 'backup'][i] });
+        return {
+          listen: [{ address: `127.0.0.1:${ports[name]}` }], routes: [{ path: '/', pool: 'p' }],
+          pools: { p: { check: { type: 'http', path: '/health', interval: '200ms', timeout: '200ms' }, servers: Object.entries(regions).map(server) } },
+        };
+      },
+    });
+    const sentTo = async ({ name }) => (await get(ports[name], '/health')).headers['x-region'];
+    const says = async (gateway) => (await status(gateway)).quorum.views.find(({ server }) => server === 'p/a');
+    const agreed = (wanted) => Promise.all(q.gateways.map((gateway) => waitFor(`${gateway.name} to hear ${JSON.stringify(wanted)}`, async () => {
+      const { effective, says: each } = await says(gateway);
+      return effective === 'up' && Object.entries(wanted).every(([node, state]) => each[node] === state);
+    }, 10000)));
+    await agreed({ fra: 'up', iad: 'up', lhr: 'up' });
+    await q.agree('a');
+    q.fra.blind('a'); // its checks alone: clients would get there
+    await agreed({ fra: 'down', iad: 'up', lhr: 'up' });
+    assert.deepEqual(await Promise.all(q.gateways.map(sentTo)), ['b', 'a', 'a']);
+    await q.agree('a');
+    q.fra.see();
+    await agreed({ fra: 'up' });
+    assert.equal(await sentTo(q.fra), 'a');
   });
 
   scene('an operator who forces a server down on one gateway forces it everywhere', async (s) => {

@@ -87,10 +87,10 @@ class Quorum {
     return { redis: this.elsewhere ?? { url: `redis://127.0.0.1:${judge.redis.port}` }, ...this.pace };
   }
 
-  // A Steered with the ways of a Judge; it is also there under its name.
+  // A Steered with the ways of a Judge; it is also there under its name. `more`: other sections, or what makes them for a Judge and the quorum.
   async gateway(name, { more = {}, ...steered } = {}) {
     const judge = await Judge.create(this.scene, this, name);
-    const t = await Steered.start(this.scene, { ...steered, regions: judge.ways, more: { node: { name }, quorum: this.section(judge), ...more } });
+    const t = await Steered.start(this.scene, { ...steered, regions: judge.ways, more: { node: { name }, quorum: this.section(judge), ...(typeof more === 'function' ? await more(judge, this) : more) } });
     this[name] = Object.assign(t, { judge, name, blind: (...regions) => judge.blind(...regions), see: () => judge.see() });
     this.gateways.push(t);
     return t;
