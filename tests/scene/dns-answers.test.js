@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { BIG, Nameserver, OPTIONS, option, portEverywhere, scene, told, zoneDns, zoneQuestions } = require('./lib');
+const { BIG, Nameserver, OPTIONS, option, portEverywhere, scene, recordTexts, zoneDns, zoneQuestions } = require('./lib');
 
 const CLIENT_COOKIE = Buffer.from('0123456789abcdef', 'hex');
 const cookie = (value) => ({ options: [[OPTIONS.COOKIE, value]] });
@@ -13,13 +13,13 @@ const zone = (s, { dns = {}, ...options } = {}) => Nameserver.start(s, { ...opti
 // Holds an answer against a row of the table.
 function holds(answer, row) {
   assert.equal(answer.rcode, row.rcode, row.what);
-  const found = told(answer.answer);
+  const found = recordTexts(answer.answer);
   const wanted = [...row.answer].sort();
   assert.equal(found.length, wanted.length, `${row.what}: ${found}`);
   wanted.forEach((one, i) => (one instanceof RegExp ? assert.match(found[i], one, row.what) : assert.equal(found[i], one, row.what)));
   if (row.ttl) for (const { type, ttl } of answer.answer) assert.equal(ttl, row.ttl, `${row.what}: TTL of ${type}`);
   assert.deepEqual(answer.authority.map(({ type }) => type), row.authority, row.what);
-  if (row.additional) assert.deepEqual(told(answer.additional), [...row.additional].sort(), row.what);
+  if (row.additional) assert.deepEqual(recordTexts(answer.additional), [...row.additional].sort(), row.what);
   assert.equal(answer.flags.aa, row.rcode !== 'REFUSED' && !row.isReferral, `${row.what}: AA`);
   assert.deepEqual([answer.flags.qr, answer.flags.tc, answer.flags.ra, answer.flags.rd, answer.flags.ad], [true, false, false, true, false], row.what);
 }
@@ -53,14 +53,14 @@ describe('a zone', { concurrency: 2 }, () => {
       assert.equal(answer.question.name, name);
       for (const { owner } of answer.answer.filter(({ type }) => type === 'A' && name !== 'LED.z.test.')) assert.equal(owner, name);
     }
-    assert.deepEqual(told((await names.ask('LED.z.test.')).answer), ['A 192.0.2.80', 'A 192.0.2.81', 'CNAME www.z.test.']);
+    assert.deepEqual(recordTexts((await names.ask('LED.z.test.')).answer), ['A 192.0.2.80', 'A 192.0.2.81', 'CNAME www.z.test.']);
   });
 
   scene('ANY is answered with little (RFC 8482), by TCP as well', async (s) => {
     const names = await zone(s);
     for (const answer of [await names.ask('@', 'ANY'), await (await names.tcp()).ask(names.query('@', 'ANY'))]) {
       assert.equal(answer.rcode, 'NOERROR');
-      assert.ok(new Set(answer.answer.map(({ type }) => type)).size === 1 && answer.bytes.length < 200, JSON.stringify(told(answer.answer)));
+      assert.ok(new Set(answer.answer.map(({ type }) => type)).size === 1 && answer.bytes.length < 200, JSON.stringify(recordTexts(answer.answer)));
     }
     assert.equal((await names.ask('nothing', 'ANY')).rcode, 'NXDOMAIN');
   });

@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe } = require('node:test');
 const path = require('node:path');
-const { Nameserver, Steered, blackhole, onePool, scene, servers, told, waitFor } = require('./lib');
+const { Nameserver, Steered, blackhole, onePool, scene, servers, recordTexts, waitFor } = require('./lib');
 
 const TIERS = [{}, { tier: 'backup' }, { tier: 'emergency' }];
 
@@ -79,7 +79,7 @@ describe('failover', { concurrency: 2 }, () => {
     assert.equal(await t.now(), 'a');
     await t.regions.a.kill();
     const { answer } = await t.names.until('www', 'static.example.net.');
-    assert.deepEqual(told(answer), ['CNAME static.example.net.']);
+    assert.deepEqual(recordTexts(answer), ['CNAME static.example.net.']);
   });
 });
 
@@ -163,7 +163,7 @@ describe('a name that stands for another', { concurrency: 2 }, () => {
   scene('alias: a name of somebody else is looked up; what cannot be looked up yet is no "there is none"', async (s) => {
     const names = await Nameserver.start(s, { dns: { records: [{ name: '@', alias: 'localhost' }, { name: 'lost', alias: 'name.invalid' }] } });
     const { answer } = await names.until('@', '127.0.0.1');
-    assert.deepEqual(told(answer), ['A 127.0.0.1']);
+    assert.deepEqual(recordTexts(answer), ['A 127.0.0.1']);
     assert.equal((await names.ask('lost')).rcode, 'SERVFAIL');
   });
 });

@@ -3,21 +3,20 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { BIG, Nameserver, TOOLS, askWith, scene, tool, zoneDns, zoneQuestions } = require('./lib');
+const { BIG, Nameserver, TOOLS, askWith, recordTexts, scene, tool, zoneDns, zoneQuestions } = require('./lib');
 
 const at = (names, row, more = {}) => ({ port: names.port, name: names.name(row.name), type: row.type, ...more });
-const told = (records) => records.map(({ type, data }) => `${type} ${data}`).sort();
 
 // The same data in other words: kdig and drill write what a dot in a mail address is as dig does, and all of them escape quotes.
 function agrees(found, row, what) {
   assert.equal(found.rcode, row.rcode, what);
   const wanted = [...row.answer].sort();
-  const lines = told(found.answer);
+  const lines = recordTexts(found.answer);
   assert.equal(lines.length, wanted.length, `${what}: ${lines}`);
   wanted.forEach((one, i) => (one instanceof RegExp ? assert.match(lines[i], one, what) : assert.equal(lines[i], one, what)));
   if (row.ttl) for (const { ttl } of found.answer) assert.equal(ttl, row.ttl, what);
   assert.deepEqual(found.authority.map(({ type }) => type), row.authority, what);
-  if (row.additional) assert.deepEqual(told(found.additional), [...row.additional].sort(), what);
+  if (row.additional) assert.deepEqual(recordTexts(found.additional), [...row.additional].sort(), what);
   assert.equal(found.flags.includes('aa'), row.rcode !== 'REFUSED' && !row.isReferral, `${what}: aa`);
   assert.ok(!found.flags.includes('tc') && !found.flags.includes('ra'), `${what}: ${found.flags}`);
 }
@@ -40,7 +39,7 @@ describe('the tools agree', { concurrency: 2 }, () => {
       const short = await askWith(by, at(names, { name: 'big', type: 'TXT' }));
       assert.ok(short.flags.includes('tc'), 'truncated');
       const whole = await askWith(by, at(names, { name: 'big', type: 'TXT' }, { isTcp: true }));
-      assert.deepEqual(told(whole.answer), BIG.map((text) => `TXT "${text}"`));
+      assert.deepEqual(recordTexts(whole.answer), BIG.map((text) => `TXT "${text}"`));
     });
   }
 

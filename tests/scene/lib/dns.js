@@ -5,7 +5,7 @@ const crypto = require('node:crypto');
 const dgram = require('node:dgram');
 const net = require('node:net');
 const { Raw } = require('./raw');
-const { OPTIONS, TYPES, name, option, parse, query, told, u16 } = require('./dns_message');
+const { OPTIONS, TYPES, name, option, parse, query, recordTexts, u16 } = require('./dns_message');
 const { waitFor, within } = require('./wait');
 
 const ANSWER_MS = 3000;
@@ -217,4 +217,4 @@ class Nameserver {
   }
 }
 
-module.exports = { DnsTcp, Nameserver, OPTIONS, TYPES, Udp, dnsName: name, dnsParse: parse, dnsQuery: query, option, portEverywhere, told, u16 };
+module.exports = { DnsTcp, Nameserver, OPTIONS, TYPES, Udp, dnsName: name, dnsParse: parse, dnsQuery: query, option, portEverywhere, recordTexts, u16 };

@@ -173,6 +173,6 @@ function parse(bytes) {
 
 const option = (message, code) => message.edns?.options.find(([each]) => each === code)?.[1];
 // "A 192.0.2.1", sorted: what is said, whatever the order.
-const told = (records) => records.map(({ type, data }) => `${type} ${data}`).sort();
+const recordTexts = (records) => records.map(({ type, data }) => `${type} ${data}`).sort();
 
-module.exports = { OPTIONS, TYPES, name, option, parse, query, told, u16 };
+module.exports = { OPTIONS, TYPES, name, option, parse, query, recordTexts, u16 };
