@@ -310,6 +310,10 @@ static void who_remembers_nothing_waits_a_moment_for_the_others(void **state)
     sim_advance(w->loop, 100);
     assert_int_equal(answered(w, 2, 0), ANSWERS_EU);
     assert_true(record(w, 2).serial != 0);
+    sim_advance(w->loop, LIFETIME_MS - 1100);
+    assert_null(last_event(w, 2, EVENT_QUORUM)); /* others may be starting as well: he says later that he is alone */
+    sim_advance(w->loop, 1100);
+    assert_int_equal(last_event(w, 2, EVENT_QUORUM)->phase, EVENT_BEGINS);
 }
 
 static void who_is_cut_off_follows_those_who_see(void **state)
