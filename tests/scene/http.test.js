@@ -8,7 +8,7 @@ const http = require('node:http');
 const path = require('node:path');
 const { describe } = require('node:test');
 const {
-  Authority, Client, Origin, curl, event, exchange, h2Ask, h2Connect, isSanitized, nginx, peakMemory, readBody, reply, request, scene, stopped, tool, verdicts, waitFor, within,
+  Client, Origin, curl, event, exchange, h2Ask, h2Connect, isSanitized, nginx, peakMemory, readBody, reply, request, scene, stopped, tool, verdicts, waitFor, within,
 } = require('./lib');
 
 const MIB = 1 << 20;
@@ -590,27 +590,5 @@ describe('http: attempts', { concurrency: true }, () => {
     await kept.raw.ended();
     await verdicts(gateway, { a: 'down' });
     assert.equal((await exchange(raw, 'GET / HTTP/1.1\r\nHost: h\r\n\r\n')).body, 'b');
-  });
-});
-
-describe('http: https to the servers', () => {
-  scene('a pool of https:// servers is verified, and kept alive', async (s) => {
-    const ca = await Authority.create(s);
-    const { cert, key } = await ca.issue('server', ['api.example.test']);
-    const tlsPort = await s.freePort();
-    await nginx(s, `listen 127.0.0.1:${tlsPort} ssl; ssl_certificate ${cert}; ssl_certificate_key ${key};
-      location / { add_header X-Connection $connection always; return 200 "$scheme $ssl_server_name"; }`);
-    const gateway = await s.gateway({
-      pools: {
-        good: { check: NO_CHECK, servers: [{ name: 'a', url: `https://127.0.0.1:${tlsPort}`, tls: { ca: ca.file, server_name: 'api.example.test' } }] },
-        bad: { check: NO_CHECK, servers: [{ name: 'a', url: `https://127.0.0.1:${tlsPort}`, tls: { ca: ca.file, server_name: 'other.example.test' } }] },
-      },
-      routes: [{ path: '/', pool: 'good' }, { path: '/bad', pool: 'bad' }],
-    });
-    const first = await request({ port: gateway.port });
-    assert.equal(first.text, 'https api.example.test');
-    const second = await request({ port: gateway.port });
-    assert.equal(second.headers['x-connection'], first.headers['x-connection']);
-    assert.equal((await request({ port: gateway.port, path: '/bad' })).status, 502);
   });
 });

@@ -7,7 +7,7 @@ const https = require('node:https');
 const path = require('node:path');
 const { describe } = require('node:test');
 const { WebSocketServer } = require('ws');
-const { Authority, event, onePool, scene, servers, verdicts, visit, where } = require('./lib');
+const { Authority, event, nginx, onePool, request, scene, servers, verdicts, visit, where } = require('./lib');
 
 const NAME = 'rt.example.test';
 const CHECK = { type: 'websocket', interval: '500ms', timeout: '500ms', rise: 1, fall: 2 };
@@ -186,5 +186,25 @@ describe('TLS to the servers', { concurrency: true }, () => {
     fs.copyFileSync(renewed.file, ca);
     await gateway.reload(config);
     assert.equal(await where(s, gateway), 'secure');
+  });
+
+  scene('a pool of https:// servers is verified, and kept alive', async (s) => {
+    const ca = await Authority.create(s);
+    const { cert, key } = await ca.issue('server', ['api.example.test']);
+    const tlsPort = await s.freePort();
+    await nginx(s, `listen 127.0.0.1:${tlsPort} ssl; ssl_certificate ${cert}; ssl_certificate_key ${key};
+      location / { add_header X-Connection $connection always; return 200 "$scheme $ssl_server_name"; }`);
+    const gateway = await s.gateway({
+      pools: {
+        good: { check: { type: 'none' }, servers: [{ name: 'a', url: `https://127.0.0.1:${tlsPort}`, tls: { ca: ca.file, server_name: 'api.example.test' } }] },
+        bad: { check: { type: 'none' }, servers: [{ name: 'a', url: `https://127.0.0.1:${tlsPort}`, tls: { ca: ca.file, server_name: 'other.example.test' } }] },
+      },
+      routes: [{ path: '/', pool: 'good' }, { path: '/bad', pool: 'bad' }],
+    });
+    const first = await request({ port: gateway.port });
+    assert.equal(first.text, 'https api.example.test');
+    const second = await request({ port: gateway.port });
+    assert.equal(second.headers['x-connection'], first.headers['x-connection']);
+    assert.equal((await request({ port: gateway.port, path: '/bad' })).status, 502);
   });
 });
