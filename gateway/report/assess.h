@@ -59,7 +59,6 @@ void assess_fini(struct assessment *a);
 void assess_dns(struct assessment *a, const struct report_view *v);
 
 bool dns_is_configured(const struct conf *c);
-bool quorum_is_configured(const struct conf *c);
 
 /* Of names for people, as long as any can be. */
 #define DNS_TEXT_BYTES 256u

@@ -17,7 +17,7 @@ bool dns_is_configured(const struct conf *c)
     return c->dns.zone != NULL && c->dns.zone[0] != '\0';
 }
 
-bool quorum_is_configured(const struct conf *c)
+static bool has_quorum(const struct conf *c)
 {
     return c->quorum.redis.text != NULL && c->quorum.redis.text[0] != '\0';
 }
@@ -106,12 +106,12 @@ static void weigh_quorum(struct assessment *a, const struct report_view *v)
 
 void assess_dns(struct assessment *a, const struct report_view *v)
 {
-    if (v->steering == NULL || !(dns_is_configured(v->conf) || quorum_is_configured(v->conf)))
+    if (v->steering == NULL || !(dns_is_configured(v->conf) || has_quorum(v->conf)))
         return;
     a->record = mem_alloc(sizeof *a->record);
     (void)steering_load(v->steering, a->record); /* one that cannot be read now is zeroes, as one never written */
     if (dns_is_configured(v->conf))
         weigh_dns(a, v);
-    if (quorum_is_configured(v->conf))
+    if (has_quorum(v->conf))
         weigh_quorum(a, v);
 }

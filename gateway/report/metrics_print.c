@@ -24,7 +24,8 @@ void metric_head(const struct printer *p, const char *type, const char *help)
     strbuf_printf(p->out, "# HELP tidegate_%s %s\n# TYPE tidegate_%s %s\n", p->family, help, p->family, type);
 }
 
-void metric_begin(const struct printer *p, const struct label *labels)
+/* The value and the end of the line are to follow. */
+static void begin(const struct printer *p, const struct label *labels)
 {
     strbuf_printf(p->out, "tidegate_%s", p->family);
     for (const struct label *l = labels; l != NULL && l->name != NULL; l++) {
@@ -37,20 +38,20 @@ void metric_begin(const struct printer *p, const struct label *labels)
 
 void metric_uint(const struct printer *p, const struct label *labels, uint64_t value)
 {
-    metric_begin(p, labels);
+    begin(p, labels);
     strbuf_printf(p->out, "%" PRIu64 "\n", value);
 }
 
 void metric_seconds(const struct printer *p, const struct label *labels, int64_t ms)
 {
-    metric_begin(p, labels);
+    begin(p, labels);
     strbuf_printf(p->out, "%" PRId64 ".%03d\n", ms / 1000, (int)(ms % 1000));
 }
 
 /* A cell of the tables: gauges may be summed over processes to something negative for a moment. */
 void metric_cell(const struct printer *p, const struct label *labels, enum stat_kind kind, uint64_t value)
 {
-    metric_begin(p, labels);
+    begin(p, labels);
     if (kind == STAT_GAUGE)
         strbuf_printf(p->out, "%" PRId64 "\n", (int64_t)value);
     else if (kind == STAT_MICROSECONDS)
@@ -65,7 +66,7 @@ void metric_probe(const struct printer *p, const struct label *labels, int slot)
 
     if (slot < 0 || !verdict_read_detail(p->v->verdicts, slot, &d) || d.latency_us == 0)
         return;
-    metric_begin(p, labels);
+    begin(p, labels);
     strbuf_printf(p->out, "%" PRIu32 ".%06" PRIu32 "\n", d.latency_us / 1000000u, d.latency_us % 1000000u);
 }
 

@@ -30,7 +30,6 @@ void metric_families(struct printer *p, const struct family *families, size_t co
 void metric_head(const struct printer *p, const char *type, const char *help);
 
 /* One sample; `labels` ends with a row of NULLs, NULL: none. */
-void metric_begin(const struct printer *p, const struct label *labels); /* the value and the line's end are to follow */
 void metric_uint(const struct printer *p, const struct label *labels, uint64_t value);
 void metric_seconds(const struct printer *p, const struct label *labels, int64_t ms);
 void metric_cell(const struct printer *p, const struct label *labels, enum stat_kind kind, uint64_t value);
