@@ -176,11 +176,11 @@ describe('http: fetch', () => {
     const many = await Promise.all(Array.from({ length: 100 }, (_, i) => fetch(`${url}/${i}`).then((r) => r.text())));
     assert.deepEqual(new Set(many), new Set([sha('')]));
 
-    // Who leaves in the middle of an answer takes the server's work away with it.
-    const leaving = new AbortController();
-    const endless = await fetch(`${url}/endless`, { signal: leaving.signal });
-    await endless.body.getReader().read();
-    leaving.abort();
+    // Who leaves in the middle of an answer takes the server's work away with it. An abort signal would do the same, but
+    // node 18 forgets to listen to it when memory is collected in between.
+    const reader = (await fetch(`${url}/endless`)).body.getReader();
+    await reader.read();
+    await reader.cancel();
     await waitFor('the server to hear of it', () => seen.closed === 1);
     await gateway.process.line(/request answered.*status=(499|200).*path=\/endless/);
   });
