@@ -398,6 +398,12 @@ enum err sock_connect_result(int fd)
     return err_from_errno(error);
 }
 
+bool sock_is_self_connected(int fd, const struct addr *peer)
+{
+    struct addr local;
+    return sock_local_addr(fd, &local) == ERR_NONE && addr_equal(&local, peer);
+}
+
 enum err sock_accept(int listen_fd, int *fd, struct addr *peer)
 {
     for (int tries = 0; tries < ACCEPT_TRIES_MAX; tries++) {

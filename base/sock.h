@@ -54,6 +54,8 @@ bool sock_is_udp_sender(int fd);
 /* Starts a connect: ERR_NONE at once or later (wait for writability, then sock_connect_result). */
 enum err sock_connect(const struct addr *a, int *fd) MUST_CHECK;
 enum err sock_connect_result(int fd) MUST_CHECK;
+/* Whether it met itself: a connect to a free local port out of the ephemeral range may be given that very port. */
+bool sock_is_self_connected(int fd, const struct addr *peer);
 /* Next waiting client, ERR_AGAIN when there is none, ERR_LIMIT when descriptors ran out. */
 enum err sock_accept(int listen_fd, int *fd, struct addr *peer) MUST_CHECK;
 enum err sock_local_addr(int fd, struct addr *a) MUST_CHECK;

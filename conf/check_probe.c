@@ -58,8 +58,10 @@ static bool is_same_command(const struct conf_check *a, const struct conf_check 
 static void check_uses(struct build *b, const struct conf_check *c, const struct conf_check *u)
 {
     const uint32_t asks = FOR_TYPE(CHECK_HTTP) | FOR_TYPE(CHECK_WEBSOCKET), tls = asks | FOR_TYPE(CHECK_TLS);
+    const uint32_t connects = tls | FOR_TYPE(CHECK_TCP) | FOR_TYPE(CHECK_REDIS);
     const char *asks_text = "type: http or type: websocket", *tls_text = "type: tls, type: http or type: websocket";
     const struct use uses[] = {
+        {&c->watch, "watch", c->watch == u->watch, connects, "type: tcp, tls, http, websocket or redis"},
         {&c->path, "path", is_same(c->path, u->path), asks, asks_text},
         {&c->host, "host", is_same(c->host, u->host), asks, asks_text},
         {&c->expect_statuses, "expect.status", conf_statuses_are_same(&c->expect_statuses, &u->expect_statuses),

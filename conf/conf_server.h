@@ -72,6 +72,7 @@ struct conf_check {
     int64_t timeout_ms;
     uint32_t rise, fall;
     uint32_t jitter_percent;
+    bool watch;            /* an idle connection between the probes, whose end asks at once */
     int64_t hold_ms;       /* a state lasts at least that long */
     int64_t fail_back_ms;  /* of answers, before a server that was down is up */
     uint32_t flap_changes; /* 0 = no such rule */

@@ -55,6 +55,10 @@ const struct schema_row schema_check_rows[] = {
                                         "say; it still gets traffic. 0: never."},
     {SECTION_CHECK, "jitter", KIND_PERCENT, IN(conf_check, jitter_percent), RANGE(0, 50), .standard = "10%", .applies = APPLIES_CHECKER,
      .doc = "By how much each interval is randomly shortened or lengthened."},
+    {SECTION_CHECK, "watch", KIND_BOOL, IN(conf_check, watch), .standard = "false", .applies = APPLIES_CHECKER,
+     .doc = "Keep one idle connection to the server between checks, and check at once when the server ends it, however long the interval is: "
+            "a process that dies is known at once, one that hangs is not. Nothing is sent on it. Leave it off where a server can hold few "
+            "connections, or one at a time."},
     {SECTION_CHECK, "http", KIND_WORD, IN(conf_check, http), .words = http_words, .standard = "auto", .applies = APPLIES_CHECKER,
      .doc = "With type: http, the version that is spoken. auto: over TLS what the server chooses (ALPN), without it HTTP/1.1. 2 without TLS "
             "is spoken without asking first."},

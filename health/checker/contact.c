@@ -20,18 +20,11 @@ static void fail(struct contact *c, enum err e)
 
 /* ---- connecting ---- */
 
-/* A connect to a free local port out of the ephemeral range may be given that very port and meet itself. */
-static bool is_self_connected(const struct contact *c)
-{
-    struct addr local;
-    return sock_local_addr(c->fd, &local) == ERR_NONE && addr_equal(&local, &c->addr);
-}
-
 static bool connected(struct contact *c)
 {
     enum err e = sock_connect_result(c->fd);
 
-    if (e == ERR_NONE && is_self_connected(c))
+    if (e == ERR_NONE && sock_is_self_connected(c->fd, &c->addr))
         e = ERR_REFUSED;
     if (e != ERR_NONE) {
         probe_finish(c->probe, e, NULL);

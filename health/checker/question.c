@@ -57,6 +57,12 @@ enum conf_over question_over(const struct conf_server *s)
     return s->check.http;
 }
 
+bool question_is_watched(const struct conf_server *s)
+{
+    return s->check.watch && s->check.type != CHECK_NONE && s->check.type != CHECK_DNS &&
+           s->check.type != CHECK_COMMAND;
+}
+
 bool question_has_canary(const struct conf_server *s)
 {
     const struct conf_check *c = &s->check;

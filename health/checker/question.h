@@ -23,6 +23,8 @@ struct tls_client_opts question_tls(const struct conf_server *s);
 bool question_needs_host(const struct conf_server *s);
 /* Which HTTP the probe speaks; OVER_AUTO: both are offered. OVER_H1 for probes that are not http. */
 enum conf_over question_over(const struct conf_server *s);
+/* Whether its connections tell of its end: check.watch, where the check is one over TCP. */
+bool question_is_watched(const struct conf_server *s);
 bool question_has_canary(const struct conf_server *s);
 /* True when both lead to the same probe, so that what is known from `a` holds for `b`. Intervals, limits, timeouts and
  * what only concerns the traffic do not matter. */

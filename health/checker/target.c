@@ -13,6 +13,7 @@
 #include "health/checker/question.h"
 #include "health/checker/schedule.h"
 #include "health/checker/standing.h"
+#include "health/checker/watch.h"
 
 #define TARGET_MAGIC 0x7a59e70bu
 
@@ -47,6 +48,7 @@ struct target {
     struct lws_host *peer_host; /* of a canary */
     struct addresses peer_addresses;
     struct probe *probe;
+    struct watch watch;
 };
 
 static void on_addresses(void *arg, enum err e);
@@ -197,6 +199,15 @@ static void note_answer(struct target *t, bool is_success)
     }
 }
 
+/* An answer has it watched until the next one; a failure is what its end would have told. */
+static void renew_watch(struct target *t, bool is_success)
+{
+    if (!is_success)
+        watch_confirm(&t->watch);
+    else if (question_is_watched(t->server))
+        watch_keep(&t->watch, addresses_get(&t->addresses), t->server->check.interval_ms);
+}
+
 static bool is_our_own(const struct target *t, bool is_success)
 {
     return !is_success && t->env.is_sure != NULL && hysteresis_is_at_the_edge(&t->standing.hysteresis) &&
@@ -214,6 +225,7 @@ static void conclude(struct target *t, const struct probe_result *r)
     t->is_http11 = t->is_http11 && is_success;
     count(t, is_success);
     note_answer(t, is_success);
+    renew_watch(t, is_success);
     if (is_our_own(t, is_success)) {
         standing_ignore(&t->standing, r, time_now(t));
         publish(t);
@@ -440,6 +452,15 @@ void target_nudge(struct target *t)
     }
 }
 
+static void on_watch_ended(void *arg)
+{
+    struct target *t = arg;
+
+    CHECK_OBJ(t, TARGET_MAGIC);
+    LOG_DEBUG("connection that was watched has ended", KV_STR("server", target_name(t)));
+    target_nudge(t);
+}
+
 /* ---- life ---- */
 
 struct target *target_create(const struct target_env *env, int slot, const struct conf_server *server,
@@ -456,6 +477,7 @@ struct target *target_create(const struct target_env *env, int slot, const struc
     timer_init(&t->deadline, env->loop, on_deadline, t);
     addresses_init(&t->addresses, env->loop, env->resolver, on_addresses, t);
     addresses_init(&t->peer_addresses, env->loop, env->resolver, on_peer_addresses, t);
+    watch_init(&t->watch, env->loop, on_watch_ended, t);
     remember(t, last);
     publish(t);
     t->started_ms = loop_now_ms(env->loop) - SCHEDULE_GAP_MS;
@@ -466,6 +488,7 @@ struct target *target_create(const struct target_env *env, int slot, const struc
 static void forget_question(struct target *t)
 {
     abandon(t);
+    watch_drop(&t->watch);
     t->is_http11 = false;
     addresses_reset(&t->addresses);
     if (t->host != NULL)
@@ -486,6 +509,7 @@ void target_destroy(struct target **tp)
     forget_question(t);
     addresses_fini(&t->addresses);
     addresses_fini(&t->peer_addresses);
+    watch_fini(&t->watch);
     OBJ_FREE(tp, TARGET_MAGIC);
 }
 
@@ -502,6 +526,8 @@ void target_set_server(struct target *t, const struct conf_server *server)
     publish(t);
     if (!is_same)
         forget_question(t);
+    if (!question_is_watched(server))
+        watch_drop(&t->watch);
     if (!is_same || (t->phase == PHASE_IDLE && check->interval_ms < old->check.interval_ms))
         plan_first(t);
 }

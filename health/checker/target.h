@@ -54,7 +54,8 @@ struct target *target_create(const struct target_env *env, int slot, const struc
 void target_destroy(struct target **tp);
 /* The same server under a new configuration. State stays; a question that changed is asked anew, and soon. */
 void target_set_server(struct target *t, const struct conf_server *server);
-/* The traffic met a failure: probes now, or as soon as the probe under way is over. */
+/* The traffic met a failure, or a connection that was watched has ended: probes now, or as soon as the probe under way
+ * is over. */
 void target_nudge(struct target *t);
 
 /* An operator's word: shown at once, in table and log. */

@@ -22,7 +22,7 @@ async function backend(s, ...answers) {
     server.closeAllConnections();
     server.close();
   });
-  return { name: 'backend', url: `ws://127.0.0.1:${server.address().port}`, asked, answer: (...next) => answers.splice(0, answers.length, ...next) };
+  return { name: 'backend', url: `ws://127.0.0.1:${server.address().port}`, server, asked, answer: (...next) => answers.splice(0, answers.length, ...next) };
 }
 
 describe('checks', { concurrency: true }, () => {
@@ -192,6 +192,36 @@ describe('verdicts', { concurrency: true }, () => {
     assert.ok((await value('probe_failures_total')) >= 2);
     assert.ok((await value('server_probe_duration_seconds', { server: 'region' })) > 0);
     assert.ok((await value('checker_heartbeat_age_seconds')) < 5);
+  });
+});
+
+describe('watched servers', { concurrency: true }, () => {
+  scene('one that is killed is known to be down in a moment, however long the interval is', async (s) => {
+    const [watched, unwatched] = await Promise.all([s.region({ name: 'watched' }), s.region({ name: 'unwatched' })]);
+    const check = { type: 'http', path: '/health', interval: '30s', fall: 2 };
+    const gateway = await s.gateway(onePool({ check, servers: servers([watched, unwatched], { check: { watch: true } }) }));
+    await verdicts(gateway, { watched: 'up', unwatched: 'up' });
+    await Promise.all([watched.kill(), unwatched.kill()]);
+    const now = await verdicts(gateway, { watched: 'down' }, 3000);
+    assert.match(now.watched.cause, /refused|no connection/);
+    assert.equal(now.unwatched.state, 'up');
+    assert.ok((await metric(gateway, 'probes_total')) <= 5); // a good one each, the two that failed, and one if it still listened while hanging up
+  });
+
+  scene('one that closes idle connections stays up, and is soon asked no more often than others', async (s) => {
+    const b = await backend(s, 200);
+    let connections = 0;
+    b.server.on('connection', () => connections++);
+    b.server.setTimeout(20); // hangs up on whoever is silent for longer
+    const check = { ...SOON, type: 'http', path: '/health', fall: 1, watch: true };
+    const gateway = await s.gateway(onePool({ check, servers: servers([b]) }));
+    await waitFor('checks', () => b.asked.length >= 12);
+    assert.ok([3, 4].includes(connections - b.asked.length), `${connections} connections, ${b.asked.length} checks`); // three watched, one perhaps about to ask
+    const calm = b.asked[11].at - b.asked[6].at;
+    assert.ok(calm >= 700, `${calm} ms for five intervals of 200`);
+    assert.equal((await standings(gateway)).backend.state, 'up');
+    assert.equal(await metric(gateway, 'probe_failures_total'), 0);
+    assert.equal(gateway.process.lines.some((line) => /new=down|(INFO|WARN).*watched/.test(line)), false);
   });
 });
 

@@ -63,9 +63,9 @@ async function startRedis(dir) {
 }
 
 // A gateway that answers, and who asks it. `redis`: where it meets the others.
-async function startGateway(dir, name, ports, interval, redis) {
+async function startGateway(dir, name, ports, { interval, watch }, redis) {
   const port = await processes.freePort();
-  const target = (to) => ({ check: { type: 'http', url: `http://127.0.0.1:${to}/health`, interval } });
+  const target = (to) => ({ check: { type: 'http', url: `http://127.0.0.1:${to}/health`, interval, watch } });
   const config = {
     node: { name },
     state_dir: '',
@@ -111,7 +111,7 @@ async function lose(how, gateways, child, intervalMs) {
 }
 
 // `runs` losses of each kind.
-async function measure(dir, { title, intervalMs, gatewayCount, runs }) {
+async function measure(dir, { title, intervalMs, gatewayCount, runs, watch = false }) {
   const ports = [await processes.freePort(), await processes.freePort()];
   const others = [await startRegion('backup', ports[1])];
   let primary = await startRegion('primary', ports[0]);
@@ -120,7 +120,7 @@ async function measure(dir, { title, intervalMs, gatewayCount, runs }) {
   try {
     const redis = gatewayCount > 1 ? await startRedis(dir) : null;
     if (redis) others.push(redis.child);
-    for (let i = 0; i < gatewayCount; i++) gateways.push(await startGateway(dir, `gateway-${i}`, ports, `${intervalMs}ms`, redis));
+    for (let i = 0; i < gatewayCount; i++) gateways.push(await startGateway(dir, `gateway-${i}`, ports, { interval: `${intervalMs}ms`, watch }, redis));
     for (let run = 0; run < runs; run++) {
       for (const how of Object.keys(gone)) {
         for (const { asker } of gateways) await asker.until(PRIMARY, SETTLE_MS + 4 * intervalMs);
@@ -142,6 +142,7 @@ async function failover(stage, names, { rounds }) {
   if (!names.includes('tidegate')) return;
   const kinds = [
     { title: 'checks every second', intervalMs: 1000, gatewayCount: 1, runs: 2 * rounds },
+    { title: 'every second, watched', intervalMs: 1000, gatewayCount: 1, runs: 2 * rounds, watch: true },
     { title: 'every second, three gateways with a quorum', intervalMs: 1000, gatewayCount: 3, runs: 2 * rounds },
     { title: 'every 250 ms', intervalMs: 250, gatewayCount: 1, runs: 2 * rounds },
     { title: 'every 5 seconds', intervalMs: 5000, gatewayCount: 1, runs: rounds },

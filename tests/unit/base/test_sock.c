@@ -186,6 +186,26 @@ static void test_a_port_nobody_listens_on_refuses(void **state)
     assert_int_equal(e, ERR_REFUSED);
 }
 
+static void test_a_socket_that_meets_itself_is_told_from_one_that_is_served(void **state)
+{
+    (void)state;
+    struct addr a;
+    int l = listen_on("127.0.0.1:0", false, &a), c = -1;
+    assert_int_equal(sock_connect(&a, &c), ERR_NONE);
+    wait_for(c, POLLOUT);
+    assert_false(sock_is_self_connected(c, &a));
+    close(c);
+    close(l);
+
+    assert_true(addr_parse(&a, "127.0.0.1:0"));
+    c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(c, &a.sa, a.len), 0);
+    assert_int_equal(sock_local_addr(c, &a), ERR_NONE);
+    assert_int_equal(connect(c, &a.sa, a.len), 0); /* to the port it was given */
+    assert_true(sock_is_self_connected(c, &a));
+    close(c);
+}
+
 static void test_a_taken_port_is_busy_unless_shared(void **state)
 {
     (void)state;
@@ -295,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_address_blocks),
         cmocka_unit_test(test_connect_and_accept),
         cmocka_unit_test(test_a_port_nobody_listens_on_refuses),
+        cmocka_unit_test(test_a_socket_that_meets_itself_is_told_from_one_that_is_served),
         cmocka_unit_test(test_a_taken_port_is_busy_unless_shared),
         cmocka_unit_test(test_both_families_on_one_port),
         cmocka_unit_test(test_a_port_with_one_socket_to_send_and_one_to_receive),

@@ -116,6 +116,10 @@ static const struct mistake mistakes[] = {
     {POOL("check: { type: tcp, expect: { headers: { a: b }, body: x } }"),
      "t.yaml:6:44: pools.p.check.expect.headers: has no use in a check of this type, expected type: http with it\n"
      "t.yaml:6:60: pools.p.check.expect.body: has no use in a check of this type, expected type: http with it\n"},
+    {POOL("check: { type: command, command: [ /bin/true ], watch: true }"),
+     "t.yaml:6:60: pools.p.check.watch: has no use in a check of this type, expected type: tcp, tls, http, websocket or redis with it\n"},
+    {POOL("check: { type: dns, dns: { name: x }, watch: true }"),
+     "t.yaml:6:50: pools.p.check.watch: has no use in a check of this type, expected type: tcp, tls, http, websocket or redis with it\n"},
     {POOL("check: { interval_undecided: 2s }"),
      "t.yaml:6:34: pools.p.check.interval_undecided: 2s is longer than interval (1s), expected at most that\n"},
     {POOL("check: { timeout: 2s, interval: 1s }"),

@@ -43,7 +43,7 @@ static const struct mistake mistakes[] = {
     {POOL("circuit: 5"),
      "t.yaml:6:14: pools.p.circuit: is not a section, expected one with failures, open, half_open\n"},
     {POOL("check: tcp"),
-     "t.yaml:6:12: pools.p.check: is not a section, expected one with type, url, path, host, port, interval, interval_undecided, timeout, rise, fall, hold, fail_back, flap, degraded_over, jitter, http, expect, speak, canary, expiry, redis, dns, command\n"},
+     "t.yaml:6:12: pools.p.check: is not a section, expected one with type, url, path, host, port, interval, interval_undecided, timeout, rise, fall, hold, fail_back, flap, degraded_over, jitter, watch, http, expect, speak, canary, expiry, redis, dns, command\n"},
     {SERVER("{ name: s, url: \"ws://h\", wieght: 2 }"),
      "t.yaml:6:35: pools.p.servers[0].wieght: unknown key, expected weight?\n"},
     {ROUTE("websocket: { heartbeat: 30s }"),

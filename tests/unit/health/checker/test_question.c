@@ -77,6 +77,24 @@ static void test_which_http(void **state)
     }
 }
 
+static void test_which_checks_can_watch(void **state)
+{
+    (void)state;
+    static const enum conf_check_type tcp[] = {CHECK_TCP, CHECK_TLS, CHECK_HTTP, CHECK_WEBSOCKET, CHECK_REDIS};
+    static const enum conf_check_type others[] = {CHECK_NONE, CHECK_DNS, CHECK_COMMAND};
+    struct conf_server s = server_of(SCHEME_HTTP, "a.test", 80);
+    assert_false(question_is_watched(&s));
+    s.check.watch = true;
+    for (size_t i = 0; i < sizeof tcp / sizeof tcp[0]; i++) {
+        s.check.type = tcp[i];
+        assert_true(question_is_watched(&s));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        s.check.type = others[i];
+        assert_false(question_is_watched(&s));
+    }
+}
+
 static void test_what_makes_it_another_question(void **state)
 {
     (void)state;
@@ -132,6 +150,7 @@ int main(void)
         cmocka_unit_test(test_host_header),
         cmocka_unit_test(test_server_name_does_not_follow_the_host_header),
         cmocka_unit_test(test_which_http),
+        cmocka_unit_test(test_which_checks_can_watch),
         cmocka_unit_test(test_what_makes_it_another_question),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

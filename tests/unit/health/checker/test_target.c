@@ -288,6 +288,90 @@ static void test_one_nudge_leads_to_a_verdict(void **state)
     assert_int_equal(probe_count(t), 4);
 }
 
+/* ---- watching ---- */
+
+/* Up, with one connection more than the probe's, which is over. */
+static void begin_watched(struct bench *t)
+{
+    t->server.check.type = CHECK_TCP;
+    t->server.check.interval_ms = 3600000;
+    t->server.check.watch = true;
+    begin(t, NULL);
+    RUN_UNTIL(t, word(t).state == VERDICT_UP);
+    RUN_UNTIL(t, t->backend.accepted_count == 2 && t->backend.open_count == 1);
+}
+
+static void hang_up(struct bench *t)
+{
+    LIST_EACH (it, &t->backend.conns)
+        backend_conn_close(LIST_ENTRY(it, struct backend_conn, link));
+}
+
+static void test_watched_server_that_dies_is_asked_at_once(void **state)
+{
+    struct bench *t = *state;
+    begin_watched(t);
+    kill_backend(t);
+    RUN_UNTIL(t, word(t).state == VERDICT_DOWN);
+    assert_int_equal(probe_count(t), 4);
+}
+
+static void test_watched_server_that_hangs_up_is_asked_and_watched_again(void **state)
+{
+    struct bench *t = *state;
+    begin_watched(t);
+    hang_up(t);
+    RUN_UNTIL(t, probe_count(t) == 3); /* at once, and until it is in doubt no more */
+    RUN_UNTIL(t, t->backend.accepted_count == 5 && t->backend.open_count == 1);
+    run_for(t, 2 * SCHEDULE_DOUBT_MS);
+    assert_int_equal(probe_count(t), 3);
+    assert_int_equal(t->backend.accepted_count, 5);
+    assert_int_equal(word(t).state, VERDICT_UP);
+    assert_int_equal(t->flip_count, 1);
+}
+
+static void test_server_that_hates_to_be_watched_is_left_alone(void **state)
+{
+    struct bench *t = *state;
+    t->backend.does = BACKEND_CLOSES;
+    t->server.check.type = CHECK_TCP;
+    t->server.check.interval_ms = 3600000;
+    t->server.check.watch = true;
+    begin(t, NULL);
+    RUN_UNTIL(t, t->backend.accepted_count >= 6); /* three watched, three asked */
+    run_for(t, 4 * SCHEDULE_DOUBT_MS);
+    assert_in_range(probe_count(t), 4, 7);
+    assert_int_equal(t->backend.accepted_count, probe_count(t) + 3);
+    assert_int_equal(word(t).state, VERDICT_UP);
+    assert_int_equal(t->flip_count, 1);
+}
+
+static void test_watch_ends_with_the_wish_for_it(void **state)
+{
+    struct bench *t = *state;
+    begin_watched(t);
+    struct conf_server next = t->server;
+    next.check.watch = false;
+    target_set_server(t->target, &next);
+    RUN_UNTIL(t, t->backend.open_count == 0);
+    run_for(t, SCHEDULE_GAP_MS);
+    assert_int_equal(probe_count(t), 1);
+}
+
+static void test_watch_ends_with_the_question(void **state)
+{
+    struct bench *t = *state;
+    begin_watched(t);
+    struct conf_server next = t->server;
+    next.check.type = CHECK_NONE; /* written in a pool, watch is inherited by checks that have no use for it */
+    target_set_server(t->target, &next);
+    RUN_UNTIL(t, t->backend.open_count == 0);
+    target_set_server(t->target, &t->server);
+    RUN_UNTIL(t, t->backend.accepted_count == 4 && t->backend.open_count == 1);
+    target_destroy(&t->target);
+    RUN_UNTIL(t, t->backend.open_count == 0);
+}
+
 /* ---- names ---- */
 
 static void test_name_with_several_addresses(void **state)
@@ -418,6 +502,11 @@ int main(void)
         T(test_nudge_asks_at_once),
         T(test_nudge_during_a_probe_asks_again_after_it),
         T(test_one_nudge_leads_to_a_verdict),
+        T(test_watched_server_that_dies_is_asked_at_once),
+        T(test_watched_server_that_hangs_up_is_asked_and_watched_again),
+        T(test_server_that_hates_to_be_watched_is_left_alone),
+        T(test_watch_ends_with_the_wish_for_it),
+        T(test_watch_ends_with_the_question),
         T(test_name_with_several_addresses),
         T(test_name_without_an_address),
         T(test_last_run_is_remembered),
