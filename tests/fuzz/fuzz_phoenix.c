@@ -47,7 +47,7 @@ static void hear_lines(const char *text, size_t len, uint8_t how)
     for (unsigned line = 0; len > 0; line++) {
         const char *end = memchr(text, '\n', len);
         size_t n = end != NULL ? (size_t)(end - text) : len;
-        enum canary_side side = (how >> (line % 8) & 1u) != 0 ? CANARY_THERE : CANARY_HERE;
+        enum canary_side side = (how >> (line % 8) & 1) != 0 ? CANARY_THERE : CANARY_HERE;
 
         speak(c);
         canary_hear(c, side, text, n / 2, false);
