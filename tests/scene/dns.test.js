@@ -47,6 +47,7 @@ describe('the process that answers', { concurrency: true }, () => {
     process.kill(pid, 'SIGSTOP'); // it has no answer to the offer
     const refused = assert.rejects(n.gateway.reload(web), /reload failed/);
     await n.gateway.process.line(/dns no zone to answer for/, 5000, mark);
+    assert.equal((await n.gateway.ctl('events')).code, 0); // the supervisor answers again: it has offered it to all
     process.kill(pid, 'SIGKILL');
     await refused;
     await waitFor('the zone to be answered after all', isAnswered);
