@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -321,4 +322,15 @@ bool ipc_has_room(const struct ipc *i)
 {
     CHECK_OBJ(i, IPC_MAGIC);
     return i->queue_count < IPC_QUEUE_MAX / 2;
+}
+
+void ipc_answer_conf(struct ipc *i, uint64_t generation, const char *error)
+{
+    struct msg_conf_ack ack = {.generation = generation, .ok = error == NULL};
+
+    if (error != NULL)
+        (void)snprintf(ack.error, sizeof ack.error, "%.*s", (int)sizeof ack.error - 1, error);
+    const enum err e = ipc_send(i, MSG_CONF_ACK, &ack, -1);
+    if (e != ERR_NONE)
+        LOG_ERR("configuration not answered", KV_UINT("generation", generation), KV_STR("cause", err_text(e)));
 }

@@ -105,6 +105,9 @@ void ipc_destroy(struct ipc **ip);
  * Queues up to IPC_QUEUE_MAX messages while the peer is slow; ERR_FULL beyond that. */
 enum err ipc_send(struct ipc *i, enum ipc_type type, const void *payload, int fd) MUST_CHECK;
 #define IPC_QUEUE_MAX 256u
+/* A child's answer to MSG_CONF: it is taken (`error` NULL), or why not, cut off to fit. What cannot be sent is logged:
+ * the supervisor asks nobody twice, and ends who owes an answer. */
+void ipc_answer_conf(struct ipc *i, uint64_t generation, const char *error);
 /* Whether the queue has room for ordinary messages: those that may come in any number leave half of it to those that
  * must get through. */
 bool ipc_has_room(const struct ipc *i);

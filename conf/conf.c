@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/shm.h"
 #include "conf/build.h"
 #include "conf/node.h"
 #include "conf/schema.h"
@@ -168,6 +169,23 @@ struct conf *conf_load_file(const char *path, struct conf_errors *errors)
     } else {
         c = conf_load_text(path, text, (size_t)len, false, errors);
     }
+    mem_free(text);
+    return c;
+}
+
+struct conf *conf_load_sealed(int fd, struct conf_errors *errors)
+{
+    *errors = (struct conf_errors){0};
+    char *text = NULL;
+    size_t len = 0;
+    enum err e = fd < 0 ? ERR_INVALID : shm_read_sealed(fd, CONF_SEALED_BYTES_MAX, &text, &len);
+    if (e != ERR_NONE) {
+        errors->count = 1;
+        errors->text = mem_printf("configuration:1:1: cannot be read: %s, expected a sealed one\n", err_text(e));
+        return NULL;
+    }
+    struct conf *c = conf_load_text("configuration", text, len, true, errors);
+    mem_wipe(text, len);
     mem_free(text);
     return c;
 }

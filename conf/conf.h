@@ -317,6 +317,9 @@ struct conf *conf_load_file(const char *path, struct conf_errors *errors);
 /* The same from memory; `name` stands for the file in messages. With `is_sealed` the text comes from conf_seal():
  * nothing is expanded, no file is opened, and `path` is that of the file it was made from. */
 struct conf *conf_load_text(const char *name, const char *text, size_t len, bool is_sealed, struct conf_errors *errors);
+/* The same from the file that came with MSG_CONF, conf_seal()'s text in a sealed descriptor; `fd` stays the caller's,
+ * and -1 is complained about. The text, which holds the content of key files, is wiped. */
+struct conf *conf_load_sealed(int fd, struct conf_errors *errors);
 void conf_errors_fini(struct conf_errors *e);
 
 struct conf *conf_ref(const struct conf *c);

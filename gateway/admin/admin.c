@@ -15,9 +15,8 @@
 #include "gateway/admin/web.h"
 
 #define ADMIN_MAGIC        0xad310fceu
-#define CONF_BYTES_MAX     (64u << 20) /* sealed, with the content of every file it names */
-#define RESPONSE_MS        10000       /* for a client to take its response */
-#define REQUEST_DEFAULT_MS 5000        /* until a configuration says otherwise */
+#define RESPONSE_MS        10000 /* for a client to take its response */
+#define REQUEST_DEFAULT_MS 5000  /* until a configuration says otherwise */
 
 struct admin {
     uint32_t magic;
@@ -118,18 +117,6 @@ static const struct web_ops web_ops = {.view = on_view, .feed = on_feed, .alerts
 
 /* ---- messages ---- */
 
-static void acknowledge(struct admin *a, uint64_t generation, const char *error)
-{
-    struct msg_conf_ack ack = {.generation = generation, .ok = error == NULL ? 1 : 0};
-
-    if (error != NULL) {
-        snprintf(ack.error, sizeof ack.error, "%s", error);
-        LOG_WARN("configuration refused", KV_UINT("generation", generation), KV_STR("cause", ack.error));
-    }
-    if (ipc_send(a->ipc, MSG_CONF_ACK, &ack, -1) != ERR_NONE)
-        LOG_ERR("supervisor does not take messages", KV_STR("message", ipc_type_text(MSG_CONF_ACK)));
-}
-
 static void drop_pending_listener(struct admin *a)
 {
     if (a->pending_listen_fd >= 0)
@@ -175,28 +162,20 @@ static void take_conf(struct admin *a, struct conf *c)
 static void on_conf(struct admin *a, const void *payload, int fd)
 {
     const struct msg_conf *m = payload;
-    struct conf_errors errors = {.count = 0};
-    char *text = NULL;
-    size_t len = 0;
-    enum err e = fd < 0 ? ERR_INVALID : shm_read_sealed(fd, CONF_BYTES_MAX, &text, &len);
-    struct conf *c = NULL;
+    struct conf_errors errors;
+    struct conf *c = conf_load_sealed(fd, &errors);
 
     if (fd >= 0)
         close(fd);
-    if (e == ERR_NONE)
-        c = conf_load_text("configuration", text, len, true, &errors);
     if (c != NULL) {
         take_conf(a, c);
         LOG_INFO("configuration taken", KV_UINT("generation", m->generation));
-        acknowledge(a, m->generation, NULL);
     } else {
         drop_pending_listener(a);
-        acknowledge(a, m->generation, errors.text != NULL ? errors.text : err_text(e));
+        LOG_WARN("configuration refused", KV_UINT("generation", m->generation), KV_STR("cause", errors.text));
     }
+    ipc_answer_conf(a->ipc, m->generation, errors.text);
     conf_errors_fini(&errors);
-    if (text != NULL) /* it holds the content of key files */
-        mem_wipe(text, len);
-    mem_free(text);
 }
 
 static void on_drain_end(void *arg)

@@ -51,9 +51,7 @@ static void on_names_settled(void *arg)
         return;
     w->is_ack_owed = false;
     settle_sockets(w, !w->is_leaving);
-    struct msg_conf_ack ack = {.generation = w->generation, .ok = 1};
-    if (ipc_send(w->ipc, MSG_CONF_ACK, &ack, -1) != ERR_NONE)
-        LOG_ERR("configuration not acknowledged", KV_UINT("generation", w->generation));
+    ipc_answer_conf(w->ipc, w->generation, NULL);
 }
 
 /* New clients meet the new contexts; those who are here keep what they have. */
@@ -110,30 +108,19 @@ bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, cha
 
 static void take_sealed_conf(struct worker *w, const struct msg_conf *m, int fd)
 {
-    struct msg_conf_ack refusal = {.generation = m->generation};
-    struct conf_errors errors = {0};
-    char *text = NULL;
-    size_t len = 0;
-    struct conf *c = NULL;
-    if (shm_read_sealed(fd, CONF_SEALED_BYTES_MAX, &text, &len) == ERR_NONE)
-        c = conf_load_text("sealed", text, len, true, &errors);
-    if (c == NULL) {
-        (void)snprintf(refusal.error, sizeof refusal.error, "%.200s",
-                       errors.text != NULL ? errors.text : "not readable");
-    } else {
-        refusal.ok = worker_take_conf(w, c, m->generation, refusal.error);
-        conf_unref(&c);
-    }
-    if (!refusal.ok) {
+    struct conf_errors errors;
+    char why[IPC_TEXT_BYTES];
+    struct conf *c = conf_load_sealed(fd, &errors);
+    const char *error = errors.text;
+    if (c != NULL && !worker_take_conf(w, c, m->generation, why))
+        error = why;
+    if (error != NULL) {
         settle_sockets(w, false);
-        if (ipc_send(w->ipc, MSG_CONF_ACK, &refusal, -1) != ERR_NONE)
-            LOG_ERR("refusal not sent", KV_STR("error", refusal.error));
+        ipc_answer_conf(w->ipc, m->generation, error);
     }
+    if (c != NULL)
+        conf_unref(&c);
     conf_errors_fini(&errors);
-    if (text != NULL) {
-        mem_wipe(text, len);
-        mem_free(text);
-    }
     (void)close(fd);
 }
 

@@ -25,9 +25,6 @@
 
 #define CHECKER_MAGIC 0xc4ec8e5du
 
-/* Bound on a configuration as the supervisor seals it, with the files it names. */
-#define CONF_BYTES_MAX (32u << 20)
-
 #define SAVE_DELAY_MS 1000 /* flips within it are saved together */
 /* Nudges come with every failure of every worker; sums over all their counters are made this often at most. */
 #define NUDGE_PAUSE_MS 20
@@ -259,38 +256,18 @@ static void take_conf(struct checker *c, struct conf *conf)
     save_soon(c);
 }
 
-static void acknowledge(struct checker *c, uint64_t generation, const char *error)
-{
-    struct msg_conf_ack m = {.generation = generation, .ok = error == NULL};
-
-    snprintf(m.error, sizeof m.error, "%s", error != NULL ? error : "");
-    enum err e = ipc_send(c->ipc, MSG_CONF_ACK, &m, -1);
-    if (e != ERR_NONE)
-        LOG_ERR("configuration not acknowledged", KV_STR("cause", err_text(e)));
-}
-
 static void on_conf(struct checker *c, const void *payload, int fd)
 {
     const struct msg_conf *m = payload;
-    struct conf_errors errors = {0};
-    struct conf *conf = NULL;
-    char *text = NULL;
-    size_t len = 0;
-    enum err e = fd < 0 ? ERR_INVALID : shm_read_sealed(fd, CONF_BYTES_MAX, &text, &len);
+    struct conf_errors errors;
+    struct conf *conf = conf_load_sealed(fd, &errors);
 
-    if (e == ERR_NONE)
-        conf = conf_load_text("configuration", text, len, true, &errors);
     if (conf != NULL) {
         take_conf(c, conf);
         LOG_DEBUG("configuration taken", KV_UINT("generation", m->generation));
-        acknowledge(c, m->generation, NULL);
-    } else {
-        acknowledge(c, m->generation, errors.text != NULL ? errors.text : err_text(e));
     }
+    ipc_answer_conf(c->ipc, m->generation, errors.text);
     conf_errors_fini(&errors);
-    if (text != NULL) /* it holds the content of key files */
-        mem_wipe(text, len);
-    mem_free(text);
 }
 
 /* ---- an operator's words ---- */

@@ -198,16 +198,6 @@ static void follow_sockets(struct nameserver *n, const struct conf_dns *dns)
 
 /* ---- configuration ---- */
 
-static void acknowledge(struct nameserver *n, uint64_t generation, const char *error)
-{
-    struct msg_conf_ack ack = {.generation = generation, .ok = error == NULL};
-
-    if (error != NULL)
-        snprintf(ack.error, sizeof ack.error, "%.*s", (int)sizeof ack.error - 1, error);
-    if (ipc_send(n->ipc, MSG_CONF_ACK, &ack, -1) != ERR_NONE)
-        LOG_ERR("supervisor does not take messages", KV_STR("message", ipc_type_text(MSG_CONF_ACK)));
-}
-
 /* The serial of a zone for which nobody decides: it follows the clock, and a change within the same second has one of
  * its own. Where somebody does, and has not told yet, it is older than any that he may have told before: the clock
  * would run ahead of one that was kept over a restart, and then the zone's serial would go back. */
@@ -273,29 +263,19 @@ static bool take_conf(struct nameserver *n, struct conf *c, char why[ZONE_CONF_W
 static void on_conf(struct nameserver *n, const void *payload, int fd)
 {
     const struct msg_conf *m = payload;
-    struct conf_errors errors = {.count = 0};
+    struct conf_errors errors;
     char why[ZONE_CONF_WHY_BYTES];
-    char *text = NULL;
-    size_t len = 0;
-    struct conf *c = NULL;
-    const char *error = NULL;
-    const enum err e = fd < 0 ? ERR_INVALID : shm_read_sealed(fd, CONF_SEALED_BYTES_MAX, &text, &len);
+    struct conf *c = conf_load_sealed(fd, &errors);
+    const char *error = errors.text;
 
-    if (e == ERR_NONE)
-        c = conf_load_text("configuration", text, len, true, &errors);
-    if (c == NULL)
-        error = errors.text != NULL ? errors.text : err_text(e);
-    else if (!take_conf(n, c, why))
+    if (c != NULL && !take_conf(n, c, why))
         error = why;
     if (error != NULL)
         close_sockets(&n->new_sockets);
-    acknowledge(n, m->generation, error);
+    ipc_answer_conf(n->ipc, m->generation, error);
     if (c != NULL)
         conf_unref(&c);
     conf_errors_fini(&errors);
-    if (text != NULL) /* it holds the content of key files */
-        mem_wipe(text, len);
-    mem_free(text);
     if (fd >= 0)
         close(fd);
 }
