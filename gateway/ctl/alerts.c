@@ -33,8 +33,7 @@ static void render_open(const json_t *open, struct strbuf *out)
         strbuf_puts(out, "nothing is open\n");
         return;
     }
-    g = grid_create(GRID_OF(titles));
-    cells_titles(g, titles, GRID_OF(titles));
+    g = cells_begin(titles, GRID_OF(titles));
     json_array_foreach(open, i, a)
     {
         const char *cause = json_string_value(json_object_get(a, "cause"));
@@ -61,8 +60,7 @@ static void render_waiting(const json_t *waiting, struct strbuf *out)
 
     if (json_array_size(waiting) == 0)
         return;
-    g = grid_create(GRID_OF(titles));
-    cells_titles(g, titles, GRID_OF(titles));
+    g = cells_begin(titles, GRID_OF(titles));
     json_array_foreach(waiting, i, d)
     {
         cell_count(g, d, "number");

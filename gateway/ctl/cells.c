@@ -93,10 +93,13 @@ void cell_words(struct grid *g, const json_t *words)
     strbuf_fini(&text);
 }
 
-void cells_titles(struct grid *g, const char *const *titles, size_t count)
+struct grid *cells_begin(const char *const *titles, size_t count)
 {
+    struct grid *g = grid_create(count);
+
     for (size_t i = 0; i < count; i++)
         grid_cell(g, "%s", titles[i]);
+    return g;
 }
 
 void cells_finish(struct grid **g, const char *indent, struct strbuf *out)

@@ -23,7 +23,8 @@ void cell_state(struct grid *g, const json_t *server);
 /* The words of an array of strings, with blanks between. */
 void cell_words(struct grid *g, const json_t *words);
 
-void cells_titles(struct grid *g, const char *const *titles, size_t count);
+/* A grid with its first row. */
+struct grid *cells_begin(const char *const *titles, size_t count);
 #define GRID_OF(titles) (sizeof(titles) / sizeof((titles)[0]))
 
 /* Prints the grid after an empty line and ends it. */

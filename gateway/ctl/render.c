@@ -33,11 +33,10 @@ static void render_head(const json_t *status, struct strbuf *out)
 static void render_processes(const json_t *status, struct strbuf *out)
 {
     static const char *const titles[] = {"PROCESS", "PID", "STATE", "UP", "RESTARTS", "CONFIG"};
-    struct grid *g = grid_create(GRID_OF(titles));
+    struct grid *g = cells_begin(titles, GRID_OF(titles));
     const json_t *p;
     size_t i;
 
-    cells_titles(g, titles, GRID_OF(titles));
     json_array_foreach(json_object_get(status, "processes"), i, p)
     {
         grid_cell(g, "%s %" PRId64, text_of(p, "role"), number_of(p, "index"));
@@ -79,14 +78,13 @@ static void render_pools(const json_t *status, struct strbuf *out)
 
     json_array_foreach(json_object_get(status, "pools"), i, pool)
     {
-        struct grid *g = grid_create(GRID_OF(titles));
+        struct grid *g = cells_begin(titles, GRID_OF(titles));
         char line[512];
 
         snprintf(line, sizeof line, "pool %s: %s, served by %s, %s", text_of(pool, "name"), text_of(pool, "status"),
                  text_of(pool, "tier"), text_of(pool, "balance"));
         strbuf_puts(out, "\n");
         cells_line(out, "", line);
-        cells_titles(g, titles, GRID_OF(titles));
         json_array_foreach(json_object_get(pool, "servers"), k, server) add_server(g, server);
         grid_print(g, "  ", out);
         grid_destroy(&g);
@@ -96,11 +94,10 @@ static void render_pools(const json_t *status, struct strbuf *out)
 static void render_routes(const json_t *status, struct strbuf *out)
 {
     static const char *const titles[] = {"ROUTE", "POOL", "STATUS", "TIER", "REQUESTS", "OPEN", "OPENED", "REFUSED"};
-    struct grid *g = grid_create(GRID_OF(titles));
+    struct grid *g = cells_begin(titles, GRID_OF(titles));
     const json_t *r;
     size_t i;
 
-    cells_titles(g, titles, GRID_OF(titles));
     json_array_foreach(json_object_get(status, "routes"), i, r)
     {
         cell_text(g, r, "name");
@@ -122,11 +119,10 @@ static void render_cache(const json_t *status, struct strbuf *out)
                                          "MISSES",       "COALESCED", "BYPASSED", "REFRESHES"};
     static const char *const keys[] = {"cache_hits",      "cache_stale_served", "cache_l2_hits",  "cache_misses",
                                        "cache_coalesced", "cache_bypassed",     "cache_refreshes"};
-    struct grid *g = grid_create(GRID_OF(titles));
+    struct grid *g = cells_begin(titles, GRID_OF(titles));
     const json_t *r;
     size_t i, row_count = 0;
 
-    cells_titles(g, titles, GRID_OF(titles));
     json_array_foreach(json_object_get(status, "routes"), i, r)
     {
         json_int_t sum = 0;

@@ -19,8 +19,7 @@ static void render_targets(const json_t *targets, struct strbuf *out)
 
     if (json_array_size(targets) == 0)
         return;
-    g = grid_create(GRID_OF(titles));
-    cells_titles(g, titles, GRID_OF(titles));
+    g = cells_begin(titles, GRID_OF(titles));
     json_array_foreach(targets, i, t)
     {
         const char *cause = json_string_value(json_object_get(t, "cause"));
@@ -56,8 +55,7 @@ static void render_names(const json_t *dns, struct strbuf *out)
     cells_line(out, "", line);
     if (json_array_size(json_object_get(dns, "records")) == 0)
         return;
-    g = grid_create(GRID_OF(titles));
-    cells_titles(g, titles, GRID_OF(titles));
+    g = cells_begin(titles, GRID_OF(titles));
     json_array_foreach(json_object_get(dns, "records"), i, r)
     {
         cell_text(g, r, "name");
@@ -82,8 +80,7 @@ static void render_peers(const json_t *peers, struct strbuf *out)
 
     if (json_array_size(peers) == 0)
         return;
-    g = grid_create(GRID_OF(titles));
-    cells_titles(g, titles, GRID_OF(titles));
+    g = cells_begin(titles, GRID_OF(titles));
     json_array_foreach(peers, i, p)
     {
         cell_text(g, p, "node");
