@@ -1,6 +1,21 @@
 /* Decisions about DNS by one who is alone: what is answered, when it moves, and what a restart or a reload leaves. */
 #include "tests/replay/steering_world.h"
 
+static const char *file_of(const struct world *w, char path[80])
+{
+    snprintf(path, 80, "%s/steering", w->nodes[0]->dir);
+    return path;
+}
+
+/* The process dies, and its file is gone as well: what is left is the table. */
+static void crash_without_a_file(struct world *w)
+{
+    char path[80];
+    unlink(file_of(w, path));
+    restart(w, 0, true);
+    configure_alone(w);
+}
+
 /* ---- choices ---- */
 
 static void what_nobody_has_judged_is_answered(void **state)
@@ -203,15 +218,11 @@ static void the_serial_never_goes_back_whatever_the_clock_does(void **state)
 static void without_a_file_the_table_remembers(void **state)
 {
     struct world *w = *state;
-    char path[80];
     configure_alone(w);
     probe_all(w, 0);
     probe(w, 0, US, VERDICT_DOWN);
     const struct steering_record before = record(w, 0);
-    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
-    unlink(path);
-    restart(w, 0, true);
-    configure_alone(w);
+    crash_without_a_file(w);
     assert_int_equal(answered(w, 0, 0), ANSWERS_EU);
     assert_false(serial_is_newer(before.serial, record(w, 0).serial));
 }
@@ -220,16 +231,12 @@ static void without_a_file_the_table_remembers(void **state)
 static void who_is_cut_off_and_without_a_file_keeps_what_the_table_remembers(void **state)
 {
     struct world *w = *state;
-    char path[80];
     configure_alone(w);
     probe_all(w, 0);
     probe(w, 0, US, VERDICT_DOWN);
     const struct steering_record before = record(w, 0);
     w->nodes[0]->table.verdicts.cut_off_wall_ms = loop_wall_ms(w->loop);
-    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
-    unlink(path);
-    restart(w, 0, true);
-    configure_alone(w);
+    crash_without_a_file(w);
     assert_int_equal(answered(w, 0, 0), ANSWERS_EU);
     assert_false(serial_is_newer(before.serial, record(w, 0).serial));
 }
@@ -238,16 +245,12 @@ static void who_is_cut_off_and_without_a_file_keeps_what_the_table_remembers(voi
 static void without_a_file_the_table_remembers_the_last_good_choice(void **state)
 {
     struct world *w = *state;
-    char path[80];
     configure_alone(w);
     probe_all(w, 0);
     probe(w, 0, EU, VERDICT_DOWN);
     probe(w, 0, US, VERDICT_DOWN);
     assert_int_equal(answered(w, 0, 1), ANSWERS_US);
-    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
-    unlink(path);
-    restart(w, 0, true);
-    configure_alone(w);
+    crash_without_a_file(w);
     assert_int_equal(answered(w, 0, 1), ANSWERS_US);
 }
 
@@ -258,7 +261,7 @@ static void an_old_file_takes_nothing_back(void **state)
     char path[80], kept[80];
     configure_alone(w);
     probe_all(w, 0);
-    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
+    (void)file_of(w, path);
     snprintf(kept, sizeof kept, "%s/kept", w->nodes[0]->dir);
     assert_int_equal(link(path, kept), 0);
     sim_advance(w->loop, 3000);
@@ -275,8 +278,7 @@ static void a_damaged_file_stops_nothing(void **state)
     struct world *w = *state;
     char path[80];
     configure_alone(w);
-    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
-    assert_int_equal(truncate(path, 40), 0);
+    assert_int_equal(truncate(file_of(w, path), 40), 0);
     restart(w, 0, false);
     configure_alone(w);
     assert_int_equal(answered(w, 0, 0), ANSWERS_US);
@@ -316,8 +318,7 @@ static void what_changes_no_answer_is_not_written_again_and_again(void **state)
     probe_all(w, 0);
     sim_advance(w->loop, 2000);
     const uint64_t version = record(w, 0).version;
-    snprintf(path, sizeof path, "%s/steering", w->nodes[0]->dir);
-    assert_int_equal(stat(path, &before), 0);
+    assert_int_equal(stat(file_of(w, path), &before), 0);
     for (unsigned i = 0; i < 50; i++) {
         probe(w, 0, EU, i % 2 == 0 ? VERDICT_DOWN : VERDICT_UP);
         assert_int_equal(stat(path, &after), 0);
