@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "health/checker/addresses.h"
+#include "tests/unit/until.h"
 
-#define PATIENCE_MS      10000
 #define DNS_HEADER_BYTES 12u
 #define QUESTIONS_MAX    8u
 #define TYPE_A           1u
@@ -104,13 +104,7 @@ static int teardown(void **state)
     return 0;
 }
 
-#define RUN_UNTIL(f, condition)                                                                                        \
-    do {                                                                                                               \
-        int64_t end_ms = loop_now_ms((f)->loop) + PATIENCE_MS;                                                         \
-        while (!(condition) && loop_now_ms((f)->loop) < end_ms)                                                        \
-            loop_run_once((f)->loop, true);                                                                            \
-        assert_true(condition);                                                                                        \
-    } while (0)
+#define RUN_UNTIL(f, condition) UNTIL((f)->loop, condition)
 
 static void test_who_waits_is_told(void **state)
 {

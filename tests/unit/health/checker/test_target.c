@@ -11,9 +11,9 @@
 #include "health/checker/schedule.h"
 #include "health/checker/target.h"
 #include "tests/unit/health/checker/backend.h"
+#include "tests/unit/until.h"
 
-#define SLOT        7
-#define PATIENCE_MS 5000
+#define SLOT 7
 
 struct bench {
     struct loop *loop;
@@ -119,15 +119,7 @@ static struct verdict_detail detail(const struct bench *t)
     return d;
 }
 
-#define RUN_UNTIL(t, condition)                                                                                        \
-    do {                                                                                                               \
-        timer_start(&(t)->patience, PATIENCE_MS);                                                                      \
-        while (!(condition)) {                                                                                         \
-            if (!timer_is_active(&(t)->patience))                                                                      \
-                fail_msg("never: %s", #condition);                                                                     \
-            loop_run_once((t)->loop, true);                                                                            \
-        }                                                                                                              \
-    } while (0)
+#define RUN_UNTIL(t, condition) UNTIL((t)->loop, condition)
 
 static void run_for(struct bench *t, int64_t ms)
 {

@@ -11,14 +11,13 @@
 #include <unistd.h>
 
 #include "health/checker/watch.h"
+#include "tests/unit/until.h"
 
-#define PATIENCE_MS 5000
 #define INTERVAL_MS 60000 /* no end within a test is a late one */
 #define NO_FD       (-1)
 
 struct bench {
     struct loop *loop;
-    struct timer patience;
     int listen_fd, server_fd; /* the last one accepted */
     struct addr addr;
     struct watch watch;
@@ -30,11 +29,6 @@ static void on_ended(void *arg)
     struct bench *t = arg;
     assert_false(watch_is_open(&t->watch));
     t->end_count++;
-}
-
-static void on_patience(void *arg)
-{
-    (void)arg;
 }
 
 static void listen_anywhere(struct bench *t)
@@ -55,7 +49,6 @@ static int setup(void **state)
     struct bench *t = calloc(1, sizeof *t);
     t->server_fd = NO_FD;
     t->loop = loop_create();
-    timer_init(&t->patience, t->loop, on_patience, t);
     listen_anywhere(t);
     watch_init(&t->watch, t->loop, on_ended, t);
     *state = t;
@@ -76,21 +69,12 @@ static int teardown(void **state)
     hang_up(t);
     if (t->listen_fd != NO_FD)
         close(t->listen_fd);
-    timer_cancel(&t->patience);
     loop_destroy(&t->loop);
     free(t);
     return 0;
 }
 
-#define RUN_UNTIL(t, condition)                                                                                        \
-    do {                                                                                                               \
-        timer_start(&(t)->patience, PATIENCE_MS);                                                                      \
-        while (!(condition)) {                                                                                         \
-            if (!timer_is_active(&(t)->patience))                                                                      \
-                fail_msg("never: %s", #condition);                                                                     \
-            loop_run_once((t)->loop, true);                                                                            \
-        }                                                                                                              \
-    } while (0)
+#define RUN_UNTIL(t, condition) UNTIL((t)->loop, condition)
 
 static void keep(struct bench *t, int64_t interval_ms)
 {
@@ -203,7 +187,7 @@ static void test_server_that_keeps_closing_is_left_alone(void **state)
         end_soon(t);
     keep(t, INTERVAL_MS);
     assert_false(watch_is_open(&t->watch));
-    assert_in_range(t->watch.rest_until_ms, loop_now_ms(t->loop) + WATCH_REST_MS - PATIENCE_MS,
+    assert_in_range(t->watch.rest_until_ms, loop_now_ms(t->loop) + WATCH_REST_MS - UNTIL_MS,
                     loop_now_ms(t->loop) + WATCH_REST_MS);
     t->watch.rest_until_ms = loop_now_ms(t->loop); /* ten minutes later */
     end_soon(t);

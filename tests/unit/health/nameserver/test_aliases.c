@@ -15,10 +15,10 @@
 
 #include "base/loop.h"
 #include "health/nameserver/aliases.h"
+#include "tests/unit/until.h"
 
 #define HEADER_BYTES 12u
 #define TYPE_A       1u
-#define PATIENCE_MS  10000
 
 struct fixture {
     struct loop *loop;
@@ -26,7 +26,6 @@ struct fixture {
     struct aliases *aliases;
     int fd;
     struct io io;
-    struct timer patience;
     unsigned questions;
     bool is_down; /* the server says SERVFAIL */
     uint8_t last; /* byte of the address it has */
@@ -56,11 +55,6 @@ static void on_question(void *arg, unsigned events)
     (void)sendto(f->fd, p, at, 0, (struct sockaddr *)&peer, peer_len);
 }
 
-static void on_patience(void *arg)
-{
-    (void)arg;
-}
-
 static int setup(void **state)
 {
     static struct fixture fixture;
@@ -76,7 +70,6 @@ static int setup(void **state)
     assert_int_equal(getsockname(f->fd, (struct sockaddr *)&own, &len), 0);
     io_init(&f->io, f->loop, f->fd, on_question, f);
     io_want(&f->io, IO_READ);
-    timer_init(&f->patience, f->loop, on_patience, f);
     f->resolver = resolver_create(f->loop);
     snprintf(text, sizeof text, "127.0.0.1:%u", ntohs(own.sin_port));
     assert_true(resolver_set_servers(f->resolver, text));
@@ -92,23 +85,13 @@ static int teardown(void **state)
     struct fixture *f = *state;
     aliases_destroy(&f->aliases);
     resolver_destroy(&f->resolver);
-    timer_cancel(&f->patience);
     io_fini(&f->io);
     close(f->fd);
     loop_destroy(&f->loop);
     return 0;
 }
 
-#define RUN_UNTIL(f, condition)                                                                                        \
-    do {                                                                                                               \
-        timer_start(&(f)->patience, PATIENCE_MS);                                                                      \
-        while (!(condition)) {                                                                                         \
-            if (!timer_is_active(&(f)->patience))                                                                      \
-                fail_msg("never: %s", #condition);                                                                     \
-            loop_run_once((f)->loop, true);                                                                            \
-        }                                                                                                              \
-        timer_cancel(&(f)->patience);                                                                                  \
-    } while (0)
+#define RUN_UNTIL(f, condition) UNTIL((f)->loop, condition)
 
 static struct dns_name name_of(const char *text)
 {

@@ -13,8 +13,8 @@
 #include "base/sock.h"
 #include "health/nameserver/tcp.h"
 #include "tests/unit/health/nameserver/world.h"
+#include "tests/unit/until.h"
 
-#define PATIENCE_MS   5000
 #define CLIENTS_MAX   8
 #define LONG_TXT      "records: [ { name: long, txt: [ "
 #define RECEIVE_BYTES 65536u
@@ -26,7 +26,6 @@ struct fixture {
     struct addr addr;
     int client[CLIENTS_MAX];
     unsigned client_count, batch_count;
-    struct timer patience;
     uint8_t in[RECEIVE_BYTES];
 };
 
@@ -34,11 +33,6 @@ static void on_batch(void *arg)
 {
     struct fixture *f = arg;
     f->batch_count++;
-}
-
-static void on_patience(void *arg)
-{
-    (void)arg;
 }
 
 static void start(struct fixture *f, const char *dns, const struct tcp_limits *limits)
@@ -53,30 +47,19 @@ static void start(struct fixture *f, const char *dns, const struct tcp_limits *l
     assert_int_equal(sock_listen(&f->addr, false, 64, &fd), ERR_NONE);
     assert_int_equal(sock_local_addr(fd, &f->addr), ERR_NONE);
     tcp_add(f->tcp, fd, "here");
-    timer_init(&f->patience, f->loop, on_patience, f);
 }
 
 static void stop(struct fixture *f)
 {
     for (unsigned i = 0; i < f->client_count; i++)
         close(f->client[i]);
-    timer_cancel(&f->patience);
     tcp_destroy(&f->tcp);
     loop_destroy(&f->loop);
     assert_int_equal(world_count(&f->w, STAT_DNS_TCP_OPEN), 0);
     world_fini(&f->w);
 }
 
-#define RUN_UNTIL(f, condition)                                                                                        \
-    do {                                                                                                               \
-        timer_start(&(f)->patience, PATIENCE_MS);                                                                      \
-        while (!(condition)) {                                                                                         \
-            if (!timer_is_active(&(f)->patience))                                                                      \
-                fail_msg("never: %s", #condition);                                                                     \
-            loop_run_once((f)->loop, false);                                                                           \
-        }                                                                                                              \
-        timer_cancel(&(f)->patience);                                                                                  \
-    } while (0)
+#define RUN_UNTIL(f, condition) UNTIL((f)->loop, condition)
 
 static int join(struct fixture *f, int room_bytes)
 {
