@@ -110,6 +110,7 @@ describe('partition', { skip, concurrency: true }, () => {
       tcp: at('ws', PORT, { type: 'tcp' }),
       tls: at('https', 443, { type: 'tls' }),
       http: at('ws', PORT, { type: 'http', path: '/health' }),
+      https: at('https', 443, { type: 'http', path: '/health' }),
       h2: at('https', 443, { type: 'http', http: '2', path: '/health' }),
       ping: at('ws', PORT, { type: 'websocket', path: '/socket/websocket?vsn=2.0.0' }),
       phoenix: at('ws', PORT, { type: 'websocket', speak: 'phoenix', path: '/socket/websocket?vsn=2.0.0' }),
