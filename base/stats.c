@@ -18,6 +18,10 @@ const struct stat_info stat_route_info[STAT_ROUTE_COUNT] = {STATS_ROUTE_TABLE(X)
 const struct stat_info stat_server_info[STAT_SERVER_COUNT] = {STATS_SERVER_TABLE(X)};
 #undef X
 
+#define X(ms) ms,
+const int64_t stats_recovery_bounds_ms[STATS_RECOVERY_LONGER] = {STATS_RECOVERY_TABLE(X)};
+#undef X
+
 static const char *const closed_by_texts[CLOSED_BY_COUNT] = {
 #define X(id, name) [id] = name,
     CLOSED_BY_TABLE(X)
@@ -102,6 +106,9 @@ void stats_clear_route(struct stats *s, int slot)
     for (uint32_t b = 0; b < ROSTER_ROWS; b++)
         for (uint32_t i = 0; i < STAT_ROUTE_COUNT; i++)
             set_zero(&s->block[b].route[slot][i]);
+    for (uint32_t b = 0; b < ROSTER_ROWS; b++)
+        for (uint32_t i = 0; i < STATS_RECOVERY_COUNT; i++)
+            set_zero(&s->block[b].recovery[slot][i]);
 }
 
 /* Sums one cell over all blocks, given its place in the first one. */
@@ -131,6 +138,22 @@ uint64_t stats_sum_server(const struct stats *s, int slot, enum stat_server id)
 {
     ASSERT(slot >= 0 && (unsigned)slot < SLOTS_SERVERS && (unsigned)id < STAT_SERVER_COUNT);
     return sum_cell(s, &s->block[0].server[slot][id]);
+}
+
+void stats_recovered(struct stats_block *b, int route_slot, int64_t time_ms)
+{
+    stat_cell *cells = b->recovery[route_slot];
+    uint32_t bucket = 0;
+    while (bucket < STATS_RECOVERY_LONGER && time_ms > stats_recovery_bounds_ms[bucket])
+        bucket++;
+    stat_add(&cells[bucket], 1);
+    stat_add(&cells[STATS_RECOVERY_SUM_MS], time_ms);
+}
+
+uint64_t stats_sum_recovery(const struct stats *s, int slot, uint32_t row)
+{
+    ASSERT(slot >= 0 && (unsigned)slot < SLOTS_ROUTES && row < STATS_RECOVERY_COUNT);
+    return sum_cell(s, &s->block[0].recovery[slot][row]);
 }
 
 uint64_t stats_sum_closes(const struct stats *s, enum closed_by by, uint32_t row)

@@ -89,7 +89,25 @@ enum stat_kind { STAT_COUNTER = 0, STAT_GAUGE, STAT_MICROSECONDS /* a counter; s
     X(STAT_ROUTE_CACHE_VALIDATED, "cache_validated_total",          STAT_COUNTER, "Of these, those whose answer was that nothing had changed") \
     X(STAT_ROUTE_CACHE_FAILED,  "cache_fetches_failed_total",       STAT_COUNTER, "Of these, those that failed") \
     X(STAT_ROUTE_LIMITED,       "route_refused_total",              STAT_COUNTER, "Requests refused by the route's limits") \
-    X(STAT_ROUTE_NO_SERVER,     "route_no_server_total",            STAT_COUNTER, "Requests for which no server was to be had")
+    X(STAT_ROUTE_NO_SERVER,     "route_no_server_total",            STAT_COUNTER, "Requests for which no server was to be had") \
+    X(STAT_ROUTE_SESSIONS_CONNECTED, "sessions_connected",          STAT_GAUGE,   "Sessions whose server has everything") \
+    X(STAT_ROUTE_SESSIONS_CONNECTING, "sessions_connecting",        STAT_GAUGE,   "Sessions for which a server is being asked") \
+    X(STAT_ROUTE_SESSIONS_RECONNECTING, "sessions_reconnecting",    STAT_GAUGE,   "Sessions that a server has taken and is being told of") \
+    X(STAT_ROUTE_SESSIONS_DISCONNECTED, "sessions_disconnected",    STAT_GAUGE,   "Sessions without a server, for which none is asked right now") \
+    X(STAT_ROUTE_SESSION_LOSSES, "session_failovers_total",         STAT_COUNTER, "Times a session lost its server") \
+    X(STAT_ROUTE_SESSION_MOVES, "session_moves_total",              STAT_COUNTER, "Times a session was moved to another server on purpose") \
+    X(STAT_ROUTE_SESSION_GIVEN_UP, "session_given_up_total",        STAT_COUNTER, "Times a session was without a server for so long that its client was told") \
+    X(STAT_ROUTE_SESSION_RESTORES, "session_joins_replayed_total",  STAT_COUNTER, "Joins and subscriptions replayed to another server") \
+    X(STAT_ROUTE_SESSION_RESTORES_FAILED, "session_joins_refused_total", STAT_COUNTER, "Of these, those a server refused") \
+    X(STAT_ROUTE_SESSION_QUEUED, "session_messages_queued_total",   STAT_COUNTER, "Messages of clients that waited for a server") \
+    X(STAT_ROUTE_SESSION_DROPPED, "session_messages_dropped_total", STAT_COUNTER, "Of these, those dropped because too many waited, or too long") \
+    X(STAT_ROUTE_SESSION_UNKNOWN, "session_messages_unknown_total", STAT_COUNTER, "Messages of clients a lost server may or may not have had, not sent again") \
+    X(STAT_ROUTE_SESSION_RESENT, "session_messages_resent_total",   STAT_COUNTER, "Such messages that were sent again") \
+    X(STAT_ROUTE_SESSION_POISONED, "session_messages_poisoned_total", STAT_COUNTER, "Messages dropped because two servers were lost after them") \
+    X(STAT_ROUTE_SESSION_DUPLICATES, "session_duplicates_total",    STAT_COUNTER, "Messages for clients that had come from another server already, suppressed") \
+    X(STAT_ROUTE_SESSION_GAPS, "session_gaps_total",                STAT_COUNTER, "Times a client was told that messages for it may be missing") \
+    X(STAT_ROUTE_SESSION_REPAIRED, "session_closes_repaired_total", STAT_COUNTER, "Closes of channels that became errors, from which clients recover") \
+    X(STAT_ROUTE_SESSION_BEATS, "session_heartbeats_total",         STAT_COUNTER, "Heartbeats of clients answered by the gateway")
 
 #define STATS_SERVER_TABLE(X)                                                                                \
     X(STAT_SERVER_OPEN,         "server_connections",               STAT_GAUGE,   "WebSockets and requests under way to the server now") \
@@ -149,6 +167,21 @@ const char *stats_code_text(uint32_t row); /* NULL for an unused row */
 
 typedef _Atomic uint64_t stat_cell;
 
+/* How long sessions were without a server: a histogram with these upper bounds. */
+/* clang-format off */
+#define STATS_RECOVERY_TABLE(X) \
+    X(10) X(25) X(50) X(100) X(250) X(500) X(1000) X(2500) X(5000) X(10000) X(30000)
+/* clang-format on */
+enum {
+#define X(ms) STATS_RECOVERY_UNDER_##ms,
+    STATS_RECOVERY_TABLE(X)
+#undef X
+        STATS_RECOVERY_LONGER,
+    STATS_RECOVERY_SUM_MS, /* of all of them together */
+    STATS_RECOVERY_COUNT
+};
+extern const int64_t stats_recovery_bounds_ms[STATS_RECOVERY_LONGER];
+
 #define STATS_BUCKETS 65536u /* a power of two */
 
 #define STATS_MAGIC 0x57a75b10u
@@ -157,6 +190,7 @@ struct stats_block {
     stat_cell route[SLOTS_ROUTES][STAT_ROUTE_COUNT];
     stat_cell server[SLOTS_SERVERS][STAT_SERVER_COUNT];
     stat_cell closes[CLOSED_BY_COUNT][STATS_CODE_COUNT];
+    stat_cell recovery[SLOTS_ROUTES][STATS_RECOVERY_COUNT];
     stat_cell responses[STATS_STATUS_COUNT]; /* answers the gateway itself gave, by HTTP status */
     /* gauges: clients by address, and by address and route; see gateway/net/seats.h */
     _Atomic uint16_t client[STATS_CLIENT_COUNT][2][STATS_CLIENT_CELLS];
@@ -178,6 +212,9 @@ static inline uint64_t stat_get(const stat_cell *c)
     return atomic_load_explicit(c, memory_order_relaxed);
 }
 
+/* A session was without a server for so long. */
+void stats_recovered(struct stats_block *b, int route_slot, int64_t time_ms);
+
 void stats_init(struct stats *s); /* supervisor, once */
 void stats_clear_gauges(struct stats_block *b);
 void stats_clear_server(struct stats *s, int slot); /* when a row changes its owner */
@@ -185,6 +222,7 @@ void stats_clear_route(struct stats *s, int slot);
 uint64_t stats_sum_process(const struct stats *s, enum stat_process id);
 uint64_t stats_sum_route(const struct stats *s, int slot, enum stat_route id);
 uint64_t stats_sum_server(const struct stats *s, int slot, enum stat_server id);
+uint64_t stats_sum_recovery(const struct stats *s, int slot, uint32_t row); /* of the enum above */
 uint64_t stats_sum_closes(const struct stats *s, enum closed_by by, uint32_t row);
 uint64_t stats_sum_responses(const struct stats *s, uint32_t status);
 

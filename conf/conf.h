@@ -17,8 +17,8 @@
 #include "conf/conf_cache.h"
 #include "conf/conf_dns.h"
 #include "conf/conf_server.h"
+#include "conf/conf_session.h"
 
-enum conf_ws_protocol { WS_PROTOCOL_OPAQUE = 0 };
 enum conf_access_format { ACCESS_FORMAT_EVENT = 0, ACCESS_FORMAT_JSON, ACCESS_FORMAT_COMBINED };
 enum conf_access_query { ACCESS_QUERY_MASKED = 0, ACCESS_QUERY_WHOLE, ACCESS_QUERY_NONE };
 /* off: the fields pass like any other; continue: a trace that is there goes on; start: and one begins where there is
@@ -114,8 +114,9 @@ struct conf_route {
     size_t pool;      /* index */
     enum conf_ws_protocol protocol;
     enum conf_over ws_upstream; /* how WebSockets travel to the server */
-    int64_t idle_timeout_ms;    /* 0 = none; nothing in either direction */
-    int64_t max_lifetime_ms;    /* 0 = none */
+    struct conf_session session;
+    int64_t idle_timeout_ms; /* 0 = none; nothing in either direction */
+    int64_t max_lifetime_ms; /* 0 = none */
     uint64_t max_message_bytes;
     bool check_utf8;
     uint64_t buffer_bytes; /* high watermark of each direction */

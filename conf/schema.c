@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/slots.h"
 #include "conf/conf.h"
 #include "conf/schema_rows.h"
@@ -37,7 +38,11 @@ static const struct schema_word trace_from_words[] = {
     {"anyone", TRACE_FROM_ANYONE}, {"trusted", TRACE_FROM_TRUSTED}, {NULL, 0}};
 static const struct schema_word journal_sync_words[] = {
     {"second", JOURNAL_SYNC_SECOND}, {"each", JOURNAL_SYNC_EACH}, {"never", JOURNAL_SYNC_NEVER}, {NULL, 0}};
-static const struct schema_word ws_protocol_words[] = {{"opaque", WS_PROTOCOL_OPAQUE}, {NULL, 0}};
+static const struct schema_word ws_protocol_words[] = {
+    {"opaque", WS_PROTOCOL_OPAQUE}, {"phoenix", WS_PROTOCOL_PHOENIX}, {"graphql-transport-ws", WS_PROTOCOL_GRAPHQL}, {"mqtt", WS_PROTOCOL_MQTT}, {NULL, 0}};
+static const struct schema_word delivery_words[] = {
+    {"at-most-once", DELIVERY_AT_MOST_ONCE}, {"at-least-once", DELIVERY_AT_LEAST_ONCE}, {NULL, 0}};
+static const struct schema_word gap_words[] = {{"notice", GAP_NOTICE}, {"rejoin", GAP_REJOIN}, {"silent", GAP_SILENT}, {NULL, 0}};
 
 const char *const schema_applies_texts[APPLIES_COUNT] = {
     [APPLIES_ON_RESTART] = "restart",
@@ -66,6 +71,14 @@ const struct schema_section_info schema_sections[SECTION_COUNT] = {
                         "host comes before a wildcard and a wildcard before any host. The order in the file does not matter."},
     [SECTION_COMPRESSION] = {"routes[].websocket.compression", sizeof(struct conf_compression), 0,
                         "permessage-deflate (RFC 7692) between the clients and the gateway. Servers see plain messages either way."},
+    [SECTION_BACKOFF] = {"routes[].websocket.backoff", sizeof(struct conf_backoff), 0,
+                        "How a session whose server was lost, and that no other one takes, tries again."},
+    [SECTION_RESTORE] = {"routes[].websocket.restore", sizeof(struct conf_restore), 0,
+                        "How fast the sessions of a lost server are given to the others."},
+    [SECTION_MOVE]   = {"routes[].websocket.move", sizeof(struct conf_move), 0,
+                        "Sessions that are moved to another server although theirs lives."},
+    [SECTION_QUALITY] = {"routes[].websocket.quality", sizeof(struct conf_quality), 0,
+                        "What the round trips of a session's heartbeats are called."},
     [SECTION_CORS]   = {"routes[].cors", sizeof(struct conf_cors), 0,
                         "Which pages of other origins may use the route. Preflights are answered by the gateway, and the "
                         "servers' own Access-Control fields give way to these."},
@@ -356,7 +369,8 @@ static const struct schema_row rows[] = {
     {SECTION_ROUTE, "pool", KIND_POOL, IN(conf_route, pool), .is_required = true, .applies = APPLIES_WORKER,
      .doc = "The pool that serves the route."},
     {SECTION_ROUTE, "websocket.protocol", KIND_WORD, IN(conf_route, protocol), .words = ws_protocol_words, .standard = "opaque",
-     .applies = APPLIES_WORKER, .doc = "What is spoken inside. opaque: frames are checked and passed on, not understood."},
+     .applies = APPLIES_WORKER, .doc = "What is spoken inside. opaque: frames are checked and passed on, not understood, and the loss of the "
+                                       "server closes the WebSocket. Any other: the session survives its server, and goes on with another one."},
     {SECTION_ROUTE, "websocket.upstream", KIND_WORD, IN(conf_route, ws_upstream), .words = over_words, .standard = "auto",
      .applies = APPLIES_WORKER, .doc = "How WebSockets travel to the server: h1, each on its own connection; h2, many on one (RFC 8441); auto, h2 where the "
                                        "server announces it. A server that cannot do it over h2 gets them over h1."},
@@ -370,6 +384,40 @@ static const struct schema_row rows[] = {
      .doc = "Ends a WebSocket with 1007 when a text message is not UTF-8. Off, that is left to the receiver."},
     {SECTION_ROUTE, "websocket.buffer", KIND_SIZE, IN(conf_route, buffer_bytes), RANGE(4 * KIB, 64 * MIB), .standard = "64KiB",
      .applies = APPLIES_WORKER, .doc = "Bytes that may wait for a slow receiver, per direction, before the sender is paused."},
+    {SECTION_ROUTE, "websocket.delivery", KIND_WORD, IN(conf_route, session.delivery), .words = delivery_words, .standard = "at-most-once",
+     .applies = APPLIES_WORKER, .doc = "What happens to messages of the client that the lost server may or may not have had. at-most-once: they are "
+                                       "not sent again, and who waits for an answer is told. at-least-once: they are, and a receiver may see one twice."},
+    {SECTION_ROUTE, "websocket.gap", KIND_WORD, IN(conf_route, session.gap), .words = gap_words, .standard = "notice",
+     .applies = APPLIES_WORKER, .doc = "What a client hears after messages for it may have been lost. notice: a message that says so, where the protocol has "
+                                       "one for it; rejoin: that the channel failed, so that it joins and fetches again; silent: nothing."},
+    {SECTION_ROUTE, "websocket.heartbeat", KIND_DURATION, IN(conf_route, session.heartbeat_ms), RANGE(100, HOUR), .standard = "30s",
+     .applies = APPLIES_WORKER, .doc = "How often the gateway asks the server of a session for a sign of life. Those of the client it answers itself."},
+    {SECTION_ROUTE, "websocket.dead_after", KIND_DURATION, IN(conf_route, session.dead_after_ms), RANGE(200, DAY), .standard = "45s",
+     .applies = APPLIES_WORKER, .doc = "A server that has said nothing at all for so long is lost. Longer than heartbeat."},
+    {SECTION_ROUTE, "websocket.queue", KIND_UINT, IN(conf_route, session.queue_count), RANGE(0, 100000), .standard = "100",
+     .applies = APPLIES_WORKER, .doc = "Messages of one client that wait while it has no server. One more drops the oldest, which its sender hears if it waits for an answer."},
+    {SECTION_ROUTE, "websocket.queue_bytes", KIND_SIZE, IN(conf_route, session.queue_bytes), RANGE(0, 1 * GIB), .standard = "1MiB",
+     .applies = APPLIES_WORKER, .doc = "The same in bytes."},
+    {SECTION_ROUTE, "websocket.channels", KIND_UINT, IN(conf_route, session.channel_count), RANGE(1, 100000), .standard = "100",
+     .applies = APPLIES_WORKER, .doc = "Joins or subscriptions of one client. One more is refused."},
+    {SECTION_ROUTE, "websocket.backoff", KIND_INLINE, IN(conf_route, session.backoff), .of = SECTION_BACKOFF, .applies = APPLIES_WORKER,
+     .doc = "How a session without a server tries again."},
+    {SECTION_ROUTE, "websocket.hedge_after", KIND_DURATION, IN(conf_route, session.hedge_ms), RANGE(0, HOUR), .standard = "300ms",
+     .applies = APPLIES_WORKER, .doc = "A server that has not accepted a session after so long gets company: a second one is asked, and the first that accepts has it. 0: never."},
+    {SECTION_ROUTE, "websocket.give_up", KIND_DURATION, IN(conf_route, session.give_up_ms), RANGE(100, DAY), .standard = "30s",
+     .applies = APPLIES_WORKER, .doc = "Without a server for so long, the client is told that its channels failed. Its WebSocket stays open, and what it joins "
+                                       "again goes on when there is a server."},
+    {SECTION_ROUTE, "websocket.answer_within", KIND_DURATION, IN(conf_route, session.answer_ms), RANGE(100, HOUR), .standard = "8s",
+     .applies = APPLIES_WORKER, .doc = "What a client asked for is answered by then, if need be with an error. Less than the ten seconds for which clients wait."},
+    {SECTION_ROUTE, "websocket.wait_ready", KIND_DURATION, IN(conf_route, session.ready_wait_ms), RANGE(0, MINUTE), .standard = "0",
+     .applies = APPLIES_WORKER, .doc = "phoenix: a join that asks for changes of the database is answered when these flow, or after so long. 0: when the server "
+                                       "answers, which may be some seconds before the first change is told."},
+    {SECTION_ROUTE, "websocket.restore", KIND_INLINE, IN(conf_route, session.restore), .of = SECTION_RESTORE, .applies = APPLIES_WORKER,
+     .doc = "How fast sessions are given to the servers that are left."},
+    {SECTION_ROUTE, "websocket.move", KIND_INLINE, IN(conf_route, session.move), .of = SECTION_MOVE, .applies = APPLIES_WORKER,
+     .doc = "Moving sessions on purpose."},
+    {SECTION_ROUTE, "websocket.quality", KIND_INLINE, IN(conf_route, session.quality), .of = SECTION_QUALITY, .applies = APPLIES_WORKER,
+     .doc = "What the round trips of heartbeats are called."},
     {SECTION_ROUTE, "websocket.compression", KIND_INLINE, IN(conf_route, compression), .of = SECTION_COMPRESSION,
      .applies = APPLIES_WORKER, .doc = "Compressed messages."},
     {SECTION_ROUTE, "websocket.origins", KIND_ORIGINS, IN(conf_route, ws_origins), RANGE(0, 64), .applies = APPLIES_WORKER,
@@ -550,21 +598,19 @@ const struct schema_row *schema_section_rows(enum schema_section s, size_t *coun
         const struct schema_row *rows;
         size_t count;
     } tables[] = {
-        {rows, sizeof rows / sizeof rows[0]},        {schema_cache_rows, schema_cache_row_count},
-        {schema_check_rows, schema_check_row_count}, {schema_alert_rows, schema_alert_row_count},
-        {schema_dns_rows, schema_dns_row_count},
+        {rows, sizeof rows / sizeof rows[0]},        {schema_session_rows, schema_session_row_count},
+        {schema_cache_rows, schema_cache_row_count}, {schema_check_rows, schema_check_row_count},
+        {schema_alert_rows, schema_alert_row_count}, {schema_dns_rows, schema_dns_row_count},
     };
-    const size_t at = s == SECTION_CACHE || s == SECTION_REDIS ? 1
-                      : s == SECTION_CHECK                     ? 2
-                      : s == SECTION_ALERT                     ? 3
-                      : s >= SECTION_TARGET                    ? 4
-                                                               : 0;
+    size_t at = 0, first = 0, end;
+    while (tables[at].rows[first].section != s)
+        if (++first == tables[at].count) {
+            first = 0;
+            at++;
+            ASSERT(at < sizeof tables / sizeof tables[0]);
+        }
     const struct schema_row *table = tables[at].rows;
-    const size_t table_count = tables[at].count;
-    size_t first = 0, end = 0;
-    while (table[first].section != s)
-        first++;
-    for (end = first; end < table_count && table[end].section == s; end++)
+    for (end = first; end < tables[at].count && table[end].section == s; end++)
         ;
     *count = end - first;
     return &table[first];

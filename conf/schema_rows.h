@@ -7,6 +7,8 @@
 /* The rows of a section stand together. */
 extern const struct schema_row schema_cache_rows[]; /* SECTION_CACHE, SECTION_REDIS */
 extern const size_t schema_cache_row_count;
+extern const struct schema_row schema_session_rows[]; /* SECTION_BACKOFF to SECTION_QUALITY */
+extern const size_t schema_session_row_count;
 extern const struct schema_row schema_check_rows[]; /* SECTION_CHECK */
 extern const size_t schema_check_row_count;
 extern const struct schema_row schema_alert_rows[]; /* SECTION_ALERT */

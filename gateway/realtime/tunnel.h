@@ -17,6 +17,7 @@
 #include "conf/conf.h"
 #include "gateway/http/access_log.h"
 #include "gateway/net/conn.h"
+#include "gateway/realtime/seek.h"
 #include "gateway/rules/rules.h"
 #include "gateway/upstream/server.h"
 #include "gateway/ws/extension.h"
@@ -53,6 +54,11 @@ struct tunnel_start {
     int64_t token_left_ms; /* until what the client's token allows is over, which is closed with 1008; 0: never */
     /* Of that token; NULL: none. A reference is taken: a list of revoked tokens may come with a later configuration. */
     struct token_claims *claims;
+    /* Of the route's protocol, when it is not opaque: how its request is made again. Taken; NULL: it cannot be. */
+    const struct origin_ops *origin_ops;
+    void *origin;
+    struct http_view query;                  /* of the request; borrowed for the call, as is */
+    struct http_view subprotocol;            /* what the server chose; data NULL: none */
     const struct ws_deflate_params *deflate; /* agreed with the client; borrowed for the call; NULL: no compression */
 };
 void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o);

@@ -168,8 +168,8 @@ static const struct mistake mistakes[] = {
      "t.yaml:6:14: pools.p.balance: \"random\" is not known, expected round-robin, least-connections or hash\n"},
     {POOL("check: { type: websocket, speak: mqtt }"),
      "t.yaml:6:38: pools.p.check.speak: \"mqtt\" is not known, expected nothing, ping or phoenix\n"},
-    {ROUTE("websocket: { protocol: phoenix }"),
-     "t.yaml:5:28: routes[0].websocket.protocol: \"phoenix\" is not known, expected opaque\n"},
+    {ROUTE("websocket: { protocol: phonix }"),
+     "t.yaml:5:28: routes[0].websocket.protocol: \"phonix\" is not known, did you mean phoenix?\n"},
 
     /* ---- names and text ---- */
     {ROOT("node: { name: my node }"),
