@@ -55,6 +55,8 @@ void derive_values(struct build *b);
 void check_values(struct build *b);
 /* conf/check_rules.c: the same for what routes demand of requests. */
 void check_rules(struct build *b);
+/* conf/check_sessions.c: the same for WebSockets that outlive their servers. */
+void check_sessions(struct build *b);
 /* conf/check_heads.c: the same for what becomes of heads on their way through. */
 void check_heads(struct build *b);
 /* conf/check_cache.c: the same for what is kept of answers, and where. */

@@ -285,9 +285,9 @@ static void check_limits(struct build *b)
 
 void check_values(struct build *b)
 {
-    static void (*const checks[])(struct build *) = {check_listeners, check_pools, check_routes, check_limits,
-                                                     check_rules,     check_heads, check_cache,  check_alerts,
-                                                     check_judges,    check_dns};
+    static void (*const checks[])(struct build *) = {check_listeners, check_pools,    check_routes, check_limits,
+                                                     check_rules,     check_sessions, check_heads,  check_cache,
+                                                     check_alerts,    check_judges,   check_dns};
     CHECK_OBJ(b, BUILD_MAGIC);
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         checks[i](b);

@@ -9,6 +9,8 @@ extern const struct schema_row schema_cache_rows[]; /* SECTION_CACHE, SECTION_RE
 extern const size_t schema_cache_row_count;
 extern const struct schema_row schema_session_rows[]; /* SECTION_BACKOFF to SECTION_QUALITY */
 extern const size_t schema_session_row_count;
+extern const struct schema_row schema_rules_rows[]; /* SECTION_CORS to SECTION_MAINTENANCE */
+extern const size_t schema_rules_row_count;
 extern const struct schema_row schema_check_rows[]; /* SECTION_CHECK */
 extern const size_t schema_check_row_count;
 extern const struct schema_row schema_alert_rows[]; /* SECTION_ALERT */

@@ -73,6 +73,15 @@ static const struct {
     enum schema_section section;
     struct settled settled;
 } settled_there[] = {
+    {SECTION_ROUTE, {"websocket.protocol", "phoenix", true}}, /* test_sessions.c has the others */
+    {SECTION_ROUTE, {"websocket.heartbeat", "7s", false}},
+    {SECTION_ROUTE, {"websocket.dead_after", "1h", true}},
+    {SECTION_ROUTE, {"websocket.wait_ready", "90ms", false}},
+    {SECTION_BACKOFF, {"first", "70ms", false}},
+    {SECTION_BACKOFF, {"max", "7m", true}},
+    {SECTION_QUALITY, {"excellent", "7ms", false}},
+    {SECTION_QUALITY, {"good", "700ms", false}},
+    {SECTION_QUALITY, {"fair", "7s", true}},
     {SECTION_CACHE, {"headers", "[ cookie, X-A ]", false}},
     {SECTION_CACHE, {"scope", "public", false}},
     {SECTION_CACHE, {"claims", "[]", false}},

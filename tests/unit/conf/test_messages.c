@@ -46,8 +46,8 @@ static const struct mistake mistakes[] = {
      "t.yaml:6:12: pools.p.check: is not a section, expected one with type, url, path, host, port, interval, interval_undecided, timeout, rise, fall, hold, fail_back, flap, degraded_over, jitter, watch, http, expect, speak, canary, expiry, redis, dns, command\n"},
     {SERVER("{ name: s, url: \"ws://h\", wieght: 2 }"),
      "t.yaml:6:35: pools.p.servers[0].wieght: unknown key, expected weight?\n"},
-    {ROUTE("websocket: { heartbeat: 30s }"),
-     "t.yaml:5:18: routes[0].websocket.heartbeat: unknown key, expected one of protocol, upstream, idle_timeout, max_lifetime, max_message, check_utf8, buffer, compression, origins\n"},
+    {ROUTE("websocket: { pulse: 30s }"),
+     "t.yaml:5:18: routes[0].websocket.pulse: unknown key, expected one of protocol, upstream, idle_timeout, max_lifetime, max_message, check_utf8, buffer, delivery, gap, heartbeat, dead_after, queue, queue_bytes, channels, backoff, hedge_after, give_up, answer_within, wait_ready, restore, move, quality, compression, origins\n"},
     {ROUTE("idle_timeout: 5s"),
      "t.yaml:5:5: routes[0].idle_timeout: unknown key, expected it as websocket.idle_timeout\n"},
     {ROOT("\"log.level\": info"),
@@ -169,7 +169,7 @@ static const struct mistake mistakes[] = {
     {POOL("check: { type: websocket, speak: mqtt }"),
      "t.yaml:6:38: pools.p.check.speak: \"mqtt\" is not known, expected nothing, ping or phoenix\n"},
     {ROUTE("websocket: { protocol: phonix }"),
-     "t.yaml:5:28: routes[0].websocket.protocol: \"phonix\" is not known, did you mean phoenix?\n"},
+     "t.yaml:5:28: routes[0].websocket.protocol: \"phonix\" is not known, expected opaque, phoenix, graphql-transport-ws or mqtt\n"},
 
     /* ---- names and text ---- */
     {ROOT("node: { name: my node }"),
