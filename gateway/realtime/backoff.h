@@ -1,0 +1,20 @@
+/* How long to wait before another try: twice as long after each failure, with jitter, so that those who lost the same
+ * server do not come back together. Pure: random bits are handed in. */
+#ifndef GATEWAY_REALTIME_BACKOFF_H
+#define GATEWAY_REALTIME_BACKOFF_H
+
+#include <stdint.h>
+
+#include "conf/conf_session.h"
+
+struct backoff { /* all zero: nothing has failed yet */
+    uint32_t failure_count;
+};
+
+/* Another try failed: how long to wait, in [1, c->max_ms]. Before jitter that is first_ms, doubled with each further
+ * failure up to max_ms; jitter takes off up to jitter_percent of it, as `random` says. */
+int64_t backoff_next_ms(struct backoff *b, const struct conf_backoff *c, uint64_t random);
+/* One succeeded. */
+void backoff_reset(struct backoff *b);
+
+#endif
