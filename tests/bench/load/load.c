@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "gateway/ws/frame.h"
-#include "gateway/ws/mask.h"
 #include "tests/bench/load/net.h"
 
 #define EVENTS_PER_PASS 512
@@ -21,7 +19,7 @@
 
 static uint32_t opening_count(const struct load *l)
 {
-    return l->count[LINK_CONNECTING] + l->count[LINK_SECURING] + l->count[LINK_UPGRADING];
+    return l->count[LINK_CONNECTING] + l->count[LINK_SECURING] + l->count[LINK_UPGRADING] + l->count[LINK_JOINING];
 }
 
 static void set_phase(struct load *l, enum phase to)
@@ -34,45 +32,6 @@ static void set_phase(struct load *l, enum phase to)
 static bool is_phase_over(const struct load *l, int64_t length_ms)
 {
     return l->now_ns - l->phase_since_ns >= length_ms * NS_PER_MS;
-}
-
-/* ---- what is sent and what must come back ---- */
-
-static void build_request(struct load *l)
-{
-    l->request = mem_printf("GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            "Sec-WebSocket-Key: dGlkZWdhdGUtYmVuY2gtMQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                            l->options->path, l->options->authority);
-    l->request_len = (uint32_t)strlen(l->request);
-}
-
-static void build_http(struct load *l)
-{
-    char *request = mem_printf("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: tidegate-bench\r\nAccept: */*\r\n\r\n",
-                               l->options->path, l->options->authority);
-    l->message = (uint8_t *)request;
-    l->message_len = (uint32_t)strlen(request);
-}
-
-static void build_message(struct load *l)
-{
-    static const uint8_t key[4] = {0x9c, 0x1f, 0x53, 0xe2};
-    const uint32_t size = l->options->size_bytes;
-    uint8_t header[WS_HEADER_BYTES];
-
-    l->echo = mem_alloc(size + WS_HEADER_BYTES);
-    uint32_t header_len = (uint32_t)ws_header_build(header, WS_OPCODE_TEXT, size, NULL);
-    memcpy(l->echo, header, header_len);
-    for (uint32_t i = 0; i < size; i++)
-        l->echo[header_len + i] = (uint8_t)('a' + i % 26);
-    l->echo_len = header_len + size;
-
-    const uint8_t *payload = l->echo + header_len;
-    l->message = mem_alloc(size + WS_HEADER_BYTES);
-    header_len = (uint32_t)ws_header_build(header, WS_OPCODE_TEXT, size, key);
-    memcpy(l->message, header, header_len);
-    ws_mask_copy(l->message + header_len, payload, size, key, 0);
-    l->message_len = header_len + size;
 }
 
 /* ---- what links tell ---- */
@@ -170,7 +129,7 @@ static void step_opening(struct load *l)
     if (l->next_link < l->options->connections || opening_count(l) + l->count[LINK_WAITING] > 0)
         return;
     l->result->open_ns = net_now_ns() - l->start_ns;
-    if (l->options->mode == MODE_HOLD) {
+    if (l->options->mode == MODE_HOLD || l->options->mode == MODE_LISTEN) {
         begin_hold(l);
         return;
     }
@@ -211,7 +170,8 @@ static void end_hold(struct load *l)
         (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
     l->result->measured_ns = net_now_ns() - l->phase_since_ns;
     set_phase(l, PHASE_LAST_WORDS);
-    send_on_all(l);
+    if (l->options->mode == MODE_HOLD)
+        send_on_all(l);
 }
 
 static void step(struct load *l)
@@ -257,9 +217,15 @@ static void lose_patience(struct load *l)
 
 static void on_input(struct load *l)
 {
-    char ignored[256];
-    if (l->phase == PHASE_HOLD && read(STDIN_FILENO, ignored, sizeof ignored) <= 0)
+    char line[256];
+    if (l->phase != PHASE_HOLD)
+        return;
+    const ssize_t n = read(STDIN_FILENO, line, sizeof line - 1);
+    line[n < 0 ? 0 : n] = '\0';
+    if (n <= 0)
         end_hold(l);
+    else if (l->options->mode == MODE_LISTEN)
+        listen_on_line(l, line);
 }
 
 static void run(struct load *l)
@@ -305,11 +271,7 @@ bool load_run(const struct options *o, struct result *r)
     for (uint32_t i = 0; i < o->connections; i++)
         l->links[i].number = i;
     l->count[LINK_NONE] = o->connections;
-    build_request(l);
-    if (o->speaks_http)
-        build_http(l);
-    else
-        build_message(l);
+    vocabulary_init(&l->words, o);
     set_phase(l, o->mode == MODE_CHURN ? PHASE_MEASURE : PHASE_OPENING);
     l->start_ns = l->now_ns;
     step(l);
@@ -319,9 +281,7 @@ bool load_run(const struct options *o, struct result *r)
     close(l->epoll_fd);
     if (l->secure != NULL)
         secure_destroy(&l->secure);
-    mem_free(l->request);
-    mem_free(l->message);
-    mem_free(l->echo);
+    vocabulary_fini(&l->words);
     mem_free(l->links);
     mem_free(l);
     return true;

@@ -1,11 +1,11 @@
 /* The client side of the load tester: many links, one thread, one epoll.
  *
  * A link speaks WebSocket - then the message is a frame, and its answer the echo - or HTTP: then the message is a
- * request, and its answer whatever comes with status 200. Both do so over TCP or TLS.
+ * request, and its answer whatever comes with status 200. Both do so over TCP or TLS. Over a WebSocket it may speak
+ * Phoenix: then it joins its channels before it is open, and the answer is a reply.
  *
- * link.c is the life of one connection; load.c says when it is opened, when it speaks, and when the run is over. The
- * message is the same for all and built once, and so is the echo, so that sending is one system call and checking one
- * comparison. */
+ * link.c is the life of one connection, words.c what it says, listen.c what it makes of broadcasts; load.c says when it
+ * is opened, when it speaks, and when the run is over. */
 #ifndef TESTS_BENCH_LOAD_LOAD_H
 #define TESTS_BENCH_LOAD_LOAD_H
 
@@ -14,12 +14,14 @@
 #include "tests/bench/load/options.h"
 #include "tests/bench/load/result.h"
 #include "tests/bench/load/secure.h"
+#include "tests/bench/load/words.h"
 
 enum link_state {
     LINK_NONE = 0, /* no socket */
     LINK_CONNECTING,
     LINK_SECURING,  /* the TLS handshake is under way */
     LINK_UPGRADING, /* the request is out */
+    LINK_JOINING,   /* Phoenix: the channels are joined, one after the other */
     LINK_IDLE,      /* open */
     LINK_WAITING,   /* open, a message is in flight */
     LINK_CLOSING,   /* the close frame is out; its answer and the end of stream are awaited */
@@ -31,13 +33,19 @@ struct link {
     int fd;
     struct secure_link *tls; /* NULL: none */
     uint32_t number;
+    const struct words *words;      /* the message and the echo under way */
+    uint32_t joined_count;          /* channels */
     uint32_t message_count;         /* round trips completed */
     uint32_t sent_bytes, got_bytes; /* of the message and the echo under way */
     int64_t since_ns;               /* of the connect, the message or the close frame under way */
     bool wants_write;
     bool is_closed; /* the peer's close frame has come */
-    char *head;     /* a response (WebSocket: its head) that came in pieces */
+    char *head;     /* a response (WebSocket: its head; listening: a frame) that came in pieces */
     uint32_t head_len;
+    struct {              /* listening */
+        uint64_t last;    /* number of the newest broadcast; 0: none yet */
+        bool is_awaiting; /* the first one since the mark */
+    } heard;
 };
 
 enum phase {
@@ -68,13 +76,8 @@ struct load {
     bool has_input;        /* hold: stdin is being watched */
     struct secure *secure; /* NULL: no TLS */
 
-    /* built once */
-    char *request;
-    uint32_t request_len;
-    uint8_t *message; /* frame or request as sent */
-    uint32_t message_len;
-    uint8_t *echo; /* frame as it must come back */
-    uint32_t echo_len;
+    struct vocabulary words;
+    int64_t mark_ns; /* listening: broadcasts made after this are awaited */
     uint8_t scratch[SCRATCH_BYTES];
 };
 
@@ -89,6 +92,20 @@ void link_drop(struct load *l, struct link *k);        /* closes the socket, tel
 void link_on_events(struct load *l, struct link *k, uint32_t events);
 /* Waited too long for whatever is under way. */
 void link_on_timeout(struct load *l, struct link *k);
+
+/* The link is in good order no more: closes the socket, and counts why. */
+void link_fail(struct load *l, struct link *k, const char *what, const char *detail);
+/* LINK_JOINING: the join under way was answered with `ok`. */
+void link_on_joined(struct load *l, struct link *k);
+/* What a server may say at any time: ping, pong, close. Takes a frame; 0 when the link is gone. */
+size_t link_on_control(struct load *l, struct link *k, const uint8_t *data, size_t len);
+/* Keeps the beginning of something; false when it is too long, and the link is gone. */
+bool link_keep(struct load *l, struct link *k, const uint8_t *data, size_t len);
+
+/* ---- listen.c ---- */
+void listen_on_bytes(struct load *l, struct link *k, const uint8_t *data, size_t len);
+/* A line of stdin: "mark NS" says that something happens at that time of the monotonic clock. */
+void listen_on_line(struct load *l, const char *line);
 
 /* ---- load.c, called by link.c ---- */
 void load_on_open(struct load *l, struct link *k);

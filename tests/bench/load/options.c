@@ -18,6 +18,8 @@ struct number_option {
 #define TIME(field)  offsetof(struct options, field), true
 static const struct number_option number_options[] = {
     {"--connections", COUNT(connections), 1, 200000, "how many (default 100)"},
+    {"--channels", COUNT(channel_count), 0, 100,
+     "speak Phoenix: join so many on each connection and push on them in turn (default 0: bare echoes)"},
     {"--messages", COUNT(messages), 0, 1e9, "round trips per connection, instead of --seconds"},
     {"--seconds", TIME(time_ms), 0.1, 3600, "length of the measured part; in hold mode the longest hold (default 5)"},
     {"--warm-up", TIME(warm_up_ms), 0, 60, "seconds of echo before measuring begins (default 0)"},
@@ -36,6 +38,7 @@ static const struct flag_option {
     const char *help;
 } flag_options[] = {
     {"--http", offsetof(struct options, speaks_http), "no WebSockets: one GET after the other on each connection"},
+    {"--binary", offsetof(struct options, is_binary), "with --channels: broadcasts of kind 3 instead of text"},
     {"--tls", offsetof(struct options, is_tls), "TLS 1.3; the certificate is not checked"},
     {"--resume", offsetof(struct options, resumes), "with --tls: go on with the session of an earlier connection"},
     {"--json", offsetof(struct options, is_json), "the result as a JSON object"},
@@ -49,6 +52,7 @@ static const struct {
     [MODE_ECHO] = {"echo", "ping-pong: one message in flight per connection (default)"},
     [MODE_HOLD] = {"hold", "open all, print `open=N`, hold idle until stdin ends, then one message each"},
     [MODE_CHURN] = {"churn", "each connection: open, one message, close, again"},
+    [MODE_LISTEN] = {"listen", "with --channels: print `open=N`, count what is broadcast (listen.c) until stdin ends"},
 };
 
 static bool usage(const char *what, const char *which)
@@ -140,5 +144,7 @@ bool options_parse(struct options *o, int argc, char **argv)
             return false;
         i++;
     }
+    if (o->mode == MODE_LISTEN && o->channel_count == 0)
+        return usage("missing", "--channels");
     return o->authority != NULL || usage("missing", "--serve or --connect");
 }

@@ -13,18 +13,21 @@ enum mode {
     MODE_ECHO,      /* all connections open, each with one message in flight */
     MODE_HOLD,      /* open, hold idle, then one message each to see who is still there */
     MODE_CHURN,     /* open, one message, close, and again */
+    MODE_LISTEN,    /* Phoenix: open and joined, count what is broadcast, and tell how long it was not heard */
     MODE_COUNT
 };
 
 struct options {
     enum mode mode;
     bool speaks_http; /* requests and answers over kept connections instead of messages and echoes */
+    bool is_binary;   /* Phoenix: user broadcasts instead of text messages */
     bool is_tls;
     bool resumes;          /* TLS sessions */
     struct addr address;   /* to listen on, or to connect to */
     const char *authority; /* as written, for the Host field */
     const char *path;
     uint32_t connections;
+    uint32_t channel_count; /* Phoenix: joined on each connection; 0: messages are bare echoes */
     uint32_t messages;      /* per connection; 0: until the time is over */
     int64_t time_ms;        /* measured part of echo and churn; longest hold */
     int64_t warm_up_ms;     /* echo: before the measured part */

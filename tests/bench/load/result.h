@@ -16,10 +16,16 @@ struct result {
     uint64_t cycles;      /* churn: connections opened, used and closed in good order */
     uint64_t round_trips; /* in the measured part */
     uint64_t echoes;      /* in the whole run */
-    int64_t open_ns;      /* from the first connect until all were open */
-    int64_t measured_ns;  /* length of the measured part */
+    /* listening: broadcasts */
+    uint64_t heard;      /* of the numbered ones */
+    uint64_t missing;    /* numbers that were left out */
+    uint64_t again;      /* numbers that came a second time, or too late */
+    uint64_t refused;    /* channels that were closed, or said to have failed */
+    uint64_t awaiting;   /* links that have heard nothing since the mark */
+    int64_t open_ns;     /* from the first connect until all were open */
+    int64_t measured_ns; /* length of the measured part */
     char first_error[160];
-    struct histogram latency;
+    struct histogram latency; /* listening: from the mark to the first broadcast made after it */
     struct histogram handshake;
 };
 

@@ -17,6 +17,7 @@
 #include "gateway/ws/frame.h"
 #include "gateway/ws/mask.h"
 #include "tests/bench/load/net.h"
+#include "tests/bench/load/phoenix.h"
 
 #define EVENTS_PER_PASS   512
 #define READ_BYTES        65536u
@@ -24,10 +25,12 @@
 #define REPLY_BYTES       (PLAIN_BYTES + 256u)
 #define FRAME_MAX_BYTES   (1u << 20)
 #define SCRATCH_MAX_BYTES (FRAME_MAX_BYTES + WS_HEADER_BYTES + READ_BYTES)
+#define ANSWER_MAX_BYTES  (4 * SCRATCH_MAX_BYTES) /* Phoenix: an answer is longer than its question */
 
 struct peer {
     int fd;
-    bool is_open;   /* upgraded */
+    bool is_open; /* upgraded */
+    bool is_phoenix;
     bool is_ending; /* closes once `out` is empty */
     uint8_t *in;    /* beginning of a head or frame */
     size_t in_len;
@@ -38,6 +41,7 @@ struct peer {
 struct server {
     int epoll_fd, listen_fd;
     uint8_t *scratch;
+    struct strbuf answers; /* Phoenix: of one read */
 };
 
 static void peer_destroy(struct peer *p)
@@ -121,6 +125,7 @@ static ssize_t take_request(struct peer *p, const uint8_t *data, size_t len, cha
                    "Sec-WebSocket-Accept: %s\r\n\r\n",
                    accept);
     p->is_open = true;
+    p->is_phoenix = memmem(head.target.data, head.target.len, "vsn=", 4) != NULL;
     return (ssize_t)head.head_bytes;
 }
 
@@ -179,6 +184,29 @@ static bool turn_round(struct peer *p, uint8_t *data, size_t len, size_t *taken,
     return found >= 0;
 }
 
+/* The same for who speaks Phoenix: the answers are in v->answers. */
+static bool converse(struct server *v, struct peer *p, uint8_t *data, size_t len, size_t *taken)
+{
+    struct frame f;
+    int found = 0;
+    strbuf_clear(&v->answers);
+    while (!p->is_ending && (found = look(&f, data + *taken, len - *taken)) > 0) {
+        uint8_t *payload = data + *taken + f.header_len, header[WS_HEADER_BYTES];
+        *taken += f.header_len + f.payload_len;
+        const uint8_t opcode = f.first & 0x0f;
+        ws_mask(payload, f.payload_len, payload - 4, 0);
+        if (opcode == WS_OPCODE_TEXT || opcode == WS_OPCODE_BINARY) {
+            phoenix_answer(&v->answers, payload, f.payload_len, opcode == WS_OPCODE_BINARY);
+        } else if (opcode != WS_OPCODE_PONG) {
+            const enum ws_opcode reply = opcode == WS_OPCODE_PING ? WS_OPCODE_PONG : (enum ws_opcode)opcode;
+            strbuf_add(&v->answers, header, ws_header_build(header, reply, f.payload_len, NULL));
+            strbuf_add(&v->answers, payload, f.payload_len);
+            p->is_ending = opcode == WS_OPCODE_CLOSE;
+        }
+    }
+    return found >= 0 && !v->answers.failed;
+}
+
 static void keep(struct peer *p, const uint8_t *data, size_t len)
 {
     mem_free(p->in);
@@ -198,11 +226,11 @@ static bool on_readable(struct server *v, struct peer *p)
     const size_t len = p->in_len + (size_t)n;
     if (p->is_open) {
         size_t taken = 0, made = 0;
-        if (!turn_round(p, v->scratch, len, &taken, &made))
+        if (!(p->is_phoenix ? converse(v, p, v->scratch, len, &taken) : turn_round(p, v->scratch, len, &taken, &made)))
             return false;
         if (p->in_len > 0 || taken < len)
             keep(p, v->scratch + taken, len - taken);
-        return answer(v, p, v->scratch, made);
+        return p->is_phoenix ? answer(v, p, v->answers.data, v->answers.len) : answer(v, p, v->scratch, made);
     }
     char reply[REPLY_BYTES];
     const ssize_t taken = take_request(p, v->scratch, len, reply, sizeof reply);
@@ -227,6 +255,7 @@ static void on_client(struct server *v)
 bool serve_run(const struct options *o)
 {
     struct server v = {.scratch = mem_alloc(SCRATCH_MAX_BYTES)};
+    strbuf_init(&v.answers, ANSWER_MAX_BYTES);
     (void)net_raise_fd_limit();
     const enum err e = sock_listen(&o->address, false, 4096, &v.listen_fd);
     v.epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -6,7 +6,7 @@
 #include "tests/bench/load/options.h"
 
 /* Serves until the process is killed; false when it could not begin. Plain HTTP requests are answered with 200 and
- * 1 KiB, over connections that are kept. */
+ * 1 KiB, over connections that are kept; a WebSocket whose path has a `vsn` speaks Phoenix (phoenix.h). */
 bool serve_run(const struct options *o);
 
 #endif
