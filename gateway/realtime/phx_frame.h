@@ -35,15 +35,18 @@ enum phx_kind { /* of binary messages; the numbers are the wire's */
 
 struct phx_frame {
     enum phx_kind kind;
-    /* As JSON writes them: `"3"`, `3`, `null`; of binary messages the bare text, and "" where there is none. */
+    /* As JSON writes them: `"3"`, `3`, `null`; `"3"` also of a binary message, and "" where there is none. */
     struct phx_text join_ref, ref;
     struct phx_text topic, event; /* decoded; of kinds 3 and 4 the event is "broadcast", of kind 1 "phx_reply" */
     struct phx_text user_event;   /* kinds 3 and 4 */
     struct phx_text metadata;     /* the same */
     struct phx_text status;       /* kind 1 */
     bool payload_is_json;
-    struct phx_text payload; /* of a text message the JSON value; only of a whole message, else len 0 */
-    char topic_room[PHX_NAME_BYTES], event_room[PHX_NAME_BYTES]; /* where escapes were decoded */
+    /* Only of a whole message, else len 0. Of a text message what is to be a JSON value, which nobody has looked at in
+     * vsn 2.0.0: who keeps it or builds on it checks it (the readers of phx_join.h do). */
+    struct phx_text payload;
+    /* Where escapes were decoded, and references of binary messages were put in quotes. */
+    char topic_room[PHX_NAME_BYTES], event_room[PHX_NAME_BYTES];
 };
 
 enum phx_read {
@@ -59,12 +62,12 @@ enum phx_read phx_frame_read(struct phx_frame *f, enum phx_vsn vsn, enum phx_sen
 
 bool phx_text_is(struct phx_text t, const char *text);
 bool phx_text_equal(struct phx_text a, struct phx_text b);
-/* Whether two references name the same: `"3"`, 3 of JSON, and 3 of a binary message do. */
+/* Whether two references name the same: `"3"` and `3` do, and `"\u0033"`. */
 bool phx_ref_equal(struct phx_text a, struct phx_text b);
 bool phx_ref_is_null(struct phx_text ref); /* null, or none */
 
-/* Writes a text message. References are JSON ({NULL, 0}: null), or bare text of a binary message, which is written as a
- * string; `payload` is JSON. A server's vsn 1.0.0 message has no join_ref. */
+/* Writes a text message. References are JSON as frames tell them ({NULL, 0}: null), `payload` is JSON. A server's vsn
+ * 1.0.0 message has no join_ref. */
 struct phx_say {
     struct phx_text join_ref, ref;
     struct phx_text topic; /* decoded */
@@ -72,7 +75,7 @@ struct phx_say {
     struct phx_text payload; /* {NULL, 0}: {} */
 };
 void phx_write(struct strbuf *out, enum phx_vsn vsn, enum phx_sender as, const struct phx_say *say);
-/* The same for a reply: `response` is JSON. */
+/* The same for a server's reply: `response` is JSON ({NULL, 0}: {}). */
 void phx_write_reply(struct strbuf *out, enum phx_vsn vsn, struct phx_text join_ref, struct phx_text ref,
                      struct phx_text topic, const char *status, struct phx_text response);
 

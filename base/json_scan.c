@@ -1,0 +1,533 @@
+/* The scanner is strict where a lax one would let two readers of a text see different things, and fast where texts are
+ * long: in strings, which it looks through eight bytes at a time. Nesting is a bit per level and no recursion, for a
+ * peer must not choose how deep a stack gets. */
+#include "base/json_scan.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define EVERY_BYTE(b) ((uint64_t)0x0101010101010101u * (b))
+
+/* Which array or object a value belongs to, from the outermost on. A word is set up when its first bit is needed. */
+struct nest {
+    unsigned depth;
+    uint64_t is_object[JSON_DEPTH_MAX / 64];
+};
+
+static enum json_read at_end(const struct json_scan *s)
+{
+    return s->is_whole ? JSON_BAD : JSON_MORE;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static void skip_blanks(struct json_scan *s)
+{
+    while (s->at < s->end && is_blank(*s->at))
+        s->at++;
+}
+
+/* ---- strings ---- */
+
+/* A high bit for each byte that ends a run of plain characters: quote, backslash, control characters. Borrows make bits
+ * above the first one unreliable, which is the only one asked for. */
+static uint64_t special_bytes(uint64_t word)
+{
+    const uint64_t quote = word ^ EVERY_BYTE('"'), backslash = word ^ EVERY_BYTE('\\');
+    const uint64_t hit = ((quote - EVERY_BYTE(1)) & ~quote) | ((backslash - EVERY_BYTE(1)) & ~backslash) |
+                         ((word - EVERY_BYTE(0x20)) & ~word);
+    return hit & EVERY_BYTE(0x80);
+}
+
+static const char *skip_plain(const char *at, const char *end)
+{
+    for (; end - at >= 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+            word = __builtin_bswap64(word);
+        const uint64_t hit = special_bytes(word);
+        if (hit != 0)
+            return at + __builtin_ctzll(hit) / 8;
+    }
+    while (at < end && *at != '"' && *at != '\\' && (unsigned char)*at >= 0x20)
+        at++;
+    return at;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* `*at` is behind the backslash, and afterwards behind the escape. */
+static enum json_read skip_escape(const struct json_scan *s, const char **at)
+{
+    if (*at == s->end)
+        return at_end(s);
+    const char c = *(*at)++;
+    if (c != 'u')
+        return c != '\0' && strchr("\"\\/bfnrt", c) != NULL ? JSON_OK : JSON_BAD;
+    for (int i = 0; i < 4; i++, (*at)++) {
+        if (*at == s->end)
+            return at_end(s);
+        if (hex_digit(**at) < 0)
+            return JSON_BAD;
+    }
+    return JSON_OK;
+}
+
+/* The cursor is on the opening quote, and afterwards behind the closing one. */
+static enum json_read scan_string(struct json_scan *s, struct json_string *string)
+{
+    const char *begin = s->at + 1, *at = begin;
+    bool has_escapes = false;
+    for (;;) {
+        at = skip_plain(at, s->end);
+        if (at == s->end)
+            return at_end(s);
+        if (*at == '"')
+            break;
+        if (*at++ != '\\')
+            return JSON_BAD;
+        const enum json_read r = skip_escape(s, &at);
+        if (r != JSON_OK)
+            return r;
+        has_escapes = true;
+    }
+    *string = (struct json_string){.data = begin, .len = (size_t)(at - begin), .has_escapes = has_escapes};
+    s->at = at + 1;
+    return JSON_OK;
+}
+
+/* ---- numbers and words ---- */
+
+static bool skip_digits(const char **at, const char *end)
+{
+    const char *begin = *at;
+    while (*at < end && **at >= '0' && **at <= '9')
+        (*at)++;
+    return *at > begin;
+}
+
+/* -12.5e+3: every part that is begun has its digits. What is cut off in the middle looks bad, and is at the end. */
+static const char *skip_number(const char *at, const char *end, bool *is_good)
+{
+    *is_good = false;
+    if (at < end && *at == '-')
+        at++;
+    if (at < end && *at == '0')
+        at++;
+    else if (!skip_digits(&at, end))
+        return at;
+    if (at < end && *at == '.') {
+        at++;
+        if (!skip_digits(&at, end))
+            return at;
+    }
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        if (at < end && (*at == '+' || *at == '-'))
+            at++;
+        if (!skip_digits(&at, end))
+            return at;
+    }
+    *is_good = true;
+    return at;
+}
+
+static enum json_read scan_number(struct json_scan *s)
+{
+    bool is_good;
+    const char *at = skip_number(s->at, s->end, &is_good);
+    if (at == s->end && !s->is_whole)
+        return JSON_MORE;
+    if (!is_good)
+        return JSON_BAD;
+    s->at = at;
+    return JSON_OK;
+}
+
+static enum json_read scan_word(struct json_scan *s, const char *word, size_t len)
+{
+    const size_t left = (size_t)(s->end - s->at);
+    if (memcmp(s->at, word, left < len ? left : len) != 0)
+        return JSON_BAD;
+    if (left < len)
+        return at_end(s);
+    s->at += len;
+    return JSON_OK;
+}
+
+static enum json_read scan_scalar(struct json_scan *s)
+{
+    struct json_string string;
+    switch (*s->at) {
+    case '"':
+        return scan_string(s, &string);
+    case 't':
+        return scan_word(s, "true", 4);
+    case 'f':
+        return scan_word(s, "false", 5);
+    case 'n':
+        return scan_word(s, "null", 4);
+    default:
+        return scan_number(s);
+    }
+}
+
+/* ---- nesting ---- */
+
+static enum json_read scan_name(struct json_scan *s, struct json_string *name)
+{
+    enum json_read r = json_read_string(s, name);
+    if (r != JSON_OK)
+        return r;
+    skip_blanks(s);
+    if (s->at == s->end)
+        return at_end(s);
+    return *s->at++ == ':' ? JSON_OK : JSON_BAD;
+}
+
+static bool in_object(const struct nest *n)
+{
+    return n->depth > 0 && (n->is_object[(n->depth - 1) / 64] >> ((n->depth - 1) % 64) & 1) != 0;
+}
+
+static bool push(struct nest *n, bool is_object)
+{
+    if (n->depth == JSON_DEPTH_MAX)
+        return false;
+    const unsigned word = n->depth / 64, bit = n->depth % 64;
+    if (bit == 0)
+        n->is_object[word] = 0;
+    n->is_object[word] = (n->is_object[word] & ~((uint64_t)1 << bit)) | (uint64_t)is_object << bit;
+    n->depth++;
+    return true;
+}
+
+/* A value, or the beginning of an array or object: then `*is_open`, and its first value is next. */
+static enum json_read begin_value(struct json_scan *s, struct nest *n, bool *is_open)
+{
+    struct json_string name;
+    *is_open = false;
+    skip_blanks(s);
+    if (s->at == s->end)
+        return at_end(s);
+    const char c = *s->at;
+    if (c != '{' && c != '[')
+        return scan_scalar(s);
+    if (!push(n, c == '{'))
+        return JSON_BAD;
+    s->at++;
+    skip_blanks(s);
+    if (s->at == s->end)
+        return at_end(s);
+    if (*s->at == (c == '{' ? '}' : ']')) {
+        s->at++;
+        n->depth--;
+        return JSON_OK;
+    }
+    *is_open = true;
+    return c == '{' ? scan_name(s, &name) : JSON_OK;
+}
+
+/* Behind a value of an array or object: the next one, then `*is_open`, or its end. */
+static enum json_read end_value(struct json_scan *s, struct nest *n, bool *is_open)
+{
+    struct json_string name;
+    const bool is_object = in_object(n);
+    skip_blanks(s);
+    if (s->at == s->end)
+        return at_end(s);
+    const char c = *s->at++;
+    if (c == ',') {
+        *is_open = true;
+        return is_object ? scan_name(s, &name) : JSON_OK;
+    }
+    n->depth--;
+    return c == (is_object ? '}' : ']') ? JSON_OK : JSON_BAD;
+}
+
+/* ---- the cursor ---- */
+
+enum json_read json_peek(struct json_scan *s, char *first)
+{
+    const char *at = s->at;
+    while (at < s->end && is_blank(*at))
+        at++;
+    if (at == s->end)
+        return at_end(s);
+    s->at = at;
+    *first = *at;
+    return JSON_OK;
+}
+
+enum json_read json_read_string(struct json_scan *s, struct json_string *string)
+{
+    struct json_scan ahead = *s;
+    skip_blanks(&ahead);
+    if (ahead.at == ahead.end)
+        return at_end(s);
+    if (*ahead.at != '"')
+        return JSON_BAD;
+    const enum json_read r = scan_string(&ahead, string);
+    if (r == JSON_OK)
+        s->at = ahead.at;
+    return r;
+}
+
+enum json_read json_skip(struct json_scan *s, struct json_text *value)
+{
+    struct json_scan ahead = *s;
+    struct nest nest;
+    enum json_read r;
+
+    nest.depth = 0;
+    skip_blanks(&ahead);
+    const char *begin = ahead.at;
+    do {
+        bool is_open;
+        r = begin_value(&ahead, &nest, &is_open);
+        while (r == JSON_OK && !is_open && nest.depth > 0)
+            r = end_value(&ahead, &nest, &is_open);
+    } while (r == JSON_OK && nest.depth > 0);
+    if (r == JSON_OK) {
+        *value = (struct json_text){begin, (size_t)(ahead.at - begin)};
+        s->at = ahead.at;
+    }
+    return r;
+}
+
+enum json_read json_enter(struct json_walk *w, struct json_scan *s)
+{
+    char first;
+    const enum json_read r = json_peek(s, &first);
+    if (r != JSON_OK)
+        return r;
+    if (first != '{' && first != '[')
+        return JSON_BAD;
+    s->at++;
+    *w = (struct json_walk){.scan = s, .is_object = first == '{'};
+    return JSON_OK;
+}
+
+/* To the next value or name, over the comma. */
+static enum json_read advance(struct json_walk *w, struct json_scan *ahead)
+{
+    char c;
+    enum json_read r = json_peek(ahead, &c);
+    if (r != JSON_OK)
+        return r;
+    if (c == (w->is_object ? '}' : ']')) {
+        ahead->at++;
+        return JSON_END;
+    }
+    if (w->is_begun) {
+        if (c != ',')
+            return JSON_BAD;
+        ahead->at++;
+        r = json_peek(ahead, &c); /* a comma promises a value, which is not the end */
+        if (r == JSON_OK && (c == ']' || c == '}'))
+            return JSON_BAD;
+    }
+    return r;
+}
+
+enum json_read json_next(struct json_walk *w)
+{
+    struct json_scan ahead = *w->scan;
+    ASSERT(!w->is_object);
+    const enum json_read r = advance(w, &ahead);
+    if (r == JSON_OK || r == JSON_END)
+        w->scan->at = ahead.at;
+    w->is_begun |= r == JSON_OK;
+    return r;
+}
+
+enum json_read json_next_member(struct json_walk *w, struct json_string *name)
+{
+    struct json_scan ahead = *w->scan;
+    ASSERT(w->is_object);
+    enum json_read r = advance(w, &ahead);
+    if (r == JSON_OK)
+        r = scan_name(&ahead, name);
+    if (r == JSON_OK || r == JSON_END)
+        w->scan->at = ahead.at;
+    w->is_begun |= r == JSON_OK;
+    return r;
+}
+
+/* ---- what strings mean ---- */
+
+static uint32_t hex4(const char *at)
+{
+    uint32_t value = 0;
+    for (int i = 0; i < 4; i++)
+        value = value << 4 | (uint32_t)hex_digit(at[i]);
+    return value;
+}
+
+static size_t put_utf8(uint32_t c, char out[4])
+{
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    const size_t len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = len - 1; i > 0; i--, c >>= 6)
+        out[i] = (char)(0x80 | (c & 0x3f));
+    out[0] = (char)(lead[len] | c);
+    return len;
+}
+
+/* The character of an escape; `*at` is behind its backslash, and afterwards behind it. */
+static size_t decode_escape(const char **at, const char *end, char out[4])
+{
+    static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
+    const char c = *(*at)++;
+    if (c != 'u') {
+        const char *letter = strchr(letters, c);
+        out[0] = letter != NULL ? meanings[letter - letters] : c;
+        return 1;
+    }
+    uint32_t code = hex4(*at);
+    *at += 4;
+    if (code >= 0xd800 && code < 0xe000) {
+        uint32_t low = 0;
+        if (code < 0xdc00 && end - *at >= 6 && (*at)[0] == '\\' && (*at)[1] == 'u')
+            low = hex4(*at + 2);
+        if (low >= 0xdc00 && low < 0xe000) {
+            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+            *at += 6;
+        } else {
+            code = 0xfffd;
+        }
+    }
+    return put_utf8(code, out);
+}
+
+/* The next piece of what a string means: a run of plain characters, or what an escape stands for, in `room`. */
+static struct json_text next_piece(const char **at, const char *end, char room[4])
+{
+    if (**at == '\\') {
+        (*at)++;
+        const size_t len = decode_escape(at, end, room);
+        return (struct json_text){room, len};
+    }
+    const char *begin = *at;
+    const char *escape = memchr(begin, '\\', (size_t)(end - begin));
+    *at = escape != NULL ? escape : end;
+    return (struct json_text){begin, (size_t)(*at - begin)};
+}
+
+size_t json_decode(struct json_string string, char *out, size_t room)
+{
+    const char *at = string.data, *end = string.data + string.len;
+    size_t len = 0;
+    while (at < end) {
+        char escaped[4];
+        const struct json_text piece = next_piece(&at, end, escaped);
+        if (piece.len > room - len)
+            return SIZE_MAX;
+        memcpy(out + len, piece.data, piece.len);
+        len += piece.len;
+    }
+    return len;
+}
+
+bool json_string_is(struct json_string string, const char *text, size_t len)
+{
+    if (!string.has_escapes)
+        return string.len == len && (len == 0 || memcmp(string.data, text, len) == 0);
+    const char *at = string.data, *end = string.data + string.len;
+    size_t done = 0;
+    while (at < end) {
+        char escaped[4];
+        const struct json_text piece = next_piece(&at, end, escaped);
+        if (piece.len > len - done || memcmp(piece.data, text + done, piece.len) != 0)
+            return false;
+        done += piece.len;
+    }
+    return done == len;
+}
+
+/* ---- whole texts ---- */
+
+bool json_is_value(struct json_text text)
+{
+    struct json_text value;
+    struct json_scan s = json_scan_of(text.data, text.len, true);
+    if (json_skip(&s, &value) != JSON_OK)
+        return false;
+    skip_blanks(&s);
+    return s.at == s.end;
+}
+
+static struct json_text find_member(struct json_text text, const char *name, size_t name_len)
+{
+    struct json_text found = {NULL, 0};
+    struct json_scan s = json_scan_of(text.data, text.len, true);
+    struct json_walk w;
+    struct json_string member;
+    if (json_enter(&w, &s) != JSON_OK || !w.is_object)
+        return found;
+    enum json_read r;
+    while ((r = json_next_member(&w, &member)) == JSON_OK) {
+        struct json_text value;
+        if (json_skip(&s, &value) != JSON_OK)
+            return (struct json_text){NULL, 0};
+        if (json_string_is(member, name, name_len))
+            found = value;
+    }
+    return r == JSON_END ? found : (struct json_text){NULL, 0};
+}
+
+struct json_text json_find(struct json_text text, const char *path)
+{
+    while (text.data != NULL && *path != '\0') {
+        const size_t len = strcspn(path, ".");
+        text = find_member(text, path, len);
+        path += len + (path[len] == '.');
+    }
+    return text;
+}
+
+static bool begins_with(struct json_text value, char c)
+{
+    struct json_scan s = json_scan_of(value.data, value.len, true);
+    char first;
+    return value.data != NULL && json_peek(&s, &first) == JSON_OK && first == c;
+}
+
+bool json_is_object(struct json_text value)
+{
+    return begins_with(value, '{');
+}
+
+bool json_is_array(struct json_text value)
+{
+    return begins_with(value, '[');
+}
+
+bool json_to_string(struct json_text value, struct json_string *string)
+{
+    struct json_scan s = json_scan_of(value.data, value.len, true);
+    return value.data != NULL && json_read_string(&s, string) == JSON_OK;
+}
+
+bool json_text_is(struct json_text value, const char *text)
+{
+    struct json_string string;
+    return json_to_string(value, &string) && json_string_is(string, text, strlen(text));
+}
