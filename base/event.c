@@ -73,6 +73,7 @@ const char *event_verb(enum event_kind k, enum event_phase p)
                        [EVENT_BEGINS] = "has nothing that stands, its last resort is ",
                        [EVENT_ENDS] = "is answered again with "},
         [EVENT_QUORUM] = {[EVENT_ONCE] = "now ", [EVENT_BEGINS] = "judges alone", [EVENT_ENDS] = "now "},
+        [EVENT_SESSIONS] = {[EVENT_ONCE] = "lost its sessions"},
         [EVENT_PUSH] = {[EVENT_BEGINS] = "is not told of changes", [EVENT_ENDS] = "is told of changes again"},
     };
     return (unsigned)k < EVENT_KIND_COUNT && (unsigned)p < EVENT_PHASE_COUNT ? verbs[k][p] : NULL;

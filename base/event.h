@@ -34,7 +34,8 @@
     X(EVENT_CUT_OFF,     "cut-off",     EVENT_CUT_OFF,     "the node; reaching, or cut off from servers and canaries") \
     X(EVENT_DNS,         "dns",         EVENT_DNS,         "a steered name; what it is answered with; last resort is a condition") \
     X(EVENT_QUORUM,      "quorum",      EVENT_QUORUM,      "the node; alone, leads or follows; alone is a condition") \
-    X(EVENT_PUSH,        "push",        EVENT_PUSH,        "zone at a server that is told of changes; done or failing")
+    X(EVENT_PUSH,        "push",        EVENT_PUSH,        "zone at a server that is told of changes; done or failing") \
+    X(EVENT_SESSIONS,    "sessions",    EVENT_SESSIONS,    "pool/server that many sessions lost at once; how many, how many went on")
 
 enum event_kind {
     EVENT_NONE = 0,

@@ -29,6 +29,9 @@ struct msg_override { uint64_t number; uint32_t kind; char server[IPC_TEXT_BYTES
 struct msg_override_ack { uint64_t number; uint32_t ok; char text[IPC_TEXT_BYTES]; };
 struct msg_alert    { uint64_t number, id; uint32_t kind, unused; char name[64]; };  /* enum alert_command */
 struct msg_alert_answer { uint64_t number; uint32_t ok, unused; char text[IPC_TEXT_BYTES]; };
+struct msg_losses   { uint32_t is_over, lost, restored, given_up, left, waiting, unknown, dropped; int64_t longest_ms; char server[IPC_TEXT_BYTES], why[64]; };
+struct msg_sessions { uint64_t number; uint32_t limit, unused; char filter[IPC_TEXT_BYTES]; };
+struct msg_sessions_answer { uint64_t number; uint32_t fitting_count, is_cut; };
 struct msg_empty    { uint8_t unused; };
 
 /*    id                 payload             from        meaning */
@@ -49,6 +52,9 @@ struct msg_empty    { uint8_t unused; };
     X(MSG_EVENT,         struct event,        "both",    "something for the journal; from the supervisor, as it stands there") \
     X(MSG_ALERT,         struct msg_alert,    "super",   "an operator's word about alerts")                 \
     X(MSG_ALERT_ANSWER,  struct msg_alert_answer, "admin", "it is done, or why not (text); a list comes along (fd)") \
+    X(MSG_LOSSES,        struct msg_losses,   "worker",  "sessions lost their server: how they fare (is_over), or that it will be told") \
+    X(MSG_SESSIONS,      struct msg_sessions, "super",   "which sessions are here? those that fit the filter, so many at most") \
+    X(MSG_SESSIONS_ANSWER, struct msg_sessions_answer, "worker", "these, as JSON objects with commas between (fd: sealed; none: -1)") \
     X(MSG_PING,          struct msg_empty,    "super",   "do you live? answered by this file: whose loop turns lives") \
     X(MSG_PONG,          struct msg_empty,    "child",   "I live")                                           \
 
@@ -91,6 +97,7 @@ enum alert_command {
     ALERT_COMMAND_LIST     /* the answer is JSON in a sealed file, at most ALERT_LIST_BYTES_MAX */
 };
 #define ALERT_LIST_BYTES_MAX (8u << 20)
+#define SESSIONS_BYTES_MAX   (8u << 20)
 
 struct ipc;
 /* `payload` is borrowed for the call and has the table's size; `fd` is -1 or now belongs to the callee. */

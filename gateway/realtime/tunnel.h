@@ -17,6 +17,7 @@
 #include "conf/conf.h"
 #include "gateway/http/access_log.h"
 #include "gateway/net/conn.h"
+#include "gateway/realtime/losses.h"
 #include "gateway/realtime/seek.h"
 #include "gateway/rules/rules.h"
 #include "gateway/upstream/server.h"
@@ -36,6 +37,9 @@ uint32_t tunnel_set_count(const struct tunnel_set *s);
 /* Whom to ask whether a token has been revoked (borrowed for life): at every tunnel_set_rebind(), and when a tunnel
  * opens. It must have the configuration by then. */
 void tunnel_set_follow(struct tunnel_set *s, const struct rules *rules);
+
+/* Whom to tell how the sessions of lost servers fare. */
+void tunnel_set_tell_losses(struct tunnel_set *s, losses_tell_fn *tell, void *arg);
 
 /* What a new tunnel is made of. Both sides have finished their handshake; the connections are taken. */
 struct tunnel_start {

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "gateway/realtime/losses.h"
 #include "gateway/realtime/tunnel.h"
 #include "gateway/ws/frame.h"
 
@@ -41,6 +42,7 @@ struct tunnel_set {
     uint8_t *coded_out;        /* scratch for what they write; NULL before the first */
     struct ending leaving;     /* of all, also of those that come yet; at_ms: when the last is gone */
     const struct rules *rules; /* NULL: no token is ever revoked */
+    struct losses *losses;     /* of sessions */
     tunnel_set_empty_fn *on_empty;
     void *arg;
 };

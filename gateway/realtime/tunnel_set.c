@@ -31,6 +31,7 @@ struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, 
     ASSERT(got == (ssize_t)sizeof s->random);
     s->random |= 1; /* zero would stay zero */
     s->stock = ws_stock_create();
+    s->losses = losses_create(l, NULL, NULL);
     list_init(&s->live);
     list_init(&s->dead);
     later_init(&s->reap, l, reap, s);
@@ -48,6 +49,7 @@ void tunnel_set_destroy(struct tunnel_set **sp)
     reap(s);
     later_cancel(&s->reap);
     ws_stock_destroy(&s->stock);
+    losses_destroy(&s->losses);
     mem_free(s->coded_out);
     OBJ_FREE(sp, TUNNEL_SET_MAGIC);
 }
@@ -62,6 +64,12 @@ void tunnel_set_follow(struct tunnel_set *s, const struct rules *rules)
 {
     CHECK_OBJ(s, TUNNEL_SET_MAGIC);
     s->rules = rules;
+}
+
+void tunnel_set_tell_losses(struct tunnel_set *s, losses_tell_fn *tell, void *arg)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    losses_follow(s->losses, tell, arg);
 }
 
 /* ---- many at once ---- */

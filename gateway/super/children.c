@@ -300,6 +300,10 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
         events_flip(c->super, payload);
     else if (type == MSG_ALERT_ANSWER && c->role == ROLE_ADMIN)
         alerter_answered(c->super, payload, fd);
+    else if (type == MSG_SESSIONS_ANSWER && c->role == ROLE_WORKER)
+        lister_answered(c->super, c, payload, fd);
+    else if (type == MSG_LOSSES && c->role == ROLE_WORKER)
+        tallies_take(c->super, c, payload);
     else if (type == MSG_EVENT)
         events_take(c->super->events, c, payload);
     else if (type != MSG_PONG)
@@ -494,6 +498,8 @@ static void bury(struct child *c, int status)
     purger_forget(s, c);
     overrider_forget(s, c);
     alerter_forget(s, c);
+    lister_forget(s, c);
+    tallies_forget(s, c);
     super_child_changed(s);
 }
 

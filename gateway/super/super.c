@@ -72,6 +72,11 @@ static void command_alerts(void *arg, struct control_request *r, const char *res
     alerter_alerts(arg, r, rest);
 }
 
+static void command_sessions(void *arg, struct control_request *r, const char *rest)
+{
+    lister_start(arg, r, rest);
+}
+
 static void command_events(void *arg, struct control_request *r, const char *rest)
 {
     events_command(arg, r, rest);
@@ -103,6 +108,7 @@ static const struct control_command commands[] = {
     {"events", command_events},
     {"ack", command_ack},
     {"alerts", command_alerts},
+    {"sessions", command_sessions},
     {"reopen-logs", command_reopen_logs},
     {NULL, NULL},
 };
@@ -367,6 +373,8 @@ struct super *super_create(struct loop *l, const char *conf_path, int *exit_code
     purger_init(s);
     overrider_init(s);
     alerter_init(s);
+    lister_init(s);
+    tallies_init(s);
     timer_init(&s->pulse, l, on_pulse, s);
     for (size_t i = 0; i < SUPER_SIG_COUNT; i++)
         sig_init(&s->sigs[i], l, signals[i].signo, on_signal, s);
@@ -404,6 +412,8 @@ void super_destroy(struct super **sp)
     purger_fini(s);
     overrider_fini(s);
     alerter_fini(s);
+    lister_fini(s);
+    tallies_fini(s);
     children_fini(s);
     if (s->events != NULL)
         events_destroy(&s->events);

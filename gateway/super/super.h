@@ -12,11 +12,13 @@
 #include "gateway/super/control.h"
 #include "gateway/super/events.h"
 #include "gateway/super/listeners.h"
+#include "gateway/super/lister.h"
 #include "gateway/super/notify.h"
 #include "gateway/super/overrider.h"
 #include "gateway/super/purger.h"
 #include "gateway/super/reload.h"
 #include "gateway/super/tables.h"
+#include "gateway/super/tally.h"
 #include "gateway/super/tickets.h"
 
 #define SUPER_MAGIC     0x50be211eu
@@ -53,6 +55,8 @@ struct super {
     struct tickets tickets;
     struct purger purger;
     struct alerter alerter;
+    struct lister lister;
+    struct tallies tallies;
     struct overrider overrider;
     struct timer pulse;
     struct child child[CHILDREN_MAX];

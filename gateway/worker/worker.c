@@ -254,6 +254,25 @@ static void on_purge(void *arg, const struct cache_purge *p)
     purging_tell(arg, p);
 }
 
+/* The journal's business: a supervisor that does not keep up gets the next account. */
+static void on_losses(void *arg, const struct wave_account *a)
+{
+    const struct worker *w = arg;
+    struct msg_losses m = {.is_over = a->is_over,
+                           .lost = a->lost,
+                           .restored = a->restored,
+                           .given_up = a->given_up,
+                           .left = a->left,
+                           .waiting = a->waiting,
+                           .unknown = a->unknown,
+                           .dropped = a->dropped,
+                           .longest_ms = a->longest_ms};
+    (void)snprintf(m.server, sizeof m.server, "%s", a->server);
+    (void)snprintf(m.why, sizeof m.why, "%.*s", (int)sizeof m.why - 1, a->why);
+    if (!ipc_has_room(w->ipc) || ipc_send(w->ipc, MSG_LOSSES, &m, -1) != ERR_NONE)
+        LOG_WARN("lost sessions not told of", KV_STR("server", a->server), KV_UINT("sessions", a->lost));
+}
+
 static const struct cache_ops cache_ops = {.on_purge = on_purge};
 
 static int health_text(void *arg, struct strbuf *out)
@@ -305,6 +324,7 @@ struct worker *worker_create(struct birth *b, struct loop *l)
                                         .nudge_fd = b->nudge_fd,
                                         .ops = &server_ops,
                                         .ops_arg = w};
+    tunnel_set_tell_losses(w->tunnels, on_losses, w);
     w->rules = rules_create(b->stats);
     tunnel_set_follow(w->tunnels, w->rules);
     w->tickets = tls_tickets_create();

@@ -41,7 +41,7 @@ static const struct mistake mistakes[] = {
     {ROOT("alerts: [ { webhook: \"http://h/\", email: { from: a@b } } ]"),
      "t.yaml:1:50: alerts[0].email.from: has no use by itself, expected email.smtp with it\n"},
     {ROOT("alerts: [ { webhook: \"http://h/\", on: [ donw ] } ]"),
-     "t.yaml:1:41: alerts[0].on: \"donw\" is not known, expected a list of down, up, degraded, forced, drain, failover, breaker, certificate, reload, crash, restart, start, stop, purge, ack, cut-off, dns, quorum or push\n"},
+     "t.yaml:1:41: alerts[0].on: \"donw\" is not known, expected a list of down, up, degraded, forced, drain, failover, breaker, certificate, reload, crash, restart, start, stop, purge, ack, cut-off, dns, quorum, push or sessions\n"},
     {ROOT("quorum: { redis: { url: \"redis://h\" }, lifetime: 1s, interval: 334ms }"),
      "t.yaml:1:64: quorum.interval: is too long beside the lifetime, expected a third of that at most\n"},
     {LISTEN("{ address: \"127.0.0.1:1\" }\n  - { address: \"127.0.0.1:1\" }"),

@@ -210,6 +210,8 @@ static void test_sentences(void **state)
         {EVENT_DNS, EVENT_ENDS, "us-edge", "us-edge", "", -1, "dns: x is answered again with us-edge"},
         {EVENT_QUORUM, EVENT_BEGINS, "leads", "alone", "nobody leads", -1, "quorum: x judges alone (nobody leads)"},
         {EVENT_QUORUM, EVENT_ONCE, "follows", "leads", "", -1, "quorum: x now leads, before follows"},
+        {EVENT_SESSIONS, EVENT_ONCE, "12 sessions", "12 moved", "12 of 12 sessions went on elsewhere", -1,
+         "sessions: x lost its sessions (12 of 12 sessions went on elsewhere)"},
         {EVENT_PUSH, EVENT_BEGINS, "done", "failing", "REFUSED", -1, "push: x is not told of changes (REFUSED)"},
         {EVENT_PUSH, EVENT_ENDS, "failing", "done", "", 2000, "push: x is told of changes again after 2 s"},
     };
