@@ -2,14 +2,19 @@
  * no row is passed on to all by a stock channel and ignored by a Supabase one, as the originals do. */
 #include "tests/region/channel.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "tests/region/admission.h"
+#include "tests/region/changes.h"
 #include "tests/region/client.h"
 #include "tests/region/presence.h"
 #include "tests/region/region.h"
 #include "tests/region/socket.h"
+#include "tests/region/token.h"
 
 /* Flags may come as booleans or as their names. */
 static bool flag(json_t *object, const char *name, bool otherwise)
@@ -35,6 +40,8 @@ static void read_config(struct channel *c, json_t *payload)
     c->wants_self = !c->is_supabase || flag(broadcast, "self", false);
     c->wants_ack = !c->is_supabase || flag(broadcast, "ack", false);
     c->wants_presence = !c->is_supabase || flag(presence, "enabled", true);
+    c->is_private = flag(config, "private", false);
+    c->bindings = changes_bindings(config);
     if (key == NULL)
         key = json_string_value(json_object_get(payload, "key"));
     if (key != NULL && key[0] != '\0')
@@ -43,14 +50,84 @@ static void read_config(struct channel *c, json_t *payload)
         snprintf(c->key, sizeof(c->key), "%s-%llu", h->region->run, (unsigned long long)++h->presence_count);
 }
 
+void channel_system(struct channel *c, const char *extension, const char *status, const char *message)
+{
+    const char *colon = strchr(c->topic->name, ':');
+
+    CHECK_OBJ(c, CHANNEL_MAGIC);
+    socket_push(c->socket, c->join_ref, NULL, c->topic->name, "system",
+                json_pack("{s:s, s:s, s:s, s:s}", "extension", extension, "status", status, "message", message,
+                          "channel", colon == NULL ? c->topic->name : colon + 1));
+}
+
+static void on_ready(void *arg)
+{
+    struct channel *c = arg;
+
+    CHECK_OBJ(c, CHANNEL_MAGIC);
+    list_unlink(&c->in_watching);
+    list_append(&socket_region(c->socket)->hub->watching, &c->in_watching);
+    channel_system(c, "postgres_changes", "ok", "Subscribed to PostgreSQL");
+}
+
+static void watch_changes(struct channel *c)
+{
+    if (json_array_size(c->bindings) > 0)
+        timer_start(&c->ready, knobs_number(&socket_region(c->socket)->knobs, KNOB_READY_DELAY));
+}
+
+/* True when the token is over, and the channel with it. */
+static bool has_expired(struct channel *c)
+{
+    int64_t expires_s;
+    char text[128];
+
+    if (c->token == NULL || !token_read(c->token, &expires_s) ||
+        !admission_has_expired(socket_client(c->socket), expires_s, text, sizeof(text)))
+        return false;
+    channel_system(c, "system", "error", text);
+    socket_push(c->socket, c->join_ref, c->join_ref, c->topic->name, "phx_close", json_object());
+    return true;
+}
+
+static void on_expiry(void *arg)
+{
+    struct channel *c = arg;
+
+    CHECK_OBJ(c, CHANNEL_MAGIC);
+    if (has_expired(c))
+        socket_drop(c->socket, c);
+    else
+        timer_start(&c->expiry, 1); /* the clocks differ by a little */
+}
+
+static void use_token(struct channel *c, const char *token)
+{
+    int64_t expires_s, left_ms;
+    char *old = c->token;
+
+    c->token = token == NULL ? NULL : mem_strdup(token);
+    mem_free(old);
+    timer_cancel(&c->expiry);
+    if (token == NULL || !token_read(token, &expires_s) || expires_s == 0)
+        return;
+    left_ms = expires_s * 1000 - loop_wall_ms(socket_region(c->socket)->loop);
+    timer_start(&c->expiry, left_ms > 0 ? left_ms : 0);
+}
+
 struct channel *channel_create(struct socket *s, const struct frame *join)
 {
     struct topic *t = hub_topic(socket_region(s)->hub, join->topic);
+    struct loop *loop = socket_region(s)->loop;
     struct channel *c;
+    char room[2048];
 
     if (t == NULL)
         return NULL;
     OBJ_NEW(c, CHANNEL_MAGIC);
+    timer_init(&c->ready, loop, on_ready, c);
+    timer_init(&c->expiry, loop, on_expiry, c);
+    list_init(&c->in_watching);
     c->socket = s;
     c->topic = t;
     c->join_ref = json_incref(join->join_ref);
@@ -58,6 +135,7 @@ struct channel *channel_create(struct socket *s, const struct frame *join)
     if (json_is_null(c->join_ref))
         c->join_ref = json_incref(join->ref);
     read_config(c, join->payload);
+    use_token(c, admission_token(socket_client(s), join->payload, room));
     list_init(&c->in_socket);
     list_init(&c->in_topic);
     list_append(&t->channels, &c->in_topic);
@@ -73,9 +151,14 @@ void channel_destroy(struct channel **cp)
     h = socket_region(c->socket)->hub;
     list_unlink(&c->in_topic);
     list_unlink(&c->in_socket);
+    list_unlink(&c->in_watching);
+    timer_cancel(&c->ready);
+    timer_cancel(&c->expiry);
     presence_untrack(h, c);
     hub_tidy(h, c->topic);
     json_decref(c->join_ref);
+    json_decref(c->bindings);
+    mem_free(c->token);
     OBJ_FREE(cp, CHANNEL_MAGIC);
 }
 
@@ -87,13 +170,12 @@ enum wire_form channel_form(const struct channel *c)
     return c->is_supabase ? WIRE_FORM_V2_USER : WIRE_FORM_V2;
 }
 
-json_t *channel_join_response(const struct channel *c, const struct frame *join)
+json_t *channel_join_response(const struct channel *c)
 {
     json_t *response = json_pack("{s:s}", "region", socket_region(c->socket)->name);
 
-    (void)join;
     if (c->is_supabase)
-        json_object_set_new(response, "postgres_changes", json_array());
+        json_object_set(response, "postgres_changes", c->bindings);
     return response;
 }
 
@@ -102,11 +184,23 @@ void channel_greet(struct channel *c)
     CHECK_OBJ(c, CHANNEL_MAGIC);
     if (c->wants_presence)
         socket_push(c->socket, c->join_ref, NULL, c->topic->name, "presence_state", presence_state(c->topic));
+    watch_changes(c);
+}
+
+json_t *channel_json(const struct channel *c)
+{
+    CHECK_OBJ(c, CHANNEL_MAGIC);
+    return json_pack("{s:s, s:O, s:s, s:b, s:O, s:b, s:s?}", "topic", c->topic->name, "join_ref", c->join_ref, "key",
+                     c->key, "private", c->is_private, "changes", c->bindings, "ready", !list_is_empty(&c->in_watching),
+                     "token", c->token);
 }
 
 static void reply(struct channel *c, const struct frame *f, const char *status, json_t *take_response)
 {
-    socket_reply(c->socket, c->join_ref, f->ref, c->topic->name, status, take_response);
+    if (knobs_number(&socket_region(c->socket)->knobs, KNOB_HANG) == HANG_ACK)
+        json_decref(take_response);
+    else
+        socket_reply(c->socket, c->join_ref, f->ref, c->topic->name, status, take_response);
 }
 
 static void shout_json(struct channel *c, const char *event, const json_t *payload, const struct channel *except)
@@ -186,10 +280,17 @@ static bool on_crash(struct channel *c, const struct frame *f)
     return true;
 }
 
-static bool on_ignored(struct channel *c, const struct frame *f)
+/* Nothing, the same one, or a key that is no token: ignored. No answer in any case. */
+static bool on_access_token(struct channel *c, const struct frame *f)
 {
-    (void)c;
-    (void)f;
+    const char *token = json_string_value(json_object_get(f->payload, "access_token"));
+
+    if (token == NULL || strncmp(token, "sb_", 3) == 0 || (c->token != NULL && strcmp(token, c->token) == 0))
+        return false;
+    use_token(c, token);
+    if (has_expired(c))
+        return true;
+    watch_changes(c);
     return false;
 }
 
@@ -200,7 +301,7 @@ static const struct {
 } events[] = {
     {"broadcast", false, true, on_broadcast},
     {"presence", false, true, on_presence},
-    {"access_token", true, true, on_ignored},
+    {"access_token", true, true, on_access_token},
     {"track", true, false, on_track},
     {"untrack", true, false, on_untrack},
     {"whoami", true, true, on_whoami},
@@ -208,9 +309,24 @@ static const struct {
     {"crash", true, true, on_crash},
 };
 
+/* What the client calls its message: the event inside a broadcast, else the frame's. */
+static const char *name_of(const struct frame *f)
+{
+    const char *inner = json_string_value(json_object_get(f->payload, "event"));
+
+    return f->user_event != NULL                                 ? f->user_event
+           : strcmp(f->event, "broadcast") == 0 && inner != NULL ? inner
+                                                                 : f->event;
+}
+
 bool channel_take(struct channel *c, const struct frame *f)
 {
+    const char *poison;
+
     CHECK_OBJ(c, CHANNEL_MAGIC);
+    poison = knobs_text(&socket_region(c->socket)->knobs, KNOB_STOP_AFTER_EVENT);
+    if (poison[0] != '\0' && strcmp(poison, name_of(f)) == 0)
+        kill(getpid(), SIGKILL);
     if (f->user_event != NULL)
         return on_broadcast(c, f);
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)

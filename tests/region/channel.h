@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/list.h"
+#include "base/loop.h"
 #include "tests/region/hub.h"
 #include "tests/region/wire.h"
 
@@ -26,6 +27,12 @@ struct channel {
     bool wants_self;
     bool wants_ack;
     bool wants_presence;
+    bool is_private;
+    json_t *bindings;            /* to changes of rows, as the reply to the join lists them */
+    struct list in_watching;     /* of the hub, once they flow */
+    struct timer ready;          /* until then */
+    char *token;                 /* NULL: none */
+    struct timer expiry;         /* of it */
     char key[CHANNEL_KEY_BYTES]; /* presence key */
 };
 
@@ -36,10 +43,13 @@ void channel_destroy(struct channel **cp);
 enum wire_form channel_form(const struct channel *c);
 
 /* What the join's reply says; new reference. */
-json_t *channel_join_response(const struct channel *c, const struct frame *join);
-/* After the reply: the state of presence, if it was asked for. */
+json_t *channel_join_response(const struct channel *c);
+/* After the reply: the state of presence and the word that changes of rows flow, if they were asked for. */
 void channel_greet(struct channel *c);
-/* An event other than join and leave. True when the channel has crashed (on request) and is to be destroyed. */
+/* An event other than join and leave. True when the channel has ended over it and is to be destroyed. */
 bool channel_take(struct channel *c, const struct frame *f);
+/* A "system" message to the client. */
+void channel_system(struct channel *c, const char *extension, const char *status, const char *message);
+json_t *channel_json(const struct channel *c); /* for people and tests; new reference */
 
 #endif

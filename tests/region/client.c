@@ -125,6 +125,23 @@ void client_close(struct client *c, uint16_t code, const char *reason)
     web_want_write(c);
 }
 
+void client_dismiss(struct client *c, uint16_t code, const char *reason)
+{
+    CHECK_OBJ(c, CLIENT_MAGIC);
+    c->is_busy = false;
+    client_close(c, code, reason);
+    if (c->socket != NULL)
+        socket_destroy(&c->socket);
+}
+
+void client_set_busy(struct client *c, bool is_busy)
+{
+    CHECK_OBJ(c, CLIENT_MAGIC);
+    c->is_busy = is_busy;
+    web_check_reading(c);
+    web_want_write(c);
+}
+
 void client_send_wrong(struct client *c, const struct wrong_frame *w)
 {
     CHECK_OBJ(c, CLIENT_MAGIC);
@@ -137,5 +154,5 @@ bool client_may_read(const struct client *c)
     CHECK_OBJ(c, CLIENT_MAGIC);
     if (!c->is_upgraded)
         return true;
-    return knobs_number(&c->region->knobs, KNOB_HANG) != HANG_PING && c->out_bytes < CLIENT_PAUSE_BYTES;
+    return !c->is_busy && knobs_number(&c->region->knobs, KNOB_HANG) != HANG_PING && c->out_bytes < CLIENT_PAUSE_BYTES;
 }

@@ -47,6 +47,7 @@ struct client {
     bool is_upgraded;
     bool is_answered; /* HTTP: the answer is queued */
     bool is_paused;   /* HTTP: its answer's body is held back (hang=body) */
+    bool is_busy;     /* nothing is read and nothing is sent: a join is under way */
     bool is_closing;  /* after the queue is empty, with: */
     uint16_t close_code;
     char close_reason[124];
@@ -67,6 +68,9 @@ void client_answer(struct client *c, int status, const char *type, const void *b
 void client_answer_json(struct client *c, int status, json_t *take_body);
 /* Closes the WebSocket after what is queued. */
 void client_close(struct client *c, uint16_t code, const char *reason);
+/* The same for a node that shuts down: its channels are gone at once, however long the closing takes. */
+void client_dismiss(struct client *c, uint16_t code, const char *reason);
+void client_set_busy(struct client *c, bool is_busy);
 void client_send_wrong(struct client *c, const struct wrong_frame *w);
 /* Whether its bytes are to be read at this moment. */
 bool client_may_read(const struct client *c);

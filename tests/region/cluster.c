@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tests/region/changes.h"
 #include "tests/region/hub.h"
 #include "tests/region/presence.h"
 #include "tests/region/redis.h"
@@ -76,6 +77,12 @@ void cluster_presence(struct cluster *c, const json_t *joins, const json_t *leav
     publish(c, json_pack("{s:s, s:O, s:O}", "kind", "presence", "joins", joins, "leaves", leaves), "", 0);
 }
 
+void cluster_change(struct cluster *c, const char *data, size_t len)
+{
+    CHECK_OBJ(c, CLUSTER_MAGIC);
+    publish(c, json_pack("{s:s}", "kind", "change"), data, len);
+}
+
 static void tell_presence(struct cluster *c)
 {
     json_t *entries = presence_entries(c->region->hub);
@@ -115,13 +122,14 @@ static void node_gone(struct cluster *c, struct node *n)
     node_destroy(c, n);
 }
 
-static void node_heard(struct cluster *c, const char *id)
+/* NULL: one too many. */
+static struct node *node_heard(struct cluster *c, const char *id)
 {
     struct node *n = find_node(c, id);
 
     if (n == NULL) {
         if (c->node_count == NODES_MAX)
-            return;
+            return NULL;
         OBJ_NEW(n, NODE_MAGIC);
         n->id = mem_strdup(id);
         list_init(&n->link);
@@ -131,9 +139,10 @@ static void node_heard(struct cluster *c, const char *id)
         tell_presence(c); /* it may be new and know nobody */
     }
     n->heard_ms = loop_now_ms(c->region->loop);
+    return n;
 }
 
-static void on_shout(struct cluster *c, const json_t *head, const char *bytes, size_t len)
+static void on_shout(struct cluster *c, struct node *from, const json_t *head, const char *bytes, size_t len)
 {
     struct shout s = {
         .topic = json_string_value(json_object_get(head, "topic")),
@@ -144,9 +153,37 @@ static void on_shout(struct cluster *c, const json_t *head, const char *bytes, s
         .len = len,
     };
 
+    (void)from;
     if (s.topic != NULL && s.event != NULL)
         hub_deliver(c->region->hub, &s, NULL);
 }
+
+static void on_presence(struct cluster *c, struct node *from, const json_t *head, const char *bytes, size_t len)
+{
+    (void)bytes;
+    (void)len;
+    presence_apply(c->region->hub, from->id, json_object_get(head, "joins"), json_object_get(head, "leaves"));
+}
+
+static void on_change(struct cluster *c, struct node *from, const json_t *head, const char *bytes, size_t len)
+{
+    (void)from;
+    (void)head;
+    changes_deliver(c->region, bytes, len);
+}
+
+static void on_bye(struct cluster *c, struct node *from, const json_t *head, const char *bytes, size_t len)
+{
+    (void)head;
+    (void)bytes;
+    (void)len;
+    node_gone(c, from);
+}
+
+static const struct {
+    const char *kind;
+    void (*on)(struct cluster *, struct node *from, const json_t *head, const char *bytes, size_t len);
+} kinds[] = {{"shout", on_shout}, {"presence", on_presence}, {"change", on_change}, {"bye", on_bye}};
 
 static void on_message(void *arg, const struct redis_answer *a)
 {
@@ -165,15 +202,13 @@ static void on_message(void *arg, const struct redis_answer *a)
     from = json_string_value(json_object_get(head, "from"));
     kind = json_string_value(json_object_get(head, "kind"));
     if (from != NULL && kind != NULL && strcmp(from, c->id) != 0) {
-        struct node *n;
+        struct node *n = node_heard(c, from);
 
-        node_heard(c, from);
-        if (strcmp(kind, "shout") == 0)
-            on_shout(c, head, line_end + 1, a->len[2] - (size_t)(line_end + 1 - a->text[2]));
-        else if (strcmp(kind, "presence") == 0)
-            presence_apply(c->region->hub, from, json_object_get(head, "joins"), json_object_get(head, "leaves"));
-        else if (strcmp(kind, "bye") == 0 && (n = find_node(c, from)) != NULL)
-            node_gone(c, n);
+        for (size_t i = 0; n != NULL && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+            if (strcmp(kind, kinds[i].kind) == 0) {
+                kinds[i].on(c, n, head, line_end + 1, a->len[2] - (size_t)(line_end + 1 - a->text[2]));
+                break;
+            }
     }
     json_decref(head);
 }

@@ -20,6 +20,8 @@ void cluster_destroy(struct cluster **cp);                               /* says
 
 void cluster_shout(struct cluster *c, const struct shout *s);
 void cluster_presence(struct cluster *c, const json_t *joins, const json_t *leaves);
+/* A change of a row: the data of its frame. */
+void cluster_change(struct cluster *c, const char *data, size_t len);
 json_t *cluster_names(const struct cluster *c); /* of the other regions heard; new reference */
 
 #endif

@@ -128,7 +128,7 @@ static void decide(struct visit *v, bool has_waited)
 {
     const struct knobs *k = &v->door->region->knobs;
     bool is_websocket = head_asks_websocket(&v->head);
-    int64_t status = web_refusal(&v->head);
+    int64_t status = web_refusal(v->door->region, &v->head);
 
     if (strncmp(v->head.path, "/_", 2) == 0) {
         admit(v);

@@ -21,6 +21,7 @@ struct hub *hub_create(struct region *r)
     OBJ_NEW(h, HUB_MAGIC);
     h->region = r;
     h->topics = map_create();
+    list_init(&h->watching);
     return h;
 }
 

@@ -28,6 +28,7 @@ struct hub {
     uint32_t magic;
     struct region *region;
     struct map *topics;
+    struct list watching;    /* struct channel.in_watching: those to whom changes of rows flow */
     uint64_t presence_count; /* ever tracked here: numbers the phx_refs */
 };
 

@@ -35,6 +35,11 @@ static bool form_duration(const char *text, int64_t *number)
     return true;
 }
 
+static bool form_count(const char *text, int64_t *number)
+{
+    return read_count(text, 1000000, "", number) && *number > 0;
+}
+
 static bool form_status(const char *text, int64_t *number)
 {
     return read_count(text, 599, "", number) && *number >= 200;
@@ -56,7 +61,7 @@ static bool form_close_code(const char *text, int64_t *number)
 
 static bool form_hang(const char *text, int64_t *number)
 {
-    static const char *const words[] = {"", "upgrade", "ping", "body", "reply"};
+    static const char *const words[] = {"", "upgrade", "ping", "body", "reply", "ack"};
 
     for (size_t i = 1; i < sizeof(words) / sizeof(words[0]); i++)
         if (strcmp(text, words[i]) == 0) {
@@ -114,6 +119,22 @@ const char *knobs_text(const struct knobs *k, enum knob id)
 {
     ASSERT(id < KNOB_COUNT);
     return k->value[id].text;
+}
+
+void knobs_clear(struct knobs *k, enum knob id)
+{
+    ASSERT(id < KNOB_COUNT);
+    k->value[id].text[0] = '\0';
+    k->value[id].number = 0;
+}
+
+bool knobs_count_down(struct knobs *k, enum knob id)
+{
+    ASSERT(id < KNOB_COUNT);
+    if (k->value[id].number == 0 || --k->value[id].number > 0)
+        return false;
+    k->value[id].text[0] = '\0';
+    return true;
 }
 
 json_t *knobs_json(const struct knobs *k)

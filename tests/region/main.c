@@ -86,7 +86,7 @@ static void on_signal(void *arg, int signo)
     if (p->stop_by_ms != 0)
         return;
     LOG_INFO("stopping", KV_INT("signal", signo));
-    p->stop_by_ms = loop_now_ms(p->loop) + STOP_TIMEOUT_MS;
+    p->stop_by_ms = loop_now_ms(p->loop) + STOP_TIMEOUT_MS + knobs_number(&p->region->knobs, KNOB_DRAIN);
     region_drain(p->region);
     timer_start(&p->stop, STOP_LOOK_MS);
 }

@@ -6,6 +6,7 @@
 #include "tests/region/client.h"
 #include "tests/region/region.h"
 #include "tests/region/rest.h"
+#include "tests/region/trouble.h"
 
 static void page_root(struct client *c, const char *rest)
 {
@@ -83,6 +84,22 @@ static void page_stats(struct client *c, const char *rest)
     client_answer_json(c, 200, region_stats(c->region));
 }
 
+static void page_channels(struct client *c, const char *rest)
+{
+    char name[32], topic[256];
+    size_t count;
+
+    (void)rest;
+    head_query(&c->head, "do", name, sizeof(name));
+    head_query(&c->head, "topic", topic, sizeof(topic));
+    if (strcmp(c->head.method, "POST") != 0)
+        client_answer_json(c, 200, trouble_channels(c->region));
+    else if (trouble_make(c->region, name, topic, &count))
+        client_answer_json(c, 200, json_pack("{s:I}", "channels", (json_int_t)count));
+    else
+        client_answer_json(c, 400, json_pack("{s:s}", "error", "there is no such trouble"));
+}
+
 static void page_rest(struct client *c, const char *rest)
 {
     if (rest[0] == '\0' || strchr(rest, '/') != NULL)
@@ -96,9 +113,9 @@ static const struct {
     bool is_prefix;
     void (*serve)(struct client *, const char *rest); /* `rest`: of the path behind the prefix */
 } pages[] = {
-    {"/", false, page_root},        {"/health", false, page_health}, {"/echo", false, page_echo},
-    {"/rest/v1/", true, page_rest}, {"/_knobs", false, page_knobs},  {"/_last_request", false, page_last_request},
-    {"/_stats", false, page_stats},
+    {"/", false, page_root},        {"/health", false, page_health},      {"/echo", false, page_echo},
+    {"/rest/v1/", true, page_rest}, {"/_knobs", false, page_knobs},       {"/_last_request", false, page_last_request},
+    {"/_stats", false, page_stats}, {"/_channels", false, page_channels},
 };
 
 void page_serve(struct client *c)

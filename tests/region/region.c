@@ -14,6 +14,24 @@
 #include "tests/region/rows.h"
 #include "tests/region/web.h"
 
+static void on_drain(void *arg)
+{
+    struct region *r = arg;
+
+    CHECK_OBJ(r, REGION_MAGIC);
+    LIST_EACH (it, &r->clients) {
+        struct client *c = LIST_ENTRY(it, struct client, link);
+
+        if (!c->is_upgraded || c->is_closing)
+            continue;
+        client_dismiss(c, 1012, "region stops");
+        if (r->drain_step_ms > 0) {
+            timer_start(&r->drain, r->drain_step_ms);
+            return;
+        }
+    }
+}
+
 struct region *region_create(struct loop *l, const struct region_options *o)
 {
     struct region *r;
@@ -24,6 +42,7 @@ struct region *region_create(struct loop *l, const struct region_options *o)
     r->name = o->name;
     r->knobs = o->knobs;
     list_init(&r->clients);
+    timer_init(&r->drain, l, on_drain, r);
     ASSERT(getrandom(&random, sizeof(random), 0) == (ssize_t)sizeof(random));
     snprintf(r->run, sizeof(r->run), "%016llx", (unsigned long long)random);
     r->hub = hub_create(r);
@@ -45,21 +64,15 @@ uint16_t region_port(const struct region *r)
     return door_port(r->door);
 }
 
-static void close_all(struct region *r, uint16_t code, const char *reason)
-{
-    LIST_EACH (it, &r->clients) {
-        struct client *c = LIST_ENTRY(it, struct client, link);
-
-        if (c->is_upgraded)
-            client_close(c, code, reason);
-    }
-}
-
 void region_drain(struct region *r)
 {
+    int64_t over_ms = knobs_number(&r->knobs, KNOB_DRAIN);
+
     CHECK_OBJ(r, REGION_MAGIC);
     door_shut(r->door);
-    close_all(r, 1012, "region stops");
+    r->is_draining = true;
+    r->drain_step_ms = r->open_count == 0 ? 0 : over_ms / (int64_t)r->open_count;
+    timer_start(&r->drain, r->drain_step_ms);
 }
 
 void region_destroy(struct region **rp)
@@ -67,6 +80,7 @@ void region_destroy(struct region **rp)
     struct region *r = *rp;
 
     CHECK_OBJ(r, REGION_MAGIC);
+    timer_cancel(&r->drain);
     if (r->door != NULL)
         door_destroy(&r->door);
     if (r->web != NULL)
@@ -117,9 +131,9 @@ json_t *region_last_request(const struct region *r, const char *match)
 json_t *region_stats(const struct region *r)
 {
     CHECK_OBJ(r, REGION_MAGIC);
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "region", r->name, "requests", (json_int_t)r->request_count,
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "region", r->name, "requests", (json_int_t)r->request_count,
                      "upgrades", (json_int_t)r->upgrade_count, "messages", (json_int_t)r->message_count, "open",
-                     (json_int_t)r->open_count, "cluster",
+                     (json_int_t)r->open_count, "joins", (json_int_t)r->join_count, "cluster",
                      r->cluster == NULL ? json_array() : cluster_names(r->cluster));
 }
 

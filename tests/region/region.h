@@ -35,6 +35,10 @@ struct region {
 
     struct list clients; /* struct client.link */
     struct head requests[REGION_REQUESTS_KEPT];
+    bool is_draining; /* told to stop */
+    struct timer drain;
+    int64_t drain_step_ms;  /* between two closes */
+    uint64_t join_count;    /* accepted */
     uint64_t request_count; /* all since the start; the ring's next row is this modulo its size */
     uint64_t upgrade_count;
     uint64_t message_count;
@@ -51,7 +55,8 @@ struct region_options {
 /* NULL with a line in the log when it cannot start. `o`'s strings are borrowed for its life. */
 struct region *region_create(struct loop *l, const struct region_options *o);
 uint16_t region_port(const struct region *r);
-/* Stops accepting and closes WebSockets with 1012, as a node of a cluster does when it is told to stop. */
+/* Stops accepting and closes WebSockets with 1012, as a node of a cluster does when it is told to stop: at once, or one
+ * after the other over the time of the knob. */
 void region_drain(struct region *r);
 void region_destroy(struct region **rp);
 

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tests/region/changes.h"
 #include "tests/region/client.h"
+#include "tests/region/condition.h"
 #include "tests/region/region.h"
 #include "tests/region/rows.h"
 
@@ -15,8 +17,10 @@
 struct request {
     uint32_t magic;
     struct client *client; /* NULL: gone */
+    struct region *region;
     char *table;
     json_t *change; /* PATCH: what to set */
+    json_t *before; /* PATCH, DELETE: the rows as they were */
     bool is_delete;
 };
 
@@ -30,47 +34,9 @@ static void request_end(struct request *q, int status, const json_t *rows)
             client_answer_json(q->client, status, json_deep_copy(rows));
     }
     json_decref(q->change);
+    json_decref(q->before);
     mem_free(q->table);
     OBJ_FREE(&q, REQUEST_MAGIC);
-}
-
-/* Numbers compare as numbers when both sides are, everything else as text. */
-static int compare(const json_t *have, const char *wanted)
-{
-    char *end;
-    double number = strtod(wanted, &end);
-    char *text;
-    int result;
-
-    if (json_is_number(have) && end != wanted && *end == '\0')
-        return json_number_value(have) < number ? -1 : json_number_value(have) > number;
-    text =
-        json_is_string(have) ? mem_strdup(json_string_value(have)) : json_dumps(have, JSON_ENCODE_ANY | JSON_COMPACT);
-    result = strcmp(text == NULL ? "null" : text, wanted);
-    mem_free(text);
-    return result < 0 ? -1 : result > 0;
-}
-
-static const struct {
-    const char *name;
-    bool less, equal, more; /* which outcomes of compare() match */
-} operators[] = {
-    {"eq.", false, true, false}, {"neq.", true, false, true}, {"gt.", false, false, true},
-    {"gte.", false, true, true}, {"lt.", true, false, false}, {"lte.", true, true, false},
-};
-
-static bool condition_holds(const json_t *row, const char *column, const char *condition)
-{
-    for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++) {
-        size_t len = strlen(operators[i].name);
-        int outcome;
-
-        if (strncmp(condition, operators[i].name, len) != 0)
-            continue;
-        outcome = compare(json_object_get(row, column), condition + len);
-        return outcome < 0 ? operators[i].less : outcome > 0 ? operators[i].more : operators[i].equal;
-    }
-    return true; /* not a condition: some other parameter */
 }
 
 static bool row_matches(const struct head *h, const json_t *row)
@@ -137,7 +103,12 @@ static void on_stored(void *arg, json_t *rows)
     struct request *q = arg;
 
     CHECK_OBJ(q, REQUEST_MAGIC);
-    request_end(q, q->change == NULL && !q->is_delete ? 201 : 200, rows);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_t *row = json_array_get(rows, i), *before = json_array_get(q->before, i);
+
+        changes_tell(q->region, q->table, q->is_delete ? NULL : row, before);
+    }
+    request_end(q, q->before == NULL ? 201 : 200, rows);
 }
 
 static void on_read(void *arg, json_t *rows)
@@ -151,12 +122,14 @@ static void on_read(void *arg, json_t *rows)
         return;
     }
     found = matching(&q->client->head, rows);
+    if (q->is_delete || q->change != NULL)
+        q->before = json_deep_copy(found);
     if (q->is_delete) {
-        rows_drop(q->client->region->rows, q->table, found, on_stored, q);
+        rows_drop(q->region->rows, q->table, found, on_stored, q);
     } else if (q->change != NULL) {
         for (size_t i = 0; i < json_array_size(found); i++)
             json_object_update(json_array_get(found, i), q->change);
-        rows_put(q->client->region->rows, q->table, found, on_stored, q);
+        rows_put(q->region->rows, q->table, found, on_stored, q);
     } else {
         found = shaped(&q->client->head, found);
         request_end(q, 200, found);
@@ -194,6 +167,7 @@ void rest_serve(struct client *c, const char *table)
     }
     OBJ_NEW(q, REQUEST_MAGIC);
     q->client = c;
+    q->region = c->region;
     q->table = mem_strdup(table);
     q->is_delete = strcmp(method, "DELETE") == 0;
     c->request = q;

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tests/region/admission.h"
 #include "tests/region/channel.h"
 #include "tests/region/client.h"
 #include "tests/region/region.h"
@@ -19,7 +20,12 @@ struct socket {
     struct client *client;
     struct list channels;
     size_t channel_count;
+    struct timer busy;          /* while a join takes its time */
+    struct frame joining;       /* this one */
+    struct admission admission; /* and what will be said to it */
 };
+
+static void on_join_over(void *arg);
 
 struct socket *socket_create(struct client *c)
 {
@@ -32,11 +38,13 @@ struct socket *socket_create(struct client *c)
     s->vsn = strncmp(vsn, "2.", 2) == 0 ? WIRE_V2 : WIRE_V1;
     s->client = c;
     list_init(&s->channels);
+    timer_init(&s->busy, c->region->loop, on_join_over, s);
     return s;
 }
 
-static void drop_channel(struct socket *s, struct channel *c)
+void socket_drop(struct socket *s, struct channel *c)
 {
+    CHECK_OBJ(s, SOCKET_MAGIC);
     s->channel_count--;
     channel_destroy(&c);
 }
@@ -45,8 +53,32 @@ void socket_destroy(struct socket **sp)
 {
     CHECK_OBJ(*sp, SOCKET_MAGIC);
     LIST_EACH (it, &(*sp)->channels)
-        drop_channel(*sp, LIST_ENTRY(it, struct channel, in_socket));
+        socket_drop(*sp, LIST_ENTRY(it, struct channel, in_socket));
+    timer_cancel(&(*sp)->busy);
+    frame_fini(&(*sp)->joining);
     OBJ_FREE(sp, SOCKET_MAGIC);
+}
+
+size_t socket_each(struct socket *s, const char *topic, socket_channel_fn *fn, void *arg)
+{
+    size_t count = 0;
+
+    CHECK_OBJ(s, SOCKET_MAGIC);
+    LIST_EACH (it, &s->channels) {
+        struct channel *c = LIST_ENTRY(it, struct channel, in_socket);
+
+        if (topic != NULL && strcmp(c->topic->name, topic) != 0)
+            continue;
+        count++;
+        fn(arg, c);
+    }
+    return count;
+}
+
+const struct client *socket_client(const struct socket *s)
+{
+    CHECK_OBJ(s, SOCKET_MAGIC);
+    return s->client;
 }
 
 struct region *socket_region(const struct socket *s)
@@ -102,40 +134,69 @@ static struct channel *find_channel(struct socket *s, const char *topic)
     return NULL;
 }
 
-/* NULL: welcome. */
-static const char *join_refusal(struct socket *s, const struct frame *f)
-{
-    const char *wanted = json_string_value(json_object_get(f->payload, "refuse"));
-    const char *knob = knobs_text(&socket_region(s)->knobs, KNOB_JOIN_ERROR);
+/* ---- joins ---- */
 
-    if (knob[0] != '\0')
-        return knob;
-    if (wanted != NULL)
-        return wanted;
-    if (s->channel_count >= SOCKET_CHANNELS_MAX)
-        return "too many channels joined";
-    return NULL;
+static void refuse_join(struct socket *s, const struct frame *f, const char *reason, bool is_last)
+{
+    socket_reply(s, f->join_ref, f->ref, f->topic, "error", json_pack("{s:s}", "reason", reason));
+    if (is_last)
+        client_close(s->client, 1001, "");
 }
 
-static void on_join(struct socket *s, const struct frame *f)
+static void accept_join(struct socket *s, const struct frame *f)
 {
     struct channel *old = find_channel(s, f->topic);
-    const char *refusal = join_refusal(s, f);
-    struct channel *c = refusal == NULL ? channel_create(s, f) : NULL;
+    struct channel *c = channel_create(s, f);
 
     if (c == NULL) {
-        socket_reply(s, f->join_ref, f->ref, f->topic, "error",
-                     json_pack("{s:s}", "reason", refusal != NULL ? refusal : "too many topics"));
+        refuse_join(s, f, "too many topics", false);
         return;
     }
     list_append(&s->channels, &c->in_socket);
     s->channel_count++;
-    socket_reply(s, c->join_ref, f->ref, f->topic, "ok", channel_join_response(c, f));
+    socket_region(s)->join_count++;
+    socket_reply(s, c->join_ref, f->ref, f->topic, "ok", channel_join_response(c));
     if (old != NULL) {
         socket_push(s, old->join_ref, old->join_ref, f->topic, "phx_close", json_object());
-        drop_channel(s, old);
+        socket_drop(s, old);
     }
     channel_greet(c);
+}
+
+static void answer_join(struct socket *s, const struct frame *f, const struct admission *a)
+{
+    if (a->reason[0] == '\0')
+        accept_join(s, f);
+    else
+        refuse_join(s, f, a->reason, a->is_last);
+}
+
+static void on_join_over(void *arg)
+{
+    struct socket *s = arg;
+
+    CHECK_OBJ(s, SOCKET_MAGIC);
+    answer_join(s, &s->joining, &s->admission);
+    frame_fini(&s->joining);
+    client_set_busy(s->client, false);
+}
+
+/* Takes the frame when the join will not be answered now. */
+static void on_join(struct socket *s, struct frame *f)
+{
+    struct admission a;
+
+    admission_judge(&a, s->client, f, s->channel_count);
+    if (a.wait_ms == 0) {
+        answer_join(s, f, &a);
+        return;
+    }
+    ASSERT(s->joining.root == NULL);
+    s->admission = a;
+    s->joining = *f;
+    memset(f, 0, sizeof(*f));
+    client_set_busy(s->client, true);
+    timer_start(&s->busy, a.wait_ms);
 }
 
 static void on_leave(struct socket *s, const struct frame *f)
@@ -149,7 +210,7 @@ static void on_leave(struct socket *s, const struct frame *f)
     if (c == NULL)
         return;
     socket_push(s, c->join_ref, c->join_ref, f->topic, "phx_close", json_object());
-    drop_channel(s, c);
+    socket_drop(s, c);
 }
 
 static void on_push(struct socket *s, const struct frame *f)
@@ -159,7 +220,7 @@ static void on_push(struct socket *s, const struct frame *f)
     if (c == NULL)
         socket_reply(s, NULL, f->ref, f->topic, "error", json_pack("{s:s}", "reason", "unmatched topic"));
     else if (channel_take(c, f))
-        drop_channel(s, c);
+        socket_drop(s, c);
 }
 
 /* A user broadcast that calls itself JSON and is not would spoil the text frames of everybody else. */

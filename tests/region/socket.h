@@ -10,6 +10,7 @@
 
 #define SOCKET_CHANNELS_MAX 100u
 
+struct channel;
 struct client;
 struct region;
 struct socket;
@@ -20,6 +21,13 @@ void socket_destroy(struct socket **sp);        /* its channels leave */
 /* One whole message. Malformed ones are counted and dropped, the socket stays. */
 void socket_take(struct socket *s, const void *bytes, size_t len, bool is_binary);
 
+/* Ends a channel, and says nothing to the client. */
+void socket_drop(struct socket *s, struct channel *c);
+/* For each channel (of that topic; NULL: of all); the function may drop it. How many there were. */
+typedef void socket_channel_fn(void *arg, struct channel *c);
+size_t socket_each(struct socket *s, const char *topic, socket_channel_fn *fn, void *arg);
+
+const struct client *socket_client(const struct socket *s);
 struct region *socket_region(const struct socket *s);
 enum wire_vsn socket_vsn(const struct socket *s);
 void socket_send(struct socket *s, const void *bytes, size_t len, bool is_binary);

@@ -51,7 +51,7 @@ static int send_wrong(struct client *c, struct lws *wsi)
 
 static bool has_more(const struct client *c)
 {
-    return !list_is_empty(&c->out) && !(c->is_paused && c->is_answered && c->out.next == c->out.prev);
+    return !c->is_busy && !list_is_empty(&c->out) && !(c->is_paused && c->is_answered && c->out.next == c->out.prev);
 }
 
 /* Writes what the socket takes. Negative ends the connection. */
@@ -72,6 +72,8 @@ static int flush(struct client *c, struct lws *wsi)
         lws_callback_on_writable(wsi);
         return 0;
     }
+    if (c->is_busy)
+        return 0;
     if (!c->is_upgraded)
         return c->is_answered && list_is_empty(&c->out) ? -1 : 0;
     web_check_reading(c);
@@ -280,8 +282,9 @@ static bool ends_with(const char *s, const char *tail)
     return len >= tail_len && strcmp(s + len - tail_len, tail) == 0;
 }
 
-int64_t web_refusal(const struct head *h)
+int64_t web_refusal(const struct region *r, const struct head *h)
 {
+    const char *refused_vsn = knobs_text(&r->knobs, KNOB_REFUSE_VSN);
     char vsn[16];
 
     if (!head_asks_websocket(h) || strcmp(h->path, "/echo") == 0 || strncmp(h->path, "/echo/", 6) == 0)
@@ -290,6 +293,8 @@ int64_t web_refusal(const struct head *h)
         return 404;
     if (!head_query(h, "vsn", vsn, sizeof(vsn)))
         return 0;
+    if (refused_vsn[0] != '\0' && strncmp(vsn, refused_vsn, strlen(refused_vsn)) == 0)
+        return 403;
     return strncmp(vsn, "1.0.", 4) == 0 || strncmp(vsn, "2.0.", 4) == 0 ? 0 : 403;
 }
 

@@ -20,7 +20,7 @@ void web_destroy(struct web **wp); /* ends every connection */
 void web_admit(struct web *w, int fd, struct head *take_head, struct strbuf *take_body);
 /* The status a request is to be refused with before it gets here (unknown WebSocket path, unknown protocol version); 0:
  * none. */
-int64_t web_refusal(const struct head *h);
+int64_t web_refusal(const struct region *r, const struct head *h);
 /* Something waits in the client's queue, or it is to be closed. */
 void web_want_write(struct client *c);
 /* client_may_read() may have changed. */

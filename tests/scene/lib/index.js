@@ -26,6 +26,7 @@ const parts = {
   h2websocket: require('./h2websocket'),
   events: require('./events'),
   sinks: require('./sinks'),
+  tokens: require('./tokens'),
   tools: require('./tools'),
   dns: require('./dns'),
   dns_tools: require('./dns_tools'),

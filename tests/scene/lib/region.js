@@ -49,7 +49,25 @@ class Region {
     return this.ask(`/_last_request?match=${encodeURIComponent(match)}`);
   }
 
-  // {requests, upgrades, messages, open, cluster}
+  // The channels that are joined here: {topic, join_ref, key, private, changes, ready, token}.
+  channels() {
+    return this.ask('/_channels');
+  }
+
+  // What a server does of its own accord to the channels of a topic, or to all: close, error, lose, rate, presence, expire, revoke,
+  // changes, disconnect. Resolves with how many it met.
+  async trouble(what, topic = '') {
+    return (await this.ask(`/_channels?${new URLSearchParams({ do: what, topic })}`, { method: 'POST' })).channels;
+  }
+
+  // Adds rows to a table, changes or removes those the query names; resolves with the rows.
+  async rows(method, table, body, query = '') {
+    const answer = await request({ port: this.port, path: `/rest/v1/${table}${query}`, method, body });
+    if (answer.status >= 300) throw new Error(`${method} ${table}: ${answer.status} ${answer.text}`);
+    return answer.json;
+  }
+
+  // {requests, upgrades, messages, joins, open, cluster}
   stats() {
     return this.ask('/_stats');
   }
