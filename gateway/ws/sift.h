@@ -5,7 +5,10 @@
  * message that lies whole in the bytes of one call, which is nearly all of them, costs no copy. One that does not is
  * held until there is enough of it; what is held is bounded, and nothing is held between messages.
  *
- * Frames are judged on the way (gateway/ws/frame.h). Control frames never pass: they are reported. */
+ * Frames are judged on the way (gateway/ws/frame.h). Control frames never pass: they are reported.
+ *
+ * What passes is handed on as late as possible, so that a read full of messages is one write: whoever sends something
+ * of its own from within a callback, behind what has passed already, calls sift_flush() before. */
 #ifndef GATEWAY_WS_SIFT_H
 #define GATEWAY_WS_SIFT_H
 
@@ -23,7 +26,7 @@ struct ws_message {
     bool is_at_limit;       /* it is not, and there will not be more to look at: pass it or drop it */
     const uint8_t *payload; /* unmasked, without frame headers */
     size_t len;
-    const uint8_t *frames; /* as they came; only of a whole message */
+    const uint8_t *frames; /* as they came, without control frames between them; only of a whole message */
     size_t frames_bytes;
 };
 
@@ -49,23 +52,30 @@ struct sift { /* initialised by sift_init; members are its own */
     void *arg;
     struct strbuf frames;  /* held, as they came */
     struct strbuf payload; /* of the same, unmasked */
+    struct strbuf control; /* payload of a control frame that came in pieces, unmasked */
+    const uint8_t *run;    /* in the bytes of this call: passed and not handed on yet; NULL: nothing */
+    size_t run_bytes;
     size_t look_bytes;
     size_t take_bytes;
+    size_t next_look_bytes; /* of the payload held, for the next look */
     uint8_t state;
     bool is_stopped;
 };
 
-/* The first look is taken when a message is whole or `look_bytes` of its payload are there; a message is collected up
- * to `take_bytes` of payload (at least look_bytes). `max_message_bytes` as in ws_walk_init(). */
+/* The first look is taken when a message is whole or `look_bytes` of its payload are there, further ones each time it
+ * has doubled; a message is collected up to `take_bytes` of payload (at least look_bytes, which is at least 1), or a
+ * little less when it comes in very many frames. `max_message_bytes` as in ws_walk_init(). */
 void sift_init(struct sift *s, enum ws_sender sender, uint64_t max_message_bytes, size_t look_bytes, size_t take_bytes,
                const struct sift_ops *ops, void *arg);
 void sift_fini(struct sift *s);
 void sift_feed(struct sift *s, const uint8_t *data, size_t len);
-/* No callback any more; what is fed is ignored. */
+/* No callback any more; what is fed is ignored. What was passed and not handed on is not. */
 void sift_stop(struct sift *s);
+/* Hands on now what has passed; outside of callbacks there is nothing to do. */
+void sift_flush(struct sift *s);
 /* Drops what is yet to come of a message that was passed and is not complete: its receiver is gone. */
 void sift_drop_rest(struct sift *s);
-/* Whether what was passed so far ends with a whole message. */
+/* Whether what was passed so far ends with a whole message, or the rest of the last one is dropped. */
 bool sift_is_between_messages(const struct sift *s);
 
 #endif
