@@ -5,7 +5,6 @@
 #include "gateway/http/upgrade.h"
 
 #define HEALTH_BYTES_MAX (512u * 1024u)
-#define HASH_KEY_BYTES   256u
 
 /* ---- ROUTE ---- */
 
@@ -121,25 +120,6 @@ static enum step limited(struct exchange *x, uint16_t status, const char *reason
     return deliver_own(x, status, reason);
 }
 
-static void set_hash_key(struct exchange *x)
-{
-    const struct conf_pool *p = x->pool->pool_conf;
-    char value[HASH_KEY_BYTES];
-    struct addr peer;
-    if (p->balance != BALANCE_HASH)
-        return;
-    if (p->hash_of == HASH_OF_IP) {
-        conn_peer(x->wire, &peer);
-        pick_set_key_addr(&x->pick, &peer);
-    } else if (p->hash_of == HASH_OF_HEADER) {
-        struct http_view v = http_value(&x->head, p->hash_name);
-        pick_set_key(&x->pick, v.data, v.len);
-    } else {
-        ptrdiff_t len = target_query_value(x->head.query, p->hash_name, value, sizeof value);
-        pick_set_key(&x->pick, value, len < 0 ? 0 : (size_t)len < sizeof value ? (size_t)len : sizeof value);
-    }
-}
-
 /* Takes the first of the client's offers that the route allows. False when a field was no list of offers. */
 static bool agree_on_compression(struct exchange *x)
 {
@@ -198,6 +178,7 @@ static enum step admit_plain(struct exchange *x)
 
 enum step step_admit(struct exchange *x)
 {
+    struct addr peer;
     if (x->pool->pool_conf == NULL)
         return deliver_own(x, 503, "pool removed");
     enum step next = x->is_websocket ? admit_websocket(x) : admit_plain(x);
@@ -206,7 +187,8 @@ enum step step_admit(struct exchange *x)
     x->is_repeatable = x->is_repeatable || (x->route->retry_with_key && http_find(&x->head, "idempotency-key") != NULL);
     /* Of what is not repeatable as well: a server may say that it has not looked at it (REFUSED_STREAM, GOAWAY). */
     replay_init(&x->replay, x->route->replay_bytes);
-    set_hash_key(x);
+    conn_peer(x->wire, &peer);
+    outgoing_set_key(&x->head, &peer, x->pool->pool_conf, &x->pick);
     x->deadline_ms = exchange_now_ms(x) + x->pool->pool_conf->failover_timeout_ms;
     pool_request(x->pool, exchange_now_ms(x));
     return STEP_LOOKUP;

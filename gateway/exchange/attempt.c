@@ -8,11 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tls.h"
-#include "cache/serve.h"
 #include "gateway/exchange/exchange_priv.h"
-#include "gateway/http/edit.h"
-
-#define SUBJECT_BYTES 512u /* of a client certificate; a longer one is cut */
 
 static const struct call_ops call_ops;
 
@@ -42,87 +38,35 @@ enum step step_pick(struct exchange *x)
 
 /* ---- CALL ---- */
 
-static struct http_view scheme_of(const struct exchange *x)
+/* What any server is told; `subject` (OUTGOING_SUBJECT_BYTES) keeps what the client's certificate says. */
+void exchange_outgoing(const struct exchange *x, char *subject, struct outgoing *out)
 {
-    return http_view_of(x->is_tls ? "https" : "http");
-}
-
-/* Who the client's certificate says it is. Without one nobody may say so, but for a trusted proxy. False: not our
- * business. */
-static bool make_subject(const struct exchange *x, struct http_texts *t, struct http_field *field)
-{
-    char subject[SUBJECT_BYTES] = "";
     const struct tls *tls = x->wire != NULL ? conn_tls(x->wire) : NULL;
+    *subject = '\0';
     if (tls != NULL)
-        (void)tls_client_subject(tls, subject, sizeof subject);
-    *field = (struct http_field){.name = http_view_of(x->conf->headers.client_subject)};
-    if (*subject != '\0')
-        field->value = http_texts_add(t, subject, strlen(subject));
-    return *x->conf->headers.client_subject != '\0' && (*subject != '\0' || !x->is_trusted);
-}
-
-/* A client that writes names the versions it has seen by tags that the cache gave out, endings of codings included. */
-static void name_versions(const struct exchange *x, struct http_head *to, struct http_texts *t)
-{
-    static const char *const lists[] = {"if-match", "if-none-match"};
-    if (x->fetch != NULL || x->route->cache.policy == CACHE_OFF || x->route->cache.compress == 0 ||
-        http_view_is(to->method, "GET") || http_view_is(to->method, "HEAD"))
-        return;
-    for (uint32_t i = 0; i < to->field_count; i++)
-        if (http_view_is_any(to->fields[i].name, lists, 2))
-            to->fields[i].value = cache_serve_origin_etags(t, to->fields[i].value);
-}
-
-/* The head as the server shall see it. False when there is no room for what is added to it. */
-static bool make_head(struct exchange *x, struct http_head *to, struct http_texts *t)
-{
-    const struct conf_route *r = x->route;
-    const struct conf_url *url = &x->pick.server->server_conf->url;
-    struct http_field subject;
-    const bool has_subject = make_subject(x, t, &subject);
-    struct forward f = {.client_ip = x->peer_ip,
-                        .is_trusted = x->is_trusted,
-                        .is_tls = x->is_tls,
-                        .is_websocket = x->is_websocket,
-                        .strip_prefix = r->strip_prefix,
-                        .add_prefix = r->add_prefix,
-                        .server_prefix = url->path,
-                        .host_policy = r->host_policy,
-                        .upstream_host = url->authority,
-                        .literal_host = r->host_header,
-                        .request_id = exchange_id(x),
-                        .trace = &x->trace,
-                        .via = x->conf->headers.via,
-                        .own = &subject,
-                        .own_count = has_subject ? 1 : 0};
-    struct edit_values values = {.client_ip = http_view_of(x->client_ip),
-                                 .host = x->head.authority,
-                                 .scheme = scheme_of(x),
-                                 .request_id = exchange_id(x),
-                                 .route = http_view_of(r->name),
-                                 .trace_id = http_view_of(x->trace.trace_id)};
-    if (t->failed || !forward_request(to, t, &x->head, &f))
-        return false;
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < to->field_count; i++)
-        if (!rules_drops_request_field(&x->verdict, to->fields[i].name))
-            to->fields[kept++] = to->fields[i];
-    to->field_count = kept;
-    for (uint32_t i = 0; i < x->verdict.forward_count; i++) {
-        const struct http_field *field = &x->verdict.forward[i];
-        if (field->value.data != NULL && !http_head_add(to, field->name, field->value))
-            return false;
-    }
-    name_versions(x, to, t);
-    return !t->failed && edit_apply(to, t, &r->request_edits, &values);
+        (void)tls_client_subject(tls, subject, OUTGOING_SUBJECT_BYTES);
+    *out = (struct outgoing){.head = &x->head,
+                             .peer_ip = x->peer_ip,
+                             .client_ip = x->client_ip,
+                             .is_trusted = x->is_trusted,
+                             .is_tls = x->is_tls,
+                             .is_websocket = x->is_websocket,
+                             .has_cache_tags = x->fetch == NULL,
+                             .request_id = exchange_id(x),
+                             .subject = http_view_of(*subject != '\0' ? subject : NULL),
+                             .trace = &x->trace,
+                             .verdict = &x->verdict};
 }
 
 enum step step_call(struct exchange *x)
 {
     struct http_head head;
     struct http_texts texts;
+    struct outgoing out;
+    char subject[OUTGOING_SUBJECT_BYTES];
+    exchange_outgoing(x, subject, &out);
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
-    if (!make_head(x, &head, &texts)) {
+    if (!outgoing_head(&out, x->conf, x->route, &x->pick.server->server_conf->url, &head, &texts)) {
         http_texts_fini(&texts);
         return deliver_own(x, 431, "no room for the gateway's own fields");
     }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tls.h"
+#include "gateway/exchange/again.h"
 #include "gateway/exchange/exchange_priv.h"
 #include "gateway/exchange/fetch.h"
 #include "gateway/http/edit.h"
@@ -269,6 +270,15 @@ static void start_tunnel(struct exchange *x, const struct call_joined *j, struct
                              .client_early_bytes = early.len,
                              .upstream_early = j->rest,
                              .upstream_early_bytes = j->rest_bytes};
+    if (x->route->protocol != WS_PROTOCOL_OPAQUE) {
+        char subject[OUTGOING_SUBJECT_BYTES];
+        struct outgoing out;
+        exchange_outgoing(x, subject, &out);
+        o.query = x->head.query;
+        o.subprotocol = http_value(j->head, "sec-websocket-protocol");
+        o.origin_ops = &again_ops;
+        o.origin = again_create(&out, o.subprotocol);
+    }
     conn_keep_seat(client, &x->seat);
     x->has_seat = false;
     tunnel_start(x->env->tunnels, &o);

@@ -4,7 +4,8 @@
  *   admit.c      route, rules, limits                           deliver.c   a server's answer, or the gateway's own
  *   lookup.c     what the cache has, or waits for               stored.c    an answer from the cache
  *   fetch.c      what the cache asks an origin for              inner.c     ... as an exchange of its own
- *   warm.c       what is fetched before anybody asks */
+ *   warm.c       what is fetched before anybody asks           outgoing.c  the request as a server shall see it
+ *   again.c      a WebSocket's request, kept to be made again */
 #ifndef GATEWAY_EXCHANGE_EXCHANGE_PRIV_H
 #define GATEWAY_EXCHANGE_EXCHANGE_PRIV_H
 
@@ -14,6 +15,7 @@
 #include "cache/flight.h"
 #include "cache/serve.h"
 #include "gateway/exchange/exchange.h"
+#include "gateway/exchange/outgoing.h"
 #include "gateway/exchange/replay.h"
 #include "gateway/http/answer.h"
 #include "gateway/http/forward.h"
@@ -173,6 +175,8 @@ void stored_drained(struct exchange *x);
 /* ---- attempt.c ---- */
 enum step step_pick(struct exchange *x);
 enum step step_call(struct exchange *x);
+/* What any server is told of the request. `subject` (OUTGOING_SUBJECT_BYTES) must live as long. */
+void exchange_outgoing(const struct exchange *x, char *subject, struct outgoing *out);
 
 /* ---- deliver.c ---- */
 /* The gateway's own answer; `reason` (static) is for the body and the log. Ends the exchange. */

@@ -21,11 +21,15 @@
 
 /* How the request is made again, for another server: implemented by who had it first (gateway/exchange/again.h). */
 struct origin_ops {
-    /* The head as `to` shall see it, under this configuration. False: it cannot be made. */
+    /* The head as `to` shall see it, under this configuration; it may look into all of these. False: it cannot be made.
+     */
     bool (*make_head)(void *origin, const struct conf *c, const struct conf_route *r, const struct server *to,
                       struct http_head *head, struct http_texts *texts);
-    /* What the pool balances by, if it hashes. */
-    void (*set_key)(void *origin, struct pick *k);
+    /* What this pool balances by, if it hashes. */
+    void (*set_key)(void *origin, const struct conf_pool *p, struct pick *k);
+    /* Whether a server's acceptance is as good as the first one's was: the client was told of that one's subprotocol.
+     */
+    bool (*accepts)(void *origin, const struct http_head *answer);
     void (*free)(void *origin);
 };
 

@@ -520,6 +520,8 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     if (o->token_left_ms > 0)
         tunnel_plan_end(t, o->token_left_ms, CLOSED_BY_GATEWAY, WS_CLOSE_POLICY, "token expired");
     tunnel_catch_up(t, o->newest);
+    if (o->origin_ops != NULL)
+        o->origin_ops->free(o->origin);
 
     void (*const pass)(struct tunnel *, int, const uint8_t *, size_t) = t->coding != NULL ? tunnel_coded_relay : relay;
     if (o->upstream_early_bytes > 0)

@@ -225,12 +225,12 @@ static bool is_field_value(struct http_view v)
     return v.len <= VALUE_MAX_BYTES;
 }
 
-static bool rule_forward(struct rules *r, const struct rules_request *q, struct rules_verdict *v)
+void rules_forward(const struct conf_route *route, struct rules_verdict *v)
 {
-    (void)r;
-    const struct conf_jwt *j = &q->route->jwt;
+    const struct conf_jwt *j = &route->jwt;
+    v->forward_count = 0;
     if (!conf_jwt_is_on(j))
-        return true;
+        return;
     for (size_t i = 0; i < j->forward_count && i < RULES_MAX_FORWARD; i++) {
         struct http_view value = {0};
         if (v->claims != NULL)
@@ -239,6 +239,12 @@ static bool rule_forward(struct rules *r, const struct rules_request *q, struct 
             value = (struct http_view){0};
         v->forward[v->forward_count++] = (struct http_field){.name = http_view_of(j->forward[i].value), .value = value};
     }
+}
+
+static bool rule_forward(struct rules *r, const struct rules_request *q, struct rules_verdict *v)
+{
+    (void)r;
+    rules_forward(q->route, v);
     return true;
 }
 

@@ -68,6 +68,10 @@ struct rules_verdict {
 void rules_check(struct rules *r, const struct rules_request *q, struct rules_verdict *out);
 void rules_verdict_fini(struct rules_verdict *v);
 
+/* Makes v->forward of v->claims, as this route has it: rules_check() did so, and another configuration may want it
+ * otherwise. Nothing else of `v` is looked at. */
+void rules_forward(const struct conf_route *route, struct rules_verdict *v);
+
 /* Whether a field of the server's answer is left out because the verdict's stand in its place (Access-Control-*). */
 bool rules_drops_answer_field(const struct rules_verdict *v, struct http_view name);
 /* Whether a field of the client's request is left out on the way to the server. */

@@ -56,14 +56,40 @@ void pick_set_key_addr(struct pick *k, const struct addr *client)
     }
 }
 
-static bool is_tried(const struct pick *k, int slot)
+static bool has_slot(const uint64_t *slots, int slot)
 {
-    return (k->tried[slot / 64] >> (slot % 64) & 1u) != 0;
+    return (slots[slot / 64] >> (slot % 64) & 1u) != 0;
 }
 
-static void set_tried(struct pick *k, int slot)
+static void add_slot(uint64_t *slots, int slot)
 {
-    k->tried[slot / 64] |= 1ull << (slot % 64);
+    slots[slot / 64] |= 1ull << (slot % 64);
+}
+
+void pick_avoid(struct pick *k, const struct server *s, bool is_choosy)
+{
+    k->has_avoided = true;
+    k->avoided = s->slot;
+    k->is_choosy = is_choosy;
+}
+
+void pick_only_better(struct pick *k, const struct server *s)
+{
+    k->is_better_only = true;
+    k->tier_end = s->server_conf->tier;
+}
+
+void pick_pass_over(struct pick *k, const struct server *s)
+{
+    k->has_passed = true;
+    add_slot(k->passed, s->slot);
+}
+
+static void forget_passed(struct pick *k)
+{
+    if (k->has_passed)
+        memset(k->passed, 0, sizeof k->passed);
+    k->has_passed = false;
 }
 
 /* ---- standing of one server ---- */
@@ -111,12 +137,14 @@ static enum pick_none standing(struct server *s, const struct pick *k, bool fail
         return PICK_NONE_DOWN;
     if (is_draining(s))
         return PICK_NONE_DRAINING;
-    if (is_tried(k, s->slot))
+    if (has_slot(k->tried, s->slot) || (k->is_avoiding && s->slot == k->avoided))
         return PICK_NONE_TRIED;
     if (is_full(s, now_ms))
         return PICK_NONE_FULL;
     if (!circuit_admits(&s->circuit, &l, now_ms))
         return PICK_NONE_CIRCUIT;
+    if (has_slot(k->passed, s->slot))
+        return PICK_NONE_PACED;
     return PICK_FOUND;
 }
 
@@ -161,7 +189,11 @@ static struct server *pick_in_tier(struct pool *p, const struct pick *k, enum co
 static struct server *pick_in_tiers(struct pool *p, const struct pick *k, bool fail_open, enum pick_none *none,
                                     int64_t now_ms)
 {
-    for (enum conf_tier tier = TIER_PRIMARY; tier < TIER_COUNT; tier++) {
+    const enum conf_tier end = k->is_better_only ? k->tier_end : TIER_COUNT;
+    for (enum conf_tier tier = TIER_PRIMARY; tier < end; tier++) {
+        /* Who only has to wait a little for a better one is not sent to the last resort. */
+        if (tier == TIER_EMERGENCY && *none == PICK_NONE_PACED)
+            return NULL;
         struct server *s = pick_in_tier(p, k, tier, fail_open, none, now_ms);
         if (s != NULL)
             return s;
@@ -183,15 +215,20 @@ struct server *pool_pick(struct pool *p, struct pick *k, int64_t now_ms, int64_t
 
     /* Fail-open replaces the verdicts only when they leave nothing at all; a server that is up but was just tried in
      * vain is no reason to bother one that is down. */
-    const bool fail_open = p->pool_conf->fail_open && !has_usable;
+    const bool fail_open = p->pool_conf->fail_open && !has_usable && !k->is_better_only;
     k->none = PICK_NONE_EMPTY;
+    k->is_avoiding = k->has_avoided;
     struct server *s = pick_in_tiers(p, k, fail_open, &k->none, now_ms);
+    k->is_avoiding = k->has_avoided && k->is_choosy;
+    if (s == NULL && k->has_avoided && !k->is_choosy && k->none != PICK_NONE_PACED)
+        s = pick_in_tiers(p, k, fail_open, &k->none, now_ms);
+    forget_passed(k);
     k->is_fail_open = fail_open && s != NULL;
     if (s == NULL)
         return NULL;
     k->none = PICK_FOUND;
     k->server = server_ref(s);
-    set_tried(k, s->slot);
+    add_slot(k->tried, s->slot);
     k->ticket = server_attempt_begin(s, k->attempt_count > 0, now_ms);
     k->attempt_count++;
     return s;
@@ -241,7 +278,15 @@ bool pool_has_another(struct pool *p, const struct pick *k, int64_t now_ms)
     return false;
 }
 
-void pick_end(struct pick *k, enum outcome o, int64_t now_ms)
+struct attempt pick_detach(struct pick *k)
+{
+    const struct attempt a = {.server = k->server, .ticket = k->ticket};
+    CHECK_OBJ(a.server, SERVER_MAGIC);
+    k->server = NULL;
+    return a;
+}
+
+void attempt_end(struct attempt *a, enum outcome o, int64_t now_ms)
 {
     static const enum circuit_result result_of[OUTCOME_COUNT] = {
         [OUTCOME_OK] = CIRCUIT_RESULT_OK,
@@ -250,10 +295,16 @@ void pick_end(struct pick *k, enum outcome o, int64_t now_ms)
         [OUTCOME_CANCELLED] = CIRCUIT_RESULT_CANCELLED,
     };
     ASSERT((unsigned)o < OUTCOME_COUNT);
-    struct server *s = k->server;
+    struct server *s = a->server;
     CHECK_OBJ(s, SERVER_MAGIC);
     if (o == OUTCOME_REFUSED)
         server_refused(s);
-    server_attempt_end(s, k->ticket, result_of[o], now_ms);
-    server_unref(&k->server);
+    server_attempt_end(s, a->ticket, result_of[o], now_ms);
+    server_unref(&a->server);
+}
+
+void pick_end(struct pick *k, enum outcome o, int64_t now_ms)
+{
+    struct attempt a = pick_detach(k);
+    attempt_end(&a, o, now_ms);
 }

@@ -33,7 +33,8 @@
     X(PICK_NONE_DRAINING, "rest_is_draining")      /* or of weight 0 */                                                \
     X(PICK_NONE_CIRCUIT,  "rest_has_open_circuit")                                                                     \
     X(PICK_NONE_FULL,     "rest_is_full")          /* max_connections */                                               \
-    X(PICK_NONE_TRIED,    "all_tried")             /* in this search */
+    X(PICK_NONE_TRIED,    "all_tried")             /* in this search */                                                \
+    X(PICK_NONE_PACED,    "rest_is_paced")         /* passed over by the user */
 
 enum pick_none {
     PICK_FOUND = 0,
@@ -54,6 +55,12 @@ enum outcome {
     OUTCOME_COUNT
 };
 
+/* One try of one server. */
+struct attempt {
+    struct server *server; /* referenced; NULL: none is under way */
+    struct circuit_ticket ticket;
+};
+
 /* One exchange's search for a server. Embedded in the exchange; no cleanup beyond ending the attempt under way. */
 struct pick {
     /* read by the user */
@@ -66,6 +73,12 @@ struct pick {
     uint64_t key;
     struct circuit_ticket ticket;
     uint64_t tried[SLOTS_SERVERS / 64];
+    bool has_avoided, is_choosy, is_avoiding; /* pick_avoid(); the last: in the look under way */
+    int avoided;                              /* slot */
+    bool is_better_only;                      /* pick_only_better() */
+    enum conf_tier tier_end;                  /* not in this tier or behind */
+    bool has_passed;                          /* pick_pass_over(): any bit is set in ... */
+    uint64_t passed[SLOTS_SERVERS / 64];
 };
 
 void pick_init(struct pick *k);
@@ -74,6 +87,17 @@ void pick_init(struct pick *k);
 void pick_set_key(struct pick *k, const void *data, size_t len);
 /* The client's IP (not its port) as the key; local sockets have none. */
 void pick_set_key_addr(struct pick *k, const struct addr *client);
+
+/* This server (borrowed for the call) is found only when there is no other that could be: not down, not tried yet, not
+ * passed over. With `is_choosy` not even then. */
+void pick_avoid(struct pick *k, const struct server *s, bool is_choosy);
+/* Only servers of a better tier than this one's are found, and none that is down. */
+void pick_only_better(struct pick *k, const struct server *s);
+/* The next pool_pick() leaves this server out: it could be had, but not yet. When nothing else is left, or only servers
+ * of the emergency tier, k->none is PICK_NONE_PACED. */
+void pick_pass_over(struct pick *k, const struct server *s);
+/* Takes the attempt under way out of the search, so that another can begin beside it; attempt_end() ends it. */
+struct attempt pick_detach(struct pick *k);
 
 #define POOL_MAGIC 0x9001a5d4u
 struct pool {
@@ -103,6 +127,7 @@ bool pool_has_another(struct pool *p, const struct pick *k, int64_t now_ms);
 /* Ends the attempt under way (k->server), exactly once per server found: tells the circuit, counts, nudges the checker
  * after a failure, drops the reference. */
 void pick_end(struct pick *k, enum outcome o, int64_t now_ms);
+void attempt_end(struct attempt *a, enum outcome o, int64_t now_ms);
 
 /* Once per request that is given to the pool; its first attempt is free. */
 void pool_request(struct pool *p, int64_t now_ms);

@@ -18,6 +18,7 @@
 #include "base/stats.h"
 #include "conf/conf.h"
 #include "gateway/upstream/circuit.h"
+#include "gateway/upstream/pace.h"
 #include "gateway/upstream/ramp.h"
 #include "health/verdict.h"
 
@@ -83,6 +84,8 @@ struct server {
     int64_t addrs_expire_ms;
     struct tls_ctx *tls; /* for wss and https */
     void *lookup;
+
+    struct pace joins; /* written by gateway/realtime/seek.c: those it is given because another server was lost */
 
     /* written by links.c */
     struct links *links;      /* connections that are kept or shared; NULL: none */
