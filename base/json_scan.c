@@ -510,12 +510,12 @@ static bool begins_with(struct json_text value, char c)
     return value.data != NULL && json_peek(&s, &first) == JSON_OK && first == c;
 }
 
-bool json_is_object(struct json_text value)
+bool json_text_is_object(struct json_text value)
 {
     return begins_with(value, '{');
 }
 
-bool json_is_array(struct json_text value)
+bool json_text_is_array(struct json_text value)
 {
     return begins_with(value, '[');
 }

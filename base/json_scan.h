@@ -77,8 +77,8 @@ bool json_is_value(struct json_text text);
 /* The value at a path of names, "config.broadcast.ack"; {NULL, 0} when it is not there. "" is the value itself. The
  * names of the path contain neither dots nor what JSON would escape. */
 struct json_text json_find(struct json_text text, const char *path);
-bool json_is_object(struct json_text value);
-bool json_is_array(struct json_text value);
+bool json_text_is_object(struct json_text value);
+bool json_text_is_array(struct json_text value);
 /* The string that a value is, false when it is none. */
 bool json_to_string(struct json_text value, struct json_string *string);
 /* Whether it is a string that means this text. */
