@@ -179,11 +179,15 @@ json_t *channel_join_response(const struct channel *c)
     return response;
 }
 
-void channel_greet(struct channel *c)
+void channel_greet(struct channel *c, const struct frame *join)
 {
+    json_t *meta = json_object_get(join->payload, "track");
+
     CHECK_OBJ(c, CHANNEL_MAGIC);
     if (c->wants_presence)
         socket_push(c->socket, c->join_ref, NULL, c->topic->name, "presence_state", presence_state(c->topic));
+    if (!c->is_supabase && json_is_object(meta))
+        presence_track(socket_region(c->socket)->hub, c, meta);
     watch_changes(c);
 }
 

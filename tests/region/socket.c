@@ -160,7 +160,7 @@ static void accept_join(struct socket *s, const struct frame *f)
         socket_push(s, old->join_ref, old->join_ref, f->topic, "phx_close", json_object());
         socket_drop(s, old);
     }
-    channel_greet(c);
+    channel_greet(c, f);
 }
 
 static void answer_join(struct socket *s, const struct frame *f, const struct admission *a)
