@@ -158,7 +158,7 @@ check: all lint unit replay fuzz-replay scene
 check-debug:
 	@$(MAKE) --no-print-directory BUILD=build-debug SAN=address,undefined check
 
-bench: all
+bench: all tests/scene/node_modules/.package-lock.json
 	@TIDEGATE_BUILD=$(abspath $(BUILD)) tests/bench/run
 
 # ---- upkeep -------------------------------------------------------------------------------------------------

@@ -9,7 +9,11 @@ const processes = require('./lib/process.js');
 const { program } = require('./lib/files.js');
 const { ask, SLOW_MS } = require('./lib/origin.js');
 const { peers, isThere } = require('./lib/peers.js');
+const { rounds } = require('./lib/rounds.js');
 const { failover } = require('./lib/failover.js');
+const { sessions, sessionMemory } = require('./lib/sessions.js');
+const { sessionFailover } = require('./lib/session_failover.js');
+const { soak } = require('./soak.js');
 const { ZONE, queries } = require('./lib/nameservers.js');
 const { median, print, integer, ratio } = require('./lib/table.js');
 
@@ -24,25 +28,6 @@ const fdLimit = () => {
   const line = /^Max open files\s+(\d+)/m.exec(require('node:fs').readFileSync('/proc/self/limits', 'utf8'));
   return Number(line[1]);
 };
-
-// Runs `measure(peer)` for every peer in every round; name -> list of findings.
-async function rounds(started, count, what, measure) {
-  const found = new Map(started.map(({ name }) => [name, []]));
-  for (let round = 0; round < count; round++) {
-    for (let i = 0; i < started.length; i++) {
-      const peer = started[(i + round) % started.length];
-      const before = processes.cpuMicroseconds(peer.child.pid);
-      const result = await measure(peer);
-      // what the proxy itself spent on one message; unlike the rate it hardly depends on who else uses the machine
-      result.cpu_us = (processes.cpuMicroseconds(peer.child.pid) - before) / result.echoes;
-      if (result.failed > 0 || result.dropped > 0)
-        console.error(`${what}: ${peer.name}: failed=${result.failed} dropped=${result.dropped} ${result.first_error}`);
-      found.get(peer.name).push(result);
-    }
-    console.error(`${what}: round ${round + 1} of ${count}`);
-  }
-  return found;
-}
 
 // What the findings are held against: those of nginx, or with `amongBest` the best of all but Tidegate's.
 function compare(title, found, key, extra, amongBest = false) {
@@ -319,10 +304,11 @@ async function steeredBesideFixed(stage, { child, port }, options) {
   ]));
 }
 
-const relays = { echo, wss, churn, http, https, h2, memory, many };
+const relays = { echo, wss, churn, http, https, h2, memory, many, sessions, 'sessions-memory': sessionMemory };
 const caches = { cache, stale };
 const nameservers = { dns, failover };
-const benchmarks = { ...relays, ...caches, ...nameservers, ratio: hitRatio };
+const live = { 'sessions-failover': sessionFailover, soak };
+const benchmarks = { ...relays, ...live, ...caches, ...nameservers, ratio: hitRatio };
 // What a peer must know to take part, by benchmark.
 const part = (name) => (name in caches ? 'cache' : name in nameservers ? 'names' : 'command');
 

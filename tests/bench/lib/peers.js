@@ -122,6 +122,7 @@ pools:
     keepalive: { connections: ${Math.min(connections, 10000)}, time: 1h }
     servers: [ { name: one, url: "http://127.0.0.1:${backend}" } ]
 routes:
+  - { path: /session, pool: echo, websocket: { protocol: phoenix } }
   - { path: /, pool: echo }
 `);
       return [program('tidegate'), ['-c', file]];

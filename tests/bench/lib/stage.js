@@ -143,16 +143,23 @@ class Stage {
 
   // Opens connections and holds them while `inspect` runs; findings plus what it returned.
   async hold(port, args, inspect) {
+    return this.#whileOpen(port, ['--mode', 'hold', ...args], inspect);
+  }
+
+  // Opens connections that listen while `play(say)` runs, which may say lines to the load tester.
+  async listen(port, args, play) {
+    return this.#whileOpen(port, ['--mode', 'listen', ...args], play);
+  }
+
+  async #whileOpen(port, args, inspect) {
     const child = processes.start(
-      program('tidegate-bench'),
-      ['--connect', `127.0.0.1:${port}`, '--json', '--mode', 'hold', '--seconds', '120', ...args],
-      { cores: LOAD_CORE, stdin: 'pipe' },
+      program('tidegate-bench'), ['--connect', `127.0.0.1:${port}`, '--json', '--seconds', '120', ...args], { cores: LOAD_CORE, stdin: 'pipe' },
     );
     const lines = this.#lines(child);
     const first = await lines.next();
     let inspected = null;
     try {
-      if (!first.done && first.value.startsWith('open=')) inspected = await inspect();
+      if (!first.done && first.value.startsWith('open=')) inspected = await inspect((line) => child.stdin.write(`${line}\n`));
     } finally {
       child.stdin.end();
     }

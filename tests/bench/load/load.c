@@ -272,6 +272,7 @@ bool load_run(const struct options *o, struct result *r)
         l->links[i].number = i;
     l->count[LINK_NONE] = o->connections;
     vocabulary_init(&l->words, o);
+    r->join_bytes = o->channel_count > 0 ? l->words.joins[0].message_len : 0;
     set_phase(l, o->mode == MODE_CHURN ? PHASE_MEASURE : PHASE_OPENING);
     l->start_ns = l->now_ns;
     step(l);

@@ -35,6 +35,7 @@ void result_print(const struct result *r, bool is_json)
         {"echoes", (double)r->echoes, 0},
         {"cycles", (double)r->cycles, 0},
         {"cycles_per_second", per_second(r->cycles, r->measured_ns), 0},
+        {"join_bytes", (double)r->join_bytes, 0},
         {"heard", (double)r->heard, 0},
         {"missing", (double)r->missing, 0},
         {"again", (double)r->again, 0},

@@ -13,6 +13,7 @@ struct result {
     uint64_t failed;      /* connections or handshakes that did not succeed */
     uint64_t dropped;     /* connections lost, or found silent or talking nonsense, after they were open */
     uint64_t alive;       /* hold: still there and echoing at the end */
+    uint64_t join_bytes;  /* Phoenix: of the first join's frame */
     uint64_t cycles;      /* churn: connections opened, used and closed in good order */
     uint64_t round_trips; /* in the measured part */
     uint64_t echoes;      /* in the whole run */

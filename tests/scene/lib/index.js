@@ -33,6 +33,8 @@ const parts = {
   zone: require('./zone'),
   steered: require('./steered'),
   quorum: require('./quorum'),
+  members: require('./members'),
+  soak: require('./soak'),
   scene: require('./scene'),
 };
 
