@@ -1,4 +1,5 @@
-/* Tunnels. Who ends one, and what both sides see of it:
+/* Tunnels. Who ends one, and what both sides see of it (of a tunnel with a session its servers do not end it:
+ * session.c):
  *
  *   client closes             its close frame goes on, the server's answer comes back
  *   server closes             its close frame goes on, the client's answer goes back
@@ -10,7 +11,7 @@
  *
  * A close frame of the gateway's own can only go where a frame has just ended. While one is under way the end is put
  * off until it has passed (BOUNDARY_WAIT_MS), and a side that was left in the middle of a frame is cut off. */
-#include "gateway/realtime/tunnel_priv.h"
+#include "gateway/realtime/session_priv.h"
 
 #include <stdio.h>
 #include <sys/random.h>
@@ -59,7 +60,9 @@ static void finish(struct tunnel *t)
     log_end(t, loop_now_ms(s->loop));
     stat_add(&s->block->closes[t->ended_by][stats_code_row(t->end_code)], 1);
     stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPEN], -1);
-    server_tunnel_closed(&t->server, &t->server_link);
+    if (t->session != NULL)
+        session_stop(t->session, WS_CLOSE_GOING_AWAY);
+    tunnel_join_server(t, NULL);
     list_unlink(&t->link);
     list_append(&s->dead, &t->link);
     later_post(&s->reap);
@@ -150,6 +153,8 @@ static bool has_unsent(const struct tunnel *t)
 static void begin_ending(struct tunnel *t)
 {
     enter_phase(t, TUNNEL_ENDING, has_unsent(t) ? FLUSH_MS : LINGER_MS);
+    if (t->session != NULL)
+        session_stop(t->session, t->close_count > 0 ? t->end_code : WS_CLOSE_GOING_AWAY);
     for (int side = UP; side <= DOWN; side++) {
         if (t->side[side] == NULL)
             continue;
@@ -180,6 +185,15 @@ void tunnel_end_planned(struct tunnel *t)
     struct ending *e = &t->planned;
     note_end(t, (enum closed_by)e->by, e->code, e->reason);
     end(t, e->code, WS_CLOSE_GOING_AWAY, e->reason);
+}
+
+void tunnel_end_now(struct tunnel *t, enum closed_by by, uint16_t code, const char *reason)
+{
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    if (t->phase >= TUNNEL_ENDING)
+        return;
+    note_end(t, by, code, reason);
+    end(t, code, 0, reason);
 }
 
 bool tunnel_is_end_due(const struct tunnel *t)
@@ -241,6 +255,10 @@ void tunnel_close_passed(struct tunnel *t, int dir, const struct ws_seen *seen)
     t->is_mute[dir] = true;
     t->close_count++;
     note_end(t, dir == UP ? CLOSED_BY_CLIENT : CLOSED_BY_UPSTREAM, seen->code, "");
+    if (t->session != NULL) {
+        end(t, seen->code, 0, ""); /* answers itself: there may be no server now */
+        return;
+    }
     if (t->phase == TUNNEL_CLOSING || t->side[dir == UP ? DOWN : UP] == NULL)
         begin_ending(t);
     else
@@ -266,6 +284,32 @@ void tunnel_violated(struct tunnel *t, int dir, const struct ws_seen *seen)
         end(t, WS_CLOSE_INTERNAL, seen->code, seen->error);
 }
 
+void tunnel_write(struct tunnel *t, int dir, const uint8_t *data, size_t len)
+{
+    if (dir == UP && t->session != NULL)
+        session_from_client(t->session, data, len);
+    else
+        conn_write(t->side[1 - dir], data, len);
+}
+
+bool tunnel_is_full(const struct tunnel *t, int dir)
+{
+    return dir == UP && t->session != NULL ? session_is_full(t->session) : conn_is_full(t->side[1 - dir]);
+}
+
+bool tunnel_has_receiver(const struct tunnel *t, int dir)
+{
+    return (dir == UP && t->session != NULL) || t->side[1 - dir] != NULL;
+}
+
+void tunnel_pause_sender(struct tunnel *t, int dir)
+{
+    if (dir == DOWN && t->session != NULL)
+        session_pause(t->session);
+    else
+        conn_pause(t->side[dir]);
+}
+
 void tunnel_count(struct tunnel *t, int dir, size_t bytes, uint32_t message_count)
 {
     stat_cell *cells = t->set->block->route[t->route_slot];
@@ -278,9 +322,8 @@ void tunnel_count(struct tunnel *t, int dir, size_t bytes, uint32_t message_coun
 /* The fast path: walk the headers, send the same bytes on. */
 static void relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
 {
-    struct conn *to = t->side[1 - dir];
     struct ws_seen seen;
-    if (t->phase >= TUNNEL_ENDING || t->is_mute[dir] || to == NULL)
+    if (t->phase >= TUNNEL_ENDING || t->is_mute[dir] || !tunnel_has_receiver(t, dir))
         return; /* what comes behind a close frame is read and forgotten */
 
     t->active_ms = loop_now_ms(t->set->loop);
@@ -288,9 +331,10 @@ static void relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
     bool ends_here = t->phase == TUNNEL_OPEN && dir == DOWN && seen.boundary >= 0 && verdict == WS_VERDICT_PASS &&
                      tunnel_is_end_due(t);
     size_t pass_bytes = ends_here ? (size_t)seen.boundary : seen.pass_bytes;
-    conn_write(to, data, pass_bytes);
-
     tunnel_count(t, dir, pass_bytes, seen.message_count);
+    tunnel_write(t, dir, data, pass_bytes);
+    if (t->phase >= TUNNEL_ENDING)
+        return; /* by what a session said to it */
 
     if (verdict == WS_VERDICT_CLOSED) {
         tunnel_close_passed(t, dir, &seen);
@@ -299,8 +343,8 @@ static void relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
     } else if (ends_here) {
         t->is_cut[DOWN] = true;
         tunnel_end_planned(t);
-    } else if (conn_is_full(to)) {
-        conn_pause(t->side[dir]);
+    } else if (tunnel_is_full(t, dir)) {
+        tunnel_pause_sender(t, dir);
     }
 }
 
@@ -331,6 +375,8 @@ static void on_coded_server_drain(void *arg)
 
 static void resume_feeder(struct tunnel *t, int drained_side)
 {
+    if (drained_side == UP && t->session != NULL)
+        session_resume(t->session);
     if (t->side[1 - drained_side] != NULL)
         conn_resume(t->side[1 - drained_side]);
 }
@@ -470,15 +516,36 @@ static void adopt_sides(struct tunnel *t, const struct tunnel_start *o)
 {
     const struct conf_route *r = t->route;
     t->side[UP] = o->client;
-    t->side[DOWN] = o->upstream;
     ws_walk_init(&t->walk[UP], WS_SENDER_CLIENT, r->max_message_bytes, r->check_utf8);
     ws_walk_init(&t->walk[DOWN], WS_SENDER_SERVER, r->max_message_bytes, r->check_utf8);
     if (o->deflate != NULL)
         tunnel_coded_open(t, o->deflate);
     conn_set_owner(o->client, t->coding != NULL ? &coded_client_ops : &client_ops, t);
-    conn_set_owner(o->upstream, t->coding != NULL ? &coded_server_ops : &server_ops, t);
     conn_set_high(o->client, r->buffer_bytes);
+    t->session = session_open(t, o);
+    if (t->session != NULL)
+        return;
+    if (o->origin_ops != NULL)
+        o->origin_ops->free(o->origin);
+    t->side[DOWN] = o->upstream;
+    conn_set_owner(o->upstream, t->coding != NULL ? &coded_server_ops : &server_ops, t);
     conn_set_high(o->upstream, r->buffer_bytes);
+}
+
+/* Begins to read both sides, with what came behind their handshakes. */
+static void begin(struct tunnel *t, const struct tunnel_start *o)
+{
+    void (*const pass)(struct tunnel *, int, const uint8_t *, size_t) = t->coding != NULL ? tunnel_coded_relay : relay;
+    if (t->session != NULL)
+        session_start(t->session, o->upstream_early, o->upstream_early_bytes);
+    else if (o->upstream_early_bytes > 0)
+        pass(t, DOWN, o->upstream_early, o->upstream_early_bytes);
+    if (o->client_early_bytes > 0)
+        pass(t, UP, o->client_early, o->client_early_bytes);
+    if (t->phase < TUNNEL_ENDING && !tunnel_is_full(t, UP) && !is_stalled(t))
+        conn_resume(t->side[UP]);
+    if (t->phase < TUNNEL_ENDING && t->session == NULL && !conn_is_full(t->side[UP]))
+        conn_resume(t->side[DOWN]);
 }
 
 struct ws_deflate_policy tunnel_deflate_policy(const struct conf_route *r)
@@ -498,7 +565,6 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     CHECK_OBJ(s, TUNNEL_SET_MAGIC);
     OBJ_NEW(t, TUNNEL_MAGIC);
     t->set = s;
-    t->server = o->server;
     t->conf = conf_ref(o->conf);
     t->route = o->route;
     t->route_slot = o->route_slot;
@@ -512,7 +578,7 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     list_append(&s->live, &t->link);
     s->live_count++;
     timer_init(&t->timer, s->loop, on_timer, t);
-    server_tunnel_opened(o->server, &t->server_link);
+    tunnel_join_server(t, o->server);
     stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPEN], 1);
     stat_add(&s->block->route[t->route_slot][STAT_ROUTE_WS_OPENED], 1);
     adopt_sides(t, o);
@@ -520,18 +586,7 @@ void tunnel_start(struct tunnel_set *s, const struct tunnel_start *o)
     if (o->token_left_ms > 0)
         tunnel_plan_end(t, o->token_left_ms, CLOSED_BY_GATEWAY, WS_CLOSE_POLICY, "token expired");
     tunnel_catch_up(t, o->newest);
-    if (o->origin_ops != NULL)
-        o->origin_ops->free(o->origin);
-
-    void (*const pass)(struct tunnel *, int, const uint8_t *, size_t) = t->coding != NULL ? tunnel_coded_relay : relay;
-    if (o->upstream_early_bytes > 0)
-        pass(t, DOWN, o->upstream_early, o->upstream_early_bytes);
-    if (o->client_early_bytes > 0)
-        pass(t, UP, o->client_early, o->client_early_bytes);
-    if (t->phase < TUNNEL_ENDING && !conn_is_full(t->side[DOWN]) && !is_stalled(t))
-        conn_resume(t->side[UP]);
-    if (t->phase < TUNNEL_ENDING && !conn_is_full(t->side[UP]))
-        conn_resume(t->side[DOWN]);
+    begin(t, o);
 }
 
 void tunnel_rebind(struct tunnel *t, const struct conf *c, const struct conf_route *route)
@@ -552,10 +607,39 @@ void tunnel_abort(struct tunnel *t, const char *reason)
     finish(t);
 }
 
+void tunnel_join_server(struct tunnel *t, struct server *server)
+{
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    if (t->server != NULL)
+        server_tunnel_closed(&t->server, &t->server_link);
+    t->server = server;
+    if (server != NULL)
+        server_tunnel_opened(server, &t->server_link);
+}
+
+void tunnel_from_server(struct tunnel *t, const uint8_t *frames, size_t len)
+{
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    (t->coding != NULL ? tunnel_coded_relay : relay)(t, DOWN, frames, len);
+}
+
+void tunnel_server_drained(struct tunnel *t)
+{
+    CHECK_OBJ(t, TUNNEL_MAGIC);
+    if (t->phase >= TUNNEL_ENDING)
+        return;
+    if (t->coding != NULL)
+        tunnel_coded_go_on(t);
+    else
+        resume_feeder(t, DOWN);
+}
+
 void tunnel_free(struct tunnel *t)
 {
     CHECK_OBJ(t, TUNNEL_MAGIC);
     ASSERT(t->phase == TUNNEL_GONE);
+    if (t->session != NULL)
+        session_free(&t->session);
     if (t->coding != NULL)
         tunnel_coded_free(t);
     conf_unref(&t->conf);

@@ -41,6 +41,13 @@ void tunnel_set_follow(struct tunnel_set *s, const struct rules *rules);
 /* Whom to tell how the sessions of lost servers fare. */
 void tunnel_set_tell_losses(struct tunnel_set *s, losses_tell_fn *tell, void *arg);
 
+/* What sessions need to find other servers; before the first tunnel. All borrowed for life. */
+void tunnel_set_serve(struct tunnel_set *s, struct net *n, struct pool_set *pools, const struct slots *slots,
+                      uint32_t worker_index);
+
+/* So many workers share what the servers may be asked per second. */
+void tunnel_set_share(struct tunnel_set *s, uint32_t worker_count);
+
 /* What a new tunnel is made of. Both sides have finished their handshake; the connections are taken. */
 struct tunnel_start {
     struct conn *client;
@@ -79,5 +86,11 @@ void tunnel_set_drain(struct tunnel_set *s, int64_t time_ms, enum closed_by by, 
 /* The same for the tunnels of one server. */
 void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t time_ms, enum closed_by by, uint16_t code,
                          const char *reason);
+
+/* A server may be there that was not: sessions without one try again. */
+void tunnel_set_retry(struct tunnel_set *s);
+/* The sessions that `filter` (NULL: all) is part of the id, client, route or server of, at most `limit`: JSON objects
+ * with commas between. */
+void tunnel_set_describe_sessions(const struct tunnel_set *s, const char *filter, uint32_t limit, struct strbuf *out);
 
 #endif

@@ -85,7 +85,7 @@ static void put_aside(struct tunnel *t, struct slice of, const struct ws_turn *t
     OBJ_NEW(s, STALL_MAGIC);
     s->held = slice_ref((struct slice){.data = turn->in, .len = turn->in_bytes, .owner = of.owner});
     timer_init(&s->again, t->set->loop, on_again, t);
-    if (!conn_is_full(t->side[DOWN]))
+    if (!tunnel_is_full(t, UP))
         timer_start(&s->again, 0);
     t->coding->stall = s;
     conn_pause(t->side[UP]);
@@ -102,7 +102,6 @@ static void count(struct tunnel *t, int dir, size_t client_bytes, const struct w
 
 static void work(struct tunnel *t, int dir, struct slice in)
 {
-    struct conn *to = t->side[1 - dir];
     struct ws_seen seen;
     struct ws_turn turn = {
         .in = in.data,
@@ -118,10 +117,12 @@ static void work(struct tunnel *t, int dir, struct slice in)
     ws_seen_clear(&seen);
     for (bool may_go_on = true; turned == WS_TURNED_FULL && may_go_on;) {
         turned = ws_recode_run(&t->coding->way[dir], &turn, &seen);
-        conn_write(to, turn.out, turn.out_bytes);
+        tunnel_write(t, dir, turn.out, turn.out_bytes);
+        if (t->phase >= TUNNEL_ENDING)
+            return; /* by what a session said to it */
         sent_bytes += turn.out_bytes;
         turn.out_bytes = 0;
-        may_go_on = dir == DOWN || (!conn_is_full(to) && sent_bytes < TURN_BYTES);
+        may_go_on = dir == DOWN || (!tunnel_is_full(t, dir) && sent_bytes < TURN_BYTES);
     }
     count(t, dir, dir == UP ? in.len - turn.in_bytes : sent_bytes, &turn, &seen);
 
@@ -134,14 +135,14 @@ static void work(struct tunnel *t, int dir, struct slice in)
         tunnel_end_planned(t);
     } else if (turned == WS_TURNED_FULL) {
         put_aside(t, in, &turn);
-    } else if (conn_is_full(to)) {
-        conn_pause(t->side[dir]);
+    } else if (tunnel_is_full(t, dir)) {
+        tunnel_pause_sender(t, dir);
     }
 }
 
 static bool is_deaf(const struct tunnel *t, int dir)
 {
-    return t->phase >= TUNNEL_ENDING || t->is_mute[dir] || t->side[1 - dir] == NULL;
+    return t->phase >= TUNNEL_ENDING || t->is_mute[dir] || !tunnel_has_receiver(t, dir);
 }
 
 void tunnel_coded_relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
@@ -163,6 +164,6 @@ void tunnel_coded_go_on(struct tunnel *t)
             work(t, UP, held);
         slice_release(&held);
     }
-    if (t->side[UP] != NULL && t->coding->stall == NULL && (t->side[DOWN] == NULL || !conn_is_full(t->side[DOWN])))
+    if (t->side[UP] != NULL && t->coding->stall == NULL && (!tunnel_has_receiver(t, UP) || !tunnel_is_full(t, UP)))
         conn_resume(t->side[UP]);
 }

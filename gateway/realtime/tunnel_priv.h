@@ -42,10 +42,19 @@ struct tunnel_set {
     uint8_t *coded_out;        /* scratch for what they write; NULL before the first */
     struct ending leaving;     /* of all, also of those that come yet; at_ms: when the last is gone */
     const struct rules *rules; /* NULL: no token is ever revoked */
-    struct losses *losses;     /* of sessions */
+
+    /* for sessions */
+    struct seekers *seekers;
+    struct losses *losses;
+    const struct slots *slots;
+    struct list parting;    /* legs that were told good-bye */
+    uint64_t session_count; /* since the start */
+    uint32_t worker_index;
     tunnel_set_empty_fn *on_empty;
     void *arg;
 };
+
+struct session;
 
 struct tunnel {
     uint32_t magic;
@@ -53,12 +62,13 @@ struct tunnel {
     struct list link; /* in set->live or set->dead */
     struct list server_link;
     struct tunnel_set *set;
-    struct conn *side[2]; /* [UP] the client's, [DOWN] the server's: where that direction's bytes come from */
+    struct conn *side[2];    /* [UP] the client's, [DOWN] the server's: where that direction's bytes come from */
+    struct session *session; /* NULL: opaque. Else it has the servers' sides, and side[DOWN] is NULL */
     struct ws_walk walk[2];
     struct tunnel_coding *coding; /* NULL: the bytes pass as they are */
     bool is_mute[2];              /* a close frame went in that direction, or nothing can go any more */
     bool is_cut[2];               /* the walker saw more than was sent on: what was sent ends with a frame */
-    struct server *server;
+    struct server *server;        /* NULL: the session has none now */
     struct conf *conf;
     const struct conf_route *route;
     struct token_claims *claims; /* of its token; NULL: it needed none */
@@ -81,6 +91,8 @@ struct tunnel {
 /* ---- tunnel.c ---- */
 /* Ends the tunnel at `in_ms` from now, or a little later when a frame is under way then. The earliest plan stands. */
 void tunnel_plan_end(struct tunnel *t, int64_t in_ms, enum closed_by by, uint16_t code, const char *reason);
+/* Ends it now, whatever is half out. Not from within its own callbacks. */
+void tunnel_end_now(struct tunnel *t, enum closed_by by, uint16_t code, const char *reason);
 /* Resets both sides, at once. */
 void tunnel_abort(struct tunnel *t, const char *reason);
 /* Moves the tunnel to another configuration, in which `route` is its route. */
@@ -95,6 +107,22 @@ void tunnel_close_passed(struct tunnel *t, int dir, const struct ws_seen *seen);
 void tunnel_violated(struct tunnel *t, int dir, const struct ws_seen *seen);
 bool tunnel_is_end_due(const struct tunnel *t);
 void tunnel_end_planned(struct tunnel *t);
+
+/* The three things there are to do with the receiver of a direction and its sender, whoever they are. */
+void tunnel_write(struct tunnel *t, int dir, const uint8_t *data, size_t len);
+bool tunnel_is_full(const struct tunnel *t, int dir);
+bool tunnel_has_receiver(const struct tunnel *t, int dir);
+void tunnel_pause_sender(struct tunnel *t, int dir);
+
+/* ---- tunnel.c, for its session ---- */
+/* Frames for the client, as if the server had sent them. */
+void tunnel_from_server(struct tunnel *t, const uint8_t *frames, size_t len);
+/* The current server has room again, or is gone. */
+void tunnel_server_drained(struct tunnel *t);
+/* The tunnel counts as one of this server's from now on; NULL: nobody's. */
+void tunnel_join_server(struct tunnel *t, struct server *server);
+/* ---- tunnel_set.c, for sessions ---- */
+uint64_t tunnel_random(struct tunnel_set *s);
 
 /* ---- tunnel_coded.c ---- */
 /* Makes the tunnel a compressed one, before any byte has passed. */

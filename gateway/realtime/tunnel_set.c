@@ -2,7 +2,7 @@
 #include <sys/random.h>
 
 #include "base/mem.h"
-#include "gateway/realtime/tunnel_priv.h"
+#include "gateway/realtime/session_priv.h"
 #include "gateway/ws/close.h"
 
 static void reap(void *arg)
@@ -32,6 +32,7 @@ struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, 
     s->random |= 1; /* zero would stay zero */
     s->stock = ws_stock_create();
     s->losses = losses_create(l, NULL, NULL);
+    list_init(&s->parting);
     list_init(&s->live);
     list_init(&s->dead);
     later_init(&s->reap, l, reap, s);
@@ -48,6 +49,12 @@ void tunnel_set_destroy(struct tunnel_set **sp)
     s->on_empty = NULL;
     reap(s);
     later_cancel(&s->reap);
+    LIST_EACH (it, &s->parting) {
+        struct leg *l = LIST_ENTRY(it, struct leg, link);
+        leg_free(&l);
+    }
+    if (s->seekers != NULL)
+        seekers_destroy(&s->seekers);
     ws_stock_destroy(&s->stock);
     losses_destroy(&s->losses);
     mem_free(s->coded_out);
@@ -72,10 +79,25 @@ void tunnel_set_tell_losses(struct tunnel_set *s, losses_tell_fn *tell, void *ar
     losses_follow(s->losses, tell, arg);
 }
 
+void tunnel_set_serve(struct tunnel_set *s, struct net *n, struct pool_set *pools, const struct slots *slots,
+                      uint32_t worker_index)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    s->seekers = seekers_create(n, pools);
+    s->slots = slots;
+    s->worker_index = worker_index;
+}
+
+void tunnel_set_share(struct tunnel_set *s, uint32_t worker_count)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    seekers_set_shares(s->seekers, worker_count);
+}
+
 /* ---- many at once ---- */
 
 /* xorshift64 (Marsaglia 2003): jitter must differ from process to process, no more is asked of it. */
-static uint64_t next_random(struct tunnel_set *s)
+uint64_t tunnel_random(struct tunnel_set *s)
 {
     s->random ^= s->random << 13;
     s->random ^= s->random >> 7;
@@ -88,7 +110,7 @@ static uint64_t next_random(struct tunnel_set *s)
 static int64_t spread_ms(struct tunnel_set *s, uint32_t i, uint32_t n, int64_t time_ms)
 {
     double share = (double)time_ms / (double)(n > 0 ? n : 1);
-    double place = (double)(next_random(s) >> 11) * 0x1p-53;
+    double place = (double)(tunnel_random(s) >> 11) * 0x1p-53;
     return (int64_t)(share * ((double)i + place));
 }
 
@@ -115,7 +137,7 @@ void tunnel_catch_up(struct tunnel *t, const struct conf *newest)
     if (l->at_ms != 0)
         tunnel_plan_end(t, left_ms > 0 ? spread_ms(t->set, 0, 1, left_ms) : 0, (enum closed_by)l->by, l->code,
                         l->reason);
-    if (server_is_removed(t->server))
+    if (t->session == NULL && server_is_removed(t->server))
         tunnel_plan_end(t, spread_ms(t->set, 0, 1, newest->drain.time_ms), CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
                         "upstream removed");
     if (to == NULL)
@@ -145,9 +167,23 @@ void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t ti
     CHECK_OBJ(s, TUNNEL_SET_MAGIC);
     uint32_t i = 0;
     LIST_EACH (it, &server->tunnels) {
-        tunnel_plan_end(LIST_ENTRY(it, struct tunnel, server_link), spread_ms(s, i, server->tunnel_count, time_ms), by,
-                        code, reason);
-        i++;
+        struct tunnel *t = LIST_ENTRY(it, struct tunnel, server_link);
+        if (t->session == NULL)
+            tunnel_plan_end(t, spread_ms(s, i++, server->tunnel_count, time_ms), by, code, reason);
+        else if (by == CLOSED_BY_UPSTREAM)
+            session_server_down(t->session, reason);
+        else
+            (void)session_move(t->session, false, reason);
+    }
+}
+
+void tunnel_set_retry(struct tunnel_set *s)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    LIST_EACH (it, &s->live) {
+        struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
+        if (t->session != NULL)
+            session_retry(t->session);
     }
 }
 

@@ -97,6 +97,7 @@ bool worker_take_conf(struct worker *w, struct conf *c, uint64_t generation, cha
     w->generation = generation;
     cache_take_conf(w->cache, w->conf);
     tunnel_set_rebind(w->tunnels, w->conf, w->conf->drain.time_ms);
+    tunnel_set_share(w->tunnels, w->conf->workers);
     jwks_fetch_follow(w->key_sets, w->conf);
     warm_take_conf(w->warm, w->conf);
     front_retain(w->front, w->conf);
@@ -137,10 +138,12 @@ static void keep_socket(struct worker *w, const struct msg_listener *m, int fd)
 static void follow_server(struct worker *w, struct server *s)
 {
     bool is_down = server_verdict(s).state == VERDICT_DOWN;
-    bool went_down = is_down && !w->was_down[s->slot];
+    bool went_down = is_down && !w->was_down[s->slot], came_up = !is_down && w->was_down[s->slot];
     w->was_down[s->slot] = is_down;
     if (went_down)
         call_forget_server(s);
+    if (came_up)
+        tunnel_set_retry(w->tunnels);
     /* Also those whose handshake was under way; but with fail_open clients are there although it is down. */
     if (!is_down || s->tunnel_count == 0 || (!went_down && s->pool_conf->fail_open))
         return;
@@ -329,6 +332,7 @@ struct worker *worker_create(struct birth *b, struct loop *l)
     tunnel_set_follow(w->tunnels, w->rules);
     w->tickets = tls_tickets_create();
     w->pools = pool_set_create(&w->server_env, b->note.index);
+    tunnel_set_serve(w->tunnels, w->net, w->pools, b->slots, b->note.index);
     w->cache = cache_create(w->net, b->slots, &cache_ops, w);
     env_init(w);
     w->key_sets = jwks_fetch_create(w->net, w->pools, w->rules);

@@ -1,0 +1,665 @@
+/* Sessions: how one comes by its servers and what happens when it loses them.
+ *
+ *   CONNECTED     its server is lost                  -> DISCONNECTED, and a seek begins at once
+ *   DISCONNECTED  the seek is admitted                -> CONNECTING
+ *   CONNECTING    a server takes the WebSocket        -> RECONNECTING: the speaker restores what there was
+ *                 none does                           -> DISCONNECTED, the next seek after the back-off
+ *   RECONNECTING  everything is there again           -> CONNECTED
+ *                 that server is lost too             -> DISCONNECTED, and a seek begins at once, but not for ever
+ *
+ * Meanwhile the client sees nothing; after give_up it is told, in its protocol's words, and its WebSocket stays. In a
+ * planned move the old server serves until the new one has everything (make-before-break), and delivers a moment
+ * longer.
+ *
+ * What happens inside callbacks of connections and speakers is only noted; `settle`, at the end of the pass, acts. */
+#include "gateway/realtime/session.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/realtime/session_priv.h"
+#include "gateway/ws/close.h"
+
+#define QUICK_MS         1000 /* a server lost so soon after it had everything ... */
+#define QUICK_LOSSES_MAX 2u   /* ... so often in a row: then the back-off counts, as if it had not been there */
+
+static const struct seek_ops seek_ops;
+static const struct sift_ops client_ops;
+static void on_settle(void *arg);
+static void on_timer(void *arg);
+
+static const char *const state_texts[SESSION_STATE_COUNT] = {
+    [SESSION_CONNECTED] = "connected",
+    [SESSION_CONNECTING] = "connecting",
+    [SESSION_RECONNECTING] = "reconnecting",
+    [SESSION_DISCONNECTED] = "disconnected",
+};
+static const enum stat_route state_gauges[SESSION_STATE_COUNT] = {
+    [SESSION_CONNECTED] = STAT_ROUTE_SESSIONS_CONNECTED,
+    [SESSION_CONNECTING] = STAT_ROUTE_SESSIONS_CONNECTING,
+    [SESSION_RECONNECTING] = STAT_ROUTE_SESSIONS_RECONNECTING,
+    [SESSION_DISCONNECTED] = STAT_ROUTE_SESSIONS_DISCONNECTED,
+};
+
+const char *session_state_text(enum session_state s)
+{
+    ASSERT((unsigned)s < SESSION_STATE_COUNT);
+    return state_texts[s];
+}
+
+void session_set_state(struct session *s, enum session_state state)
+{
+    if (s->state == state || s->is_stopped)
+        return;
+    session_count(s, state_gauges[s->state], -1);
+    session_count(s, state_gauges[state], 1);
+    s->state = (uint8_t)state;
+}
+
+/* ---- what speakers ask ---- */
+
+const struct conf_session *session_conf(const struct session *s)
+{
+    return &s->tunnel->route->session;
+}
+
+int64_t session_now_ms(const struct session *s)
+{
+    return loop_now_ms(s->tunnel->set->loop);
+}
+
+int64_t session_wall_ms(const struct session *s)
+{
+    return loop_wall_ms(s->tunnel->set->loop);
+}
+
+uint64_t session_random(struct session *s)
+{
+    return tunnel_random(s->tunnel->set);
+}
+
+struct leg *session_leg(const struct session *s)
+{
+    return s->leg != NULL && !s->leg->is_over ? s->leg : NULL;
+}
+
+struct leg *session_next_leg(const struct session *s)
+{
+    return s->next != NULL && !s->next->is_over ? s->next : NULL;
+}
+
+void session_count(struct session *s, enum stat_route id, int64_t count)
+{
+    stat_add(&s->tunnel->set->block->route[s->tunnel->route_slot][id], count);
+    losses_count(&s->loss, id, count);
+}
+
+int64_t session_lost_since_ms(const struct session *s)
+{
+    return s->lost_since_ms;
+}
+
+void session_end(struct session *s, uint16_t code, const char *reason)
+{
+    tunnel_plan_end(s->tunnel, 0, CLOSED_BY_UPSTREAM, code, reason);
+}
+
+/* ---- to the client ---- */
+
+static bool is_down_between(const struct session *s)
+{
+    const struct ws_walk *w = &s->tunnel->walk[DOWN];
+    return ws_walk_is_at_boundary(w) && !ws_walk_is_in_message(w);
+}
+
+/* What is owed goes out as soon as no message is half out. */
+static void pay(struct session *s)
+{
+    if (s->owed.len == 0 || s->is_stopped || !is_down_between(s))
+        return;
+    struct strbuf owed = s->owed;
+    strbuf_init(&s->owed, owed.max_bytes);
+    tunnel_from_server(s->tunnel, (const uint8_t *)owed.data, owed.len);
+    strbuf_fini(&owed);
+}
+
+void session_tell(struct session *s, enum ws_opcode opcode, const void *payload, size_t len)
+{
+    CHECK_OBJ(s, SESSION_MAGIC);
+    uint8_t header[WS_HEADER_BYTES];
+    const size_t header_bytes = ws_header_build(header, opcode, len, NULL);
+    if (s->is_stopped)
+        return;
+    if (s->feeding != NULL)
+        sift_flush(&s->feeding->sift); /* what came before this goes before it */
+    strbuf_add(&s->owed, header, header_bytes);
+    strbuf_add(&s->owed, payload, len);
+    if (s->owed.failed)
+        tunnel_plan_end(s->tunnel, 0, CLOSED_BY_LIMIT, WS_CLOSE_TRY_LATER, "too much to say");
+    else
+        pay(s);
+}
+
+void session_pass_down(struct session *s, struct leg *from, const uint8_t *frames, size_t len)
+{
+    if (s->is_stopped)
+        return;
+    if (s->half_out != NULL && s->half_out != from) { /* another one's message is under way: behind it */
+        strbuf_add(&s->owed, frames, len);
+        return;
+    }
+    tunnel_from_server(s->tunnel, frames, len);
+    s->half_out = is_down_between(s) ? NULL : from;
+    pay(s);
+}
+
+void session_pause(struct session *s)
+{
+    struct leg *const legs[] = {s->leg, s->next, s->old};
+    s->is_client_full = true;
+    for (size_t i = 0; i < sizeof legs / sizeof legs[0]; i++)
+        if (legs[i] != NULL && !legs[i]->is_over)
+            conn_pause(legs[i]->conn);
+}
+
+void session_resume(struct session *s)
+{
+    struct leg *const legs[] = {s->leg, s->next, s->old};
+    s->is_client_full = false;
+    for (size_t i = 0; i < sizeof legs / sizeof legs[0]; i++)
+        if (legs[i] != NULL && !legs[i]->is_over) {
+            legs[i]->heard_ms = session_now_ms(s); /* it could not be heard */
+            conn_resume(legs[i]->conn);
+        }
+}
+
+/* ---- from the client ---- */
+
+static enum sift_verdict on_client_message(void *arg, const struct ws_message *m)
+{
+    struct session *s = arg;
+    return s->protocol->on_client(s->speaker, m);
+}
+
+static void on_client_pass(void *arg, const uint8_t *frames, size_t len)
+{
+    struct session *s = arg;
+    struct leg *l = session_leg(s);
+    if (l != NULL)
+        conn_write(l->conn, frames, len);
+}
+
+static void on_client_ping(void *arg, const uint8_t *payload, size_t len)
+{
+    session_tell(arg, WS_OPCODE_PONG, payload, len);
+}
+
+static void on_client_pong(void *arg, const uint8_t *payload, size_t len)
+{
+    (void)arg;
+    (void)payload;
+    (void)len;
+}
+
+/* The tunnel has seen a close, and violations, before the sifter can. */
+static void on_client_close(void *arg, uint16_t code, const char *reason, size_t len)
+{
+    (void)arg;
+    (void)code;
+    (void)reason;
+    (void)len;
+}
+
+static void on_client_bad(void *arg, uint16_t code, const char *error)
+{
+    (void)arg;
+    (void)code;
+    (void)error;
+}
+
+static const struct sift_ops client_ops = {.on_message = on_client_message,
+                                           .on_pass = on_client_pass,
+                                           .on_ping = on_client_ping,
+                                           .on_pong = on_client_pong,
+                                           .on_close = on_client_close,
+                                           .on_bad = on_client_bad};
+
+void session_from_client(struct session *s, const uint8_t *data, size_t len)
+{
+    CHECK_OBJ(s, SESSION_MAGIC);
+    s->is_feeding_up = true;
+    sift_feed(&s->up, data, len);
+    s->is_feeding_up = false;
+    if (!s->is_stopped)
+        session_touch(s);
+}
+
+bool session_is_full(const struct session *s)
+{
+    const struct leg *l = session_leg(s);
+    return l != NULL && conn_is_full(l->conn);
+}
+
+/* ---- time ---- */
+
+static bool wants_server(const struct session *s)
+{
+    return s->protocol->wants_server(s->speaker);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t due_ms(const struct session *s)
+{
+    const struct leg *const legs[] = {s->leg, s->next, s->old};
+    int64_t due = least(s->protocol->due_ms(s->speaker), s->held_due_ms);
+    if (s->retry_ms != 0)
+        due = least(due, s->retry_ms);
+    if (s->lost_ms != 0 && !s->is_given_up)
+        due = least(due, s->lost_ms + session_conf(s)->give_up_ms);
+    for (size_t i = 0; i < sizeof legs / sizeof legs[0]; i++)
+        if (legs[i] != NULL && !legs[i]->is_over)
+            due = least(due, leg_due_ms(legs[i]));
+    return due;
+}
+
+/* The timer is only ever moved forward: what turns out to be due later is found out when it fires. */
+void session_touch(struct session *s)
+{
+    if (s->is_stopped)
+        return;
+    const int64_t due = due_ms(s), now_ms = session_now_ms(s);
+    if (due >= s->timer_due_ms)
+        return;
+    s->timer_due_ms = due;
+    timer_start(&s->timer, due > now_ms ? due - now_ms : 0);
+}
+
+static void on_timer(void *arg)
+{
+    struct session *s = arg;
+    CHECK_OBJ(s, SESSION_MAGIC);
+    const int64_t now_ms = session_now_ms(s);
+    struct leg *const legs[] = {s->leg, s->next, s->old};
+    s->timer_due_ms = INT64_MAX;
+    for (size_t i = 0; i < sizeof legs / sizeof legs[0]; i++)
+        if (legs[i] != NULL && !legs[i]->is_over)
+            leg_on_time(legs[i], now_ms);
+    if (s->old != NULL && s->old->ends_ms <= now_ms)
+        leg_part(&s->old, WS_CLOSE_NORMAL);
+    held_expire(s, now_ms);
+    if (s->protocol->due_ms(s->speaker) <= now_ms)
+        s->protocol->on_timer(s->speaker);
+    if (s->lost_ms != 0 && !s->is_given_up && now_ms - s->lost_ms >= session_conf(s)->give_up_ms) {
+        s->is_given_up = true;
+        session_count(s, STAT_ROUTE_SESSION_GIVEN_UP, 1);
+        session_note(s, "gave up");
+        losses_over(s->tunnel->set->losses, &s->loss, LOSS_GIVEN_UP);
+        s->protocol->give_up(s->speaker);
+        if (!s->is_stopped && !wants_server(s))
+            s->lost_ms = 0; /* nothing is missed any more */
+    }
+    if (s->retry_ms != 0 && s->retry_ms <= now_ms)
+        session_seek(s);
+    session_touch(s);
+}
+
+/* ---- seeking ---- */
+
+static void begin_seek(struct session *s, bool is_move, bool is_better_only)
+{
+    const struct seek_start o = {
+        .conf = s->tunnel->conf,
+        .route = s->tunnel->route,
+        .origin_ops = s->origin_ops,
+        .origin = s->origin,
+        .avoid = is_move ? s->leg->server : s->avoid,
+        .is_better_only = is_better_only,
+        .is_urgent = !is_move && session_has_held(s),
+        .cost = s->protocol->restore_cost(s->speaker),
+        .ops = &seek_ops,
+        .arg = s,
+    };
+    s->is_seek_move = is_move;
+    seek_begin(s->tunnel->set->seekers, &s->seek, &o);
+}
+
+void session_seek(struct session *s)
+{
+    s->retry_ms = 0;
+    if (s->is_stopped || s->leg != NULL || !wants_server(s))
+        return;
+    if (s->seek != NULL && !s->is_seek_move)
+        return;
+    if (s->seek != NULL)
+        seek_cancel(&s->seek);
+    begin_seek(s, false, false);
+}
+
+static void back_off(struct session *s)
+{
+    session_set_state(s, SESSION_DISCONNECTED);
+    s->retry_ms = session_now_ms(s) + backoff_next_ms(&s->backoff, &session_conf(s)->backoff, session_random(s));
+    session_touch(s);
+}
+
+void session_wants_changed(struct session *s)
+{
+    CHECK_OBJ(s, SESSION_MAGIC);
+    if (!s->is_stopped && s->leg == NULL && s->seek == NULL && s->retry_ms == 0 && wants_server(s))
+        later_post(&s->settle); /* not from within the speaker */
+}
+
+void session_retry(struct session *s)
+{
+    CHECK_OBJ(s, SESSION_MAGIC);
+    if (s->retry_ms != 0)
+        session_seek(s);
+}
+
+static void on_asking(void *arg, const struct server *server)
+{
+    struct session *s = arg;
+    (void)server;
+    if (!s->is_seek_move)
+        session_set_state(s, SESSION_CONNECTING);
+}
+
+static bool is_same_subprotocol(const struct session *s, const struct http_head *head)
+{
+    const struct http_view v = http_value(head, "sec-websocket-protocol");
+    if (s->subprotocol == NULL || v.data == NULL)
+        return s->subprotocol == NULL && v.data == NULL;
+    return http_view_is(v, s->subprotocol);
+}
+
+static void on_found(void *arg, const struct seek_found *f)
+{
+    struct session *s = arg;
+    CHECK_OBJ(s, SESSION_MAGIC);
+    struct conn *conn = f->conn;
+    struct server *server = f->server;
+    s->seek = NULL;
+    if (!is_same_subprotocol(s, f->head)) {
+        conn_close(&conn, true);
+        server_unref(&server);
+        session_note(s, "another subprotocol was chosen");
+        if (!s->is_seek_move)
+            back_off(s);
+        return;
+    }
+    struct leg *l = leg_create(s, conn, server);
+    if (s->is_seek_move) {
+        s->next = l;
+    } else {
+        s->leg = l;
+        tunnel_join_server(s->tunnel, server);
+        session_set_state(s, SESSION_RECONNECTING);
+    }
+    session_note_about(s, s->is_seek_move ? "moving to" : "accepted by", server);
+    server_unref(&server);
+    s->protocol->restore(s->speaker, l);
+    if (!l->is_over)
+        leg_start(l, f->rest, f->rest_bytes);
+    session_touch(s);
+}
+
+static void on_seek_failed(void *arg, enum seek_failure f, uint16_t status, const char *why)
+{
+    struct session *s = arg;
+    CHECK_OBJ(s, SESSION_MAGIC);
+    s->seek = NULL;
+    if (s->is_seek_move)
+        return;
+    session_note(s, f == SEEK_REFUSED ? "refused" : f == SEEK_BUSY ? "servers are busy" : "no server");
+    LOG_DEBUG("no server for a session", KV_STR("why", why), KV_UINT("status", status));
+    if (f == SEEK_REFUSED)
+        session_end(s, WS_CLOSE_SERVICE_RESTART, "credentials are refused"); /* it will hear why when it comes again */
+    else
+        back_off(s);
+}
+
+static const struct seek_ops seek_ops = {.on_found = on_found, .on_failed = on_seek_failed, .on_asking = on_asking};
+
+/* ---- losing a server ---- */
+
+void session_leg_lost(struct session *s, struct leg *l)
+{
+    if (l == s->half_out)
+        s->is_torn = true;
+    if (l == s->leg)
+        sift_drop_rest(&s->up);
+    list_append(&s->lost, &l->link);
+    later_post(&s->settle);
+}
+
+static void note_loss(struct session *s, struct leg *l)
+{
+    const int64_t now_ms = session_now_ms(s);
+    session_note_about(s, "lost", l->server);
+    if (!l->is_ours)
+        server_tunnel_failed(l->server, now_ms);
+    if (s->avoid != NULL)
+        server_unref(&s->avoid);
+    s->avoid = server_ref(l->server);
+    if (l->restored_ms != 0 && now_ms - l->restored_ms >= QUICK_MS) {
+        s->quick_losses = 0;
+        backoff_reset(&s->backoff);
+    } else if (s->epoch > 1) {
+        s->quick_losses++;
+    }
+    s->loss_count++;
+    session_count(s, STAT_ROUTE_SESSION_LOSSES, 1);
+    if (s->lost_ms == 0 && wants_server(s)) {
+        s->lost_ms = now_ms;
+        s->is_given_up = false;
+        s->lost_since_ms = l->heard_ms;
+        losses_lost(s->tunnel->set->losses, &s->loss, l->server->server_conf->slot_name, l->why);
+    }
+}
+
+static void lost_current(struct session *s, struct leg *l)
+{
+    s->leg = NULL;
+    note_loss(s, l);
+    tunnel_join_server(s->tunnel, NULL);
+    if (s->is_seek_move && s->seek != NULL)
+        seek_cancel(&s->seek);
+    if (s->old != NULL)
+        leg_part(&s->old, WS_CLOSE_NORMAL);
+    s->protocol->on_lost(s->speaker, l);
+    session_set_state(s, SESSION_DISCONNECTED);
+    if (s->next != NULL && !s->next->is_over) { /* it was on its way already */
+        s->leg = s->next;
+        s->next = NULL;
+        tunnel_join_server(s->tunnel, s->leg->server);
+        session_set_state(s, SESSION_RECONNECTING);
+        if (s->leg->restored_ms != 0)
+            session_leg_restored(s, s->leg);
+    } else if (l->fault == LEG_BUSY || s->quick_losses > QUICK_LOSSES_MAX) {
+        back_off(s);
+    } else {
+        session_seek(s);
+    }
+    tunnel_server_drained(s->tunnel); /* the client may have been waiting for the one that is gone */
+}
+
+static void settle_lost(struct session *s, struct leg *l)
+{
+    list_unlink(&l->link);
+    if (l == s->leg) {
+        lost_current(s, l);
+    } else {
+        if (l == s->next) {
+            s->next = NULL;
+            session_note_about(s, "move failed", l->server);
+            s->protocol->on_lost(s->speaker, l);
+        } else if (l == s->old) {
+            s->old = NULL;
+        }
+    }
+    leg_free(&l);
+}
+
+static void on_settle(void *arg)
+{
+    struct session *s = arg;
+    CHECK_OBJ(s, SESSION_MAGIC);
+    if (s->is_torn) { /* nothing can follow half a message */
+        tunnel_end_now(s->tunnel, CLOSED_BY_UPSTREAM, WS_CLOSE_SERVICE_RESTART, "lost in the middle of a message");
+        return;
+    }
+    while (!s->is_stopped && !list_is_empty(&s->lost))
+        settle_lost(s, LIST_ENTRY(s->lost.next, struct leg, link));
+    if (!s->is_stopped && s->leg == NULL && s->seek == NULL && s->retry_ms == 0)
+        session_seek(s);
+    session_touch(s);
+}
+
+void session_server_down(struct session *s, const char *why)
+{
+    CHECK_OBJ(s, SESSION_MAGIC);
+    if (s->leg != NULL)
+        leg_lose(s->leg, LEG_ANOTHER, LEG_LOSS_OURS, why);
+}
+
+/* ---- having one again ---- */
+
+void session_leg_restored(struct session *s, struct leg *l)
+{
+    const int64_t now_ms = session_now_ms(s);
+    if (l == s->next) {
+        struct leg *old = s->leg;
+        s->leg = l;
+        s->next = NULL;
+        s->old = old;
+        old->ends_ms = now_ms + SESSION_OVERLAP_MS;
+        tunnel_join_server(s->tunnel, l->server);
+        s->move_count++;
+        session_count(s, STAT_ROUTE_SESSION_MOVES, 1);
+        session_note_about(s, "moved to", l->server);
+        s->protocol->on_moved(s->speaker, old);
+        session_touch(s);
+        return;
+    }
+    session_set_state(s, SESSION_CONNECTED);
+    if (s->lost_ms == 0)
+        return;
+    stats_recovered(s->tunnel->set->block, s->tunnel->route_slot, now_ms - s->lost_ms);
+    losses_over(s->tunnel->set->losses, &s->loss, LOSS_RESTORED);
+    session_note_about(s, "restored on", l->server);
+    s->lost_ms = 0;
+    s->is_given_up = false;
+}
+
+/* ---- planned moves ---- */
+
+bool session_move(struct session *s, bool is_better_only, const char *why)
+{
+    CHECK_OBJ(s, SESSION_MAGIC);
+    if (s->is_stopped || session_leg(s) == NULL || s->state != SESSION_CONNECTED || s->next != NULL || s->old != NULL ||
+        s->seek != NULL)
+        return false;
+    session_note(s, why);
+    begin_seek(s, true, is_better_only);
+    return true;
+}
+
+bool session_is_moving(const struct session *s)
+{
+    return s->next != NULL || (s->seek != NULL && s->is_seek_move);
+}
+
+struct server *session_server(const struct session *s)
+{
+    return s->leg != NULL ? s->leg->server : NULL;
+}
+
+/* ---- life ---- */
+
+struct session *session_open(struct tunnel *t, const struct tunnel_start *o)
+{
+    const struct protocol *p = o->origin_ops != NULL ? protocol_of(o->route->protocol) : NULL;
+    const struct protocol_hello hello = {.query = o->query, .subprotocol = o->subprotocol};
+    struct session *s;
+    if (p == NULL)
+        return NULL;
+    OBJ_NEW(s, SESSION_MAGIC);
+    s->tunnel = t;
+    s->protocol = p;
+    s->opened_ms = session_now_ms(s);
+    s->rtt_us = -1;
+    s->timer_due_ms = INT64_MAX;
+    s->serial = ++t->set->session_count;
+    list_init(&s->lost);
+    held_init(s);
+    strbuf_init(&s->owed, SESSION_OWED_BYTES);
+    later_init(&s->settle, t->set->loop, on_settle, s);
+    timer_init(&s->timer, t->set->loop, on_timer, s);
+    const uint64_t most = t->route->max_message_bytes;
+    sift_init(&s->up, WS_SENDER_CLIENT, most, SESSION_LOOK_BYTES < most ? SESSION_LOOK_BYTES : (size_t)most,
+              SESSION_TAKE_BYTES < most ? SESSION_TAKE_BYTES : (size_t)most, &client_ops, s);
+    s->state = SESSION_CONNECTED;
+    s->speaker = p->open(s, &hello);
+    if (s->speaker == NULL) {
+        sift_fini(&s->up);
+        OBJ_FREE(&s, SESSION_MAGIC);
+        return NULL;
+    }
+    session_count(s, state_gauges[s->state], 1);
+    s->origin_ops = o->origin_ops;
+    s->origin = o->origin;
+    if (o->subprotocol.data != NULL)
+        s->subprotocol = mem_strndup(o->subprotocol.data, o->subprotocol.len);
+    s->leg = leg_create(s, o->upstream, o->server);
+    s->leg->restored_ms = s->opened_ms;
+    session_note_about(s, "opened on", o->server);
+    return s;
+}
+
+void session_start(struct session *s, const uint8_t *early, size_t len)
+{
+    leg_start(s->leg, early, len);
+    session_touch(s);
+}
+
+void session_stop(struct session *s, uint16_t code)
+{
+    CHECK_OBJ(s, SESSION_MAGIC);
+    if (s->is_stopped)
+        return;
+    if (s->protocol->on_end != NULL)
+        s->protocol->on_end(s->speaker, code);
+    s->is_stopped = true;
+    session_count(s, state_gauges[s->state], -1);
+    losses_over(s->tunnel->set->losses, &s->loss, LOSS_LEFT);
+    timer_cancel(&s->timer);
+    later_cancel(&s->settle);
+    sift_stop(&s->up);
+    if (s->seek != NULL)
+        seek_cancel(&s->seek);
+    const uint16_t said =
+        code == WS_CLOSE_NO_STATUS || ws_close_code_is_valid_on_wire(code) ? code : WS_CLOSE_GOING_AWAY;
+    struct leg **const legs[] = {&s->leg, &s->next, &s->old};
+    for (size_t i = 0; i < sizeof legs / sizeof legs[0]; i++)
+        if (*legs[i] != NULL)
+            leg_part(legs[i], said);
+}
+
+void session_free(struct session **sp)
+{
+    struct session *s = *sp;
+    CHECK_OBJ(s, SESSION_MAGIC);
+    ASSERT(s->is_stopped);
+    s->protocol->close(s->speaker);
+    held_fini(s);
+    strbuf_fini(&s->owed);
+    sift_fini(&s->up);
+    if (s->avoid != NULL)
+        server_unref(&s->avoid);
+    s->origin_ops->free(s->origin);
+    mem_free(s->subprotocol);
+    OBJ_FREE(sp, SESSION_MAGIC);
+}
