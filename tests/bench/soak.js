@@ -1,6 +1,6 @@
 'use strict';
 // Hundreds of sessions through minutes of chaos: what the scene tests/scene/sessions-soak.test.js plays for seconds, and the figures of it. What happens when is
-// decided by the seed, which is printed.
+// decided by the seed, which is printed. From outside: SOAK_SEED, SOAK_MINUTES, SOAK_MEMBERS, and SOAK_KINDS, how regions are lost (killed,stopped,paused).
 const { Soak, Scene } = require('../scene/lib');
 const { print, integer } = require('./lib/table.js');
 
@@ -14,7 +14,7 @@ function rows(soak, sum) {
   const closes = ledger.troubles.filter(({ what }) => what.startsWith('closed'));
   const percent = (part, whole) => `${integer(part)} (${((100 * part) / Math.max(whole, 1)).toFixed(3)} %)`;
   return [
-    ['regions killed', integer(soak.losses.length)],
+    ['regions lost', integer(soak.losses.length)],
     ['sessions closed', integer(closes.length)],
     ['channels that failed, and other complaints', integer(ledger.troubles.length - closes.length)],
     ['heard twice', integer(ledger.duplicates.length)],
@@ -37,16 +37,17 @@ function rows(soak, sum) {
 
 async function soak() {
   const seed = setting('seed', Date.now() % 1000000);
+  const kinds = (process.env.SOAK_KINDS ?? 'killed').split(',');
   const minutes = setting('minutes', 3);
   const s = new Scene();
   try {
     const play = await Soak.start(s, { members: setting('members', MEMBERS), library: LIBRARY, seed });
     console.error(`soak: ${play.members.length} members are there, seed ${seed}`);
-    const sum = await play.run(minutes * 60000);
+    const sum = await play.run(minutes * 60000, { kinds });
     for (const { name, what } of play.ledger.troubles.slice(0, 20)) console.error(`soak: ${name}: ${what}`);
     for (const each of [...play.ledger.duplicates.slice(0, 10), ...play.ledger.disorders.slice(0, 10)]) console.error(`soak: ${each}`);
     for (const each of [...play.deaf().slice(0, 5), ...play.strangers().slice(0, 5)]) console.error(`soak: ${each}`);
-    print(`Soak: ${play.members.length} clients (${LIBRARY} of them realtime-js) with three channels and presence each, ${minutes} min, seed ${seed}`, ['', 'count'], rows(play, sum));
+    print(`Soak: ${play.members.length} clients (${LIBRARY} of them realtime-js) with three channels and presence each, regions ${kinds.join(', ')}, ${minutes} min, seed ${seed}`, ['', 'count'], rows(play, sum));
   } finally {
     await s.end();
   }

@@ -92,7 +92,7 @@ function account(ledger, members, losses, excuseMs) {
       for (const member of others.filter((each) => !listeners.includes(each))) {
         sum.lost++;
         sum.lostAnnounced += member.notices.some((notice) => notice.topic === topic && notice.at >= at && notice.at - at < excuseMs);
-        sum.lostUnexcused += !losses.some((loss) => Math.abs(loss - at) < excuseMs);
+        sum.lostUnexcused += !losses.some((loss) => Math.abs(loss.at - at) < excuseMs);
       }
     }
   }
@@ -159,7 +159,7 @@ class Soak {
   }
 
   // Regions are lost and come back at any time, one at least is there.
-  async #havoc(ms, { pauseMs = [500, 2500], goneMs = [300, 2000], signals = ['SIGKILL'] } = {}) {
+  async #havoc(ms, { pauseMs = [500, 2500], goneMs = [300, 2000], kinds = ['killed'] } = {}) {
     const between = ([min, max]) => min + this.roll(max - min);
     const end = Date.now() + ms;
     const back = [];
@@ -168,22 +168,24 @@ class Soak {
       if (Date.now() + pause > end) break;
       await later(pause);
       const up = this.regions.filter((region) => !region.isDown);
-      if (up.length < 2) continue;
-      const region = up[this.roll(up.length)];
-      region.isDown = true;
-      this.losses.push(Date.now());
-      const signal = signals[this.roll(signals.length)];
-      if (signal === 'SIGKILL') await region.kill();
-      else await region.process.stop(signal);
-      const gone = between(goneMs);
-      back.push(later(gone).then(() => this.#revive(region)));
+      if (up.length > 1) back.push(this.#lose(up[this.roll(up.length)], kinds[this.roll(kinds.length)], between(goneMs)));
     }
     await Promise.all([...back, later(end - Date.now())]);
   }
 
-  async #revive({ name, port }) {
-    const i = this.regions.findIndex((region) => region.name === name);
-    this.regions[i] = await this.scene.region({ name, port, redis: this.redis.url });
+  async #lose(region, kind, goneMs) {
+    region.isDown = true;
+    this.losses.push({ at: Date.now(), kind, name: region.name });
+    if (kind === 'paused') region.freeze();
+    else if (kind === 'stopped') await region.stop();
+    else await region.kill();
+    await later(goneMs);
+    if (kind === 'paused') {
+      region.thaw();
+      region.isDown = false;
+    } else {
+      this.regions[this.regions.indexOf(region)] = await this.scene.region({ name: region.name, port: region.port, redis: this.redis.url });
+    }
   }
 
   // Plays for so long, and waits until it is calm: everybody hears everybody, and sees everybody once.

@@ -1,0 +1,114 @@
+/* What is counted of broadcasts, however they are cut into pieces. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "gateway/ws/frame.h"
+#include "tests/bench/load/load.h"
+
+struct stage {
+    struct load load;
+    struct options options;
+    struct result result;
+    struct link link;
+    uint8_t bytes[4096];
+    size_t len;
+};
+
+static int begin(void **state)
+{
+    struct stage *t = mem_alloc(sizeof *t);
+    t->options = (struct options){.mode = MODE_LISTEN, .connections = 1};
+    t->load.options = &t->options;
+    t->load.result = &t->result;
+    t->load.links = &t->link;
+    t->link.state = LINK_IDLE;
+    t->link.fd = -1;
+    t->load.count[LINK_IDLE] = 1;
+    *state = t;
+    return 0;
+}
+
+static int end(void **state)
+{
+    struct stage *t = *state;
+    mem_free(t->link.head);
+    mem_free(t);
+    return 0;
+}
+
+static void add(struct stage *t, const char *payload)
+{
+    const size_t len = strlen(payload);
+    t->len += ws_header_build(t->bytes + t->len, WS_OPCODE_TEXT, len, NULL);
+    memcpy(t->bytes + t->len, payload, len);
+    t->len += len;
+}
+
+static void add_broadcast(struct stage *t, unsigned n, unsigned at)
+{
+    char *payload =
+        mem_printf("[null,null,\"realtime:bench-0\",\"broadcast\",{\"type\":\"broadcast\",\"event\":\"tick\","
+                   "\"payload\":{\"n\":%u,\"at\":%u}}]",
+                   n, at);
+    add(t, payload);
+    mem_free(payload);
+}
+
+static void numbers_are_counted_in_any_pieces(void **state)
+{
+    struct stage *t = *state;
+    const unsigned said[] = {5, 6, 9, 9, 8, 10}; /* 7 and 8 are missing, then 9 comes again and 8 too late */
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
+        add_broadcast(t, said[i], 1);
+    for (size_t piece = 1; piece <= t->len; piece++) {
+        t->result = (struct result){0};
+        t->link.heard.last = 0;
+        for (size_t at = 0; at < t->len; at += piece)
+            listen_on_bytes(&t->load, &t->link, t->bytes + at, piece < t->len - at ? piece : t->len - at);
+        assert_int_equal(t->result.heard, 6);
+        assert_int_equal(t->result.missing, 2);
+        assert_int_equal(t->result.again, 2);
+    }
+}
+
+static void what_was_said_before_the_mark_does_not_end_the_silence(void **state)
+{
+    struct stage *t = *state;
+    listen_on_line(&t->load, "mark 1000\n");
+    assert_int_equal(t->result.awaiting, 1);
+    add_broadcast(t, 1, 999);
+    add_broadcast(t, 2, 1000);
+    listen_on_bytes(&t->load, &t->link, t->bytes, t->len);
+    assert_int_equal(t->result.awaiting, 1);
+    t->len = 0;
+    add_broadcast(t, 3, 1001);
+    add_broadcast(t, 4, 1002);
+    listen_on_bytes(&t->load, &t->link, t->bytes, t->len);
+    assert_int_equal(t->result.awaiting, 0);
+    assert_int_equal(t->result.latency.count, 1);
+}
+
+static void a_channel_that_fails_is_told(void **state)
+{
+    struct stage *t = *state;
+    add(t, "[\"1\",\"1\",\"realtime:bench-0\",\"phx_error\",{}]");
+    listen_on_bytes(&t->load, &t->link, t->bytes, t->len);
+    assert_int_equal(t->result.refused, 1);
+    assert_string_equal(t->result.first_error, "channel: failed or closed");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(numbers_are_counted_in_any_pieces, begin, end),
+        cmocka_unit_test_setup_teardown(what_was_said_before_the_mark_does_not_end_the_silence, begin, end),
+        cmocka_unit_test_setup_teardown(a_channel_that_fails_is_told, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
