@@ -3,7 +3,8 @@
  * Many sessions lose the same server at the same moment. Their seeks stand in line here, those with waiting messages
  * first, and are admitted as fast as the servers may be given joins (a token bucket per server); then each picks a
  * server, makes its request, and asks a second server when the first takes long (hedging): who accepts first has it.
- * One seek is one round over the servers; when to begin another is the session's business. */
+ * One seek is one round over the servers; when to begin another is the session's business. Asking has deadlines (the
+ * pool's failover_timeout, and those of each call); standing in line has none but the patience of the session. */
 #ifndef GATEWAY_REALTIME_SEEK_H
 #define GATEWAY_REALTIME_SEEK_H
 
@@ -55,10 +56,12 @@ struct seek_found {
     size_t rest_bytes;
 };
 
-struct seek_ops { /* exactly one of them is called, once, never before seek_start() has returned */
+struct seek_ops { /* one of the first two is called, once, and the seek is gone; none before seek_begin() has returned
+                   */
     void (*on_found)(void *arg, const struct seek_found *f);
+    /* `status`: of the answer that says most, 0: there was none. `why` is borrowed for the call. */
     void (*on_failed)(void *arg, enum seek_failure f, uint16_t status, const char *why);
-    /* It was admitted and asks a server now; for the state people see. May come several times. */
+    /* It was admitted and asks a server now; for the state people see. May come several times; may be NULL. */
     void (*on_asking)(void *arg, const struct server *s);
 };
 
@@ -66,7 +69,7 @@ struct seek_start {
     struct conf *conf; /* a reference is taken */
     const struct conf_route *route;
     const struct origin_ops *origin_ops;
-    void *origin;
+    void *origin;               /* borrowed while it lasts */
     const struct server *avoid; /* only when there is no other; borrowed for the call; NULL: none */
     bool is_better_only;        /* only a server of a better tier than `avoid` will do */
     bool is_urgent;             /* messages wait */
@@ -77,7 +80,9 @@ struct seek_start {
 
 struct seek; /* one session's; NULL: none under way */
 void seek_begin(struct seekers *all, struct seek **kp, const struct seek_start *o);
-/* No callback after this. */
+/* Messages wait now. It may go before those who have none. */
+void seek_hurry(struct seek *k);
+/* No callback after this. Harmless when none is under way. */
 void seek_cancel(struct seek **kp);
 
 #endif

@@ -146,5 +146,7 @@ enum err pool_set_update(struct pool_set *ps, const struct conf *c) MUST_CHECK;
 /* The pool at an index of the newest configuration's pools (as in conf_route.pool); never NULL for a valid index.
  * Take a reference to keep it over a return to the loop. */
 struct pool *pool_set_at(const struct pool_set *ps, size_t index);
+/* The same by its name, for users with an older configuration; NULL: it is no more. */
+struct pool *pool_set_find(const struct pool_set *ps, const char *name);
 
 #endif

@@ -239,3 +239,12 @@ struct pool *pool_set_at(const struct pool_set *ps, size_t index)
     ASSERT(index < ps->pool_count);
     return ps->pools[index];
 }
+
+struct pool *pool_set_find(const struct pool_set *ps, const char *name)
+{
+    CHECK_OBJ(ps, POOL_SET_MAGIC);
+    for (size_t i = 0; i < ps->pool_count; i++)
+        if (strcmp(ps->pools[i]->name, name) == 0)
+            return ps->pools[i];
+    return NULL;
+}
