@@ -11,6 +11,7 @@
 #include "tests/region/admission.h"
 #include "tests/region/changes.h"
 #include "tests/region/client.h"
+#include "tests/region/posts.h"
 #include "tests/region/presence.h"
 #include "tests/region/region.h"
 #include "tests/region/socket.h"
@@ -188,6 +189,8 @@ void channel_greet(struct channel *c, const struct frame *join)
         socket_push(c->socket, c->join_ref, NULL, c->topic->name, "presence_state", presence_state(c->topic));
     if (!c->is_supabase && json_is_object(meta))
         presence_track(socket_region(c->socket)->hub, c, meta);
+    posts_replay(socket_region(c->socket)->posts, c,
+                 json_object_get(json_object_get(json_object_get(join->payload, "config"), "broadcast"), "replay"));
     watch_changes(c);
 }
 

@@ -44,7 +44,7 @@ enum wire_form channel_form(const struct channel *c);
 
 /* What the join's reply says; new reference. */
 json_t *channel_join_response(const struct channel *c);
-/* After the reply: the state of presence and the word that changes of rows flow, if they were asked for. A
+/* After the reply: the state of presence, what was missed, and the word that changes of rows flow, as asked for. A
  * stock channel whose join has a "track" is present with it from here on, as a server's own code would see to. */
 void channel_greet(struct channel *c, const struct frame *join);
 /* An event other than join and leave. True when the channel has ended over it and is to be destroyed. */

@@ -66,8 +66,8 @@ void cluster_shout(struct cluster *c, const struct shout *s)
 {
     CHECK_OBJ(c, CLUSTER_MAGIC);
     publish(c,
-            json_pack("{s:s, s:s, s:s, s:b, s:b}", "kind", "shout", "topic", s->topic, "event", s->event, "user",
-                      s->is_user, "json", s->is_json),
+            json_pack("{s:s, s:s, s:s, s:s?, s:b, s:b}", "kind", "shout", "topic", s->topic, "event", s->event, "meta",
+                      s->meta, "user", s->is_user, "json", s->is_json),
             s->bytes, s->len);
 }
 
@@ -147,6 +147,7 @@ static void on_shout(struct cluster *c, struct node *from, const json_t *head, c
     struct shout s = {
         .topic = json_string_value(json_object_get(head, "topic")),
         .event = json_string_value(json_object_get(head, "event")),
+        .meta = json_string_value(json_object_get(head, "meta")),
         .is_user = json_is_true(json_object_get(head, "user")),
         .is_json = json_is_true(json_object_get(head, "json")),
         .bytes = bytes,

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "tests/region/channel.h"
 #include "tests/region/cluster.h"
+#include "tests/region/posts.h"
 #include "tests/region/presence.h"
 #include "tests/region/region.h"
 #include "tests/region/socket.h"
@@ -86,6 +87,8 @@ void hub_deliver(struct hub *h, const struct shout *s, const struct channel *exc
     struct topic *t;
 
     CHECK_OBJ(h, HUB_MAGIC);
+    if (s->meta != NULL)
+        posts_keep(h->region->posts, s, loop_wall_ms(h->region->loop));
     t = map_get(h->topics, s->topic, strlen(s->topic));
     if (t == NULL)
         return;

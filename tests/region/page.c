@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "tests/region/client.h"
+#include "tests/region/posts.h"
 #include "tests/region/region.h"
 #include "tests/region/rest.h"
 #include "tests/region/trouble.h"
@@ -84,6 +85,12 @@ static void page_stats(struct client *c, const char *rest)
     client_answer_json(c, 200, region_stats(c->region));
 }
 
+static void page_broadcast(struct client *c, const char *rest)
+{
+    (void)rest;
+    posts_serve(c);
+}
+
 static void page_channels(struct client *c, const char *rest)
 {
     char name[32], topic[256];
@@ -115,7 +122,7 @@ static const struct {
 } pages[] = {
     {"/", false, page_root},        {"/health", false, page_health},      {"/echo", false, page_echo},
     {"/rest/v1/", true, page_rest}, {"/_knobs", false, page_knobs},       {"/_last_request", false, page_last_request},
-    {"/_stats", false, page_stats}, {"/_channels", false, page_channels},
+    {"/_stats", false, page_stats}, {"/_channels", false, page_channels}, {"/api/broadcast", false, page_broadcast},
 };
 
 void page_serve(struct client *c)

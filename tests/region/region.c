@@ -11,6 +11,7 @@
 #include "tests/region/cluster.h"
 #include "tests/region/door.h"
 #include "tests/region/hub.h"
+#include "tests/region/posts.h"
 #include "tests/region/rows.h"
 #include "tests/region/web.h"
 
@@ -46,6 +47,7 @@ struct region *region_create(struct loop *l, const struct region_options *o)
     ASSERT(getrandom(&random, sizeof(random), 0) == (ssize_t)sizeof(random));
     snprintf(r->run, sizeof(r->run), "%016llx", (unsigned long long)random);
     r->hub = hub_create(r);
+    r->posts = posts_create();
     r->rows = rows_create(r, o->redis);
     if (r->rows != NULL && o->redis != NULL)
         r->cluster = cluster_create(r, o->redis);
@@ -90,6 +92,7 @@ void region_destroy(struct region **rp)
     if (r->rows != NULL)
         rows_destroy(&r->rows);
     hub_destroy(&r->hub);
+    posts_destroy(&r->posts);
     for (size_t i = 0; i < REGION_REQUESTS_KEPT; i++)
         head_fini(&r->requests[i]);
     OBJ_FREE(rp, REGION_MAGIC);

@@ -32,6 +32,7 @@ struct region {
     struct hub *hub;
     struct cluster *cluster; /* NULL without Redis */
     struct rows *rows;
+    struct posts *posts;
 
     struct list clients; /* struct client.link */
     struct head requests[REGION_REQUESTS_KEPT];

@@ -136,14 +136,16 @@ void wire_write(struct strbuf *out, enum wire_vsn vsn, const json_t *join_ref, c
 
 static bool write_kind_4(struct strbuf *out, const struct shout *s)
 {
-    size_t topic_len = strlen(s->topic), event_len = strlen(s->event);
-    const uint8_t head[5] = {KIND_USER_BROADCAST, (uint8_t)topic_len, (uint8_t)event_len, 0, s->is_json ? 1 : 0};
+    size_t topic_len = strlen(s->topic), event_len = strlen(s->event), meta_len = s->meta == NULL ? 0 : strlen(s->meta);
+    const uint8_t head[5] = {KIND_USER_BROADCAST, (uint8_t)topic_len, (uint8_t)event_len, (uint8_t)meta_len,
+                             s->is_json ? 1 : 0};
 
-    if (topic_len > 255 || event_len > 255)
+    if (topic_len > 255 || event_len > 255 || meta_len > 255)
         return false;
     strbuf_add(out, head, sizeof(head));
     strbuf_add(out, s->topic, topic_len);
     strbuf_add(out, s->event, event_len);
+    strbuf_add(out, s->meta, meta_len);
     strbuf_add(out, s->bytes, s->len);
     return true;
 }
@@ -167,6 +169,8 @@ bool wire_write_shout(struct strbuf *out, enum wire_form form, const struct shou
     strbuf_json_string(&wrapped, s->event, strlen(s->event));
     strbuf_puts(&wrapped, ",\"payload\":");
     strbuf_add(&wrapped, s->bytes, s->len);
+    if (s->meta != NULL)
+        strbuf_printf(&wrapped, ",\"meta\":%s", s->meta);
     strbuf_puts(&wrapped, "}");
     if (!wrapped.failed)
         wire_write(out, vsn, NULL, NULL, s->topic, "broadcast", wrapped.data, wrapped.len);

@@ -39,6 +39,7 @@ void wire_write(struct strbuf *out, enum wire_vsn vsn, const json_t *join_ref, c
 struct shout {
     const char *topic;
     const char *event; /* the frame's, or the user's event inside a "broadcast" */
+    const char *meta;  /* JSON: of one that has an id; NULL: none */
     bool is_user;
     bool is_json; /* false: bytes that only the binary form can carry */
     const void *bytes;

@@ -91,6 +91,35 @@ describe('region: changes of rows', { concurrency: true }, () => {
   });
 });
 
+describe('region: broadcasts of the database', { concurrency: true }, () => {
+  scene('they have an id, and a private channel gets what it missed in another region', async (s) => {
+    const { url } = await s.redis();
+    const [us, eu] = await Promise.all([s.region({ name: 'us-a', redis: url }), s.region({ name: 'eu-a', redis: url })]);
+    await waitFor('the regions to meet', async () => (await us.stats()).cluster.length === 1 && (await eu.stats()).cluster.length === 1);
+    const query = `&apikey=${token()}`;
+    const [live, late] = [await Talker.open(s, us, query), await Talker.open(s, eu, query)];
+    live.join({ private: true });
+    await live.reply();
+    await us.broadcast('room', 'news', { n: 0 });
+    await live.client.message();
+    const since = Date.now() + 1;
+    await waitFor('the next millisecond', () => Date.now() > since);
+    for (const n of [1, 2, 3]) await us.broadcast('room', 'news', { n });
+    const ids = [];
+    for (let i = 0; i < 3; i++) {
+      const frame = await live.client.message(); // kind 4: sizes of topic, event and metadata, the encoding, and they themselves
+      assert.deepEqual([...frame.subarray(0, 5)], [4, TOPIC.length, 4, frame[3], 1]);
+      ids.push(JSON.parse(frame.toString('utf8', 5 + TOPIC.length + 4, 5 + TOPIC.length + 4 + frame[3])).id);
+    }
+    const joinRef = late.join({ private: true, broadcast: { replay: { since, limit: 2 } } });
+    await late.reply();
+    for (const n of [2, 3]) {
+      assert.deepEqual(await late.next('broadcast'), { type: 'broadcast', event: 'news', payload: { n }, meta: { id: ids[n - 1], replayed: true } });
+      assert.deepEqual(late.last, { joinRef, ref: null, topic: TOPIC });
+    }
+  });
+});
+
 describe('region: tokens', { concurrency: true }, () => {
   scene('who comes with an expired one is refused, whose expires is closed, and a fresh one keeps the channel', async (s) => {
     const region = await s.region();

@@ -67,6 +67,12 @@ class Region {
     return answer.json;
   }
 
+  // A broadcast as the database sends them; they have an id, and private channels may ask for what they missed.
+  async broadcast(topic, event, payload) {
+    const { status } = await request({ port: this.port, path: '/api/broadcast', method: 'POST', body: { messages: [{ topic, event, payload, private: true }] } });
+    if (status !== 202) throw new Error(`${this.name}: a broadcast was answered with ${status}`);
+  }
+
   // {requests, upgrades, messages, joins, open, cluster}
   stats() {
     return this.ask('/_stats');
