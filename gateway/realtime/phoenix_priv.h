@@ -1,0 +1,184 @@
+/* What the files of the Phoenix speaker share; nobody else includes this.
+ *
+ *   phoenix.c          its life, what is due, what tidegatectl sessions shows
+ *   phoenix_say.c      what the gateway says itself, to both sides
+ *   phoenix_client.c   messages of the client
+ *   phoenix_server.c   messages of servers
+ *   phoenix_system.c   of these, what servers say about a channel: system messages, closes, errors
+ *   phoenix_restore.c  another server: joins again, what waited, planned moves
+ *   phoenix_feeds.c    two servers that deliver the same
+ *   phoenix_flight.c   pushes in flight: what becomes of them when their server is lost
+ *   phx_channel.c      what is known of a channel */
+#ifndef GATEWAY_REALTIME_PHOENIX_PRIV_H
+#define GATEWAY_REALTIME_PHOENIX_PRIV_H
+
+#include "gateway/realtime/dedup.h"
+#include "gateway/realtime/phx_channel.h"
+#include "gateway/realtime/protocol.h"
+#include "gateway/realtime/session.h"
+
+#define PHOENIX_MAGIC 0x50e781c3u
+
+enum phx_place {
+    PHX_HERE = 0, /* session_leg() */
+    PHX_NEXT,     /* session_next_leg() */
+    PHX_PLACES,
+    PHX_BEFORE = PHX_PLACES, /* the one a planned move has left */
+    PHX_NOWHERE,
+};
+
+/* What waits, and what was sent and may have to be sent again, carries this as its note. */
+struct phx_note {
+    uint32_t number; /* of the journal */
+    uint8_t push;    /* enum phx_push */
+    uint8_t ref_bytes;
+    char ref[PHX_REF_BYTES];
+};
+
+/* Pushes that may have to be sent again, in the order they were sent (at-least-once). */
+struct phx_journal {
+    struct list sent; /* struct held */
+    uint32_t count;
+    uint64_t bytes;
+    uint32_t newest;         /* number of the newest */
+    uint32_t asked_up_to;    /* what the barrier under way will prove */
+    uint32_t barrier_number; /* its reference; 0: none is under way */
+    int64_t barrier_ms;      /* when to send one; INT64_MAX: no need */
+};
+
+struct phoenix {
+    uint32_t magic;
+    struct session *session;
+    enum phx_vsn vsn;
+    bool is_switching;              /* pushes wait: a planned move is about to be complete */
+    uint32_t epoch[PHX_PLACES + 1]; /* of the legs at these places, and before; 0: none */
+    bool is_restoring[PHX_PLACES];
+    struct list channels;
+    struct list left; /* not joined any more, but messages of theirs still wait: freed by the timer */
+    struct map *by_topic;
+    uint32_t channel_count;
+    uint32_t newest_lane;
+    uint32_t newest_number; /* of the gateway's references */
+    uint32_t beat_number[PHX_PLACES];
+    uint32_t switch_number; /* the barrier before a switch; 0: none */
+    int64_t switch_by_ms;
+    struct phx_journal journal;
+    struct dedup *feeds;  /* while two servers deliver; else NULL */
+    int64_t feeds_end_ms; /* when the one before has ended; 0: no move is complete */
+    int64_t due_ms;
+    size_t own_bytes;
+    char own[24]; /* begins the gateway's references; not to be guessed */
+};
+
+/* ---- phoenix.c ---- */
+struct phx_channel *phoenix_channel(const struct phoenix *p, struct phx_text topic);
+struct phx_channel *phoenix_channel_in_lane(const struct phoenix *p, uint32_t lane);
+struct phx_channel *phoenix_add_channel(struct phoenix *p, struct phx_text topic);
+/* Forgets a channel, whose waiting messages are answered for first. */
+void phoenix_forget(struct phoenix *p, struct phx_channel **cp);
+/* The same, from within on_unsent(), where the messages that wait must not be touched. */
+void phoenix_forget_later(struct phoenix *p, struct phx_channel *c);
+/* The leg at a place; NULL: none that is known. */
+struct leg *phoenix_leg(struct phoenix *p, enum phx_place place);
+enum phx_place phoenix_place(struct phoenix *p, const struct leg *l);
+void phoenix_wake_at(struct phoenix *p, int64_t at_ms);
+/* Whether the client's pushes of a channel go straight on. */
+bool phoenix_is_live(struct phoenix *p, const struct phx_channel *c);
+
+/* ---- phoenix_say.c ---- */
+/* To the client. */
+void phoenix_tell(struct phoenix *p, const struct phx_say *say);
+void phoenix_tell_reply(struct phoenix *p, const struct phx_channel *c, struct phx_text ref, const char *status,
+                        const char *response);
+/* An error reply with this reason, in the gateway's name. */
+void phoenix_tell_refused(struct phoenix *p, const struct phx_channel *c, struct phx_text ref, const char *reason);
+/* phx_error or phx_close. */
+void phoenix_tell_end(struct phoenix *p, const struct phx_channel *c, const char *event);
+/* A system message of the gateway's own; `message` is a JSON string. */
+void phoenix_tell_system(struct phoenix *p, const struct phx_channel *c, const char *status, struct phx_text message);
+/* A text message that was kept. */
+void phoenix_tell_kept(struct phoenix *p, struct phx_text *message);
+/* To a server, with a reference of the gateway's own, whose number is returned. */
+uint32_t phoenix_ask(struct phoenix *p, struct leg *to, const struct phx_channel *c, const char *event,
+                     struct phx_text payload);
+uint32_t phoenix_ask_beat(struct phoenix *p, struct leg *to);
+/* To a server, in the client's name. */
+void phoenix_ask_as_client(struct phoenix *p, struct leg *to, const struct phx_channel *c, struct phx_text ref,
+                           const char *event, struct phx_text payload);
+/* The number of one of the gateway's references; 0: it is none. */
+uint32_t phoenix_own_number(const struct phoenix *p, struct phx_text ref);
+
+/* ---- phoenix_client.c, phoenix_server.c, phoenix_system.c ---- */
+enum sift_verdict phoenix_on_client(void *arg, const struct ws_message *m);
+enum sift_verdict phoenix_on_server(void *arg, struct leg *from, const struct ws_message *m);
+/* That the client's leave is done. */
+void phoenix_tell_left(struct phoenix *p, const struct phx_channel *c, struct phx_text ref);
+/* The join was answered by a server: the reply that waited goes out. */
+void phoenix_answer_join(struct phoenix *p, struct phx_channel *c);
+enum sift_verdict phoenix_on_system(struct phoenix *p, struct phx_channel *c, enum phx_place place,
+                                    const struct phx_frame *f, const struct ws_message *m);
+/* `c` NULL: none of that topic. */
+enum sift_verdict phoenix_on_end(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
+                                 const struct phx_frame *f);
+/* The client is told that the channel failed, which makes it join again; nothing is known of it after that. */
+void phoenix_fail_channel(struct phoenix *p, struct phx_channel **cp);
+/* The client is told what it may have missed, or made to join again (then *cp is NULL). */
+void phoenix_tell_gap(struct phoenix *p, struct phx_channel **cp);
+
+/* ---- phoenix_restore.c ---- */
+void phoenix_restore(void *arg, struct leg *to);
+void phoenix_on_lost(void *arg, struct leg *l);
+void phoenix_on_moved(void *arg, struct leg *old);
+/* Joins what is not joined there yet, as far as joins may be under way, and says so when that is all. */
+void phoenix_go_on(struct phoenix *p, enum phx_place place);
+/* An answer to the gateway's own. */
+void phoenix_on_own_reply(struct phoenix *p, struct leg *from, enum phx_place place, uint32_t number,
+                          const struct phx_frame *f);
+/* The server has dropped a channel: it is joined again, once; if it was just now, the client is told (then *cp is
+ * NULL).
+ */
+void phoenix_rejoin(struct phoenix *p, struct phx_channel **cp);
+/* A channel is joined: what waited for that goes on. */
+void phoenix_be_back(struct phoenix *p, struct phx_channel *c);
+/* The client's own join, as it is sent to a server; SIFT_PASS when it can go as it is. */
+enum sift_verdict phoenix_send_join(struct phoenix *p, struct phx_channel *c, struct leg *to);
+/* Leaves a channel wherever it is joined or asked for, unheard by the client. */
+void phoenix_leave_quietly(struct phoenix *p, const struct phx_channel *c);
+/* A planned move has waited long enough for the old server's last word. */
+void phoenix_on_time_switch(struct phoenix *p, int64_t now_ms);
+
+/* ---- phoenix_feeds.c ---- */
+void phoenix_feeds_begin(struct phoenix *p);
+void phoenix_feeds_moved(struct phoenix *p); /* what was next is here now, and the one before ends soon */
+void phoenix_feeds_end(struct phoenix *p);   /* there is one again */
+void phoenix_on_time_feeds(struct phoenix *p, int64_t now_ms);
+/* Whether a server's message is to be delivered, as far as the other server is concerned. */
+bool phoenix_feeds_take(struct phoenix *p, struct phx_channel *c, enum phx_place place, const struct phx_frame *f);
+/* The client pushes; the server that does not know it as the sender will bring it back. */
+void phoenix_expect_echo(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f);
+
+/* ---- phoenix_flight.c ---- */
+/* Keeps a push until the channel is live. */
+void phoenix_hold(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f, const struct ws_message *m,
+                  enum phx_push push);
+/* Sends what waits. */
+void phoenix_flush(struct phoenix *p, struct phx_channel *c, struct leg *to);
+void phoenix_on_unsent(void *arg, const struct held *h, enum held_fate fate);
+/* A push has been passed on. */
+void phoenix_sent(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f, const struct ws_message *m,
+                  enum phx_push push);
+/* Its answer came; false: none was expected. */
+bool phoenix_answered(struct phoenix *p, struct phx_channel *c, struct phx_text ref);
+bool phoenix_is_in_journal(const struct phoenix *p, const struct phx_channel *c, struct phx_text ref);
+/* The server of a channel is lost, or has lost it: pushes in flight are settled, or wait to be sent again. */
+void phoenix_settle(struct phoenix *p, struct phx_channel *c);
+/* Track and untrack are done. */
+void phoenix_answer_presence(struct phoenix *p, struct phx_channel *c);
+/* Forgets what waits, telling whoever waits for an answer. */
+void phoenix_drop_waiting(struct phoenix *p, struct phx_channel *c, const char *reason);
+bool phoenix_keeps_journal(const struct phoenix *p);
+void phoenix_barrier_passed(struct phoenix *p);
+void phoenix_on_time_journal(struct phoenix *p, int64_t now_ms);
+void phoenix_journal_fini(struct phoenix *p);
+
+#endif

@@ -1,0 +1,460 @@
+/* Another server. After a loss everything that was joined is joined there again, a few joins at a time, first the
+ * channels for which messages wait; each goes on as soon as its own join is answered. In a planned move the same
+ * happens on the next server while the one before serves. Only when all channels are there, pushes wait until the old
+ * server has answered a heartbeat, which proves that it has handed on all that came before; then they go to the new
+ * one.
+ *
+ * The client's join_ref stays, so nothing but the gateway's own answers differs from what it would see anyway. */
+#include "base/assert.h"
+#include "gateway/realtime/phoenix_priv.h"
+
+#define JOINS_MAX 8u /* under way to one server, which takes them one after the other */
+#define JOIN_SILENCE_MS                                                                                                \
+    15000 /* while joins are under way the server may be silent: a failing one takes it 5 s, a database that wakes up  \
+             more */
+#define SWITCH_MS        2000  /* pushes wait no longer for the old server's last answer */
+#define READY_MS         15000 /* changes flow by then after a join, or will not soon */
+#define REPLAY_MARGIN_MS 5000  /* clocks differ; what comes twice is known by its id */
+#define REFUSED_MAX      3u
+#define REJOIN_ONCE_MS   10000 /* a channel that its server drops again so soon is the client's business */
+
+static struct phx_channel *channel_of(struct list *link)
+{
+    return LIST_ENTRY(link, struct phx_channel, link);
+}
+
+static bool has_held(struct phoenix *p, const struct phx_channel *c)
+{
+    return session_has_held(p->session) && session_first_held(p->session, c->lane) != NULL;
+}
+
+/* ---- joins ---- */
+
+static void write_join(const struct phx_channel *c, struct strbuf *out, enum phx_replay replay)
+{
+    const struct phx_join_changes changes = {
+        .token = c->token,
+        .presence_key = c->has_random_key ? phx_text_of(c->key) : (struct phx_text){0},
+        .replay = replay,
+        .replay_since_ms = c->stored_ms - REPLAY_MARGIN_MS,
+    };
+    strbuf_init(out, 4 * PHX_KEPT_BYTES);
+    if (!phx_join_rewrite(out, c->join, &changes))
+        strbuf_add(out, c->join.data, c->join.len);
+}
+
+static enum phx_replay replay_of(const struct phx_channel *c, bool is_own)
+{
+    if (!is_own)
+        return PHX_REPLAY_KEEP; /* it has got nothing yet */
+    if (c->is_private && c->stored_ms != 0)
+        return PHX_REPLAY_SINCE;
+    return c->wants_replay ? PHX_REPLAY_REMOVE : PHX_REPLAY_KEEP;
+}
+
+static void join_again(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *to)
+{
+    struct strbuf payload;
+    const bool is_own = c->life != PHX_JOINING || place == PHX_NEXT;
+    struct phx_there *on = &c->on[place];
+    write_join(c, &payload, replay_of(c, is_own));
+    const struct phx_text text = {payload.data, payload.len};
+    *on = (struct phx_there){.state = PHX_ASKED, .is_own = is_own, .is_again = true};
+    leg_allow_silence(to, JOIN_SILENCE_MS);
+    session_count(p->session, STAT_ROUTE_SESSION_RESTORES, 1);
+    if (on->is_own)
+        on->join_number = phoenix_ask(p, to, c, "phx_join", text);
+    else
+        phoenix_ask_as_client(p, to, c, phx_text_of(c->ref), "phx_join", text);
+    strbuf_fini(&payload);
+}
+
+enum sift_verdict phoenix_send_join(struct phoenix *p, struct phx_channel *c, struct leg *to)
+{
+    struct strbuf payload;
+    c->on[PHX_HERE] = (struct phx_there){.state = PHX_ASKED};
+    leg_allow_silence(to, JOIN_SILENCE_MS);
+    if (!c->has_random_key)
+        return SIFT_PASS;
+    write_join(c, &payload, PHX_REPLAY_KEEP);
+    phoenix_ask_as_client(p, to, c, phx_text_of(c->ref), "phx_join", (struct phx_text){payload.data, payload.len});
+    strbuf_fini(&payload);
+    return SIFT_DROP;
+}
+
+void phoenix_leave_quietly(struct phoenix *p, const struct phx_channel *c)
+{
+    for (unsigned i = 0; i < PHX_PLACES; i++) {
+        struct leg *l = phoenix_leg(p, (enum phx_place)i);
+        if (l != NULL && c->on[i].state != PHX_ABSENT)
+            (void)phoenix_ask(p, l, c, "phx_leave", (struct phx_text){0});
+    }
+}
+
+/* ---- all of them ---- */
+
+static bool may_join(const struct phx_channel *c, enum phx_place place)
+{
+    if (c->on[place].state != PHX_ABSENT || c->life == PHX_LEAVING)
+        return false;
+    return place == PHX_HERE || c->on[PHX_HERE].state == PHX_THERE;
+}
+
+static uint32_t count_asked(const struct phoenix *p, enum phx_place place)
+{
+    uint32_t count = 0;
+    LIST_EACH (it, &p->channels) {
+        count += channel_of(it)->on[place].state == PHX_ASKED && channel_of(it)->on[place].is_own;
+    }
+    return count;
+}
+
+/* Asking with a token that has expired would cost the server's displeasure: it is silent for seconds, for all. */
+static bool is_expired(const struct phoenix *p, const struct phx_channel *c)
+{
+    return c->life != PHX_JOINING && c->expires_ms != 0 && c->expires_ms <= session_wall_ms(p->session);
+}
+
+void phoenix_rejoin(struct phoenix *p, struct phx_channel **cp)
+{
+    struct phx_channel *c = *cp;
+    struct leg *l = phoenix_leg(p, PHX_HERE);
+    const int64_t now_ms = session_now_ms(p->session);
+    const bool is_again = c->rejoined_ms != 0 && now_ms - c->rejoined_ms < REJOIN_ONCE_MS;
+    c->on[PHX_HERE] = (struct phx_there){0};
+    if (is_again || c->join.data == NULL || is_expired(p, c)) {
+        phoenix_fail_channel(p, cp);
+        return;
+    }
+    c->lost_ms = c->rejoined_ms = now_ms;
+    phoenix_settle(p, c);
+    if (l != NULL)
+        join_again(p, c, PHX_HERE, l);
+}
+
+static void join_some(struct phoenix *p, enum phx_place place, struct leg *to, bool is_urgent_only)
+{
+    uint32_t asked_count = count_asked(p, place);
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        if (asked_count >= JOINS_MAX)
+            return;
+        if (!may_join(c, place) || (is_urgent_only && !has_held(p, c)))
+            continue;
+        if (is_expired(p, c) || c->join.data == NULL) {
+            phoenix_fail_channel(p, &c);
+            continue;
+        }
+        join_again(p, c, place, to);
+        asked_count += c->on[place].is_own;
+    }
+}
+
+static bool is_all_there(const struct phoenix *p, enum phx_place place)
+{
+    LIST_EACH (it, &p->channels) {
+        const struct phx_channel *c = channel_of(it);
+        const struct phx_there *on = &c->on[place];
+        if (c->life == PHX_LEAVING)
+            continue;
+        if (place == PHX_NEXT ? on->state != PHX_THERE
+                              : on->state == PHX_ABSENT || (on->state == PHX_ASKED && on->is_own))
+            return false;
+    }
+    return true;
+}
+
+void phoenix_be_back(struct phoenix *p, struct phx_channel *c)
+{
+    struct leg *here = phoenix_leg(p, PHX_HERE);
+    if (here == NULL || c->on[PHX_HERE].state != PHX_THERE)
+        return;
+    if (c->on[PHX_HERE].track_number == 0)
+        phoenix_answer_presence(p, c);
+    if (has_held(p, c))
+        phoenix_flush(p, c, here);
+}
+
+static void flush_all(struct phoenix *p)
+{
+    LIST_EACH (it, &p->channels) {
+        phoenix_be_back(p, channel_of(it));
+    }
+}
+
+static void finish_switch(struct phoenix *p)
+{
+    struct leg *next = phoenix_leg(p, PHX_NEXT);
+    p->switch_number = 0;
+    if (!p->is_switching)
+        return;
+    if (next != NULL && is_all_there(p, PHX_NEXT)) {
+        p->is_restoring[PHX_NEXT] = false;
+        leg_restored(next); /* on_moved() follows at once */
+        return;
+    }
+    p->is_switching = false; /* a channel has come or gone meanwhile */
+    flush_all(p);
+    phoenix_go_on(p, PHX_NEXT);
+}
+
+static void begin_switch(struct phoenix *p)
+{
+    struct leg *here = phoenix_leg(p, PHX_HERE);
+    if (p->is_switching || here == NULL)
+        return;
+    p->is_switching = true;
+    if (p->channel_count == 0) {
+        finish_switch(p);
+        return;
+    }
+    p->switch_by_ms = session_now_ms(p->session) + SWITCH_MS;
+    p->switch_number = phoenix_ask_beat(p, here);
+    phoenix_wake_at(p, p->switch_by_ms);
+}
+
+void phoenix_on_time_switch(struct phoenix *p, int64_t now_ms)
+{
+    if (!p->is_switching)
+        return;
+    if (now_ms >= p->switch_by_ms)
+        finish_switch(p);
+    else
+        phoenix_wake_at(p, p->switch_by_ms);
+}
+
+void phoenix_go_on(struct phoenix *p, enum phx_place place)
+{
+    struct leg *to = phoenix_leg(p, place);
+    if (to == NULL || !p->is_restoring[place])
+        return;
+    join_some(p, place, to, true);
+    join_some(p, place, to, false);
+    if (place == PHX_HERE)
+        flush_all(p);
+    if (!is_all_there(p, place))
+        return;
+    leg_allow_silence(to, 0);
+    if (place == PHX_NEXT) {
+        begin_switch(p);
+        return;
+    }
+    p->is_restoring[PHX_HERE] = false;
+    leg_restored(to);
+}
+
+void phoenix_restore(void *arg, struct leg *to)
+{
+    struct phoenix *p = arg;
+    CHECK_OBJ(p, PHOENIX_MAGIC);
+    const enum phx_place place = session_next_leg(p->session) == to ? PHX_NEXT : PHX_HERE;
+    p->epoch[place] = leg_epoch(to);
+    p->beat_number[place] = 0;
+    p->is_restoring[place] = true;
+    LIST_EACH (it, &p->channels) {
+        channel_of(it)->on[place] = (struct phx_there){0};
+    }
+    phoenix_go_on(p, place);
+}
+
+/* ---- answers ---- */
+
+static void take_changes(struct phoenix *p, struct phx_channel **cp, enum phx_place place, struct phx_text changes)
+{
+    struct phx_channel *c = *cp;
+    struct phx_ids *ids = NULL;
+    const enum phx_changes same = phx_changes_compare(c->changes, changes, &ids);
+    if (c->ids[place] != NULL)
+        phx_ids_destroy(&c->ids[place]);
+    c->ids[place] = ids;
+    if (same == PHX_CHANGES_DIFFER)
+        phoenix_fail_channel(p, cp); /* only a join of its own can tell it */
+}
+
+static void be_joined(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
+                      struct phx_text changes)
+{
+    const int64_t now_ms = session_now_ms(p->session);
+    c->on[place].state = PHX_THERE;
+    c->refused_count = 0;
+    if (c->has_changes)
+        take_changes(p, &c, place, changes);
+    if (c == NULL)
+        return;
+    c->is_ready_swallowed = c->has_changes;
+    c->is_stored_swallowed = true;
+    if (c->track.data != NULL)
+        c->on[place].track_number = phoenix_ask(p, from, c, "presence", c->track);
+    if (place == PHX_NEXT) {
+        phoenix_feeds_begin(p);
+        return;
+    }
+    phoenix_be_back(p, c);
+    if (c->life == PHX_JOINED) {
+        c->notice_by_ms = c->has_changes ? now_ms + READY_MS : now_ms;
+        phoenix_wake_at(p, c->notice_by_ms);
+    }
+}
+
+static void be_refused(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
+                       struct phx_text reason)
+{
+    const enum phx_refusal refusal = phx_refusal_of(reason);
+    const bool may_pass = refusal == PHX_REFUSED_HERE || refusal == PHX_REFUSED_FOR_MOMENT;
+    session_count(p->session, STAT_ROUTE_SESSION_RESTORES_FAILED, 1);
+    c->on[place] = (struct phx_there){0};
+    if (may_pass && (place == PHX_NEXT || ++c->refused_count < REFUSED_MAX)) {
+        leg_fail(from, refusal == PHX_REFUSED_HERE ? LEG_ANOTHER : LEG_BUSY, "join refused");
+        return;
+    }
+    if (refusal == PHX_REFUSED && reason.len > 0)
+        phoenix_tell_system(p, c, "error", reason);
+    phoenix_fail_channel(p, &c);
+}
+
+static void on_join_reply(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
+                          const struct phx_frame *f)
+{
+    struct phx_reply r = {.is_ok = phx_text_is(f->status, "ok")};
+    if (f->kind == PHX_JSON && !phx_reply_read(&r, f->payload))
+        r = (struct phx_reply){0};
+    if (r.is_ok)
+        be_joined(p, c, place, from, r.changes);
+    else
+        be_refused(p, c, place, from, r.reason);
+    if (count_asked(p, place) == 0)
+        leg_allow_silence(from, 0);
+    phoenix_go_on(p, place);
+}
+
+static void on_beat_reply(struct phoenix *p, struct leg *from, enum phx_place place, uint32_t number)
+{
+    if (place < PHX_PLACES && p->beat_number[place] == number) {
+        p->beat_number[place] = 0;
+        leg_beat_answered(from);
+    }
+    if (p->journal.barrier_number == number)
+        phoenix_barrier_passed(p);
+    if (p->switch_number == number)
+        finish_switch(p);
+}
+
+void phoenix_on_own_reply(struct phoenix *p, struct leg *from, enum phx_place place, uint32_t number,
+                          const struct phx_frame *f)
+{
+    struct phx_channel *c = phoenix_channel(p, f->topic);
+    if (phx_text_is(f->topic, "phoenix")) {
+        on_beat_reply(p, from, place, number);
+        return;
+    }
+    if (c == NULL || place >= PHX_PLACES)
+        return;
+    struct phx_there *on = &c->on[place];
+    if (on->state == PHX_ASKED && on->is_own && on->join_number == number) {
+        on_join_reply(p, c, place, from, f);
+    } else if (on->track_number == number) {
+        on->track_number = 0;
+        if (place == PHX_HERE)
+            phoenix_answer_presence(p, c);
+    }
+}
+
+/* ---- losses and moves ---- */
+
+static void forget_place(struct phoenix *p, enum phx_place place)
+{
+    p->epoch[place] = 0;
+    p->is_restoring[place] = false;
+    p->beat_number[place] = 0;
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        c->on[place] = (struct phx_there){0};
+        if (c->ids[place] != NULL)
+            phx_ids_destroy(&c->ids[place]);
+    }
+}
+
+/* What was next is here. */
+static void shift_places(struct phoenix *p)
+{
+    p->epoch[PHX_HERE] = p->epoch[PHX_NEXT];
+    p->beat_number[PHX_HERE] = p->beat_number[PHX_NEXT];
+    p->is_restoring[PHX_HERE] = p->is_restoring[PHX_NEXT];
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        if (c->ids[PHX_HERE] != NULL)
+            phx_ids_destroy(&c->ids[PHX_HERE]);
+        c->ids[PHX_HERE] = c->ids[PHX_NEXT];
+        c->ids[PHX_NEXT] = NULL;
+        c->on[PHX_HERE] = c->on[PHX_NEXT];
+    }
+    forget_place(p, PHX_NEXT);
+}
+
+static void finish_leaving(struct phoenix *p)
+{
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        if (c->life != PHX_LEAVING)
+            continue;
+        for (uint8_t i = 0; i < c->pending_count; i++)
+            if (c->pending[i].push == PHX_PUSH_LEAVE)
+                phoenix_tell_left(p, c, (struct phx_text){c->pending[i].ref, c->pending[i].ref_bytes});
+        phoenix_forget(p, &c);
+    }
+}
+
+static void stop_switching(struct phoenix *p)
+{
+    p->is_switching = false;
+    p->switch_number = 0;
+}
+
+void phoenix_on_lost(void *arg, struct leg *l)
+{
+    struct phoenix *p = arg;
+    CHECK_OBJ(p, PHOENIX_MAGIC);
+    const enum phx_place place = phoenix_place(p, l);
+    if (place >= PHX_PLACES)
+        return;
+    stop_switching(p);
+    phoenix_feeds_end(p);
+    if (place == PHX_NEXT) {
+        forget_place(p, PHX_NEXT);
+        flush_all(p);
+        return;
+    }
+    finish_leaving(p);
+    forget_place(p, PHX_HERE);
+    p->epoch[PHX_BEFORE] = 0;
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        phx_channel_keep(&c->answer, (struct phx_text){0});
+        phx_channel_keep(&c->trouble, (struct phx_text){0});
+        if (c->notice_by_ms == 0 || c->lost_ms == 0)
+            c->lost_ms = session_lost_since_ms(p->session);
+        c->notice_by_ms = 0;
+        phoenix_settle(p, c);
+    }
+    phoenix_journal_fini(p);
+    if (session_next_leg(p->session) != NULL && p->epoch[PHX_NEXT] != 0) {
+        shift_places(p); /* the move becomes the rescue */
+        p->is_restoring[PHX_HERE] = true;
+    }
+    phoenix_wake_at(p, session_now_ms(p->session));
+}
+
+void phoenix_on_moved(void *arg, struct leg *old)
+{
+    struct phoenix *p = arg;
+    CHECK_OBJ(p, PHOENIX_MAGIC);
+    stop_switching(p);
+    p->epoch[PHX_BEFORE] = leg_epoch(old);
+    finish_leaving(p);
+    shift_places(p);
+    phoenix_feeds_moved(p);
+    p->journal.barrier_number = 0;
+    p->journal.barrier_ms = p->journal.count > 0 ? session_now_ms(p->session) : INT64_MAX;
+    phoenix_wake_at(p, p->journal.barrier_ms);
+    flush_all(p);
+}

@@ -1,0 +1,206 @@
+/* What servers say. Nearly all of it passes after a look at the beginning: broadcasts, changes, presence. Answers to
+ * the gateway's own are known by their reference and kept; the answer to a join tells what the client believes to be
+ * joined; and while two servers deliver, each message is compared with those of the other. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "gateway/realtime/phoenix_priv.h"
+
+#define REPLY_BYTES (1u << 20) /* sessions hand out no longer messages than this in one piece */
+
+static enum sift_verdict only_from_here(enum phx_place place)
+{
+    return place == PHX_HERE ? SIFT_PASS : SIFT_DROP;
+}
+
+/* ---- replies ---- */
+
+void phoenix_answer_join(struct phoenix *p, struct phx_channel *c)
+{
+    c->life = PHX_JOINED;
+    phoenix_tell_kept(p, &c->answer);
+}
+
+static enum sift_verdict join_accepted(struct phoenix *p, struct phx_channel *c, const struct phx_reply *r,
+                                       const struct ws_message *m)
+{
+    const int64_t wait_ms = session_conf(p->session)->ready_wait_ms;
+    const bool is_again = c->on[PHX_HERE].is_again;
+    c->on[PHX_HERE].state = PHX_THERE;
+    c->refused_count = 0;
+    phx_channel_keep(&c->changes, r->changes);
+    if (c->life == PHX_LEAVING)
+        return SIFT_PASS;
+    if (wait_ms > 0 && c->has_changes && m->opcode == WS_OPCODE_TEXT && m->len <= PHX_KEPT_BYTES) {
+        phx_channel_keep(&c->answer, (struct phx_text){(const char *)m->payload, m->len});
+        c->answer_by_ms = session_now_ms(p->session) + wait_ms;
+        phoenix_wake_at(p, c->answer_by_ms);
+    } else {
+        c->life = PHX_JOINED;
+        session_tell(p->session, m->opcode, m->payload, m->len); /* at once: it goes before what follows from it */
+    }
+    if (is_again && c->track.data != NULL)
+        c->on[PHX_HERE].track_number = phoenix_ask(p, phoenix_leg(p, PHX_HERE), c, "presence", c->track);
+    phoenix_be_back(p, c);
+    phoenix_go_on(p, PHX_NEXT);
+    return SIFT_DROP;
+}
+
+static enum sift_verdict join_refused(struct phoenix *p, struct phx_channel *c, struct leg *from,
+                                      const struct phx_reply *r)
+{
+    static const char restarting[] = "\"RealtimeRestarting";
+    const bool is_restarting =
+        r->reason.len > sizeof restarting && memcmp(r->reason.data, restarting, sizeof restarting - 1) == 0;
+    if (is_restarting && c->life == PHX_JOINING) { /* it will go; so does the session, and asks elsewhere */
+        c->on[PHX_HERE] = (struct phx_there){0};
+        leg_fail(from, LEG_ANOTHER, "server is restarting");
+        return SIFT_DROP;
+    }
+    phoenix_forget(p, &c);
+    return SIFT_PASS;
+}
+
+static enum sift_verdict on_client_join(struct phoenix *p, struct phx_channel *c, struct leg *from,
+                                        const struct phx_frame *f, const struct ws_message *m)
+{
+    struct phx_reply r = {.is_ok = phx_text_is(f->status, "ok")};
+    if (f->kind == PHX_JSON && !phx_reply_read(&r, f->payload))
+        return SIFT_PASS;
+    leg_allow_silence(from, 0);
+    return r.is_ok ? join_accepted(p, c, &r, m) : join_refused(p, c, from, &r);
+}
+
+/* The server does not have the channel that the client and the gateway believe it has. What was pushed is sent again if
+ * it is still there; it has certainly not been done. */
+static enum sift_verdict on_unmatched(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f)
+{
+    const bool is_kept = phoenix_is_in_journal(p, c, f->ref);
+    if (!is_kept)
+        (void)phoenix_answered(p, c, f->ref);
+    phoenix_rejoin(p, &c);
+    return is_kept ? SIFT_DROP : SIFT_PASS;
+}
+
+static bool is_unmatched(const struct phx_frame *f)
+{
+    struct phx_reply r;
+    return f->kind == PHX_JSON && phx_reply_read(&r, f->payload) && !r.is_ok &&
+           phx_text_is(r.reason, "\"unmatched topic\"");
+}
+
+static enum sift_verdict on_reply(struct phoenix *p, struct leg *from, enum phx_place place, const struct phx_frame *f,
+                                  const struct ws_message *m)
+{
+    const uint32_t number = phoenix_own_number(p, f->ref);
+    struct phx_channel *c = phoenix_channel(p, f->topic);
+    if (number != 0) {
+        phoenix_on_own_reply(p, from, place, number, f);
+        return SIFT_DROP;
+    }
+    if (c == NULL || place == PHX_NEXT)
+        return only_from_here(place);
+    if (place == PHX_BEFORE)
+        return phoenix_answered(p, c, f->ref) ? SIFT_PASS : SIFT_DROP;
+    const struct phx_there *on = &c->on[PHX_HERE];
+    if (on->state == PHX_ASKED && !on->is_own && phx_ref_equal(f->ref, phx_text_of(c->ref)))
+        return on_client_join(p, c, from, f, m);
+    if (on->state == PHX_THERE && is_unmatched(f))
+        return on_unmatched(p, c, f);
+    (void)phoenix_answered(p, c, f->ref);
+    return SIFT_PASS;
+}
+
+/* ---- what is new ---- */
+
+static void tell_message(struct phoenix *p, enum phx_kind kind, const struct strbuf *message)
+{
+    if (!message->failed && message->len > 0)
+        session_tell(p->session, kind == PHX_JSON ? WS_OPCODE_TEXT : WS_OPCODE_BINARY, message->data, message->len);
+}
+
+/* A broadcast out of the database, which has an id. It comes once more when the messages since then were asked for. */
+static enum sift_verdict on_stored(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f)
+{
+    struct phx_meta meta;
+    if (!phx_meta_read(&meta, f) || meta.id.len == 0)
+        return SIFT_PASS;
+    c->stored_ms = session_wall_ms(p->session);
+    if (phx_channel_saw(c, meta.id)) {
+        session_count(p->session, STAT_ROUTE_SESSION_DUPLICATES, 1);
+        return SIFT_DROP;
+    }
+    if (!meta.is_replayed || c->wants_replay)
+        return SIFT_PASS;
+    struct strbuf out;
+    strbuf_init(&out, REPLY_BYTES);
+    phx_write_not_replayed(&out, p->vsn, f);
+    tell_message(p, f->kind, &out);
+    strbuf_fini(&out);
+    return SIFT_DROP;
+}
+
+static enum sift_verdict renumber(struct phoenix *p, const struct phx_channel *c, enum phx_place place,
+                                  const struct phx_frame *f)
+{
+    struct strbuf payload, out;
+    strbuf_init(&payload, REPLY_BYTES);
+    strbuf_init(&out, 2 * REPLY_BYTES);
+    const int count = phx_ids_rewrite(&payload, f->payload, c->ids[place]);
+    if (count > 0) {
+        phx_write(&out, p->vsn, PHX_FROM_SERVER,
+                  &(struct phx_say){.join_ref = f->join_ref,
+                                    .ref = f->ref,
+                                    .topic = f->topic,
+                                    .event = "postgres_changes",
+                                    .payload = {payload.data, payload.len}});
+        tell_message(p, PHX_JSON, &out);
+    }
+    strbuf_fini(&payload);
+    strbuf_fini(&out);
+    return count < 0 ? SIFT_PASS : SIFT_DROP;
+}
+
+static enum sift_verdict on_news(struct phoenix *p, struct phx_channel *c, enum phx_place place,
+                                 const struct phx_frame *f, const struct ws_message *m)
+{
+    if (!m->is_whole || c == NULL)
+        return only_from_here(place);
+    if (phx_text_is(f->event, "presence_state")) /* the whole of it, by which clients correct what they know */
+        return place == PHX_BEFORE ? SIFT_DROP : SIFT_PASS;
+    if ((p->feeds != NULL || place != PHX_HERE) && !phoenix_feeds_take(p, c, place, f)) {
+        session_count(p->session, STAT_ROUTE_SESSION_DUPLICATES, 1);
+        return SIFT_DROP;
+    }
+    if (phx_text_is(f->event, "broadcast"))
+        return c->is_private ? on_stored(p, c, f) : SIFT_PASS;
+    const enum phx_place ids = place == PHX_BEFORE ? PHX_HERE : place;
+    if (c->ids[ids] != NULL && place != PHX_BEFORE && phx_text_is(f->event, "postgres_changes"))
+        return renumber(p, c, place, f);
+    return SIFT_PASS;
+}
+
+enum sift_verdict phoenix_on_server(void *arg, struct leg *from, const struct ws_message *m)
+{
+    struct phoenix *p = arg;
+    struct phx_frame f;
+    CHECK_OBJ(p, PHOENIX_MAGIC);
+    const enum phx_place place = phoenix_place(p, from);
+    if (place == PHX_NOWHERE)
+        return SIFT_DROP;
+    const enum phx_read read =
+        phx_frame_read(&f, p->vsn, PHX_FROM_SERVER, m->payload, m->len, m->opcode == WS_OPCODE_BINARY, m->is_whole);
+    if (read == PHX_READ_MORE && !m->is_whole && !m->is_at_limit)
+        return SIFT_MORE;
+    if (read != PHX_READ_OK)
+        return only_from_here(place);
+    if (phx_text_is(f.event, "phx_reply"))
+        return on_reply(p, from, place, &f, m);
+    struct phx_channel *c = phoenix_channel(p, f.topic);
+    if (phx_text_is(f.event, "phx_close") || phx_text_is(f.event, "phx_error"))
+        return phoenix_on_end(p, c, place, from, &f);
+    if (phx_text_is(f.event, "system"))
+        return phoenix_on_system(p, c, place, &f, m);
+    return on_news(p, c, place, &f, m);
+}
