@@ -8,6 +8,7 @@
 #define BASE_STATS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/roster.h"
@@ -234,6 +235,11 @@ struct stat_info {
 };
 extern const struct stat_info stat_process_info[STAT_PROCESS_COUNT];
 extern const struct stat_info stat_route_info[STAT_ROUTE_COUNT];
+/* Whether it is about sessions: nothing to show on a route that has none. */
+static inline bool stat_route_is_session(enum stat_route id)
+{
+    return id >= STAT_ROUTE_SESSIONS_CONNECTED && id <= STAT_ROUTE_SESSION_BEATS;
+}
 extern const struct stat_info stat_server_info[STAT_SERVER_COUNT];
 
 #endif

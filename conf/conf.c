@@ -267,6 +267,11 @@ const char *conf_tier_text(enum conf_tier t)
     return schema_word_text(schema_tier_words, t);
 }
 
+const char *conf_ws_protocol_text(enum conf_ws_protocol p)
+{
+    return schema_word_text(schema_ws_protocol_words, p);
+}
+
 const char *conf_balance_text(enum conf_balance b)
 {
     return schema_word_text(schema_balance_words, b);

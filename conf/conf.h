@@ -354,6 +354,7 @@ bool conf_jwt_is_on(const struct conf_jwt *j);
 
 /* Text of the enums, as written in the file. */
 const char *conf_tier_text(enum conf_tier t);
+const char *conf_ws_protocol_text(enum conf_ws_protocol p);
 const char *conf_balance_text(enum conf_balance b);
 
 #endif

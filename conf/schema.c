@@ -34,7 +34,7 @@ static const struct schema_word trace_from_words[] = {
     {"anyone", TRACE_FROM_ANYONE}, {"trusted", TRACE_FROM_TRUSTED}, {NULL, 0}};
 static const struct schema_word journal_sync_words[] = {
     {"second", JOURNAL_SYNC_SECOND}, {"each", JOURNAL_SYNC_EACH}, {"never", JOURNAL_SYNC_NEVER}, {NULL, 0}};
-static const struct schema_word ws_protocol_words[] = {
+const struct schema_word schema_ws_protocol_words[] = {
     {"opaque", WS_PROTOCOL_OPAQUE}, {"phoenix", WS_PROTOCOL_PHOENIX}, {"graphql-transport-ws", WS_PROTOCOL_GRAPHQL}, {"mqtt", WS_PROTOCOL_MQTT}, {NULL, 0}};
 static const struct schema_word delivery_words[] = {
     {"at-most-once", DELIVERY_AT_MOST_ONCE}, {"at-least-once", DELIVERY_AT_LEAST_ONCE}, {NULL, 0}};
@@ -364,7 +364,7 @@ static const struct schema_row rows[] = {
             "decodes %2F or drops ;parameters, is answered with 400."},
     {SECTION_ROUTE, "pool", KIND_POOL, IN(conf_route, pool), .is_required = true, .applies = APPLIES_WORKER,
      .doc = "The pool that serves the route."},
-    {SECTION_ROUTE, "websocket.protocol", KIND_WORD, IN(conf_route, protocol), .words = ws_protocol_words, .standard = "opaque",
+    {SECTION_ROUTE, "websocket.protocol", KIND_WORD, IN(conf_route, protocol), .words = schema_ws_protocol_words, .standard = "opaque",
      .applies = APPLIES_WORKER, .doc = "What is spoken inside. opaque: frames are checked and passed on, not understood, and the loss of the "
                                        "server closes the WebSocket. Any other: the session survives its server, and goes on with another one."},
     {SECTION_ROUTE, "websocket.upstream", KIND_WORD, IN(conf_route, ws_upstream), .words = over_words, .standard = "auto",

@@ -149,6 +149,7 @@ const char *schema_word_text(const struct schema_word *words, uint32_t value);
 
 extern const struct schema_word schema_balance_words[];
 extern const struct schema_word schema_tier_words[];
+extern const struct schema_word schema_ws_protocol_words[];
 
 /* Arrays in the structs are a pointer and, right behind it, their count. */
 struct schema_array {

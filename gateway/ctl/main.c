@@ -12,6 +12,7 @@
 #include "gateway/ctl/events.h"
 #include "gateway/ctl/purge.h"
 #include "gateway/ctl/render.h"
+#include "gateway/ctl/sessions.h"
 
 #define SOCKET_DEFAULT    "/run/tidegate/control.sock"
 #define TIMEOUT_MS        5000
@@ -20,7 +21,7 @@
 #define PAGE_BYTES_MAX    (16u << 20)
 #define LINE_BYTES        1024
 #define EXIT_REFUSED      1
-#define EVENTS_USUAL      50u /* shown when nobody says how many */
+#define SHOWN_USUAL       50u /* when nobody says how many */
 #define FOLLOW_PAUSE_MS   500
 
 struct options;
@@ -31,6 +32,7 @@ static int run_each(const struct verb *verb, int count, char *const words[], con
 static int run_events(const struct verb *verb, int count, char *const words[], const struct options *o);
 static int run_ack(const struct verb *verb, int count, char *const words[], const struct options *o);
 static int run_alerts(const struct verb *verb, int count, char *const words[], const struct options *o);
+static int run_sessions(const struct verb *verb, int count, char *const words[], const struct options *o);
 
 struct verb {
     const char *name;
@@ -68,6 +70,11 @@ static const struct verb verbs[] = {
     {"ack", "ack", TIMEOUT_MS, "[NUMBER]: you take care of what was alerted; no more reminders", NULL, run_ack},
     {"alerts", "alerts", TIMEOUT_TEST_MS, "show what is open; test NAME: send one, and say whether it arrived",
      alerts_render, run_alerts},
+    {"sessions", "sessions", TIMEOUT_MS,
+     "[TEXT]: show WebSockets that outlive their servers, those with the text in client, route or server: --limit; ID: "
+     "one "
+     "of them, and its life",
+     sessions_render, run_sessions},
     {"reopen-logs", "reopen-logs", TIMEOUT_MS, "open the log file again, after rotation", NULL, NULL},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
@@ -85,11 +92,11 @@ static void print_usage(FILE *to)
             "      --soft           purge: serve it as stale once more while it is fetched again\n"
             "  -f, --follow         events: go on showing them as they happen\n"
             "      --after NUMBER   events: those after this one\n"
-            "      --limit COUNT    events: so many at most (%u)\n"
+            "      --limit COUNT    events, sessions: so many at most (%u)\n"
             "  -t, --timeout TIME   give up after this long, e.g. 800ms or 30s (5s; reload 30s)\n"
             "  -V, --version        print the version\n\n"
             "exit codes: 0 done, 1 refused, %d wrong usage, %d no gateway answers there\n",
-            "help", SOCKET_DEFAULT, EVENTS_USUAL, EX_USAGE, EX_UNAVAILABLE);
+            "help", SOCKET_DEFAULT, SHOWN_USUAL, EX_USAGE, EX_UNAVAILABLE);
 }
 
 /* "800ms", "5s", "2m"; -1 when it is none of these or not above zero. */
@@ -236,6 +243,21 @@ static int run_alerts(const struct verb *verb, int count, char *const words[], c
     if (count > 0)
         spoken.render = NULL;
     return run_joined(&spoken, count, words, "", o);
+}
+
+static int run_sessions(const struct verb *verb, int count, char *const words[], const struct options *o)
+{
+    struct verb spoken = *verb;
+    char limit[24], *line[] = {limit, count > 0 ? words[0] : NULL};
+
+    if (count > 1) {
+        fprintf(stderr, "tidegatectl: %s: expected nothing, a text to look for, or the id of a session\n", verb->name);
+        return EX_USAGE;
+    }
+    if (count > 0 && sessions_is_id(words[0]))
+        spoken.render = sessions_render_life;
+    snprintf(limit, sizeof limit, "%" PRIu64, o->limit);
+    return run_joined(&spoken, count + 1, line, "", o);
 }
 
 /* What came is shown, and what comes after it is asked for, again and again when that is wanted. */
@@ -428,7 +450,7 @@ static int wrong_usage(const char *what)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.socket_path = SOCKET_DEFAULT, .limit = EVENTS_USUAL};
+    struct options o = {.socket_path = SOCKET_DEFAULT, .limit = SHOWN_USUAL};
     const struct verb *verb;
     int rc, count;
     char **words;

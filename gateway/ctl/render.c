@@ -112,6 +112,41 @@ static void render_routes(const json_t *status, struct strbuf *out)
     cells_finish(&g, "", out);
 }
 
+/* Of the routes whose WebSockets outlive their servers. */
+static void render_sessions(const json_t *status, struct strbuf *out)
+{
+    static const char *const titles[] = {"SESSIONS ON",  "PROTOCOL",     "CONNECTED", "CONNECTING",
+                                         "RECONNECTING", "DISCONNECTED", "LOSSES",    "MOVES",
+                                         "GIVEN UP",     "UNKNOWN",      "DROPPED",   "RECOVERY"};
+    static const char *const keys[] = {"connected", "connecting", "reconnecting",     "disconnected",    "failovers",
+                                       "moves",     "given_up",   "messages_unknown", "messages_dropped"};
+    struct grid *g = cells_begin(titles, GRID_OF(titles));
+    const json_t *r;
+    size_t i, row_count = 0;
+
+    json_array_foreach(json_object_get(status, "routes"), i, r)
+    {
+        const json_t *s = json_object_get(r, "sessions"), *recovery = json_object_get(s, "recovery");
+
+        if (s == NULL)
+            continue;
+        row_count++;
+        cell_text(g, r, "name");
+        cell_text(g, s, "protocol");
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+            cell_count(g, s, keys[k]);
+        if (json_is_integer(json_object_get(recovery, "p99_within_ms")))
+            grid_cell(g, "99%% within %" PRId64 "ms", number_of(recovery, "p99_within_ms"));
+        else
+            grid_cell(g, "-");
+    }
+    if (row_count > 0) {
+        strbuf_puts(out, "\n");
+        grid_print(g, "", out);
+    }
+    grid_destroy(&g);
+}
+
 /* Of the routes that keep answers, once they had any to do with one. */
 static void render_cache(const json_t *status, struct strbuf *out)
 {
@@ -153,6 +188,7 @@ bool render_status(const char *json, size_t len, struct strbuf *out)
         render_pools(status, out);
         render_dns(status, out);
         render_routes(status, out);
+        render_sessions(status, out);
         render_cache(status, out);
     }
     json_decref(status);

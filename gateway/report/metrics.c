@@ -330,7 +330,7 @@ static void print_route_table(struct printer *p)
     for (int i = 0; i < STAT_ROUTE_COUNT; i++) {
         const struct stat_info *info = &stat_route_info[i];
 
-        if (print_merged(p, (enum stat_route)i))
+        if (stat_route_is_session((enum stat_route)i) || print_merged(p, (enum stat_route)i))
             continue;
         p->family = info->name;
         metric_head(p, stat_type(info->kind), info->help);
@@ -365,6 +365,7 @@ void report_metrics_text(const struct report_view *v, struct strbuf *out)
     metrics_dns(&p);
     print_process_table(&p);
     print_route_table(&p);
+    metrics_sessions(&p);
     print_server_table(&p);
     assess_fini(&a);
 }

@@ -1,5 +1,5 @@
-/* Lines of the Prometheus text format, for the files that know what stands in them: metrics.c, and metrics_dns.c for
- * targets, names and the quorum. */
+/* Lines of the Prometheus text format, for the files that know what stands in them: metrics.c, metrics_dns.c for
+ * targets, names and the quorum, and metrics_sessions.c. */
 #ifndef GATEWAY_REPORT_METRICS_PRINT_H
 #define GATEWAY_REPORT_METRICS_PRINT_H
 
@@ -38,5 +38,7 @@ void metric_probe(const struct printer *p, const struct label *labels, int slot)
 
 /* In metrics_dns.c: the families of what is configured of targets, DNS and quorum. */
 void metrics_dns(struct printer *p);
+/* In metrics_sessions.c: those of routes whose WebSockets outlive their servers. */
+void metrics_sessions(struct printer *p);
 
 #endif

@@ -16,8 +16,7 @@ void status_add_age(struct json *j, const char *key, int64_t now_ms, int64_t the
         json_int(j, key, now_ms > then_ms ? now_ms - then_ms : 0);
 }
 
-/* The member's name is the counter's without what the place already says: its scope and "_total". */
-static void add_stat(struct json *j, const struct stat_info *info, const char *scope, uint64_t value)
+void status_add_stat(struct json *j, const struct stat_info *info, const char *scope, uint64_t value)
 {
     static const char total[] = "_total";
     const char *name = info->name;
@@ -198,8 +197,8 @@ static void add_server(struct json *j, const struct report_view *v, const struct
     json_uint(j, "max_connections", s->server->max_connections);
     status_add_verdict(j, v, s);
     for (int i = 0; i < STAT_SERVER_COUNT; i++)
-        add_stat(j, &stat_server_info[i], "server_",
-                 s->slot < 0 ? 0 : stats_sum_server(v->stats, s->slot, (enum stat_server)i));
+        status_add_stat(j, &stat_server_info[i], "server_",
+                        s->slot < 0 ? 0 : stats_sum_server(v->stats, s->slot, (enum stat_server)i));
     json_object_end(j);
 }
 
@@ -239,8 +238,10 @@ static void add_routes(struct json *j, const struct report_view *v, const struct
         json_str(j, "status", grade_text(a->pools[r->pool].grade));
         json_str(j, "tier", pool_tier_text(&a->pools[r->pool]));
         for (int k = 0; k < STAT_ROUTE_COUNT; k++)
-            add_stat(j, &stat_route_info[k], "route_",
-                     slot < 0 ? 0 : stats_sum_route(v->stats, slot, (enum stat_route)k));
+            if (!stat_route_is_session((enum stat_route)k))
+                status_add_stat(j, &stat_route_info[k], "route_",
+                                slot < 0 ? 0 : stats_sum_route(v->stats, slot, (enum stat_route)k));
+        status_add_sessions(j, v, r, slot);
         json_object_end(j);
     }
     json_array_end(j);
@@ -261,7 +262,7 @@ static void add_totals(struct json *j, const struct report_view *v)
 {
     json_object_begin(j, "totals");
     for (int i = 0; i < STAT_PROCESS_COUNT; i++)
-        add_stat(j, &stat_process_info[i], "", stats_sum_process(v->stats, (enum stat_process)i));
+        status_add_stat(j, &stat_process_info[i], "", stats_sum_process(v->stats, (enum stat_process)i));
     json_object_end(j);
     json_array_begin(j, "closes");
     for (int by = 0; by < CLOSED_BY_COUNT; by++)

@@ -159,6 +159,33 @@ static void test_cached_routes(void **state)
                 "/a            7     2      1      3       0          4         2\n");
 }
 
+/* Routes whose WebSockets outlive their servers as well. */
+static void test_routes_with_sessions(void **state)
+{
+    (void)state;
+    expect_page("{\"routes\":[{\"name\":\"/a\",\"sessions\":{\"protocol\":\"phoenix\",\"connected\":412,"
+                "\"connecting\":1,\"reconnecting\":2,\"disconnected\":0,\"failovers\":7,\"moves\":6,\"given_up\":5,"
+                "\"messages_unknown\":4,\"messages_dropped\":3,\"recovery\":{\"count\":7,\"p99_within_ms\":250}}},"
+                "{\"name\":\"/b\"},"
+                "{\"name\":\"/c\",\"sessions\":{\"protocol\":\"mqtt\",\"recovery\":{\"count\":0}}}]}",
+                "-: Tidegate -, -, up 0ms\n"
+                "configuration 0 from -, loaded 0ms ago; 0 reloads, 0 refused\n"
+                "\n"
+                "PROCESS  PID  STATE  UP  RESTARTS  CONFIG\n"
+                "\n"
+                "ROUTE  POOL  STATUS  TIER  REQUESTS  OPEN  OPENED  REFUSED\n"
+                "/a     -     -       -     -         -     -       -\n"
+                "/b     -     -       -     -         -     -       -\n"
+                "/c     -     -       -     -         -     -       -\n"
+                "\n"
+                "SESSIONS ON  PROTOCOL  CONNECTED  CONNECTING  RECONNECTING  DISCONNECTED  LOSSES  MOVES  GIVEN UP  "
+                "UNKNOWN  DROPPED  RECOVERY\n"
+                "/a           phoenix   412        1           2             0             7       6      5         4"
+                "        3        99% within 250ms\n"
+                "/c           mqtt      -          -           -             -             -       -      -         -"
+                "        -        -\n");
+}
+
 static void test_what_is_no_status(void **state)
 {
     static const char *const texts[] = {"", "{", "[1]", "null", "\"x\"", "{} {}"};
@@ -181,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_control_characters_do_not_reach_the_terminal),
         cmocka_unit_test(test_columns_count_characters),
         cmocka_unit_test(test_cached_routes),
+        cmocka_unit_test(test_routes_with_sessions),
         cmocka_unit_test(test_what_is_no_status),
     };
 

@@ -44,7 +44,7 @@ static void read_head(struct reader *r, const char *line)
     assert_true(r->expects_type && strlen(r->family) == len && memcmp(name, r->family, len) == 0);
     r->expects_type = false;
     strncpy(r->type, name + len + 1, sizeof r->type - 1);
-    assert_true(strcmp(r->type, "counter") == 0 || strcmp(r->type, "gauge") == 0);
+    assert_true(strcmp(r->type, "counter") == 0 || strcmp(r->type, "gauge") == 0 || strcmp(r->type, "histogram") == 0);
     assert_int_equal(strcmp(r->type, "counter") == 0, len > 6 && strcmp(r->family + len - 6, "_total") == 0);
 }
 
@@ -68,15 +68,27 @@ static const char *read_labels(const char *s)
     return s + 1;
 }
 
+/* Of a histogram: what comes behind the family's name. */
+static bool is_part(const char *rest, size_t len)
+{
+    static const char *const parts[] = {"_bucket", "_sum", "_count"};
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (strlen(parts[i]) == len && memcmp(rest, parts[i], len) == 0)
+            return true;
+    return false;
+}
+
 static void read_sample(struct reader *r, const char *line)
 {
-    size_t len = name_len(line);
+    size_t len = name_len(line), family_len = strlen(r->family);
     const char *s = line + len;
     char *end;
     double value;
 
     assert_false(r->expects_type);
-    if (strlen(r->family) != len || memcmp(line, r->family, len) != 0)
+    if (len < family_len || memcmp(line, r->family, family_len) != 0 ||
+        (strcmp(r->type, "histogram") == 0 ? !is_part(line + family_len, len - family_len) : len != family_len))
         fail_msg("sample outside its family %s: %s", r->family, line);
     if (*s == '{')
         s = read_labels(s);
@@ -215,6 +227,55 @@ static void test_routes_with_directions(void **state)
     mem_free(m);
 }
 
+static void test_sessions(void **state)
+{
+    struct world *w = *state;
+    const int slot = slots_find(w->slots, SLOT_ROUTE, "/socket/");
+    char *m;
+
+    w->routes[0].protocol = WS_PROTOCOL_PHOENIX;
+    stat_add(&w->stats->block[1].route[slot][STAT_ROUTE_SESSIONS_CONNECTED], 5);
+    stat_add(&w->stats->block[2].route[slot][STAT_ROUTE_SESSIONS_CONNECTED], 6);
+    stat_add(&w->stats->block[2].route[slot][STAT_ROUTE_SESSIONS_DISCONNECTED], 1);
+    stat_add(&w->stats->block[1].route[slot][STAT_ROUTE_SESSION_LOSSES], 7);
+    m = metrics_of(w);
+#define SESSION_LABELS "route=\"/socket/\",pool=\"realtime\""
+    expect_line(m, "# TYPE tidegate_sessions gauge");
+    expect_line(m, "tidegate_sessions{" SESSION_LABELS ",state=\"connected\"} 11");
+    expect_line(m, "tidegate_sessions{" SESSION_LABELS ",state=\"connecting\"} 0");
+    expect_line(m, "tidegate_sessions{" SESSION_LABELS ",state=\"reconnecting\"} 0");
+    expect_line(m, "tidegate_sessions{" SESSION_LABELS ",state=\"disconnected\"} 1");
+    expect_line(m, "tidegate_session_failovers_total{" SESSION_LABELS "} 7");
+    expect_line(m, "tidegate_session_heartbeats_total{" SESSION_LABELS "} 0");
+    assert_null(strstr(m, "tidegate_sessions_connected"));                      /* one family, not four */
+    assert_null(strstr(m, "tidegate_session_failovers_total{route=\"/mqtt\"")); /* opaque: has none */
+    mem_free(m);
+}
+
+static void test_time_to_recover(void **state)
+{
+    struct world *w = *state;
+    const int slot = slots_find(w->slots, SLOT_ROUTE, "/socket/");
+    char *m;
+
+    w->routes[0].protocol = WS_PROTOCOL_PHOENIX;
+    stats_recovered(&w->stats->block[1], slot, 10);
+    stats_recovered(&w->stats->block[1], slot, 80);
+    stats_recovered(&w->stats->block[2], slot, 90);
+    stats_recovered(&w->stats->block[2], slot, 31500);
+    m = metrics_of(w);
+#define RECOVERY "tidegate_session_recovery_seconds"
+    expect_line(m, "# TYPE " RECOVERY " histogram");
+    expect_line(m, RECOVERY "_bucket{" SESSION_LABELS ",le=\"0.01\"} 1");
+    expect_line(m, RECOVERY "_bucket{" SESSION_LABELS ",le=\"0.025\"} 1");
+    expect_line(m, RECOVERY "_bucket{" SESSION_LABELS ",le=\"0.1\"} 3");
+    expect_line(m, RECOVERY "_bucket{" SESSION_LABELS ",le=\"30\"} 3");
+    expect_line(m, RECOVERY "_bucket{" SESSION_LABELS ",le=\"+Inf\"} 4");
+    expect_line(m, RECOVERY "_sum{" SESSION_LABELS "} 31.680");
+    expect_line(m, RECOVERY "_count{" SESSION_LABELS "} 4");
+    mem_free(m);
+}
+
 static void test_closes_and_responses(void **state)
 {
     struct world *w = *state;
@@ -307,6 +368,7 @@ static void test_what_is_not_configured_has_no_metrics(void **state)
     assert_null(strstr(m, "tidegate_dns_serial"));
     assert_null(strstr(m, "tidegate_dns_answers_chosen"));
     assert_null(strstr(m, "tidegate_quorum"));
+    assert_null(strstr(m, "tidegate_session"));
     mem_free(m);
 }
 
@@ -319,6 +381,8 @@ int main(void)
         TEST(test_certificates),
         TEST(test_servers),
         TEST(test_routes_with_directions),
+        TEST(test_sessions),
+        TEST(test_time_to_recover),
         TEST(test_closes_and_responses),
         TEST(test_label_values_are_escaped),
         TEST(test_a_negative_gauge_stays_small),

@@ -101,6 +101,43 @@ static void test_certificates(void **state)
     json_decref(j);
 }
 
+static void test_sessions(void **state)
+{
+    struct world *w = *state;
+    const int slot = slots_find(w->slots, SLOT_ROUTE, "/socket/");
+    json_t *j;
+
+    w->routes[0].protocol = WS_PROTOCOL_PHOENIX;
+    stat_add(&w->stats->block[1].route[slot][STAT_ROUTE_SESSIONS_CONNECTED], 4);
+    stat_add(&w->stats->block[2].route[slot][STAT_ROUTE_SESSIONS_RECONNECTING], 2);
+    stat_add(&w->stats->block[1].route[slot][STAT_ROUTE_SESSION_LOSSES], 3);
+    stat_add(&w->stats->block[2].route[slot][STAT_ROUTE_SESSION_UNKNOWN], 1);
+    j = status_of(w);
+    assert_text(j, "routes.0.sessions.protocol", "phoenix");
+    assert_number(j, "routes.0.sessions.connected", 4);
+    assert_number(j, "routes.0.sessions.reconnecting", 2);
+    assert_number(j, "routes.0.sessions.failovers", 3);
+    assert_number(j, "routes.0.sessions.messages_unknown", 1);
+    assert_number(j, "routes.0.sessions.recovery.count", 0);
+    assert_null(at(j, "routes.0.sessions.recovery.p99_within_ms")); /* of nothing */
+    assert_null(at(j, "routes.0.sessions_connected"));
+    assert_null(at(j, "routes.1.sessions")); /* opaque */
+    json_decref(j);
+    for (int i = 0; i < 99; i++)
+        stats_recovered(&w->stats->block[1], slot, 40);
+    j = status_of(w);
+    assert_number(j, "routes.0.sessions.recovery.count", 99);
+    assert_number(j, "routes.0.sessions.recovery.mean_ms", 40);
+    assert_number(j, "routes.0.sessions.recovery.p99_within_ms", 50);
+    json_decref(j);
+    stats_recovered(&w->stats->block[1], slot, 60000);
+    stats_recovered(&w->stats->block[1], slot, 60000);
+    j = status_of(w);
+    assert_number(j, "routes.0.sessions.recovery.p50_within_ms", 50);
+    assert_true(json_is_null(at(j, "routes.0.sessions.recovery.p99_within_ms"))); /* longer than any bound */
+    json_decref(j);
+}
+
 static void test_routes_and_totals(void **state)
 {
     struct world *w = *state;
@@ -153,8 +190,13 @@ static void test_what_never_was_is_null(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_head),         TEST(test_processes),         TEST(test_servers),
-        TEST(test_certificates), TEST(test_routes_and_totals), TEST(test_what_never_was_is_null),
+        TEST(test_head),
+        TEST(test_processes),
+        TEST(test_servers),
+        TEST(test_certificates),
+        TEST(test_sessions),
+        TEST(test_routes_and_totals),
+        TEST(test_what_never_was_is_null),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
