@@ -23,8 +23,8 @@ static void cell_beat(struct grid *g, const json_t *s)
 {
     const json_t *rtt = json_object_get(s, "rtt_ms");
 
-    if (json_is_integer(rtt) && json_integer_value(rtt) >= 0)
-        grid_cell(g, "%" PRId64 "ms %s", (int64_t)json_integer_value(rtt), text_of(s, "quality"));
+    if (json_is_number(rtt))
+        grid_cell(g, "%.1fms %s", json_number_value(rtt), text_of(s, "quality"));
     else
         grid_cell(g, "-");
 }
@@ -111,6 +111,8 @@ static void value_text(const json_t *value, char out[VALUE_BYTES])
         snprintf(out, VALUE_BYTES, "%s", json_string_value(value));
     else if (json_is_integer(value))
         snprintf(out, VALUE_BYTES, "%" PRId64, (int64_t)json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(out, VALUE_BYTES, "%.1f", json_real_value(value));
     else
         snprintf(out, VALUE_BYTES, "%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
 }
@@ -179,7 +181,7 @@ static void render_lists(const json_t *s, struct strbuf *out)
 
 static void render_life(const json_t *s, struct strbuf *out)
 {
-    static const char *const titles[] = {"AGO", "WHAT", "DETAIL"};
+    static const char *const titles[] = {"AGO", "WHAT", "SERVER"};
     const json_t *life = json_object_get(s, "life"), *note;
     struct grid *g;
     size_t i;
@@ -189,11 +191,11 @@ static void render_life(const json_t *s, struct strbuf *out)
     g = cells_begin(titles, GRID_OF(titles));
     json_array_foreach(life, i, note)
     {
-        const char *detail = json_string_value(json_object_get(note, "detail"));
+        const char *server = json_string_value(json_object_get(note, "server"));
 
         cell_span(g, note, "ms_ago");
         cell_text(g, note, "what");
-        grid_cell(g, "%s", detail != NULL ? detail : "");
+        grid_cell(g, "%s", server != NULL ? server : "");
     }
     cells_finish(&g, "", out);
 }

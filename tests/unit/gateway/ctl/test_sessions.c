@@ -21,10 +21,11 @@ static void expect(bool (*render)(const char *, size_t, struct strbuf *), const 
 
 #define ONE                                                                                                            \
     "{\"id\":\"2-1837\",\"client\":\"192.0.2.7\",\"route\":\"/socket/\",\"protocol\":\"phoenix\",\"state\":"           \
-    "\"connected\",\"server\":\"realtime/us-a\",\"opened_ms_ago\":3725000,\"rtt_ms\":12,\"quality\":\"excellent\","    \
+    "\"connected\",\"server\":\"realtime/"                                                                             \
+    "us-a\",\"opened_ms_ago\":3725000,\"rtt_ms\":12.345,\"quality\":\"excellent\","                                    \
     "\"held\":0,\"losses\":1,"                                                                                         \
     "\"channels\":[{\"topic\":\"room:1\",\"state\":\"joined\",\"private\":true},{\"topic\":\"room:2\"}],"              \
-    "\"life\":[{\"ms_ago\":3725000,\"what\":\"connected\",\"detail\":\"realtime/us-a\"},"                              \
+    "\"life\":[{\"ms_ago\":3725000,\"what\":\"connected\",\"server\":\"realtime/us-a\"},"                              \
     "{\"ms_ago\":850,\"what\":\"lost\"}]}"
 #define TWO                                                                                                            \
     "{\"id\":\"1-2\",\"client\":\"192.0.2.8\",\"route\":\"/mqtt\",\"protocol\":\"mqtt\",\"state\":\"disconnected\","   \
@@ -34,11 +35,11 @@ static void test_a_table(void **state)
 {
     (void)state;
     expect(sessions_render, "{\"fitting\":2,\"sessions\":[" ONE "," TWO "],\"missing\":[],\"cut\":false}",
-           "ID      CLIENT     ROUTE     PROTOCOL  STATE         SERVER         AGE    BEAT            JOINED  HELD  "
+           "ID      CLIENT     ROUTE     PROTOCOL  STATE         SERVER         AGE    BEAT              JOINED  HELD  "
            "LOSSES\n"
-           "2-1837  192.0.2.7  /socket/  phoenix   connected     realtime/us-a  1h 2m  12ms excellent  2       0     "
+           "2-1837  192.0.2.7  /socket/  phoenix   connected     realtime/us-a  1h 2m  12.3ms excellent  2       0     "
            "1\n"
-           "1-2     192.0.2.8  /mqtt     mqtt      disconnected  -              900ms  -               -       3     "
+           "1-2     192.0.2.8  /mqtt     mqtt      disconnected  -              900ms  -                 -       3     "
            "0\n");
 }
 
@@ -62,7 +63,7 @@ static void test_a_life(void **state)
            "state     connected\n"
            "server    realtime/us-a\n"
            "opened    1h 2m ago\n"
-           "rtt_ms    12\n"
+           "rtt_ms    12.3\n"
            "quality   excellent\n"
            "held      0\n"
            "losses    1\n"
@@ -71,7 +72,7 @@ static void test_a_life(void **state)
            "  topic=room:1 state=joined private=yes\n"
            "  topic=room:2\n"
            "\n"
-           "AGO    WHAT       DETAIL\n"
+           "AGO    WHAT       SERVER\n"
            "1h 2m  connected  realtime/us-a\n"
            "850ms  lost\n");
     expect(sessions_render_life, "{\"fitting\":0,\"sessions\":[]}", "no such session\n");
