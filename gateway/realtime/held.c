@@ -85,6 +85,8 @@ void session_hold(struct session *s, const struct ws_message *m, uint32_t lane, 
     memcpy(h->data + note_bytes, m->frames, m->frames_bytes);
     session_count(s, STAT_ROUTE_SESSION_QUEUED, 1);
     list_append(&s->held, &h->link);
+    if (s->seek != NULL && !s->is_seek_move)
+        seek_hurry(s->seek);
     put_on(s, h);
     keep_bounds(s);
 }
