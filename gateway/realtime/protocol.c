@@ -7,8 +7,8 @@
 static const struct protocol *const protocols[] = {
     [WS_PROTOCOL_OPAQUE] = NULL,
     [WS_PROTOCOL_PHOENIX] = &protocol_phoenix,
-    [WS_PROTOCOL_GRAPHQL] = NULL,
-    [WS_PROTOCOL_MQTT] = NULL,
+    [WS_PROTOCOL_GRAPHQL] = &protocol_graphql,
+    [WS_PROTOCOL_MQTT] = &protocol_mqtt,
 };
 _Static_assert(sizeof protocols / sizeof protocols[0] == WS_PROTOCOL_COUNT, "one row per protocol");
 

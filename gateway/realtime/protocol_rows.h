@@ -5,5 +5,7 @@
 #include "gateway/realtime/protocol.h"
 
 extern const struct protocol protocol_phoenix;
+extern const struct protocol protocol_graphql;
+extern const struct protocol protocol_mqtt;
 
 #endif

@@ -35,7 +35,6 @@ struct seek_ask {
     struct seek *seek;
     struct call *call; /* NULL: none */
     struct attempt attempt;
-    bool is_first; /* it had all the time there was */
 };
 
 struct seek {

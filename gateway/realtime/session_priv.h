@@ -9,7 +9,6 @@
 
 #include "gateway/realtime/backoff.h"
 #include "gateway/realtime/losses.h"
-#include "gateway/realtime/moves.h"
 #include "gateway/realtime/protocol.h"
 #include "gateway/realtime/seek.h"
 #include "gateway/realtime/session.h"
@@ -95,7 +94,6 @@ struct session {
     struct backoff backoff;
     uint32_t quick_losses; /* in a row, of servers that had hardly begun */
     uint32_t loss_count, move_count;
-    struct mover mover;
     struct loss loss; /* the one it suffers from, in the tally of all */
 
     struct list held; /* struct held, in the order they came */
