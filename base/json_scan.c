@@ -21,12 +21,13 @@ static enum json_read at_end(const struct json_scan *s)
     return s->is_whole ? JSON_BAD : JSON_MORE;
 }
 
-static bool is_blank(char c)
+/* Mostly there is none, and one comparison tells. */
+static inline bool is_blank(char c)
 {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+    return (unsigned char)c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
 }
 
-static void skip_blanks(struct json_scan *s)
+static inline void skip_blanks(struct json_scan *s)
 {
     while (s->at < s->end && is_blank(*s->at))
         s->at++;
@@ -86,10 +87,10 @@ static enum json_read skip_escape(const struct json_scan *s, const char **at)
     return JSON_OK;
 }
 
-/* The cursor is on the opening quote, and afterwards behind the closing one. */
-static enum json_read scan_string(struct json_scan *s, struct json_string *string)
+/* From behind the opening quote; the cursor is behind the closing one afterwards. */
+static enum json_read scan_string(struct json_scan *s, const char *begin, struct json_string *string)
 {
-    const char *begin = s->at + 1, *at = begin;
+    const char *at = begin;
     bool has_escapes = false;
     for (;;) {
         at = skip_plain(at, s->end);
@@ -173,7 +174,7 @@ static enum json_read scan_scalar(struct json_scan *s)
     struct json_string string;
     switch (*s->at) {
     case '"':
-        return scan_string(s, &string);
+        return scan_string(s, s->at + 1, &string);
     case 't':
         return scan_word(s, "true", 4);
     case 'f':
@@ -189,7 +190,12 @@ static enum json_read scan_scalar(struct json_scan *s)
 
 static enum json_read scan_name(struct json_scan *s, struct json_string *name)
 {
-    enum json_read r = json_read_string(s, name);
+    skip_blanks(s);
+    if (s->at == s->end)
+        return at_end(s);
+    if (*s->at != '"')
+        return JSON_BAD;
+    const enum json_read r = scan_string(s, s->at + 1, name);
     if (r != JSON_OK)
         return r;
     skip_blanks(s);
@@ -274,16 +280,12 @@ enum json_read json_peek(struct json_scan *s, char *first)
 
 enum json_read json_read_string(struct json_scan *s, struct json_string *string)
 {
-    struct json_scan ahead = *s;
-    skip_blanks(&ahead);
-    if (ahead.at == ahead.end)
+    const char *at = s->at;
+    while (at < s->end && is_blank(*at))
+        at++;
+    if (at == s->end)
         return at_end(s);
-    if (*ahead.at != '"')
-        return JSON_BAD;
-    const enum json_read r = scan_string(&ahead, string);
-    if (r == JSON_OK)
-        s->at = ahead.at;
-    return r;
+    return *at == '"' ? scan_string(s, at + 1, string) : JSON_BAD;
 }
 
 enum json_read json_skip(struct json_scan *s, struct json_text *value)

@@ -19,7 +19,9 @@ static struct json_text bare(struct phx_text string)
 static bool has_words(struct json_text text, const char *words)
 {
     const size_t len = strlen(words);
-    for (size_t i = 0; len <= text.len && i <= text.len - len; i++)
+    if (len == 0)
+        return true;
+    for (size_t i = 0; i + len <= text.len; i++)
         if (strncasecmp(text.data + i, words, len) == 0)
             return true;
     return false;

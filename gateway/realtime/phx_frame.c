@@ -108,7 +108,7 @@ static enum phx_read read_array(struct phx_frame *f, struct json_scan s)
 
 enum key { KEY_TOPIC = 1, KEY_EVENT = 2, KEY_PAYLOAD = 4, KEY_REF = 8, KEY_JOIN_REF = 16, KEY_OTHER = 32 };
 
-static enum key key_of(struct json_string name)
+static enum key key_of(const struct json_string *name)
 {
     static const struct {
         const char *text;
@@ -119,7 +119,8 @@ static enum key key_of(struct json_string name)
         {"ref", 3, KEY_REF},     {"join_ref", 8, KEY_JOIN_REF},
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (json_string_is(name, keys[i].text, keys[i].len))
+        if (name->has_escapes ? json_string_is(*name, keys[i].text, keys[i].len)
+                              : name->len == keys[i].len && memcmp(name->data, keys[i].text, keys[i].len) == 0)
             return keys[i].key;
     return KEY_OTHER;
 }
@@ -160,7 +161,7 @@ static enum phx_read read_object(struct phx_frame *f, enum phx_sender from, stru
         return PHX_READ_MORE;
     r = json_enter(&w, &s);
     while (r == JSON_OK && (r = json_next_member(&w, &name)) == JSON_OK) {
-        const enum key key = key_of(name);
+        const enum key key = key_of(&name);
         seen |= key;
         r = read_member(f, &s, key);
     }

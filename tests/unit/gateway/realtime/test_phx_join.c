@@ -154,8 +154,7 @@ static const char *const payloads[] = {
     "{\"config\":{\"presence\":{},\"broadcast\":{}}}",
     "{\"config\":{\"presence\":{\"key\":null,\"x\":[1.5,2e3]},\"broadcast\":{\"replay\":{\"since\":1},\"ack\":true}}}",
     "{\"user_token\":\"U\",\"config\":{\"broadcast\":{\"replay\":{\"since\":1}}},\"access_token\":null}",
-    "{ \"access_token\" : \"A\" , \"user_token\":1, \"version\":\"realtime-js/2\" , \"config\":{ \"private\" : true } "
-    "}",
+    "{ \"access_token\" : \"A\" , \"user_token\":1, \"config\":{ \"private\" : true } }",
     "{\"config\":\"none\",\"t\\u00e4g\":\"\\ud83d\\ude00\"}",
     "{\"room\":{\"config\":{\"broadcast\":{\"replay\":1}}},\"access_token\":\"A\"}",
 };
