@@ -54,7 +54,7 @@ struct msg_empty    { uint8_t unused; };
     X(MSG_ALERT_ANSWER,  struct msg_alert_answer, "admin", "it is done, or why not (text); a list comes along (fd)") \
     X(MSG_LOSSES,        struct msg_losses,   "worker",  "sessions lost their server: how they fare (is_over), or that it will be told") \
     X(MSG_SESSIONS,      struct msg_sessions, "super",   "which sessions are here? those that fit the filter, so many at most") \
-    X(MSG_SESSIONS_ANSWER, struct msg_sessions_answer, "worker", "these, as JSON objects with commas between (fd: sealed; none: -1)") \
+    X(MSG_SESSIONS_ANSWER, struct msg_sessions_answer, "worker", "these, as JSON objects, one a line (fd: sealed; none: -1)") \
     X(MSG_PING,          struct msg_empty,    "super",   "do you live? answered by this file: whose loop turns lives") \
     X(MSG_PONG,          struct msg_empty,    "child",   "I live")                                           \
 

@@ -100,20 +100,37 @@ static bool is_meant(const struct session *s, const char *filter)
         return true;
     id_of(s, id);
     return strcmp(id, filter) == 0 || strstr(client_text(s, client), filter) != NULL ||
-           strstr(s->tunnel->route->name, filter) != NULL ||
+           strstr(s->tunnel->route->name, filter) != NULL || strcmp(s->protocol->name, filter) == 0 ||
+           strcmp(session_state_text((enum session_state)s->state), filter) == 0 ||
            (s->leg != NULL && strstr(leg_server(s->leg), filter) != NULL);
 }
 
-void tunnel_set_describe_sessions(const struct tunnel_set *s, const char *filter, uint32_t limit, struct strbuf *out)
+/* Adds the session, or nothing when there is no room for all of it. */
+static bool add_session(const struct session *s, struct strbuf *out)
 {
-    uint32_t count = 0;
+    const size_t before = out->len;
+    session_describe(s, out);
+    strbuf_puts(out, "\n");
+    if (!out->failed)
+        return true;
+    out->len = before;
+    out->failed = false;
+    return false;
+}
+
+uint32_t tunnel_set_describe_sessions(const struct tunnel_set *s, const char *filter, uint32_t limit,
+                                      struct strbuf *out)
+{
+    uint32_t count = 0, shown_count = 0;
+    bool has_room = true;
     CHECK_OBJ(s, TUNNEL_SET_MAGIC);
     LIST_EACH (it, &s->live) {
         const struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
-        if (t->session == NULL || count >= limit || !is_meant(t->session, filter))
+        if (t->session == NULL || !is_meant(t->session, filter))
             continue;
-        if (count++ > 0)
-            strbuf_puts(out, ",");
-        session_describe(t->session, out);
+        count++;
+        has_room = has_room && shown_count < limit && add_session(t->session, out);
+        shown_count += has_room;
     }
+    return count;
 }

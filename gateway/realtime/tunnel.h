@@ -89,8 +89,10 @@ void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t ti
 
 /* A server may be there that was not: sessions without one try again. */
 void tunnel_set_retry(struct tunnel_set *s);
-/* The sessions that `filter` (NULL: all) is part of the id, client, route or server of, at most `limit`: JSON objects
- * with commas between. */
-void tunnel_set_describe_sessions(const struct tunnel_set *s, const char *filter, uint32_t limit, struct strbuf *out);
+/* The sessions whose id, protocol or state `filter` is, or that have it in their client, route or server (NULL, "":
+ * all): JSON objects, one a line, at most `limit`, and as many as `out` has room for. Returns how many such sessions
+ * there are. */
+uint32_t tunnel_set_describe_sessions(const struct tunnel_set *s, const char *filter, uint32_t limit,
+                                      struct strbuf *out);
 
 #endif

@@ -20,7 +20,9 @@ struct list_job {
     struct super *super;
     struct strbuf items;
     bool is_awaited[CHILDREN_MAX];
-    bool is_cut;
+    bool is_cut; /* there was no room for more */
+    uint32_t limit;
+    uint32_t shown_count;
     uint64_t fitting_count;
 };
 
@@ -97,6 +99,7 @@ void lister_start(struct super *s, struct control_request *r, const char *rest)
     struct list_job *j;
     OBJ_NEW(j, LIST_JOB_MAGIC);
     j->super = s;
+    j->limit = m.limit;
     strbuf_init(&j->items, CONTROL_BODY_BYTES - ENDING_BYTES);
     errand_begin(&j->errand, &s->lister.errands, s->loop, r, LISTER_DEADLINE_MS, on_late, j);
     m.number = j->errand.number;
@@ -111,19 +114,23 @@ void lister_start(struct super *s, struct control_request *r, const char *rest)
     job_check(j);
 }
 
-/* All that came from one worker, or nothing of it: what stands in the file is not taken apart here. */
+/* Line by line, as far as they are wanted and fit. */
 static void take_items(struct list_job *j, int fd)
 {
     char *items = NULL;
     size_t len = 0;
     if (fd < 0 || shm_read_sealed(fd, SESSIONS_BYTES_MAX, &items, &len) != ERR_NONE)
         return;
-    if (j->items.len + len + 1 > j->items.max_bytes) {
-        j->is_cut = true;
-    } else if (len > 0) {
-        if (j->items.len > 0)
+    const char *end = items + len;
+    for (const char *at = items, *lf; at < end && j->shown_count < j->limit; at = lf + 1) {
+        lf = memchr(at, '\n', (size_t)(end - at));
+        if (lf == NULL || j->items.len + (size_t)(lf - at) + 1 > j->items.max_bytes) {
+            j->is_cut = true;
+            break;
+        }
+        if (j->shown_count++ > 0)
             strbuf_puts(&j->items, ",");
-        strbuf_add(&j->items, items, len);
+        strbuf_add(&j->items, at, (size_t)(lf - at));
     }
     mem_free(items);
 }

@@ -12,6 +12,7 @@
 #include "conf/secure.h"
 #include "gateway/report/report.h"
 #include "gateway/upstream/call.h"
+#include "gateway/worker/listing.h"
 #include "gateway/ws/close.h"
 
 #define WATCH_MS 200
@@ -238,6 +239,8 @@ static void on_message(void *arg, enum ipc_type type, const void *payload, int f
             worker_leave(w, 0, CLOSED_BY_GATEWAY);
         else if (type == MSG_PURGE)
             purging_take(w, payload);
+        else if (type == MSG_SESSIONS)
+            listing_take(w, payload);
         if (fd >= 0)
             (void)close(fd);
     }

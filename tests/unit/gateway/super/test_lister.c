@@ -96,7 +96,7 @@ static void add_slow_worker(struct fixture *f)
 static void test_what_the_worker_has(void **state)
 {
     struct fixture *f = *state;
-    f->items = "{\"id\":\"0-1\"},{\"id\":\"0-2\"}";
+    f->items = "{\"id\":\"0-1\"}\n{\"id\":\"0-2\"}\n{\"id\":\"0-3\"}\n";
     f->answer.fitting_count = 7;
     assert_answer(&f->o, send_line(&f->o, "sessions 2 192.0.2.7 and more\n"),
                   "ok\n{\"fitting\":7,\"sessions\":[{\"id\":\"0-1\"},{\"id\":\"0-2\"}],\"missing\":[],\"cut\":false}");
@@ -120,7 +120,7 @@ static void test_a_worker_that_is_too_slow_is_named(void **state)
     struct fixture *f = *state;
     char expected[160];
     add_slow_worker(f);
-    f->items = "{\"id\":\"0-1\"}";
+    f->items = "{\"id\":\"0-1\"}\n";
     f->answer.fitting_count = 1;
     snprintf(expected, sizeof expected,
              "ok\n{\"fitting\":1,\"sessions\":[{\"id\":\"0-1\"}],\"missing\":[\"%s\"],\"cut\":false}", f->slow->name);
@@ -131,7 +131,7 @@ static void test_a_worker_that_ends_has_no_sessions(void **state)
 {
     struct fixture *f = *state;
     add_slow_worker(f);
-    f->items = "{\"id\":\"0-1\"}";
+    f->items = "{\"id\":\"0-1\"}\n";
     f->answer.fitting_count = 1;
     int fd = send_line(&f->o, "sessions 50\n");
     run_until_count(&f->o, 1);
@@ -147,7 +147,7 @@ static void test_an_answer_nobody_waits_for(void **state)
     struct fixture *f = *state;
     const struct msg_sessions_answer stray = {.number = 77, .fitting_count = 5};
     lister_answered(f->o.super, f->o.child, &stray, -1);
-    f->items = "{\"id\":\"0-1\"}";
+    f->items = "{\"id\":\"0-1\"}\n";
     f->o.is_silent = true;
     int fd = send_line(&f->o, "sessions 50\n");
     run_until_count(&f->o, 1);
