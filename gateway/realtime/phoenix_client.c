@@ -13,12 +13,10 @@ static enum sift_verdict unknown_topic(struct phoenix *p, const struct phx_frame
 {
     if (phoenix_leg(p, PHX_HERE) != NULL)
         return SIFT_PASS; /* the server knows what to say */
-    char room[PHX_REF_BYTES];
-    const struct phx_text ref = phx_ref_json(f, room);
-    if (!phx_ref_is_null(ref)) {
+    if (!phx_ref_is_null(f->ref)) {
         struct strbuf out;
         strbuf_init(&out, 8192);
-        phx_write_reply(&out, p->vsn, (struct phx_text){0}, ref, f->topic, status, phx_text_of(response));
+        phx_write_reply(&out, p->vsn, (struct phx_text){0}, f->ref, f->topic, status, phx_text_of(response));
         if (!out.failed)
             session_tell(p->session, WS_OPCODE_TEXT, out.data, out.len);
         strbuf_fini(&out);
@@ -147,7 +145,6 @@ static enum sift_verdict on_token(struct phoenix *p, const struct phx_frame *f, 
 
 static enum sift_verdict on_presence(struct phoenix *p, const struct phx_frame *f, const struct ws_message *m)
 {
-    char room[PHX_REF_BYTES];
     struct phx_channel *c = phoenix_channel(p, f->topic);
     const enum phx_presence what = m->is_whole ? phx_presence_of(f->payload) : PHX_PRESENCE_OTHER;
     if (c == NULL)
@@ -172,7 +169,7 @@ static enum sift_verdict on_presence(struct phoenix *p, const struct phx_frame *
         return SIFT_DROP;
     }
     /* It is told with the next join, once, whatever was said until then; who asked is answered then. */
-    phx_channel_pend(c, phx_ref_json(f, room), PHX_PUSH_FOLDED, session_now_ms(p->session));
+    phx_channel_pend(c, f->ref, PHX_PUSH_FOLDED, session_now_ms(p->session));
     phoenix_wake_at(p, session_now_ms(p->session) + session_conf(p->session)->answer_ms);
     if (c->track.data == NULL)
         phoenix_answer_presence(p, c);

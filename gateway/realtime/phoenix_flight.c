@@ -34,10 +34,10 @@ static struct phx_text ref_of(const struct phx_note *note)
 static struct phx_note make_note(const struct phx_frame *f, enum phx_push push)
 {
     struct phx_note note = {.push = (uint8_t)push};
-    const struct phx_text ref = phx_ref_json(f, note.ref);
-    note.ref_bytes = (uint8_t)ref.len;
-    if (ref.len > 0 && ref.data != note.ref)
-        memcpy(note.ref, ref.data, ref.len);
+    if (f->ref.len > 0 && f->ref.len <= sizeof note.ref) {
+        note.ref_bytes = (uint8_t)f->ref.len;
+        memcpy(note.ref, f->ref.data, f->ref.len);
+    }
     return note;
 }
 

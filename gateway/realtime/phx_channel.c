@@ -83,22 +83,6 @@ void phx_channel_keep(struct phx_text *text, struct phx_text value)
 
 /* ---- pushes without an answer ---- */
 
-struct phx_text phx_ref_json(const struct phx_frame *f, char room[PHX_REF_BYTES])
-{
-    if (f->ref.len > PHX_REF_BYTES)
-        return (struct phx_text){0};
-    if (f->kind == PHX_JSON)
-        return f->ref;
-    if (f->ref.len == 0 || f->ref.len > PHX_REF_BYTES - 2)
-        return (struct phx_text){0};
-    for (size_t i = 0; i < f->ref.len; i++)
-        if (f->ref.data[i] < ' ' || f->ref.data[i] > '~' || f->ref.data[i] == '"' || f->ref.data[i] == '\\')
-            return (struct phx_text){0};
-    room[0] = room[f->ref.len + 1] = '"';
-    memcpy(room + 1, f->ref.data, f->ref.len);
-    return (struct phx_text){room, f->ref.len + 2};
-}
-
 void phx_channel_pend(struct phx_channel *c, struct phx_text ref, enum phx_push push, int64_t now_ms)
 {
     CHECK_OBJ(c, PHX_CHANNEL_MAGIC);

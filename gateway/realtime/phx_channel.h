@@ -124,8 +124,6 @@ void phx_channel_join(struct phx_channel *c, const struct phx_frame *f, int64_t 
 /* Replaces one of the texts with a copy, as far as that is not too long; {NULL, 0} removes it. */
 void phx_channel_keep(struct phx_text *text, struct phx_text value);
 
-/* A message's reference as JSON writes it, also of a binary one; len 0: too long, or odd. `room` is used if need be. */
-struct phx_text phx_ref_json(const struct phx_frame *f, char room[PHX_REF_BYTES]);
 /* Remembers a push until its answer comes; the oldest goes when there are too many. */
 void phx_channel_pend(struct phx_channel *c, struct phx_text ref, enum phx_push push, int64_t now_ms);
 /* The one with that reference; NULL: none. Valid until the next change. */

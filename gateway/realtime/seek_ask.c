@@ -107,8 +107,7 @@ static void on_failed(void *arg, const struct call_failure *f)
     CHECK_OBJ(k, SEEK_MAGIC);
     a->call = NULL;
     /* Our own lack of descriptors, or of the time that others used up. */
-    const bool is_ours =
-        (f->error == ERR_LIMIT && f->phase < CALL_REQUEST) || (f->is_cut_short && k->pick.attempt_count > 1);
+    const bool is_ours = (f->error == ERR_LIMIT && f->phase < CALL_REQUEST) || (f->is_cut_short && !a->is_first);
     const struct verdict_of_ask v = {.outcome = is_ours ? OUTCOME_CANCELLED : OUTCOME_FAILED,
                                      .phase = call_phase_text(f->phase),
                                      .cause = err_text(f->error),
@@ -215,6 +214,7 @@ void seek_ask(struct seek *k)
     struct seek_ask *a = k->asks[0].attempt.server == NULL ? &k->asks[0] : &k->asks[1];
     ASSERT(a->attempt.server == NULL);
     a->attempt = pick_detach(&k->pick);
+    a->is_first = k->pick.attempt_count == 1;
     a->call = start_call(a);
     if (a->call == NULL) {
         const struct verdict_of_ask v = {.outcome = OUTCOME_CANCELLED,

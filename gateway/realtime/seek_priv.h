@@ -35,6 +35,7 @@ struct seek_ask {
     struct seek *seek;
     struct call *call; /* NULL: none */
     struct attempt attempt;
+    bool is_first; /* it had all the time there was */
 };
 
 struct seek {

@@ -594,6 +594,7 @@ struct session *session_open(struct tunnel *t, const struct tunnel_start *o)
     s->timer_due_ms = INT64_MAX;
     s->serial = ++t->set->session_count;
     list_init(&s->lost);
+    mover_init(&s->mover);
     held_init(s);
     strbuf_init(&s->owed, SESSION_OWED_BYTES);
     later_init(&s->settle, t->set->loop, on_settle, s);
@@ -635,6 +636,7 @@ void session_stop(struct session *s, uint16_t code)
     s->is_stopped = true;
     session_count(s, state_gauges[s->state], -1);
     losses_over(s->tunnel->set->losses, &s->loss, LOSS_LEFT);
+    mover_leave(&s->mover);
     timer_cancel(&s->timer);
     later_cancel(&s->settle);
     sift_stop(&s->up);

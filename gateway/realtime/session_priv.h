@@ -9,6 +9,7 @@
 
 #include "gateway/realtime/backoff.h"
 #include "gateway/realtime/losses.h"
+#include "gateway/realtime/moves.h"
 #include "gateway/realtime/protocol.h"
 #include "gateway/realtime/seek.h"
 #include "gateway/realtime/session.h"
@@ -94,6 +95,7 @@ struct session {
     struct backoff backoff;
     uint32_t quick_losses; /* in a row, of servers that had hardly begun */
     uint32_t loss_count, move_count;
+    struct mover mover;
     struct loss loss; /* the one it suffers from, in the tally of all */
 
     struct list held; /* struct held, in the order they came */

@@ -87,6 +87,9 @@ void tunnel_set_drain(struct tunnel_set *s, int64_t time_ms, enum closed_by by, 
 void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t time_ms, enum closed_by by, uint16_t code,
                          const char *reason);
 
+/* Looks at the servers of a pool: sessions leave those that are drained, and go back to a better tier, at the pace of
+ * their route. To be called often. */
+void tunnel_set_look(struct tunnel_set *s, struct pool *p);
 /* A server may be there that was not: sessions without one try again. */
 void tunnel_set_retry(struct tunnel_set *s);
 /* The sessions whose id, protocol or state `filter` is, or that have it in their client, route or server (NULL, "":

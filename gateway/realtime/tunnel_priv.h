@@ -46,6 +46,7 @@ struct tunnel_set {
     /* for sessions */
     struct seekers *seekers;
     struct losses *losses;
+    struct tunnel_moves *moves;
     const struct slots *slots;
     struct list parting;    /* legs that were told good-bye */
     uint64_t session_count; /* since the start */
@@ -123,6 +124,16 @@ void tunnel_server_drained(struct tunnel *t);
 void tunnel_join_server(struct tunnel *t, struct server *server);
 /* ---- tunnel_set.c, for sessions ---- */
 uint64_t tunnel_random(struct tunnel_set *s);
+
+/* ---- tunnel_moves.c ---- */
+struct tunnel_moves *tunnel_moves_create(struct loop *l);
+void tunnel_moves_destroy(struct tunnel_moves **mp);
+void tunnel_moves_set_shares(struct tunnel_moves *m, uint32_t worker_count);
+/* The server of a tunnel with a session was removed: it moves within `time_ms`. */
+void tunnel_moves_server_removed(struct tunnel_moves *m, struct tunnel *t, int64_t time_ms);
+/* A server may be there that was not: those that found none try again. */
+void tunnel_moves_hurry(struct tunnel_moves *m);
+void tunnel_moves_stop(struct tunnel_moves *m); /* the gateway is leaving: nothing moves any more */
 
 /* ---- tunnel_coded.c ---- */
 /* Makes the tunnel a compressed one, before any byte has passed. */

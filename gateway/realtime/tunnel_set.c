@@ -32,6 +32,7 @@ struct tunnel_set *tunnel_set_create(struct loop *l, struct stats_block *block, 
     s->random |= 1; /* zero would stay zero */
     s->stock = ws_stock_create();
     s->losses = losses_create(l, NULL, NULL);
+    s->moves = tunnel_moves_create(l);
     list_init(&s->parting);
     list_init(&s->live);
     list_init(&s->dead);
@@ -57,6 +58,7 @@ void tunnel_set_destroy(struct tunnel_set **sp)
         seekers_destroy(&s->seekers);
     ws_stock_destroy(&s->stock);
     losses_destroy(&s->losses);
+    tunnel_moves_destroy(&s->moves);
     mem_free(s->coded_out);
     OBJ_FREE(sp, TUNNEL_SET_MAGIC);
 }
@@ -92,6 +94,7 @@ void tunnel_set_share(struct tunnel_set *s, uint32_t worker_count)
 {
     CHECK_OBJ(s, TUNNEL_SET_MAGIC);
     seekers_set_shares(s->seekers, worker_count);
+    tunnel_moves_set_shares(s->moves, worker_count);
 }
 
 /* ---- many at once ---- */
@@ -137,6 +140,8 @@ void tunnel_catch_up(struct tunnel *t, const struct conf *newest)
     if (l->at_ms != 0)
         tunnel_plan_end(t, left_ms > 0 ? spread_ms(t->set, 0, 1, left_ms) : 0, (enum closed_by)l->by, l->code,
                         l->reason);
+    if (t->session != NULL && t->server != NULL && server_is_removed(t->server))
+        tunnel_moves_server_removed(t->set->moves, t, newest->drain.time_ms);
     if (t->session == NULL && server_is_removed(t->server))
         tunnel_plan_end(t, spread_ms(t->set, 0, 1, newest->drain.time_ms), CLOSED_BY_DRAIN, WS_CLOSE_SERVICE_RESTART,
                         "upstream removed");
@@ -153,6 +158,7 @@ void tunnel_set_drain(struct tunnel_set *s, int64_t time_ms, enum closed_by by, 
 {
     CHECK_OBJ(s, TUNNEL_SET_MAGIC);
     uint32_t i = 0;
+    tunnel_moves_stop(s->moves);
     s->leaving =
         (struct ending){.at_ms = loop_now_ms(s->loop) + time_ms, .by = (uint8_t)by, .code = code, .reason = reason};
     LIST_EACH (it, &s->live) {
@@ -173,13 +179,14 @@ void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t ti
         else if (by == CLOSED_BY_UPSTREAM)
             session_server_down(t->session, reason);
         else
-            (void)session_move(t->session, false, reason);
+            tunnel_moves_server_removed(s->moves, t, time_ms);
     }
 }
 
 void tunnel_set_retry(struct tunnel_set *s)
 {
     CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    tunnel_moves_hurry(s->moves);
     LIST_EACH (it, &s->live) {
         struct tunnel *t = LIST_ENTRY(it, struct tunnel, link);
         if (t->session != NULL)

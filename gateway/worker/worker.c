@@ -15,7 +15,7 @@
 #include "gateway/worker/listing.h"
 #include "gateway/ws/close.h"
 
-#define WATCH_MS 200
+#define WATCH_MS 50
 /* A server that went down is left by all of its clients within this time; they cannot all come back at once. */
 #define DOWN_SPREAD_MS 1000
 /* After the time for a drain is over, or at a stop: how long peers may take to hang up. */
@@ -52,6 +52,7 @@ static void on_names_settled(void *arg)
         return;
     w->is_ack_owed = false;
     settle_sockets(w, !w->is_leaving);
+    tunnel_set_retry(w->tunnels);
     ipc_answer_conf(w->ipc, w->generation, NULL);
 }
 
@@ -166,6 +167,7 @@ static void on_watch(void *arg)
         struct pool *p = pool_set_at(w->pools, i);
         for (size_t j = 0; j < p->server_count; j++)
             follow_server(w, p->servers[j]);
+        tunnel_set_look(w->tunnels, p);
     }
 }
 
