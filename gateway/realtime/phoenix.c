@@ -263,6 +263,10 @@ static void *open_speaker(struct session *s, const struct protocol_hello *h)
     list_init(&p->left);
     list_init(&p->journal.sent);
     p->by_topic = map_create();
+    for (size_t i = 0; i < sizeof p->key; i += sizeof(uint64_t)) {
+        const uint64_t random = session_random(s);
+        memcpy(p->key + i, &random, sizeof random);
+    }
     p->own_bytes = (size_t)snprintf(p->own, sizeof p->own, "g%016" PRIx64 ".", session_random(s));
     return p;
 }

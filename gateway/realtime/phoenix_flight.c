@@ -7,6 +7,8 @@
  * living server nothing is ever sent again, however long it is silent: it may have refused in silence. */
 #include <string.h>
 
+#include "base/json_scan.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "gateway/realtime/phoenix_priv.h"
 
@@ -31,9 +33,33 @@ static struct phx_text ref_of(const struct phx_note *note)
     return (struct phx_text){note->ref, note->ref_bytes};
 }
 
-static struct phx_note make_note(const struct phx_frame *f, enum phx_push push)
+static struct json_text bare(struct json_text string)
+{
+    if (string.len >= 2 && string.data[0] == '"')
+        string = (struct json_text){string.data + 1, string.len - 2};
+    return string;
+}
+
+/* By what a broadcast is known when it comes back, whichever way it went: its event and its payload. Servers take a
+ * binary one as it is; one that was text they write anew, and may write it otherwise. 0: it is none. */
+static uint64_t content_of(const struct phoenix *p, const struct phx_frame *f)
+{
+    struct json_text event = {f->user_event.data, f->user_event.len}, payload = {f->payload.data, f->payload.len};
+    if (!phx_text_is(f->event, "broadcast") || payload.len == 0)
+        return 0;
+    if (f->kind == PHX_JSON) {
+        event = bare(json_find(payload, "event"));
+        payload = json_find(payload, "payload");
+    }
+    return (siphash24(p->key, event.data, event.len) * 31 + siphash24(p->key, payload.data, payload.len)) | 1;
+}
+
+static struct phx_note make_note(const struct phoenix *p, const struct phx_channel *c, const struct phx_frame *f,
+                                 enum phx_push push)
 {
     struct phx_note note = {.push = (uint8_t)push};
+    if (c->gets_own && phoenix_keeps_journal(p))
+        note.content = content_of(p, f);
     if (f->ref.len > 0 && f->ref.len <= sizeof note.ref) {
         note.ref_bytes = (uint8_t)f->ref.len;
         memcpy(note.ref, f->ref.data, f->ref.len);
@@ -132,7 +158,7 @@ void phoenix_journal_fini(struct phoenix *p)
 void phoenix_hold(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f, const struct ws_message *m,
                   enum phx_push push)
 {
-    const struct phx_note note = make_note(f, push);
+    const struct phx_note note = make_note(p, c, f, push);
     session_hold(p->session, m, c->lane, deadline_ms(p, push, session_now_ms(p->session)), &note, sizeof note);
 }
 
@@ -198,7 +224,7 @@ void phoenix_sent(struct phoenix *p, struct phx_channel *c, const struct phx_fra
                   enum phx_push push)
 {
     const int64_t now_ms = session_now_ms(p->session);
-    const struct phx_note note = make_note(f, push);
+    const struct phx_note note = make_note(p, c, f, push);
     if (push != PHX_PUSH_PLAIN && push != PHX_PUSH_TOKEN)
         phx_channel_pend(c, ref_of(&note), push, now_ms);
     if (!phoenix_keeps_journal(p) || !m->is_whole || (push != PHX_PUSH_PLAIN && push != PHX_PUSH_ASKING))
@@ -242,6 +268,23 @@ bool phoenix_answered(struct phoenix *p, struct phx_channel *c, struct phx_text 
         return true;
     }
     return pending != NULL;
+}
+
+void phoenix_echoed(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f)
+{
+    const uint64_t content = content_of(p, f);
+    LIST_EACH (it, &p->journal.sent) {
+        struct held *h = held_of(it);
+        const struct phx_note note = note_of(h);
+        if (h->lane != c->lane || content == 0 || note.content != content)
+            continue;
+        struct phx_pending *pending = phx_channel_pending(c, ref_of(&note));
+        if (pending != NULL)
+            pending->is_proved = true;
+        strike(p, h);
+        held_free(&h);
+        return; /* one for one */
+    }
 }
 
 void phoenix_answer_presence(struct phoenix *p, struct phx_channel *c)
@@ -296,8 +339,13 @@ void phoenix_settle(struct phoenix *p, struct phx_channel *c)
             i++;
             continue;
         }
+        const struct phx_text ref = {pending.ref, pending.ref_bytes};
         phx_channel_answered(c, &c->pending[i]);
+        if (pending.is_proved) {
+            phoenix_tell_reply(p, c, ref, "ok", "{}");
+            continue;
+        }
         session_count(p->session, STAT_ROUTE_SESSION_UNKNOWN, 1);
-        phoenix_tell_refused(p, c, (struct phx_text){pending.ref, pending.ref_bytes}, "gateway: upstream lost");
+        phoenix_tell_refused(p, c, ref, "gateway: upstream lost");
     }
 }

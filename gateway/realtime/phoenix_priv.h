@@ -29,8 +29,9 @@ enum phx_place {
 
 /* What waits, and what was sent and may have to be sent again, carries this as its note. */
 struct phx_note {
-    uint32_t number; /* of the journal */
-    uint8_t push;    /* enum phx_push */
+    uint64_t content; /* of a broadcast that will come back; 0: of none */
+    uint32_t number;  /* of the journal */
+    uint8_t push;     /* enum phx_push */
     uint8_t ref_bytes;
     char ref[PHX_REF_BYTES];
 };
@@ -67,7 +68,8 @@ struct phoenix {
     int64_t feeds_end_ms; /* when the one before has ended; 0: no move is complete */
     int64_t due_ms;
     size_t own_bytes;
-    char own[24]; /* begins the gateway's references; not to be guessed */
+    uint8_t key[16]; /* of hashes of content */
+    char own[24];    /* begins the gateway's references; not to be guessed */
 };
 
 /* ---- phoenix.c ---- */
@@ -169,6 +171,8 @@ void phoenix_sent(struct phoenix *p, struct phx_channel *c, const struct phx_fra
                   enum phx_push push);
 /* Its answer came; false: none was expected. */
 bool phoenix_answered(struct phoenix *p, struct phx_channel *c, struct phx_text ref);
+/* A broadcast came; if it is one of the client's own, which it asked to get back, it has been done. */
+void phoenix_echoed(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f);
 bool phoenix_is_in_journal(const struct phoenix *p, const struct phx_channel *c, struct phx_text ref);
 /* The server of a channel is lost, or has lost it: pushes in flight are settled, or wait to be sent again. */
 void phoenix_settle(struct phoenix *p, struct phx_channel *c);

@@ -173,8 +173,11 @@ static enum sift_verdict on_news(struct phoenix *p, struct phx_channel *c, enum 
         session_count(p->session, STAT_ROUTE_SESSION_DUPLICATES, 1);
         return SIFT_DROP;
     }
-    if (phx_text_is(f->event, "broadcast"))
+    if (phx_text_is(f->event, "broadcast")) {
+        if (c->gets_own && p->journal.count > 0)
+            phoenix_echoed(p, c, f);
         return c->is_private ? on_stored(p, c, f) : SIFT_PASS;
+    }
     const enum phx_place ids = place == PHX_BEFORE ? PHX_HERE : place;
     if (c->ids[ids] != NULL && place != PHX_BEFORE && phx_text_is(f->event, "postgres_changes"))
         return renumber(p, c, place, f);

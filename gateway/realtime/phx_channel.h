@@ -52,7 +52,8 @@ struct phx_pending {
     int64_t since_ms;
     char ref[PHX_REF_BYTES]; /* as JSON writes it */
     uint8_t ref_bytes;
-    uint8_t push; /* enum phx_push */
+    uint8_t push;   /* enum phx_push */
+    bool is_proved; /* it has been done, although nobody has said so */
 };
 
 struct phx_channel {

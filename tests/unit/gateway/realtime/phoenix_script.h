@@ -17,9 +17,11 @@ static inline bool matches(const char *expected, const char *actual)
 {
     while (*expected != '\0') {
         if (*expected == '*') {
-            expected++;
-            actual += strcspn(actual, "\"");
-            continue;
+            const size_t most = strcspn(actual, "\"");
+            for (size_t i = 0; i <= most; i++)
+                if (matches(expected + 1, actual + i))
+                    return true;
+            return false;
         }
         if (expected[0] == 'g' && expected[1] == '#') {
             const size_t len = strcspn(actual, "\"");

@@ -265,6 +265,26 @@ static void test_13_silence_of_a_living_server_is_not_broken(void **state)
     ends(s);
 }
 
+/* ---- 30: what comes back to its sender has been done ---- */
+
+static void test_30_echo_proves_that_a_broadcast_was_done(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("\"broadcast\":{\"ack\":true,\"self\":true}");
+    s->conf.delivery = DELIVERY_AT_LEAST_ONCE;
+    client_says(s, BROADCAST("7"));
+    client_says(s, BROADCAST("8"));
+    server_says(s, s->leg,
+                "[null,null,\"" TOPIC
+                "\",\"broadcast\",{\"event\":\"n\",\"payload\":{\"n\":7},\"type\":\"broadcast\"}]");
+    fake_forget(&s->told);
+    dies(s, s->leg);
+    client_got(s, REPLY("7", "ok", "{}"));
+    struct leg *l = comes_back(s, REJOIN("0", "\"broadcast\":{\"ack\":true,\"self\":true}"));
+    server_got(l, BROADCAST("8"));
+    ends(s);
+}
+
 /* ---- time ---- */
 
 static void test_whoever_waits_for_an_answer_gets_one_in_time(void **state)
@@ -333,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_12_one_track_whatever_was_said_meanwhile),
         cmocka_unit_test(test_12_untracked_stays_untracked),
         cmocka_unit_test(test_13_silence_of_a_living_server_is_not_broken),
+        cmocka_unit_test(test_30_echo_proves_that_a_broadcast_was_done),
         cmocka_unit_test(test_whoever_waits_for_an_answer_gets_one_in_time),
         cmocka_unit_test(test_the_oldest_that_waits_makes_room),
         cmocka_unit_test(test_a_leave_that_waited_too_long_is_done),

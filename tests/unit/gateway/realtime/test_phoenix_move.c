@@ -1,0 +1,266 @@
+/* Planned moves: the corner cases of two servers at once. */
+#include "tests/unit/gateway/realtime/phoenix_script.h"
+
+#define BEAT(ref)       "[null,\"" ref "\",\"phoenix\",\"heartbeat\",{}]"
+#define BEAT_REPLY(ref) "[null,\"" ref "\",\"phoenix\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]"
+#define HEARD(n)                                                                                                       \
+    "[null,null,\"" TOPIC "\",\"broadcast\",{\"type\":\"broadcast\",\"event\":\"n\",\"payload\":{\"n\":" n "}}]"
+#define DIFF "[null,null,\"" TOPIC "\",\"presence_diff\",{\"joins\":{},\"leaves\":{}}]"
+
+/* The next server has been found and has the channel; pushes wait for the old one's last word. */
+static struct leg *moves(struct session *s, const char *config_rejoin)
+{
+    struct leg *next = fake_find(s);
+    server_got(next, config_rejoin);
+    server_says(s, next, REPLY("g#0", "ok", "{}"));
+    server_got(s->leg, BEAT("g#9"));
+    return next;
+}
+
+static void test_10_present_on_the_next_server_before_the_old_one_goes(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    client_says(s, TRACK("7", "Ann"));
+    server_says(s, s->leg, REPLY("7", "ok", "{}"));
+    fake_forget(&s->told);
+    fake_forget(&s->leg->said);
+    struct leg *old = s->leg, *next = moves(s, REJOIN("0", ""));
+    server_got(next, TRACK("g#1", "Ann"));
+    server_says(s, next, REPLY("g#1", "ok", "{}"));
+    assert_ptr_equal(s->leg, old);
+    server_says(s, old, BEAT_REPLY("g#9"));
+    assert_ptr_equal(s->leg, next);
+    server_got_nothing(old); /* no leave, no untrack: its WebSocket just closes */
+    client_got_nothing(s);
+    ends(s);
+}
+
+static void test_10_pushes_wait_for_the_old_servers_last_word_and_go_to_the_next(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *old = s->leg, *next = fake_find(s);
+    server_got(next, REJOIN("0", ""));
+    client_says(s, BROADCAST("7")); /* the old one serves until then */
+    server_got(old, BROADCAST("7"));
+    server_says(s, next, REPLY("g#0", "ok", "{}"));
+    server_got(old, BEAT("g#9"));
+    client_says(s, BROADCAST("8"));
+    server_got_nothing(old);
+    server_got_nothing(next);
+    server_says(s, old, BEAT_REPLY("g#9"));
+    server_got(next, BROADCAST("8"));
+    client_says(s, BROADCAST("9"));
+    server_got(next, BROADCAST("9"));
+    server_got_nothing(old);
+    ends(s);
+}
+
+static void test_10_an_old_server_that_says_nothing_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *next = moves(s, REJOIN("0", ""));
+    time_passes(s, 1999);
+    assert_ptr_equal(session_next_leg(s), next);
+    time_passes(s, 1);
+    assert_ptr_equal(s->leg, next);
+    ends(s);
+}
+
+static void test_10_answers_of_the_old_server_still_come(void **state)
+{
+    (void)state;
+    struct session *s = JOINED(ACKS);
+    struct leg *old = s->leg;
+    client_says(s, BROADCAST("7"));
+    server_got(old, BROADCAST("7"));
+    (void)moves(s, REJOIN("0", ACKS));
+    server_says(s, old, BEAT_REPLY("g#9"));
+    server_says(s, old, REPLY("7", "ok", "{}"));
+    client_got(s, REPLY("7", "ok", "{}"));
+    server_says(s, old, ENDED("phx_close")); /* it goes, and that is nobody's business */
+    server_says(s, old, ENDED("phx_error"));
+    ends(s);
+}
+
+static void test_what_both_servers_bring_comes_once(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *old = s->leg;
+    struct leg *next = moves(s, REJOIN("0", ""));
+    server_says(s, old, HEARD("1"));
+    client_got(s, HEARD("1"));
+    server_says(s, next, HEARD("1"));
+    server_says(s, next, HEARD("2"));
+    client_got(s, HEARD("2"));
+    server_says(s, old, HEARD("2"));
+    server_says(s, old, BEAT_REPLY("g#9"));
+    server_says(s, next, HEARD("3"));
+    client_got(s, HEARD("3"));
+    server_says(s, old, HEARD("3"));
+    server_says(s, old, HEARD("4"));
+    client_got(s, HEARD("4"));
+    server_says(s, next, HEARD("4"));
+    server_says(s, next, HEARD("4")); /* equal, and said twice */
+    client_got(s, HEARD("4"));
+    assert_int_equal(s->counts[STAT_ROUTE_SESSION_DUPLICATES], 4);
+    time_passes(s, 60000);
+    server_says(s, next, HEARD("1"));
+    client_got(s, HEARD("1"));
+    ends(s);
+}
+
+static void test_presence_state_of_the_next_server_passes(void **state)
+{
+    (void)state;
+    static const char presence[] = "[\"3\",null,\"" TOPIC "\",\"presence_state\",{\"a\":{\"metas\":[]}}]";
+    struct session *s = JOINED("");
+    struct leg *next = moves(s, REJOIN("0", ""));
+    server_says(s, next, presence);
+    client_got(s, presence);
+    server_says(s, s->leg, DIFF);
+    client_got(s, DIFF);
+    server_says(s, next, DIFF);
+    client_got_nothing(s);
+    server_says(s, next, READY);
+    ends(s);
+}
+
+static const char own_push[] = "\x03\x01\x01\x0d\x01\x00\x01"
+                               "3"
+                               "7" TOPIC "n{}";
+static const char own_echo[] = "\x04\x0d\x01\x00\x01" TOPIC "n{}";
+
+static void test_own_broadcasts_do_not_come_back_by_the_other_server(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    const struct ws_message push = fake_message(WS_OPCODE_BINARY, own_push, sizeof own_push - 1);
+    const struct ws_message echo = fake_message(WS_OPCODE_BINARY, own_echo, sizeof own_echo - 1);
+    struct leg *old = s->leg, *next = fake_find(s);
+    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]"); /* keeps the move from being complete */
+    server_got(next, REJOIN("0", ""));
+    server_says(s, next, REPLY("g#0", "ok", "{}"));
+    fake_forget(&old->said);
+    assert_int_equal(fake_client_says(s, push), SIFT_PASS);
+    assert_int_equal(fake_server_says(s, next, echo), SIFT_DROP);
+    assert_int_equal(fake_server_says(s, next, echo), SIFT_PASS); /* somebody else said the same */
+    fake_forget(&s->told);
+    fake_forget(&old->said);
+    server_says(s, old, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    fake_forget(&s->told);
+    server_got(next, "[\"4\",\"g#1\",\"other\",\"phx_join\",{}]");
+    server_says(s, next, "[\"4\",\"g#1\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    server_got(old, BEAT("g#9"));
+    server_says(s, old, BEAT_REPLY("g#9"));
+    assert_int_equal(fake_server_says(s, old, echo), SIFT_DROP); /* what somebody else said, once more */
+    assert_int_equal(fake_client_says(s, push), SIFT_PASS);
+    assert_int_equal(fake_server_says(s, old, echo), SIFT_DROP);
+    fake_forget(&next->said);
+    ends(s);
+}
+
+static void test_own_text_broadcasts_do_not_come_back_either(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *old = s->leg;
+    (void)moves(s, REJOIN("0", ""));
+    server_says(s, old, BEAT_REPLY("g#9"));
+    client_says(s, BROADCAST("7"));
+    fake_forget(&s->leg->said);
+    server_says(s, old, HEARD("7"));
+    client_got_nothing(s);
+    ends(s);
+}
+
+static void test_token_and_presence_of_meanwhile_reach_both(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *old = s->leg, *next = fake_find(s);
+    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
+    server_got(next, REJOIN("0", ""));
+    server_says(s, next, REPLY("g#0", "ok", "{}"));
+    fake_forget(&old->said);
+    client_says(s, "[\"3\",\"7\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J2\"}]");
+    client_says(s, TRACK("8", "Ann"));
+    server_got(old, "[\"3\",\"7\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J2\"}]");
+    server_got(old, TRACK("8", "Ann"));
+    server_got(next, "[\"3\",\"g#1\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J2\"}]");
+    server_got(next, TRACK("g#2", "Ann"));
+    client_says(s, LEAVE("9"));
+    server_got(old, LEAVE("9"));
+    server_got(next, LEAVE("g#3"));
+    server_says(s, old, REPLY("9", "ok", "{}"));
+    client_got(s, REPLY("9", "ok", "{}"));
+    server_says(s, old, ENDED("phx_close"));
+    client_got(s, ENDED("phx_close"));
+    ends(s);
+}
+
+static void test_next_server_that_refuses_is_given_up(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *next = fake_find(s);
+    server_got(next, REJOIN("0", ""));
+    server_says(s, next, REPLY("g#0", "error", REASON("RealtimeRestarting: Realtime is restarting")));
+    assert_true(next->is_failed);
+    assert_int_equal(next->fault, LEG_ANOTHER);
+    fake_settle(s);
+    client_says(s, BROADCAST("7"));
+    server_got(s->leg, BROADCAST("7"));
+    ends(s);
+}
+
+static void test_old_server_dies_during_the_move(void **state)
+{
+    (void)state;
+    struct session *s = JOINED(ACKS);
+    struct leg *old = s->leg, *next = moves(s, REJOIN("0", ACKS));
+    client_says(s, BROADCAST("7"));
+    dies(s, old);
+    assert_ptr_equal(s->leg, next);
+    assert_true(next->is_restored);
+    server_got(next, BROADCAST("7"));
+    server_says(s, next, REPLY("7", "ok", "{}"));
+    client_got(s, REPLY("7", "ok", "{}"));
+    ends(s);
+}
+
+static void test_next_server_dies_during_the_move(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *old = s->leg, *next = moves(s, REJOIN("0", ""));
+    client_says(s, BROADCAST("7"));
+    server_got_nothing(old);
+    fake_lose(s, next);
+    server_got(old, BROADCAST("7"));
+    server_says(s, old, BEAT_REPLY("g#9"));
+    assert_ptr_equal(s->leg, old);
+    ends(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_10_present_on_the_next_server_before_the_old_one_goes),
+        cmocka_unit_test(test_10_pushes_wait_for_the_old_servers_last_word_and_go_to_the_next),
+        cmocka_unit_test(test_10_an_old_server_that_says_nothing_is_not_waited_for),
+        cmocka_unit_test(test_10_answers_of_the_old_server_still_come),
+        cmocka_unit_test(test_what_both_servers_bring_comes_once),
+        cmocka_unit_test(test_presence_state_of_the_next_server_passes),
+        cmocka_unit_test(test_own_broadcasts_do_not_come_back_by_the_other_server),
+        cmocka_unit_test(test_own_text_broadcasts_do_not_come_back_either),
+        cmocka_unit_test(test_token_and_presence_of_meanwhile_reach_both),
+        cmocka_unit_test(test_next_server_that_refuses_is_given_up),
+        cmocka_unit_test(test_old_server_dies_during_the_move),
+        cmocka_unit_test(test_next_server_dies_during_the_move),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

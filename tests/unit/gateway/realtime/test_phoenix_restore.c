@@ -1,0 +1,741 @@
+/* Joining again: the corner cases of tokens, refusals, gaps, and clients that leave or join meanwhile. */
+#include "tests/unit/gateway/realtime/phoenix_script.h"
+
+#define BEAT_REPLY(ref) "[null,\"" ref "\",\"phoenix\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]"
+
+/* ---- what every session does ---- */
+
+static void test_heartbeats_are_answered_here_with_the_reference_as_it_is(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    client_says(s, "[null,\"12\",\"phoenix\",\"heartbeat\",{}]");
+    client_got(s, BEAT_REPLY("12"));
+    client_says(s, "[null,13,\"phoenix\",\"heartbeat\",{}]");
+    client_got(s, "[null,13,\"phoenix\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    client_says(s, "[null,null,\"phoenix\",\"heartbeat\",{}]");
+    client_got(s, "[null,null,\"phoenix\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    dies(s, s->leg);
+    client_says(s, "[null,\"14\",\"phoenix\",\"heartbeat\",{}]");
+    client_got(s, BEAT_REPLY("14"));
+    assert_int_equal(s->counts[STAT_ROUTE_SESSION_BEATS], 4);
+    ends(s);
+}
+
+static void test_heartbeats_to_servers_are_known_by_their_answer(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    s->protocol->beat(s->speaker, s->leg);
+    server_got(s->leg, "[null,\"g#0\",\"phoenix\",\"heartbeat\",{}]");
+    server_says(s, s->leg, BEAT_REPLY("g#0"));
+    assert_int_equal(s->leg->answered_count, 1);
+    server_says(s, s->leg, BEAT_REPLY("g#0"));
+    assert_int_equal(s->leg->answered_count, 1);
+    ends(s);
+}
+
+static void test_only_as_many_channels_as_the_route_allows(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    s->conf.channel_count = 1;
+    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
+    client_got(s, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"error\",\"response\":" REASON(
+                      "too many channels joined") "}]");
+    client_says(s, JOIN("")); /* the same one again is no other */
+    server_got(s->leg, JOIN(""));
+    ends(s);
+}
+
+static void test_versions_that_servers_take(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query;
+        bool is_understood;
+    } cases[] = {{NULL, true},        {"", true},           {"vsn=1.0.0", true},  {"a=b&vsn=2.0.0&c=d", true},
+                 {"vsn=2.0.7", true}, {"vsn=3.0.0", false}, {"vsn=2.1.0", false}, {"vsn=", false},
+                 {"xvsn=3.0.0", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct session *s = fake_open(&protocol_phoenix, NULL, cases[i].query);
+        assert_int_equal(s->speaker != NULL, cases[i].is_understood);
+        fake_close(&s);
+    }
+}
+
+/* ---- 5: the client leaves, or joins anew, while it is being joined again ---- */
+
+static void test_5_leave_while_joining_again_is_done_here_and_there(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", ""));
+    client_says(s, LEAVE("9"));
+    server_got(l, LEAVE("g#1")); /* behind the join, or the server would keep the channel */
+    client_got(s, REPLY("9", "ok", "{}"));
+    client_got(s, ENDED("phx_close"));
+    server_says(s, l, REPLY("g#0", "ok", "{}"));
+    server_says(s, l, REPLY("g#1", "ok", "{}"));
+    server_says(s, l, ENDED("phx_close"));
+    assert_true(l->is_restored);
+    ends(s);
+}
+
+static void test_5_new_join_takes_the_place_of_the_gateways(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", ""));
+    client_says(s, LEAVE("9"));
+    server_got(l, LEAVE("g#1"));
+    fake_forget(&s->told);
+    client_says(s, "[\"10\",\"10\",\"" TOPIC "\",\"phx_join\",{\"config\":{}}]");
+    server_got(l, "[\"10\",\"10\",\"" TOPIC "\",\"phx_join\",{\"config\":{}}]");
+    server_says(s, l, REPLY("g#0", "ok", "{}"));
+    server_says(s, l, REPLY("g#1", "ok", "{}"));
+    server_says(s, l, ENDED("phx_close")); /* of the one before: the client's SDK would take it for its own */
+    client_got_nothing(s);
+    server_says(s, l, "[\"10\",\"10\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    client_got(s, "[\"10\",\"10\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    ends(s);
+}
+
+static void test_5_leave_without_any_server(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    dies(s, s->leg);
+    client_says(s, LEAVE("9"));
+    client_got(s, REPLY("9", "ok", "{}"));
+    client_got(s, ENDED("phx_close"));
+    assert_false(s->protocol->wants_server(s->speaker));
+    ends(s);
+}
+
+/* ---- 6: tokens ---- */
+
+/* {"alg":"none"}.{"exp":1700000000}. : over long before the fake session's clock */
+#define OLD_TOKEN "eyJhbGciOiJub25lIn0.eyJleHAiOjE2MDAwMDAwMDB9.x"
+
+static void test_6_expired_token_is_not_shown_to_a_server(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    client_says(s, "[\"3\",\"7\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"" OLD_TOKEN "\"}]");
+    fake_forget(&s->leg->said);
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got_nothing(l);
+    client_got(s, ENDED("phx_error"));
+    assert_true(l->is_restored);
+    ends(s);
+}
+
+static void test_6_newest_token_goes_with_the_join(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    client_says(s, "[\"3\",\"7\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J2\"}]");
+    server_got(s->leg, "[\"3\",\"7\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J2\"}]");
+    dies(s, s->leg);
+    client_says(s, "[\"3\",\"8\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J3\"}]");
+    struct leg *l = fake_find(s);
+    server_got(l, "[\"3\",\"g#0\",\"" TOPIC "\",\"phx_join\",{\"config\":{},\"access_token\":\"J3\"}]");
+    client_says(s, "[\"3\",\"9\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J4\"}]");
+    server_says(s, l, REPLY("g#0", "ok", "{}"));
+    server_got(l, "[\"3\",\"9\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J4\"}]");
+    ends(s);
+}
+
+static void test_6_token_that_a_server_refuses_leads_to_an_error(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", ""));
+    server_says(s, l, REPLY("g#0", "error", REASON("InvalidJWTToken: Token has expired 3 seconds ago")));
+    client_got(s, ENDED("phx_error"));
+    assert_int_equal(s->counts[STAT_ROUTE_SESSION_RESTORES_FAILED], 1);
+    assert_true(l->is_restored);
+    ends(s);
+}
+
+static void test_6_refused_for_good_is_said_and_leads_to_an_error(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", ""));
+    server_says(s, l, REPLY("g#0", "error", REASON("PrivateOnly: This project only allows private channels")));
+    client_got(s, SYSTEM("gateway", "error", "PrivateOnly: This project only allows private channels"));
+    client_got(s, ENDED("phx_error"));
+    ends(s);
+}
+
+/* ---- 7, 9: what may be missing ---- */
+
+static void test_7_notice_comes_when_changes_flow_again(void **state)
+{
+    (void)state;
+    struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
+    s->conf.gap = GAP_NOTICE;
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", CHANGES));
+    server_says(s, l, REPLY("g#0", "ok", LISTED));
+    time_passes(s, 1000);
+    client_got_nothing(s);
+    server_says(s, l, READY); /* which the client has heard before */
+    client_got(s, RESUMED);
+    assert_int_equal(s->counts[STAT_ROUTE_SESSION_GAPS], 1);
+    server_says(s, l, READY); /* now it is news: after a new token */
+    client_got(s, READY);
+    ends(s);
+}
+
+static void test_7_strict_routes_make_the_client_join_again(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    s->conf.gap = GAP_REJOIN;
+    dies(s, s->leg);
+    client_says(s, BROADCAST("7"));
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", ""));
+    server_says(s, l, REPLY("g#0", "ok", "{}"));
+    time_passes(s, 0);
+    server_got(l, BROADCAST("7")); /* what waited is not lost by that */
+    server_got(l, LEAVE("g#1"));
+    client_got(s, ENDED("phx_error"));
+    server_says(s, l, ENDED("phx_close"));
+    ends(s);
+}
+
+static void test_7_numbers_of_changes_stay_those_the_client_knows(void **state)
+{
+    (void)state;
+    struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", CHANGES));
+    server_says(s, l, REPLY("g#0", "ok", "{\"postgres_changes\":[{\"id\":99,\"event\":\"*\",\"schema\":\"public\"}]}"));
+    server_says(s, l, "[null,null,\"" TOPIC "\",\"postgres_changes\",{\"ids\":[99],\"data\":{\"type\":\"INSERT\"}}]");
+    client_got(s, "[null,null,\"" TOPIC "\",\"postgres_changes\",{\"data\":{\"type\":\"INSERT\"},\"ids\":[7]}]");
+    ends(s);
+}
+
+static void test_7_other_changes_than_the_client_was_told_of_lead_to_an_error(void **state)
+{
+    (void)state;
+    struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", CHANGES));
+    server_says(s, l, REPLY("g#0", "ok", "{\"postgres_changes\":[]}"));
+    server_got(l, LEAVE("g#1"));
+    client_got(s, ENDED("phx_error"));
+    ends(s);
+}
+
+static void test_9_notice_comes_at_once_without_changes(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    s->conf.gap = GAP_NOTICE;
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", ""));
+    server_says(s, l, REPLY("g#0", "ok", "{}"));
+    time_passes(s, 0);
+    client_got(s, RESUMED);
+    ends(s);
+}
+
+/* ---- 8: broadcasts of the database ---- */
+
+#define STORED(n, meta)                                                                                                \
+    "[null,null,\"" TOPIC "\",\"broadcast\",{\"event\":\"n\",\"payload\":{\"n\":" n                                    \
+    "},\"type\":\"broadcast\",\"meta\":{" meta "}}]"
+
+static void test_8_stored_broadcasts_are_asked_for_and_come_once(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("\"private\":true");
+    server_says(s, s->leg, STORED("1", "\"id\":\"a\""));
+    client_got(s, STORED("1", "\"id\":\"a\""));
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    struct fake_message join = fake_said_take(&l->said);
+    assert_non_null(strstr(join.data, "\"replay\":{\"since\":1700000995000,\"limit\":25}"));
+    const char *own = strstr(join.data, "\"g") + 1;
+    snprintf(own_refs[0], sizeof own_refs[0], "%.*s", (int)strcspn(own, "\""), own);
+    free(join.data);
+    server_says(s, l, REPLY("g#0", "ok", "{}"));
+    server_says(s, l, STORED("1", "\"id\":\"a\",\"replayed\":true"));
+    client_got_nothing(s);
+    server_says(s, l, STORED("2", "\"id\":\"b\",\"replayed\":true")); /* the client did not ask for a replay */
+    client_got(s, STORED("2", "\"id\":\"b\""));
+    assert_int_equal(s->counts[STAT_ROUTE_SESSION_DUPLICATES], 1);
+    ends(s);
+}
+
+static void test_8_replay_the_client_has_had_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("\"private\":true,\"broadcast\":{\"replay\":{\"since\":1}}");
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", "\"private\":true,\"broadcast\":{}"));
+    ends(s);
+}
+
+/* ---- 11: presence keys ---- */
+
+static void test_11_random_presence_key_stays_the_same(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    s->conf.gap = GAP_SILENT;
+    client_says(s, JOIN("\"presence\":{\"key\":\"\"}"));
+    struct fake_message first = fake_said_take(&s->leg->said);
+    assert_true(matches(JOIN("\"presence\":{\"key\":\"*\"}"), first.data));
+    assert_null(strstr(first.data, "\"key\":\"\""));
+    server_says(s, s->leg, REPLY("3", "ok", "{}"));
+    client_got(s, REPLY("3", "ok", "{}"));
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    struct fake_message second = fake_said_take(&l->said);
+    assert_string_equal(strstr(first.data, "\"phx_join\""), strstr(second.data, "\"phx_join\""));
+    free(first.data);
+    free(second.data);
+    ends(s);
+}
+
+/* ---- 14: a join under way ---- */
+
+static void test_14_join_under_way_is_the_clients_own(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    client_says(s, JOIN(""));
+    server_got(s->leg, JOIN(""));
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, JOIN(""));
+    server_says(s, l, REPLY("3", "ok", "{}"));
+    client_got(s, REPLY("3", "ok", "{}"));
+    ends(s);
+}
+
+static void test_14_join_that_nobody_takes_is_refused_in_time(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    dies(s, s->leg);
+    client_says(s, JOIN(""));
+    assert_int_equal(s->wants_changed_count, 1);
+    time_passes(s, 7999);
+    client_got_nothing(s);
+    time_passes(s, 1);
+    client_got(s, REPLY("3", "error", REASON("gateway: no server")));
+    assert_false(s->protocol->wants_server(s->speaker));
+    ends(s);
+}
+
+static void test_14_server_that_restarts_is_not_asked_any_longer(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    client_says(s, JOIN(""));
+    server_got(s->leg, JOIN(""));
+    server_says(s, s->leg, REPLY("3", "error", REASON("RealtimeRestarting: Realtime is restarting, please standby")));
+    client_got_nothing(s);
+    fake_settle(s);
+    server_got(fake_find(s), JOIN(""));
+    ends(s);
+}
+
+/* ---- 15: the second server dies too ---- */
+
+static void test_15_second_server_dies_half_way(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
+    server_says(s, s->leg, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    fake_forget(&s->told);
+    fake_forget(&s->leg->said);
+    struct leg *first = s->leg;
+    dies(s, first);
+    client_says(s, BROADCAST("7"));
+    struct leg *second = fake_find(s);
+    server_got(second, REJOIN("0", ""));
+    server_got(second, "[\"4\",\"g#1\",\"other\",\"phx_join\",{}]");
+    server_says(s, second, REPLY("g#0", "ok", "{}"));
+    server_got(second, BROADCAST("7"));
+    dies(s, second);
+    struct leg *third = fake_find(s);
+    server_says(s, second, "[\"4\",\"g#1\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    server_says(s, first, "[null,null,\"" TOPIC "\",\"broadcast\",{}]"); /* the dead are not heard */
+    client_got_nothing(s);
+    assert_false(third->is_restored);
+    server_got(third, REJOIN("0", ""));
+    server_got(third, "[\"4\",\"g#1\",\"other\",\"phx_join\",{}]");
+    server_says(s, third, REPLY("g#0", "ok", "{}"));
+    server_says(s, third, "[\"4\",\"g#1\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    assert_true(third->is_restored);
+    ends(s);
+}
+
+/* ---- 17, 18: what servers do by themselves ---- */
+
+static void test_17_server_may_be_silent_while_joins_are_under_way(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    assert_int_equal(l->silence_ms, 15000);
+    server_got(l, REJOIN("0", ""));
+    server_says(s, l, REPLY("g#0", "ok", "{}"));
+    assert_int_equal(l->silence_ms, 0);
+    ends(s);
+}
+
+static void test_18_no_server_is_needed_without_channels(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    assert_false(s->protocol->wants_server(s->speaker));
+    client_says(s, JOIN(""));
+    assert_true(s->protocol->wants_server(s->speaker));
+    server_says(s, s->leg, REPLY("3", "error", REASON("Unauthorized: no")));
+    assert_false(s->protocol->wants_server(s->speaker));
+    fake_close(&s);
+}
+
+/* ---- 19: closes ---- */
+
+#define SAID_BEFORE(message) SYSTEM("system", "error", message)
+
+static void test_19_close_after_what_a_new_join_mends_becomes_an_error(void **state)
+{
+    (void)state;
+    static const char *const messages[] = {SAID_BEFORE("Token has expired 3 seconds ago"),
+                                           SAID_BEFORE("Too many messages per second"),
+                                           SAID_BEFORE("Client presence rate limit exceeded")};
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+        struct session *s = JOINED("");
+        server_says(s, s->leg, messages[i]);
+        client_got(s, messages[i]);
+        server_says(s, s->leg, ENDED("phx_close"));
+        client_got(s, ENDED("phx_error"));
+        assert_int_equal(s->counts[STAT_ROUTE_SESSION_REPAIRED], 1);
+        ends(s);
+    }
+}
+
+static void test_19_close_after_a_permission_is_gone_stays_one(void **state)
+{
+    (void)state;
+    const char *message = SAID_BEFORE("You no longer have permission to read from this Channel topic");
+    struct session *s = JOINED("");
+    server_says(s, s->leg, message);
+    client_got(s, message);
+    server_says(s, s->leg, ENDED("phx_close"));
+    client_got(s, ENDED("phx_close"));
+    assert_false(s->protocol->wants_server(s->speaker));
+    ends(s);
+}
+
+static void test_19_close_for_no_reason_is_mended_once(void **state)
+{
+    (void)state;
+    static const char *const events[] = {ENDED("phx_close"), ENDED("phx_error")};
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        struct session *s = JOINED("");
+        server_says(s, s->leg, events[i]);
+        client_says(s, BROADCAST("7"));
+        server_got(s->leg, REJOIN("0", ""));
+        server_says(s, s->leg, REPLY("g#0", "ok", "{}"));
+        server_got(s->leg, BROADCAST("7"));
+        client_got_nothing(s);
+        server_says(s, s->leg, events[i]);
+        client_got(s, ENDED("phx_error"));
+        ends(s);
+    }
+}
+
+static void test_unmatched_topic_is_joined_again_and_the_push_sent_once_more(void **state)
+{
+    (void)state;
+    struct session *s = JOINED(ACKS);
+    s->conf.delivery = DELIVERY_AT_LEAST_ONCE;
+    client_says(s, BROADCAST("7"));
+    server_got(s->leg, BROADCAST("7"));
+    server_says(s, s->leg,
+                "[null,\"7\",\"" TOPIC
+                "\",\"phx_reply\",{\"status\":\"error\",\"response\":" REASON("unmatched topic") "}]");
+    server_got(s->leg, REJOIN("0", ACKS));
+    server_says(s, s->leg, REPLY("g#0", "ok", "{}"));
+    server_got(s->leg, BROADCAST("7"));
+    server_says(s, s->leg, REPLY("7", "ok", "{}"));
+    client_got(s, REPLY("7", "ok", "{}"));
+    ends(s);
+}
+
+/* ---- 20: vsn 1.0.0 ---- */
+
+#define V1(event, payload, ref)                                                                                        \
+    "{\"topic\":\"" TOPIC "\",\"event\":\"" event "\",\"payload\":" payload ",\"ref\":\"" ref "\",\"join_ref\":\"3\"}"
+#define V1_SAID(event, payload, ref)                                                                                   \
+    "{\"topic\":\"" TOPIC "\",\"event\":\"" event "\",\"payload\":" payload ",\"ref\":" ref "}"
+
+static void test_20_clients_of_vsn_1(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "apikey=k");
+    s->conf.gap = GAP_NOTICE;
+    client_says(s, V1("phx_join", "{\"config\":{}}", "3"));
+    server_got(s->leg, V1("phx_join", "{\"config\":{}}", "3"));
+    server_says(s, s->leg, V1_SAID("phx_reply", "{\"status\":\"ok\",\"response\":{}}", "\"3\""));
+    client_got(s, V1_SAID("phx_reply", "{\"status\":\"ok\",\"response\":{}}", "\"3\""));
+    client_says(s, "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":\"4\"}");
+    client_got(s, "{\"topic\":\"phoenix\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"ok\",\"response\":{}},"
+                  "\"ref\":\"4\"}");
+    server_says(s, s->leg, V1_SAID("phx_close", "{}", "\"2\"")); /* of a join before: it would close this one */
+    client_got_nothing(s);
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, V1("phx_join", "{\"config\":{}}", "g#0"));
+    server_says(s, l, V1_SAID("phx_reply", "{\"status\":\"ok\",\"response\":{}}", "\"g#0\""));
+    time_passes(s, 0);
+    client_got(s, V1_SAID("system",
+                          "{\"extension\":\"gateway\",\"status\":\"ok\",\"message\":\"resumed; messages between * may "
+                          "be missing\",\"channel\":\"room\"}",
+                          "null"));
+    s->protocol->give_up(s->speaker);
+    server_got(l, V1("phx_leave", "{}", "g#1"));
+    client_got(s, V1_SAID("phx_error", "{}", "\"3\""));
+    ends(s);
+}
+
+/* ---- 22: the same topic again ---- */
+
+static void test_22_leave_and_join_back_to_back(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    client_says(s, LEAVE("4"));
+    client_says(s, "[\"5\",\"5\",\"" TOPIC "\",\"phx_join\",{\"config\":{}}]");
+    fake_forget(&s->leg->said);
+    server_says(s, s->leg, REPLY("4", "ok", "{}"));
+    client_got(s, REPLY("4", "ok", "{}"));
+    server_says(s, s->leg, ENDED("phx_close")); /* of the one that was left */
+    server_says(s, s->leg, "[\"5\",\"5\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    client_got(s, "[\"5\",\"5\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    dies(s, s->leg);
+    server_got(fake_find(s), "[\"5\",\"g#0\",\"" TOPIC "\",\"phx_join\",{\"config\":{}}]");
+    ends(s);
+}
+
+static void test_22_second_join_of_a_topic_takes_the_place_of_the_first(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    client_says(s, "[\"5\",\"5\",\"" TOPIC "\",\"phx_join\",{\"config\":{}}]");
+    fake_forget(&s->leg->said);
+    server_says(s, s->leg, "[\"5\",\"5\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    client_got(s, "[\"5\",\"5\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    server_says(s, s->leg, ENDED("phx_close"));
+    ends(s);
+}
+
+/* ---- 23: names and references ---- */
+
+static void test_23_names_and_references_of_all_kinds(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    s->conf.gap = GAP_SILENT;
+    client_says(s, "[3,3,\"caf\\u00e9 \\\"1\\\"\",\"phx_join\",{}]");
+    fake_forget(&s->leg->said);
+    server_says(s, s->leg, "[3,3,\"caf\xc3\xa9 \\\"1\\\"\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    fake_forget(&s->told);
+    dies(s, s->leg);
+    client_says(s, "[3,4,\"caf\\u00e9 \\u00221\\u0022\",\"hello\",{\"big\":12345678901234567890.10}]");
+    struct leg *l = fake_find(s);
+    server_got(l, "[3,\"g#0\",\"caf\xc3\xa9 \\\"1\\\"\",\"phx_join\",{}]");
+    server_says(s, l, "[3,\"g#0\",\"caf\xc3\xa9 \\\"1\\\"\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    server_got(l, "[3,4,\"caf\\u00e9 \\u00221\\u0022\",\"hello\",{\"big\":12345678901234567890.10}]");
+    dies(s, l);
+    client_got(s, "[3,4,\"caf\xc3\xa9 \\\"1\\\"\",\"phx_reply\",{\"status\":\"error\",\"response\":" REASON(
+                      "gateway: upstream lost") "}]");
+    ends(s);
+}
+
+static void test_23_what_is_not_understood_passes(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    client_says(s, "{\"no\":\"array\"}");
+    server_got(s->leg, "{\"no\":\"array\"}");
+    server_says(s, s->leg, "hello?");
+    client_got(s, "hello?");
+    dies(s, s->leg);
+    client_says(s, "{\"no\":\"array\"}");
+    ends(s);
+}
+
+/* ---- 24, 25: servers that are busy, or leave ---- */
+
+static void test_24_server_that_asks_to_disconnect_is_not_heard(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    server_says(s, s->leg, SYSTEM("system", "ok", "Server requested disconnect"));
+    ends(s);
+}
+
+static void test_25_refused_for_the_moment_is_tried_again_elsewhere_but_not_for_ever(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    dies(s, s->leg);
+    for (unsigned i = 0; i < 3; i++) {
+        struct leg *l = fake_find(s);
+        server_got(l, REJOIN("0", ""));
+        client_got_nothing(s);
+        server_says(s, l, REPLY("g#0", "error", REASON("ConnectionRateLimitReached: Too many connected users")));
+        assert_int_equal(l->is_failed, i < 2);
+        if (i < 2)
+            assert_int_equal(l->fault, LEG_BUSY);
+        fake_settle(s);
+    }
+    client_got(s, ENDED("phx_error"));
+    ends(s);
+}
+
+/* ---- without any server ---- */
+
+static void test_clients_are_told_when_there_is_no_server_for_too_long(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    dies(s, s->leg);
+    client_says(s, BROADCAST("7"));
+    s->protocol->give_up(s->speaker);
+    client_got(s, ENDED("phx_error"));
+    assert_false(s->protocol->wants_server(s->speaker));
+    assert_false(session_has_held(s));
+    client_says(s, JOIN("")); /* as an SDK does a moment later */
+    struct leg *l = fake_find(s);
+    server_got(l, JOIN(""));
+    server_says(s, l, REPLY("3", "ok", "{}"));
+    client_got(s, REPLY("3", "ok", "{}"));
+    ends(s);
+}
+
+/* ---- the join that is answered when changes flow ---- */
+
+static void test_join_is_answered_when_changes_flow(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    s->conf.ready_wait_ms = 5000;
+    client_says(s, JOIN(CHANGES));
+    fake_forget(&s->leg->said);
+    server_says(s, s->leg, REPLY("3", "ok", LISTED));
+    client_got_nothing(s);
+    server_says(s, s->leg, READY);
+    client_got(s, REPLY("3", "ok", LISTED));
+    client_got(s, READY);
+    ends(s);
+}
+
+static void test_join_is_answered_in_any_case_after_a_while(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    s->conf.ready_wait_ms = 5000;
+    client_says(s, JOIN(CHANGES));
+    fake_forget(&s->leg->said);
+    server_says(s, s->leg, REPLY("3", "ok", LISTED));
+    dies(s, s->leg); /* the client has not heard of it: its join goes to the next */
+    struct leg *l = fake_find(s);
+    server_got(l, JOIN(CHANGES));
+    server_says(s, l, REPLY("3", "ok", LISTED));
+    time_passes(s, 4999);
+    client_got_nothing(s);
+    time_passes(s, 1);
+    client_got(s, REPLY("3", "ok", LISTED));
+    ends(s);
+}
+
+static void test_describing_tells_topics_and_no_secrets(void **state)
+{
+    (void)state;
+    struct strbuf out;
+    struct session *s = JOINED("");
+    strbuf_init(&out, 4096);
+    s->protocol->describe(s->speaker, &out);
+    assert_string_equal(out.data, ",\"protocol\":\"phoenix\",\"vsn\":\"2.0.0\",\"channels\":[{\"topic\":\"" TOPIC
+                                  "\",\"state\":\"joined\",\"private\":false,\"presence\":false,\"pending\":0,"
+                                  "\"held\":false}]");
+    strbuf_fini(&out);
+    ends(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_heartbeats_are_answered_here_with_the_reference_as_it_is),
+        cmocka_unit_test(test_heartbeats_to_servers_are_known_by_their_answer),
+        cmocka_unit_test(test_only_as_many_channels_as_the_route_allows),
+        cmocka_unit_test(test_versions_that_servers_take),
+        cmocka_unit_test(test_5_leave_while_joining_again_is_done_here_and_there),
+        cmocka_unit_test(test_5_new_join_takes_the_place_of_the_gateways),
+        cmocka_unit_test(test_5_leave_without_any_server),
+        cmocka_unit_test(test_6_expired_token_is_not_shown_to_a_server),
+        cmocka_unit_test(test_6_newest_token_goes_with_the_join),
+        cmocka_unit_test(test_6_token_that_a_server_refuses_leads_to_an_error),
+        cmocka_unit_test(test_6_refused_for_good_is_said_and_leads_to_an_error),
+        cmocka_unit_test(test_7_notice_comes_when_changes_flow_again),
+        cmocka_unit_test(test_7_strict_routes_make_the_client_join_again),
+        cmocka_unit_test(test_7_numbers_of_changes_stay_those_the_client_knows),
+        cmocka_unit_test(test_7_other_changes_than_the_client_was_told_of_lead_to_an_error),
+        cmocka_unit_test(test_9_notice_comes_at_once_without_changes),
+        cmocka_unit_test(test_8_stored_broadcasts_are_asked_for_and_come_once),
+        cmocka_unit_test(test_8_replay_the_client_has_had_is_not_asked_for_again),
+        cmocka_unit_test(test_11_random_presence_key_stays_the_same),
+        cmocka_unit_test(test_14_join_under_way_is_the_clients_own),
+        cmocka_unit_test(test_14_join_that_nobody_takes_is_refused_in_time),
+        cmocka_unit_test(test_14_server_that_restarts_is_not_asked_any_longer),
+        cmocka_unit_test(test_15_second_server_dies_half_way),
+        cmocka_unit_test(test_17_server_may_be_silent_while_joins_are_under_way),
+        cmocka_unit_test(test_18_no_server_is_needed_without_channels),
+        cmocka_unit_test(test_19_close_after_what_a_new_join_mends_becomes_an_error),
+        cmocka_unit_test(test_19_close_after_a_permission_is_gone_stays_one),
+        cmocka_unit_test(test_19_close_for_no_reason_is_mended_once),
+        cmocka_unit_test(test_unmatched_topic_is_joined_again_and_the_push_sent_once_more),
+        cmocka_unit_test(test_20_clients_of_vsn_1),
+        cmocka_unit_test(test_22_leave_and_join_back_to_back),
+        cmocka_unit_test(test_22_second_join_of_a_topic_takes_the_place_of_the_first),
+        cmocka_unit_test(test_23_names_and_references_of_all_kinds),
+        cmocka_unit_test(test_23_what_is_not_understood_passes),
+        cmocka_unit_test(test_24_server_that_asks_to_disconnect_is_not_heard),
+        cmocka_unit_test(test_25_refused_for_the_moment_is_tried_again_elsewhere_but_not_for_ever),
+        cmocka_unit_test(test_clients_are_told_when_there_is_no_server_for_too_long),
+        cmocka_unit_test(test_join_is_answered_when_changes_flow),
+        cmocka_unit_test(test_join_is_answered_in_any_case_after_a_while),
+        cmocka_unit_test(test_describing_tells_topics_and_no_secrets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
