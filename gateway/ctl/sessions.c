@@ -29,7 +29,7 @@ static void cell_beat(struct grid *g, const json_t *s)
         grid_cell(g, "-");
 }
 
-/* Joins, subscriptions: whatever the protocol has a list of. */
+/* Joins, operations, subscriptions: whatever the protocol has a list or a number of. */
 static void cell_joined(struct grid *g, json_t *s)
 {
     const char *key;
@@ -42,7 +42,7 @@ static void cell_joined(struct grid *g, json_t *s)
         grid_cell(g, "%zu", json_array_size(value));
         return;
     }
-    grid_cell(g, "-");
+    cell_count(g, s, "subscriptions");
 }
 
 /* What is not all there is to see. */

@@ -302,7 +302,7 @@ static void describe(const void *arg, struct strbuf *out)
     const struct phoenix *p = arg;
     CHECK_OBJ(p, PHOENIX_MAGIC);
     const char *comma = "";
-    strbuf_printf(out, ",\"protocol\":\"phoenix\",\"vsn\":\"%d.0.0\",\"channels\":[", (int)p->vsn);
+    strbuf_printf(out, ",\"vsn\":\"%d.0.0\",\"channels\":[", (int)p->vsn);
     LIST_EACH (it, &p->channels) {
         const struct phx_channel *c = LIST_ENTRY(it, struct phx_channel, link);
         strbuf_printf(out, "%s{\"topic\":", comma);

@@ -51,6 +51,7 @@ static void job_end(struct list_job *j)
     json_array_end(&out);
     json_bool(&out, "cut", j->is_cut);
     json_object_end(&out);
+    strbuf_puts(&j->errand.request->body, "\n");
     struct control_request *r = job_free(j);
     control_answer(&r, NULL);
 }

@@ -29,7 +29,8 @@ static void expect(bool (*render)(const char *, size_t, struct strbuf *), const 
     "{\"ms_ago\":850,\"what\":\"lost\"}]}"
 #define TWO                                                                                                            \
     "{\"id\":\"1-2\",\"client\":\"192.0.2.8\",\"route\":\"/mqtt\",\"protocol\":\"mqtt\",\"state\":\"disconnected\","   \
-    "\"server\":null,\"opened_ms_ago\":900,\"rtt_ms\":null,\"quality\":null,\"held\":3,\"losses\":0,\"life\":[]}"
+    "\"server\":null,\"opened_ms_ago\":900,\"rtt_ms\":null,\"quality\":null,\"held\":3,\"losses\":0,"                  \
+    "\"subscriptions\":4,\"life\":[]}"
 
 static void test_a_table(void **state)
 {
@@ -39,7 +40,7 @@ static void test_a_table(void **state)
            "LOSSES\n"
            "2-1837  192.0.2.7  /socket/  phoenix   connected     realtime/us-a  1h 2m  12.3ms excellent  2       0     "
            "1\n"
-           "1-2     192.0.2.8  /mqtt     mqtt      disconnected  -              900ms  -                 -       3     "
+           "1-2     192.0.2.8  /mqtt     mqtt      disconnected  -              900ms  -                 4       3     "
            "0\n");
 }
 

@@ -98,8 +98,9 @@ static void test_what_the_worker_has(void **state)
     struct fixture *f = *state;
     f->items = "{\"id\":\"0-1\"}\n{\"id\":\"0-2\"}\n{\"id\":\"0-3\"}\n";
     f->answer.fitting_count = 7;
-    assert_answer(&f->o, send_line(&f->o, "sessions 2 192.0.2.7 and more\n"),
-                  "ok\n{\"fitting\":7,\"sessions\":[{\"id\":\"0-1\"},{\"id\":\"0-2\"}],\"missing\":[],\"cut\":false}");
+    assert_answer(
+        &f->o, send_line(&f->o, "sessions 2 192.0.2.7 and more\n"),
+        "ok\n{\"fitting\":7,\"sessions\":[{\"id\":\"0-1\"},{\"id\":\"0-2\"}],\"missing\":[],\"cut\":false}\n");
     assert_int_equal(f->last.limit, 2);
     assert_string_equal(f->last.filter, "192.0.2.7 and more");
 }
@@ -108,11 +109,11 @@ static void test_nothing_to_show(void **state)
 {
     struct fixture *f = *state;
     assert_answer(&f->o, send_line(&f->o, "sessions 50\n"),
-                  "ok\n{\"fitting\":0,\"sessions\":[],\"missing\":[],\"cut\":false}");
+                  "ok\n{\"fitting\":0,\"sessions\":[],\"missing\":[],\"cut\":false}\n");
     assert_string_equal(f->last.filter, "");
     one_child_ends(&f->o); /* no worker at all */
     assert_answer(&f->o, send_line(&f->o, "sessions 50\n"),
-                  "ok\n{\"fitting\":0,\"sessions\":[],\"missing\":[],\"cut\":false}");
+                  "ok\n{\"fitting\":0,\"sessions\":[],\"missing\":[],\"cut\":false}\n");
 }
 
 static void test_a_worker_that_is_too_slow_is_named(void **state)
@@ -123,7 +124,7 @@ static void test_a_worker_that_is_too_slow_is_named(void **state)
     f->items = "{\"id\":\"0-1\"}\n";
     f->answer.fitting_count = 1;
     snprintf(expected, sizeof expected,
-             "ok\n{\"fitting\":1,\"sessions\":[{\"id\":\"0-1\"}],\"missing\":[\"%s\"],\"cut\":false}", f->slow->name);
+             "ok\n{\"fitting\":1,\"sessions\":[{\"id\":\"0-1\"}],\"missing\":[\"%s\"],\"cut\":false}\n", f->slow->name);
     assert_answer(&f->o, send_line(&f->o, "sessions 50\n"), expected);
 }
 
@@ -138,7 +139,7 @@ static void test_a_worker_that_ends_has_no_sessions(void **state)
     ipc_destroy(&f->slow->ipc);
     f->slow->state = ROSTER_WAITING;
     lister_forget(f->o.super, f->slow);
-    assert_answer(&f->o, fd, "ok\n{\"fitting\":1,\"sessions\":[{\"id\":\"0-1\"}],\"missing\":[],\"cut\":false}");
+    assert_answer(&f->o, fd, "ok\n{\"fitting\":1,\"sessions\":[{\"id\":\"0-1\"}],\"missing\":[],\"cut\":false}\n");
 }
 
 /* Of a question whose time was over, or of none: nothing happens. */
@@ -152,7 +153,7 @@ static void test_an_answer_nobody_waits_for(void **state)
     int fd = send_line(&f->o, "sessions 50\n");
     run_until_count(&f->o, 1);
     answer(f);
-    assert_answer(&f->o, fd, "ok\n{\"fitting\":0,\"sessions\":[{\"id\":\"0-1\"}],\"missing\":[],\"cut\":false}");
+    assert_answer(&f->o, fd, "ok\n{\"fitting\":0,\"sessions\":[{\"id\":\"0-1\"}],\"missing\":[],\"cut\":false}\n");
     answer(f);
     loop_run_once(f->o.loop, true);
 }
