@@ -200,8 +200,9 @@ static inline void owner_begin(struct owner *o, const struct seek_start *more)
 {
     struct worker *w = o->home->rig.worker;
     struct seek_start s = more != NULL ? *more : (struct seek_start){.cost = 1};
-    s.conf = w->conf;
-    s.route = &w->conf->routes[0];
+    if (s.conf == NULL)
+        s.conf = w->conf;
+    s.route = &s.conf->routes[0];
     s.origin_ops = &seeking_origin;
     s.origin = o->home;
     s.ops = &owner_ops;

@@ -459,6 +459,33 @@ static void test_a_reload_in_between(void **state)
     seeking_close(&w);
 }
 
+/* The session has not been told yet. */
+static void test_begun_with_the_configuration_of_before(void **state)
+{
+    (void)state;
+    struct seeking w;
+    seeking_open(&w, two);
+    struct conf *before = conf_ref(w.rig.worker->conf);
+    rig_reload(&w.rig, "listen: [ { address: '127.0.0.1:1' } ]\n"
+                       "pools:\n  other: { servers: [ { name: x, url: 'ws://127.0.0.1:1' } ] }\n"
+                       "  p:\n    servers:\n" A "routes: [ { path: /ws, pool: p } ]\n");
+    struct owner o = {.home = &w};
+    owner_begin(&o, &(struct seek_start){.conf = before});
+    sim_settle(w.rig.loop);
+    assert_string_equal(o.asked, "a");
+    seek_cancel(&o.seek);
+    rig_reload(&w.rig, "listen: [ { address: '127.0.0.1:1' } ]\n"
+                       "pools:\n  other: { servers: [ { name: x, url: 'ws://127.0.0.1:1' } ] }\n"
+                       "routes: [ { path: /ws, pool: other } ]\n");
+    owner_begin(&o, &(struct seek_start){.conf = before});
+    sim_settle(w.rig.loop);
+    assert_int_equal(o.failed_count, 1);
+    assert_string_equal(o.why, "pool removed");
+    conf_unref(&before);
+    owner_fini(&o);
+    seeking_close(&w);
+}
+
 static void test_a_pool_that_is_gone(void **state)
 {
     (void)state;
@@ -497,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_it_may_be_cancelled_at_any_time),
         cmocka_unit_test(test_callbacks_may_end_others_and_begin_anew),
         cmocka_unit_test(test_a_reload_in_between),
+        cmocka_unit_test(test_begun_with_the_configuration_of_before),
         cmocka_unit_test(test_a_pool_that_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

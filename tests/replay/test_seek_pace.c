@@ -147,7 +147,9 @@ static void test_waiting_messages_go_first_then_who_came_first(void **state)
     memset(o, 0, sizeof o);
     for (int i = 0; i < 6; i++) {
         o[i].home = &w;
-        owner_begin(&o[i], &(struct seek_start){.is_urgent = i == 3 || i == 4});
+        /* Every other one is in another line: it would rather not go there. */
+        owner_begin(&o[i], &(struct seek_start){.is_urgent = i == 3 || i == 4,
+                                                .avoid = i % 2 == 0 ? seeking_server(&w, 'a') : NULL});
     }
     seek_hurry(o[5].seek); /* a message came while it waits */
     seek_hurry(o[5].seek);
@@ -286,6 +288,29 @@ static void test_a_second_try_may_have_to_wait_again(void **state)
     seeking_close(&w);
 }
 
+static void test_who_waits_for_a_second_server_keeps_nobody_from_the_first(void **state)
+{
+    (void)state;
+    struct seeking w;
+    seeking_open(&w, POOL(A B, "{ rate: 1, burst: 10 }"));
+    struct owner large = {.home = &w}, one = {.home = &w}, other = {.home = &w};
+    owner_begin(&large, &(struct seek_start){.cost = 100, .avoid = seeking_server(&w, 'b')});
+    owner_begin(&one, &(struct seek_start){.cost = 1});
+    int b = rig_accept(&w.rig, 1);
+    server_reads(&w, b);
+    server_declines(&w, b, 500);
+    owner_begin(&other, &(struct seek_start){.cost = 1});
+    rig_advance(&w.rig, 250);
+    assert_string_equal(large.asked, "a");
+    assert_string_equal(one.asked, "b");
+    assert_string_equal(other.asked, "b");
+    owner_fini(&large);
+    owner_fini(&one);
+    owner_fini(&other);
+    close(b);
+    seeking_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_a_server_that_comes_back_is_noticed_while_others_are_paced),
         cmocka_unit_test(test_waiting_costs_next_to_nothing),
         cmocka_unit_test(test_a_second_try_may_have_to_wait_again),
+        cmocka_unit_test(test_who_waits_for_a_second_server_keeps_nobody_from_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
