@@ -1,7 +1,6 @@
 'use strict';
 // Hundreds of sessions through minutes of chaos: what the scene tests/scene/sessions-soak.test.js plays for seconds, and the figures of it. What happens when is
 // decided by the seed, which is printed. From outside: SOAK_SEED, SOAK_MINUTES, SOAK_MEMBERS, and SOAK_KINDS, how regions are lost (killed,stopped,paused).
-const { Soak, Scene } = require('../scene/lib');
 const { print, integer } = require('./lib/table.js');
 
 const MEMBERS = 500;
@@ -36,6 +35,7 @@ function rows(soak, sum) {
 }
 
 async function soak() {
+  const { Soak, Scene } = require('../scene/lib'); // stands on packages that only this needs: `make bench` installs them
   const seed = setting('seed', Date.now() % 1000000);
   const kinds = (process.env.SOAK_KINDS ?? 'killed').split(',');
   const minutes = setting('minutes', 3);
