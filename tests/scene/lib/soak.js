@@ -101,7 +101,7 @@ function account(ledger, members, losses, excuseMs) {
 
 class Soak {
   // members: how many, `library` of them with the library; regions; `websocket`: keys of the route; `seed` of what happens when.
-  static async start(s, { members = 100, library = 10, regions = 3, websocket = {}, workers = 1, seed = 1, log = 'warn' } = {}) {
+  static async start(s, { members = 100, library = 10, regions = 3, websocket = {}, workers = 1, seed = 1, log = 'warn', check = {} } = {}) {
     const soak = new Soak(s, seed);
     soak.redis = await s.redis();
     soak.regions = await Promise.all(Array.from({ length: regions }, (_, i) => s.region({ name: `region-${i}`, redis: soak.redis.url })));
@@ -109,8 +109,8 @@ class Soak {
     soak.gateway = await s.gateway({
       workers,
       log: { level: log, access: false },
-      pools: { p: { check: { type: 'http', path: '/health', interval: '250ms', timeout: '200ms', watch: true }, servers: soak.regions.map(({ name, url }) => ({ name, url })) } },
-      routes: [{ path: '/', pool: 'p', websocket: { protocol: 'phoenix', heartbeat: '2s', dead_after: '5s', restore: { rate: 5000, burst: 5000 }, ...websocket } }],
+      pools: { p: { check: { type: 'http', path: '/health', interval: '500ms', timeout: '500ms', fall: 3, watch: true, ...check }, servers: soak.regions.map(({ name, url }) => ({ name, url })) } },
+      routes: [{ path: '/', pool: 'p', websocket: { protocol: 'phoenix', heartbeat: '2s', dead_after: '5s', ...websocket } }],
     });
     await soak.#open(members, library);
     return soak;
