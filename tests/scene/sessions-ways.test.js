@@ -69,7 +69,7 @@ describe('sessions, whatever they come by', { concurrency: 3 }, () => {
       const gateway = await s.gateway((g) => ({
         ...(way.tls && { listen: [{ address: `127.0.0.1:${g.port}`, tls: { certificates: [{ cert: certificate.cert, key: certificate.key }] } }] }),
         pools: { p: { check: { type: 'none' }, servers: Object.values(regions).map((r) => ({ name: r.name, url: r.url })) } },
-        routes: [{ path: '/socket', pool: 'p', websocket: { protocol: 'phoenix', ...way.websocket } }],
+        routes: [{ path: '/socket', pool: 'p', websocket: { protocol: 'phoenix', delivery: 'at-least-once', ...way.websocket } }],
       }));
       const speaker = await way.open(s, gateway);
       const joined = await speaker.ask('phx_join', {});

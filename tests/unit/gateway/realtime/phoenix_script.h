@@ -2,6 +2,15 @@
  *
  * In expected messages g#0 to g#9 stand for a reference of the gateway's own, which is remembered, so that a server can
  * answer it by the same name; a * stands for anything up to the next quotation mark. */
+/* Tests are named after the corner cases of recovery:
+ *
+ *    1- 4, 12, 13, 30   pushes under way, order, presence, echoes     test_phoenix_flight.c
+ *    5- 9, 11, 14, 15, 17   tokens, gaps, keys, joins under way       test_phoenix_restore.c
+ *   10                  planned moves, two servers at once            test_phoenix_move.c
+ *   18-20, 22-25        closes, versions, names, refusals             test_phoenix_channel.c
+ *   16                  a server that is thought dead and is not      tests/replay/test_session_phoenix.c
+ *   21                  a client that does not read                   tests/replay/test_pressure.c
+ *   26-29               of the checker, the operator, the worker and plain requests; no business of a session */
 #ifndef TESTS_UNIT_GATEWAY_REALTIME_PHOENIX_SCRIPT_H
 #define TESTS_UNIT_GATEWAY_REALTIME_PHOENIX_SCRIPT_H
 
