@@ -63,6 +63,7 @@ struct phoenix {
     uint32_t beat_number[PHX_PLACES];
     uint32_t switch_number; /* the barrier before a switch; 0: none */
     int64_t switch_by_ms;
+    int64_t ready_by_ms; /* a planned move does not wait longer for changes to flow on the next server; 0: for none */
     struct phx_journal journal;
     struct dedup *feeds;  /* while two servers deliver; else NULL */
     int64_t feeds_end_ms; /* when the one before has ended; 0: no move is complete */
@@ -140,6 +141,8 @@ void phoenix_on_own_reply(struct phoenix *p, struct leg *from, enum phx_place pl
  * NULL).
  */
 void phoenix_rejoin(struct phoenix *p, struct phx_channel **cp);
+/* A join has been answered: the server may be silent only as long as others are under way. */
+void phoenix_join_answered(struct phoenix *p, enum phx_place place, struct leg *l);
 /* A channel is joined: what waited for that goes on. */
 void phoenix_be_back(struct phoenix *p, struct phx_channel *c);
 /* The client's own join, as it is sent to a server; SIFT_PASS when it can go as it is. */

@@ -1,8 +1,8 @@
 /* Another server. After a loss everything that was joined is joined there again, a few joins at a time, first the
  * channels for which messages wait; each goes on as soon as its own join is answered. In a planned move the same
- * happens on the next server while the one before serves. Only when all channels are there, pushes wait until the old
- * server has answered a heartbeat, which proves that it has handed on all that came before; then they go to the new
- * one.
+ * happens on the next server while the one before serves. Only when all channels are there, and the changes they listen
+ * to flow (which is later, and nobody could tell what was missed), pushes wait until the old server has answered a
+ * heartbeat, which proves that it has handed on all that came before; then they go to the new one.
  *
  * The client's join_ref stays, so nothing but the gateway's own answers differs from what it would see anyway. */
 #include "base/assert.h"
@@ -14,6 +14,7 @@
              more */
 #define SWITCH_MS        2000  /* pushes wait no longer for the old server's last answer */
 #define READY_MS         15000 /* changes flow by then after a join, or will not soon */
+#define MOVE_READY_MS    8000  /* a planned move does not wait longer for that: the old server has its own plans */
 #define REPLAY_MARGIN_MS 5000  /* clocks differ; what comes twice is known by its id */
 #define REFUSED_MAX      3u
 #define REJOIN_ONCE_MS   10000 /* a channel that its server drops again so soon is the client's business */
@@ -150,6 +151,25 @@ static void join_some(struct phoenix *p, enum phx_place place, struct leg *to, b
     }
 }
 
+void phoenix_join_answered(struct phoenix *p, enum phx_place place, struct leg *l)
+{
+    LIST_EACH (it, &p->channels) {
+        if (channel_of(it)->on[place].state == PHX_ASKED) {
+            leg_allow_silence(l, JOIN_SILENCE_MS);
+            return;
+        }
+    }
+    leg_allow_silence(l, 0);
+}
+
+/* Whether a channel on the next server is as good as on the one before. */
+static bool is_as_good(const struct phoenix *p, const struct phx_there *on)
+{
+    if (on->state != PHX_THERE)
+        return false;
+    return !on->awaits_changes || session_now_ms(p->session) >= p->ready_by_ms;
+}
+
 static bool is_all_there(const struct phoenix *p, enum phx_place place)
 {
     LIST_EACH (it, &p->channels) {
@@ -157,8 +177,7 @@ static bool is_all_there(const struct phoenix *p, enum phx_place place)
         const struct phx_there *on = &c->on[place];
         if (c->life == PHX_LEAVING)
             continue;
-        if (place == PHX_NEXT ? on->state != PHX_THERE
-                              : on->state == PHX_ABSENT || (on->state == PHX_ASKED && on->is_own))
+        if (place == PHX_NEXT ? !is_as_good(p, on) : on->state == PHX_ABSENT || (on->state == PHX_ASKED && on->is_own))
             return false;
     }
     return true;
@@ -215,6 +234,12 @@ static void begin_switch(struct phoenix *p)
 
 void phoenix_on_time_switch(struct phoenix *p, int64_t now_ms)
 {
+    if (now_ms < p->ready_by_ms) {
+        phoenix_wake_at(p, p->ready_by_ms);
+    } else if (p->ready_by_ms != 0) {
+        p->ready_by_ms = 0;
+        phoenix_go_on(p, PHX_NEXT);
+    }
     if (!p->is_switching)
         return;
     if (now_ms >= p->switch_by_ms)
@@ -234,7 +259,6 @@ void phoenix_go_on(struct phoenix *p, enum phx_place place)
         flush_all(p);
     if (!is_all_there(p, place))
         return;
-    leg_allow_silence(to, 0);
     if (place == PHX_NEXT) {
         begin_switch(p);
         return;
@@ -271,29 +295,39 @@ static void take_changes(struct phoenix *p, struct phx_channel **cp, enum phx_pl
         phoenix_fail_channel(p, cp); /* only a join of its own can tell it */
 }
 
+/* What may have been missed is told when changes flow again. */
+static void expect_notice(struct phoenix *p, struct phx_channel *c)
+{
+    const int64_t now_ms = session_now_ms(p->session);
+    if (c->life != PHX_JOINED)
+        return;
+    c->notice_by_ms = c->on[PHX_HERE].awaits_changes ? now_ms + READY_MS : now_ms;
+    phoenix_wake_at(p, c->notice_by_ms);
+}
+
 static void be_joined(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
                       struct phx_text changes)
 {
-    const int64_t now_ms = session_now_ms(p->session);
     c->on[place].state = PHX_THERE;
     c->refused_count = 0;
     if (c->has_changes)
         take_changes(p, &c, place, changes);
     if (c == NULL)
         return;
-    c->is_ready_swallowed = c->has_changes;
     c->is_stored_swallowed = true;
     if (c->track.data != NULL)
         c->on[place].track_number = phoenix_ask(p, from, c, "presence", c->track);
+    c->on[place].awaits_changes = c->has_changes;
     if (place == PHX_NEXT) {
         phoenix_feeds_begin(p);
+        if (c->has_changes) {
+            p->ready_by_ms = session_now_ms(p->session) + MOVE_READY_MS;
+            phoenix_wake_at(p, p->ready_by_ms);
+        }
         return;
     }
     phoenix_be_back(p, c);
-    if (c->life == PHX_JOINED) {
-        c->notice_by_ms = c->has_changes ? now_ms + READY_MS : now_ms;
-        phoenix_wake_at(p, c->notice_by_ms);
-    }
+    expect_notice(p, c);
 }
 
 static void be_refused(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
@@ -322,8 +356,7 @@ static void on_join_reply(struct phoenix *p, struct phx_channel *c, enum phx_pla
         be_joined(p, c, place, from, r.changes);
     else
         be_refused(p, c, place, from, r.reason);
-    if (count_asked(p, place) == 0)
-        leg_allow_silence(from, 0);
+    phoenix_join_answered(p, place, from);
     phoenix_go_on(p, place);
 }
 
@@ -364,6 +397,8 @@ void phoenix_on_own_reply(struct phoenix *p, struct leg *from, enum phx_place pl
 static void forget_place(struct phoenix *p, enum phx_place place)
 {
     p->epoch[place] = 0;
+    if (place == PHX_NEXT)
+        p->ready_by_ms = 0;
     p->is_restoring[place] = false;
     p->beat_number[place] = 0;
     LIST_EACH (it, &p->channels) {
@@ -404,6 +439,19 @@ static void finish_leaving(struct phoenix *p)
     }
 }
 
+/* Servers have changed places: what still does not flow was missed since then. */
+static void expect_changes(struct phoenix *p)
+{
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        if (!c->on[PHX_HERE].awaits_changes)
+            continue;
+        if (c->lost_ms == 0)
+            c->lost_ms = session_now_ms(p->session);
+        expect_notice(p, c);
+    }
+}
+
 static void stop_switching(struct phoenix *p)
 {
     p->is_switching = false;
@@ -440,6 +488,7 @@ void phoenix_on_lost(void *arg, struct leg *l)
     if (session_next_leg(p->session) != NULL && p->epoch[PHX_NEXT] != 0) {
         shift_places(p); /* the move becomes the rescue */
         p->is_restoring[PHX_HERE] = true;
+        expect_changes(p);
     }
     phoenix_wake_at(p, session_now_ms(p->session));
 }
@@ -452,6 +501,7 @@ void phoenix_on_moved(void *arg, struct leg *old)
     p->epoch[PHX_BEFORE] = leg_epoch(old);
     finish_leaving(p);
     shift_places(p);
+    expect_changes(p);
     phoenix_feeds_moved(p);
     p->journal.barrier_number = 0;
     p->journal.barrier_ms = p->journal.count > 0 ? session_now_ms(p->session) : INT64_MAX;

@@ -68,8 +68,9 @@ static enum sift_verdict on_client_join(struct phoenix *p, struct phx_channel *c
     struct phx_reply r = {.is_ok = phx_text_is(f->status, "ok")};
     if (f->kind == PHX_JSON && !phx_reply_read(&r, f->payload))
         return SIFT_PASS;
-    leg_allow_silence(from, 0);
-    return r.is_ok ? join_accepted(p, c, &r, m) : join_refused(p, c, from, &r);
+    const enum sift_verdict verdict = r.is_ok ? join_accepted(p, c, &r, m) : join_refused(p, c, from, &r);
+    phoenix_join_answered(p, PHX_HERE, from);
+    return verdict;
 }
 
 /* The server does not have the channel that the client and the gateway believe it has. What was pushed is sent again if

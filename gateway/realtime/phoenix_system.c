@@ -46,17 +46,23 @@ void phoenix_tell_gap(struct phoenix *p, struct phx_channel **cp)
 
 /* ---- system messages ---- */
 
-static enum sift_verdict on_ready(struct phoenix *p, struct phx_channel *c)
+/* It is news for the client the first time, and when it comes of its own accord, after a new token for instance. */
+static enum sift_verdict on_ready(struct phoenix *p, struct phx_channel *c, enum phx_place place)
 {
+    const bool is_awaited = c->on[place].awaits_changes;
+    const bool is_news = place == PHX_HERE ? !is_awaited || !c->is_ready_told : is_awaited && !c->is_ready_told;
+    c->on[place].awaits_changes = false;
+    c->is_ready_told = true;
+    if (place == PHX_NEXT) {
+        phoenix_go_on(p, PHX_NEXT);
+        return is_news ? SIFT_PASS : SIFT_DROP;
+    }
     phx_channel_keep(&c->trouble, (struct phx_text){0});
     if (c->answer.data != NULL)
         phoenix_answer_join(p, c);
-    if (!c->is_ready_swallowed)
-        return SIFT_PASS;
-    c->is_ready_swallowed = false;
-    if (c->notice_by_ms != 0)
+    if (is_awaited && c->notice_by_ms != 0)
         phoenix_tell_gap(p, &c);
-    return SIFT_DROP;
+    return is_news ? SIFT_PASS : SIFT_DROP;
 }
 
 static enum sift_verdict on_stored_ready(struct phx_channel *c)
@@ -68,7 +74,7 @@ static enum sift_verdict on_stored_ready(struct phx_channel *c)
 
 static enum sift_verdict on_trouble(struct phoenix *p, struct phx_channel *c, const struct ws_message *m)
 {
-    if (!c->is_ready_swallowed || m->opcode != WS_OPCODE_TEXT)
+    if (!c->on[PHX_HERE].awaits_changes || m->opcode != WS_OPCODE_TEXT)
         return SIFT_PASS;
     phx_channel_keep(&c->trouble, (struct phx_text){(const char *)m->payload, m->len});
     c->trouble_by_ms = session_now_ms(p->session) + TROUBLE_MS;
@@ -80,13 +86,13 @@ enum sift_verdict phoenix_on_system(struct phoenix *p, struct phx_channel *c, en
                                     const struct phx_frame *f, const struct ws_message *m)
 {
     const enum phx_system kind = phx_system_of(f->payload);
+    if (place < PHX_PLACES && c != NULL && kind == PHX_SYSTEM_CHANGES_READY)
+        return on_ready(p, c, place);
     if (place != PHX_HERE || kind == PHX_SYSTEM_LEAVING)
         return SIFT_DROP;
     if (c == NULL)
         return SIFT_PASS;
     switch (kind) {
-    case PHX_SYSTEM_CHANGES_READY:
-        return on_ready(p, c);
     case PHX_SYSTEM_REPLICATION_READY:
         return on_stored_ready(c);
     case PHX_SYSTEM_CHANGES_FAILED:
@@ -97,6 +103,7 @@ enum sift_verdict phoenix_on_system(struct phoenix *p, struct phx_channel *c, en
         c->closing_kind = (uint8_t)kind;
         c->closing_ms = session_now_ms(p->session);
         return SIFT_PASS;
+    case PHX_SYSTEM_CHANGES_READY:
     case PHX_SYSTEM_LEAVING:
     case PHX_SYSTEM_FAILED:
     case PHX_SYSTEM_OTHER:

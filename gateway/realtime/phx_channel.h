@@ -34,6 +34,7 @@ struct phx_there {
     uint8_t state;         /* enum phx_there_state */
     bool is_own;           /* the gateway asked: the answer is not the client's */
     bool is_again;         /* after another server */
+    bool awaits_changes;   /* it is joined again, and changes do not flow yet */
     uint32_t join_number;  /* of the gateway's join */
     uint32_t track_number; /* of its track; 0: none is under way */
 };
@@ -75,7 +76,7 @@ struct phx_channel {
     bool has_random_key;
 
     /* what is expected after a join of the gateway's */
-    bool is_ready_swallowed;  /* the next "Subscribed to PostgreSQL" is not news */
+    bool is_ready_told;       /* the client has heard "Subscribed to PostgreSQL": after another join it is no news */
     bool is_stored_swallowed; /* nor the next "Replication connection established" */
     bool has_pushed_text;     /* since two servers deliver: its echo cannot be told from what others said */
     uint8_t pending_count, pending_room;

@@ -113,6 +113,81 @@ static void test_what_both_servers_bring_comes_once(void **state)
     ends(s);
 }
 
+/* Listening to changes, and moving: joined on the next server, where they do not flow yet. */
+static struct leg *moves_with_changes(struct session *s)
+{
+    server_says(s, s->leg, READY);
+    client_got(s, READY);
+    struct leg *next = fake_find(s);
+    server_got(next, REJOIN("0", CHANGES));
+    server_says(s, next, REPLY("g#0", "ok", LISTED));
+    server_got_nothing(s->leg);
+    return next;
+}
+
+static void test_7_the_old_server_serves_until_changes_flow_on_the_next(void **state)
+{
+    (void)state;
+    struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
+    struct leg *old = s->leg, *next = moves_with_changes(s);
+    client_says(s, BROADCAST("7"));
+    server_got(old, BROADCAST("7"));
+    time_passes(s, 3000);
+    server_got_nothing(old);
+    server_says(s, next, READY);
+    server_got(old, BEAT("g#9"));
+    server_says(s, old, BEAT_REPLY("g#9"));
+    assert_ptr_equal(s->leg, next);
+    time_passes(s, 60000);
+    client_got_nothing(s); /* nothing was missed */
+    ends(s);
+}
+
+static void test_7_changes_that_do_not_flow_are_not_waited_for_for_ever(void **state)
+{
+    (void)state;
+    struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
+    struct leg *old = s->leg, *next = moves_with_changes(s);
+    s->conf.gap = GAP_NOTICE;
+    time_passes(s, 7999);
+    server_got_nothing(old);
+    time_passes(s, 1);
+    server_got(old, BEAT("g#9"));
+    server_says(s, old, BEAT_REPLY("g#9"));
+    assert_ptr_equal(s->leg, next);
+    client_got_nothing(s);
+    server_says(s, next, READY);
+    client_got(s, RESUMED);
+    ends(s);
+}
+
+static void test_7_an_old_server_that_dies_before_changes_flow_leaves_a_gap(void **state)
+{
+    (void)state;
+    struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
+    struct leg *next = moves_with_changes(s);
+    s->conf.gap = GAP_NOTICE;
+    dies(s, s->leg);
+    assert_ptr_equal(s->leg, next);
+    client_got_nothing(s);
+    server_says(s, next, READY);
+    client_got(s, RESUMED);
+    ends(s);
+}
+
+static void test_7_who_never_heard_that_changes_flow_hears_it_from_the_next(void **state)
+{
+    (void)state;
+    struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
+    struct leg *old = s->leg, *next = fake_find(s);
+    server_got(next, REJOIN("0", CHANGES));
+    server_says(s, next, REPLY("g#0", "ok", LISTED));
+    server_says(s, next, READY);
+    client_got(s, READY);
+    server_got(old, BEAT("g#9"));
+    ends(s);
+}
+
 static void test_presence_state_of_the_next_server_passes(void **state)
 {
     (void)state;
@@ -254,6 +329,10 @@ int main(void)
         cmocka_unit_test(test_10_an_old_server_that_says_nothing_is_not_waited_for),
         cmocka_unit_test(test_10_answers_of_the_old_server_still_come),
         cmocka_unit_test(test_what_both_servers_bring_comes_once),
+        cmocka_unit_test(test_7_the_old_server_serves_until_changes_flow_on_the_next),
+        cmocka_unit_test(test_7_changes_that_do_not_flow_are_not_waited_for_for_ever),
+        cmocka_unit_test(test_7_an_old_server_that_dies_before_changes_flow_leaves_a_gap),
+        cmocka_unit_test(test_7_who_never_heard_that_changes_flow_hears_it_from_the_next),
         cmocka_unit_test(test_presence_state_of_the_next_server_passes),
         cmocka_unit_test(test_own_broadcasts_do_not_come_back_by_the_other_server),
         cmocka_unit_test(test_own_text_broadcasts_do_not_come_back_either),

@@ -123,6 +123,8 @@ static void test_7_notice_comes_when_changes_flow_again(void **state)
     (void)state;
     struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
     s->conf.gap = GAP_NOTICE;
+    server_says(s, s->leg, READY);
+    client_got(s, READY);
     dies(s, s->leg);
     struct leg *l = fake_find(s);
     server_got(l, REJOIN("0", CHANGES));
@@ -133,6 +135,19 @@ static void test_7_notice_comes_when_changes_flow_again(void **state)
     client_got(s, RESUMED);
     assert_int_equal(s->counts[STAT_ROUTE_SESSION_GAPS], 1);
     server_says(s, l, READY); /* now it is news: after a new token */
+    client_got(s, READY);
+    ends(s);
+}
+
+static void test_7_who_never_heard_that_changes_flow_hears_it_from_the_next(void **state)
+{
+    (void)state;
+    struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, REJOIN("0", CHANGES));
+    server_says(s, l, REPLY("g#0", "ok", LISTED));
+    server_says(s, l, READY);
     client_got(s, READY);
     ends(s);
 }
@@ -357,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_6_token_that_a_server_refuses_leads_to_an_error),
         cmocka_unit_test(test_6_refused_for_good_is_said_and_leads_to_an_error),
         cmocka_unit_test(test_7_notice_comes_when_changes_flow_again),
+        cmocka_unit_test(test_7_who_never_heard_that_changes_flow_hears_it_from_the_next),
         cmocka_unit_test(test_7_strict_routes_make_the_client_join_again),
         cmocka_unit_test(test_7_numbers_of_changes_stay_those_the_client_knows),
         cmocka_unit_test(test_7_other_changes_than_the_client_was_told_of_lead_to_an_error),
