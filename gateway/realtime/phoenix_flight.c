@@ -5,6 +5,7 @@
  * answered a heartbeat that was sent behind them (one process takes both, in order: a barrier for nothing). What is
  * left is sent again, in order and before anything newer, but never to a third server: it may be what kills them. On a
  * living server nothing is ever sent again, however long it is silent: it may have refused in silence. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json_scan.h"
@@ -200,10 +201,22 @@ void phoenix_on_unsent(void *arg, const struct held *h, enum held_fate fate)
     if (c == NULL)
         return;
     tell_unsent(p, c, &note, fate == HELD_LATE ? "gateway: no server" : "gateway: too many messages wait");
+    c->dropped_count += note.push == PHX_PUSH_PLAIN;
     if (note.push == PHX_PUSH_LEAVE) {
         phoenix_leave_quietly(p, c);
         phoenix_forget_later(p, c);
     }
+}
+
+void phoenix_tell_dropped(struct phoenix *p, struct phx_channel *c)
+{
+    char message[96];
+    if (c->dropped_count == 0)
+        return;
+    const int len = snprintf(message, sizeof message, "\"%u messages were not sent: too many waited for a server\"",
+                             c->dropped_count);
+    c->dropped_count = 0;
+    phoenix_tell_system(p, c, "error", (struct phx_text){message, (size_t)len});
 }
 
 void phoenix_drop_waiting(struct phoenix *p, struct phx_channel *c, const char *reason)
@@ -214,6 +227,7 @@ void phoenix_drop_waiting(struct phoenix *p, struct phx_channel *c, const char *
         const struct phx_note note = note_of(h);
         session_count(p->session, STAT_ROUTE_SESSION_DROPPED, 1);
         tell_unsent(p, c, &note, reason);
+        c->dropped_count += note.push == PHX_PUSH_PLAIN;
         held_free(&h);
     }
 }

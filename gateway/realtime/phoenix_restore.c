@@ -190,6 +190,7 @@ void phoenix_be_back(struct phoenix *p, struct phx_channel *c)
         return;
     if (c->on[PHX_HERE].track_number == 0)
         phoenix_answer_presence(p, c);
+    phoenix_tell_dropped(p, c);
     if (has_held(p, c))
         phoenix_flush(p, c, here);
 }

@@ -19,6 +19,7 @@ void phoenix_fail_channel(struct phoenix *p, struct phx_channel **cp)
     phoenix_leave_quietly(p, *cp);
     phoenix_settle(p, *cp);
     phoenix_drop_waiting(p, *cp, "gateway: the channel failed");
+    phoenix_tell_dropped(p, *cp);
     phoenix_tell_end(p, *cp, "phx_error");
     phoenix_forget(p, cp);
 }

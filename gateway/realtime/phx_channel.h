@@ -80,6 +80,8 @@ struct phx_channel {
     bool is_stored_swallowed; /* nor the next "Replication connection established" */
     bool has_pushed_text;     /* since two servers deliver: its echo cannot be told from what others said */
     uint8_t pending_count, pending_room;
+    uint32_t dropped_count; /* pushes that nobody waits for, and that waited in vain: the client hears of them when it
+                               is joined again */
 
     char *topic;
     char *join_ref; /* as JSON writes them: `"3"`, `null` */

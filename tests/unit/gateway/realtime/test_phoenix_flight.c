@@ -320,6 +320,23 @@ static void test_the_oldest_that_waits_makes_room(void **state)
     ends(s);
 }
 
+/* Who waits for no answer hears of it all the same, once for all of them. */
+static void test_what_was_dropped_is_reported(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("\"broadcast\":{}");
+    s->conf.queue_count = 1;
+    dies(s, s->leg);
+    for (int i = 0; i < 4; i++)
+        client_says(s, BROADCAST("7"));
+    client_got_nothing(s);
+    struct leg *l = comes_back(s, REJOIN("0", "\"broadcast\":{}"));
+    client_got(s, SYSTEM("gateway", "error", "3 messages were not sent: too many waited for a server"));
+    server_got(l, BROADCAST("7"));
+    server_got_nothing(l);
+    ends(s);
+}
+
 static void test_a_leave_that_waited_too_long_is_done(void **state)
 {
     (void)state;
@@ -356,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_30_echo_proves_that_a_broadcast_was_done),
         cmocka_unit_test(test_whoever_waits_for_an_answer_gets_one_in_time),
         cmocka_unit_test(test_the_oldest_that_waits_makes_room),
+        cmocka_unit_test(test_what_was_dropped_is_reported),
         cmocka_unit_test(test_a_leave_that_waited_too_long_is_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
