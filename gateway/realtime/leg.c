@@ -245,7 +245,7 @@ static void feed(struct leg *l, const uint8_t *data, size_t len)
     sift_feed(&l->sift, data, len);
     s->feeding = NULL;
     if (!l->is_over)
-        session_touch(s);
+        session_touch_after_bytes(s);
 }
 
 void leg_start(struct leg *l, const uint8_t *early, size_t len)

@@ -229,8 +229,7 @@ void session_from_client(struct session *s, const uint8_t *data, size_t len)
     s->is_feeding_up = true;
     sift_feed(&s->up, data, len);
     s->is_feeding_up = false;
-    if (!s->is_stopped)
-        session_touch(s);
+    session_touch_after_bytes(s);
 }
 
 bool session_is_full(const struct session *s)
@@ -275,6 +274,13 @@ void session_touch(struct session *s)
         return;
     s->timer_due_ms = due;
     timer_start(&s->timer, due > now_ms ? due - now_ms : 0);
+}
+
+/* Bytes make what is due of a leg later, never earlier: only the speaker can have changed its mind. */
+void session_touch_after_bytes(struct session *s)
+{
+    if (!s->is_stopped && s->protocol->due_ms(s->speaker) < s->timer_due_ms)
+        session_touch(s);
 }
 
 static void on_timer(void *arg)

@@ -141,6 +141,7 @@ void session_set_state(struct session *s, enum session_state state);
 void session_leg_lost(struct session *s, struct leg *l);
 void session_leg_restored(struct session *s, struct leg *l);
 void session_touch(struct session *s); /* what is due when may have changed */
+void session_touch_after_bytes(struct session *s);
 void session_pass_down(struct session *s, struct leg *from, const uint8_t *frames, size_t len);
 void session_seek(struct session *s);
 
