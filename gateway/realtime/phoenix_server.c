@@ -84,11 +84,14 @@ static enum sift_verdict on_unmatched(struct phoenix *p, struct phx_channel *c, 
     return is_kept ? SIFT_DROP : SIFT_PASS;
 }
 
+/* Answers are many, and this one is short and rare: only what looks like it is read. */
 static bool is_unmatched(const struct phx_frame *f)
 {
+    static const char words[] = "\"unmatched topic\"";
     struct phx_reply r;
-    return f->kind == PHX_JSON && phx_reply_read(&r, f->payload) && !r.is_ok &&
-           phx_text_is(r.reason, "\"unmatched topic\"");
+    return f->kind == PHX_JSON && f->payload.len < 256 &&
+           memmem(f->payload.data, f->payload.len, words, sizeof words - 1) != NULL && phx_reply_read(&r, f->payload) &&
+           !r.is_ok && phx_text_is(r.reason, words);
 }
 
 static enum sift_verdict on_reply(struct phoenix *p, struct leg *from, enum phx_place place, const struct phx_frame *f,
