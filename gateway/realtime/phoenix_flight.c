@@ -213,7 +213,7 @@ void phoenix_tell_dropped(struct phoenix *p, struct phx_channel *c)
     char message[96];
     if (c->dropped_count == 0)
         return;
-    const int len = snprintf(message, sizeof message, "\"%u messages were not sent: too many waited for a server\"",
+    const int len = snprintf(message, sizeof message, "\"messages that were not sent, for want of a server: %u\"",
                              c->dropped_count);
     c->dropped_count = 0;
     phoenix_tell_system(p, c, "error", (struct phx_text){message, (size_t)len});

@@ -290,6 +290,7 @@ static void test_clients_are_told_when_there_is_no_server_for_too_long(void **st
     dies(s, s->leg);
     client_says(s, BROADCAST("7"));
     s->protocol->give_up(s->speaker);
+    client_got(s, SYSTEM("gateway", "error", "messages that were not sent, for want of a server: 1"));
     client_got(s, ENDED("phx_error"));
     assert_false(s->protocol->wants_server(s->speaker));
     assert_false(session_has_held(s));
