@@ -126,19 +126,19 @@ replay: $(REPLAY_BIN)
 	@tests/unit/run $(REPLAY_BIN)
 
 # Fuzz targets: built with libFuzzer by `make fuzz`, replayed over their corpora by everybody else.
-# Of the checker, what knows nothing of libwebsockets.
+# Of the checker, what knows nothing of libwebsockets. Sessions are those of the unit tests, which need cmocka.
 FUZZ_ARCHIVES := $(call archive,health/checker) $(call archives_from,gateway/front)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(BUILD)/%)
 $(FUZZ_REPLAY): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/fuzz/replay_main.o $(FUZZ_ARCHIVES)
-	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 fuzz-replay: $(FUZZ_REPLAY)
 	@set -e; for f in $(FUZZ_REPLAY); do $$f tests/fuzz/corpus/$$(basename $$f | sed s/^fuzz_//); done
 
 ifneq ($(FUZZER),)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
 $(FUZZ_BIN): $(BUILD)/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_ARCHIVES)
-	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ -lcmocka $(LIBS)
 fuzzers: $(FUZZ_BIN)
 endif
 fuzz:

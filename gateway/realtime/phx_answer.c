@@ -166,7 +166,8 @@ static void write_binary(struct strbuf *out, const struct phx_frame *f)
     static const struct json_edit unmark = {"replayed", {NULL, 0}};
     struct strbuf meta;
     strbuf_init(&meta, f->metadata.len + 2);
-    (void)json_edit(&meta, phx_json(f->metadata), &unmark, 1);
+    if (!json_edit(&meta, phx_json(f->metadata), &unmark, 1))
+        strbuf_add(&meta, f->metadata.data, f->metadata.len);
     const uint8_t head[] = {PHX_USER_BROADCAST, (uint8_t)f->topic.len, (uint8_t)f->user_event.len, (uint8_t)meta.len,
                             f->payload_is_json};
     strbuf_add(out, head, sizeof head);
@@ -186,7 +187,8 @@ void phx_write_not_replayed(struct strbuf *out, enum phx_vsn vsn, const struct p
         return;
     }
     strbuf_init(&payload, f->payload.len + 2);
-    (void)json_edit(&payload, phx_json(f->payload), &unmark, 1);
+    if (!json_edit(&payload, phx_json(f->payload), &unmark, 1))
+        strbuf_add(&payload, f->payload.data, f->payload.len);
     const struct phx_say say = {.join_ref = f->join_ref,
                                 .ref = f->ref,
                                 .topic = f->topic,

@@ -361,6 +361,20 @@ static void test_17_server_may_be_silent_while_joins_are_under_way(void **state)
     ends(s);
 }
 
+static void test_17_it_may_until_the_last_of_the_clients_joins_is_answered(void **state)
+{
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    client_says(s, JOIN(""));
+    client_says(s, "[\"4\",\"4\",\"realtime:other\",\"phx_join\",{}]");
+    assert_int_equal(s->leg->silence_ms, 15000);
+    server_says(s, s->leg, REPLY("3", "ok", "{}"));
+    assert_int_equal(s->leg->silence_ms, 15000);
+    server_says(s, s->leg, "[\"4\",\"4\",\"realtime:other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    assert_int_equal(s->leg->silence_ms, 0);
+    fake_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_14_server_that_restarts_is_not_asked_any_longer),
         cmocka_unit_test(test_15_second_server_dies_half_way),
         cmocka_unit_test(test_17_server_may_be_silent_while_joins_are_under_way),
+        cmocka_unit_test(test_17_it_may_until_the_last_of_the_clients_joins_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
