@@ -38,6 +38,7 @@ struct leg *leg_create(struct session *s, struct conn *conn, struct server *serv
     list_init(&l->link);
     timer_init(&l->parting, s->tunnel->set->loop, on_parted, l);
     const size_t most = r->max_message_bytes < SESSION_HOLD_BYTES ? (size_t)r->max_message_bytes : SESSION_HOLD_BYTES;
+    strbuf_init(&l->owed, SESSION_OWED_BYTES);
     sift_init(&l->sift, WS_SENDER_SERVER, r->max_message_bytes, most, most, &sift_ops, l);
     conn_set_owner(conn, &leg_ops, l);
     conn_set_high(conn, r->buffer_bytes);
@@ -51,6 +52,7 @@ void leg_free(struct leg **lp)
     timer_cancel(&l->parting);
     list_unlink(&l->link);
     sift_fini(&l->sift);
+    strbuf_fini(&l->owed);
     if (l->conn != NULL)
         conn_close(&l->conn, false);
     server_unref(&l->server);
@@ -87,6 +89,35 @@ static void flush_up(struct leg *l)
         sift_flush(&l->session->up);
 }
 
+/* Nothing of the gateway's own can stand inside a message that the client has not sent to its end. */
+static bool may_speak(const struct leg *l)
+{
+    return l != l->session->leg || sift_is_between_messages(&l->session->up);
+}
+
+void leg_pay(struct leg *l)
+{
+    CHECK_OBJ(l, LEG_MAGIC);
+    if (l->owed.len == 0 || l->is_over || !may_speak(l))
+        return;
+    conn_write(l->conn, l->owed.data, l->owed.len);
+    strbuf_fini(&l->owed);
+}
+
+static void put(struct leg *l, const struct slice *pieces, size_t count)
+{
+    flush_up(l);
+    leg_pay(l);
+    if (may_speak(l)) {
+        conn_write_pieces(l->conn, pieces, count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        strbuf_add(&l->owed, pieces[i].data, pieces[i].len);
+    if (l->owed.failed)
+        leg_lose(l, LEG_ANOTHER, LEG_LOSS_OURS, "too much waits behind a message");
+}
+
 static void send_frame(struct leg *l, enum ws_opcode opcode, const void *payload, size_t len)
 {
     uint8_t header[WS_HEADER_BYTES], small[WS_CONTROL_BYTES];
@@ -97,7 +128,7 @@ static void send_frame(struct leg *l, enum ws_opcode opcode, const void *payload
     uint8_t *masked = len <= sizeof small ? small : mem_alloc_begun(len, 0);
     ws_mask_copy(masked, payload, len, key, 0);
     const struct slice pieces[] = {slice_borrow(header, header_bytes), slice_borrow(masked, len)};
-    conn_write_pieces(l->conn, pieces, len > 0 ? 2 : 1);
+    put(l, pieces, len > 0 ? 2 : 1);
     if (masked != small)
         mem_free(masked);
 }
@@ -106,6 +137,10 @@ void leg_part(struct leg **lp, uint16_t code)
 {
     struct leg *l = *lp;
     CHECK_OBJ(l, LEG_MAGIC);
+    if (!l->is_over && !may_speak(l)) {
+        l->is_over = true;
+        conn_close(&l->conn, true);
+    }
     *lp = NULL;
     sift_stop(&l->sift);
     list_unlink(&l->link);
@@ -145,24 +180,21 @@ uint16_t leg_close_code(const struct leg *l)
 void leg_send(struct leg *l, enum ws_opcode opcode, const void *payload, size_t len)
 {
     CHECK_OBJ(l, LEG_MAGIC);
-    if (l->is_over)
-        return;
-    flush_up(l);
-    send_frame(l, opcode, payload, len);
+    if (!l->is_over)
+        send_frame(l, opcode, payload, len);
 }
 
 void leg_send_frames(struct leg *l, const void *frames, size_t len)
 {
     CHECK_OBJ(l, LEG_MAGIC);
-    if (l->is_over)
-        return;
-    flush_up(l);
-    conn_write(l->conn, frames, len);
+    const struct slice piece = slice_borrow(frames, len);
+    if (!l->is_over)
+        put(l, &piece, 1);
 }
 
 size_t leg_buffered(const struct leg *l)
 {
-    return l->is_over ? 0 : conn_buffered(l->conn);
+    return l->is_over ? 0 : conn_buffered(l->conn) + l->owed.len;
 }
 
 /* ---- what the server says ---- */
@@ -337,6 +369,8 @@ void leg_restored(struct leg *l)
 
 static int64_t dead_at_ms(const struct leg *l)
 {
+    if (l->session->is_client_full)
+        return INT64_MAX; /* it is not listened to */
     const int64_t at_ms = l->heard_ms + session_conf(l->session)->dead_after_ms;
     return at_ms > l->silent_until_ms ? at_ms : l->silent_until_ms;
 }

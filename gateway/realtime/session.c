@@ -111,10 +111,16 @@ static bool is_down_between(const struct session *s)
     return ws_walk_is_at_boundary(w) && !ws_walk_is_in_message(w);
 }
 
+static void check_owed(struct session *s)
+{
+    if (s->owed.failed)
+        tunnel_plan_end(s->tunnel, 0, CLOSED_BY_LIMIT, WS_CLOSE_TRY_LATER, "too much to say");
+}
+
 /* What is owed goes out as soon as no message is half out. */
 static void pay(struct session *s)
 {
-    if (s->owed.len == 0 || s->is_stopped || !is_down_between(s))
+    if (s->owed.len == 0 || s->owed.failed || s->is_stopped || !is_down_between(s))
         return;
     struct strbuf owed = s->owed;
     strbuf_init(&s->owed, owed.max_bytes);
@@ -133,10 +139,8 @@ void session_tell(struct session *s, enum ws_opcode opcode, const void *payload,
         sift_flush(&s->feeding->sift); /* what came before this goes before it */
     strbuf_add(&s->owed, header, header_bytes);
     strbuf_add(&s->owed, payload, len);
-    if (s->owed.failed)
-        tunnel_plan_end(s->tunnel, 0, CLOSED_BY_LIMIT, WS_CLOSE_TRY_LATER, "too much to say");
-    else
-        pay(s);
+    check_owed(s);
+    pay(s);
 }
 
 void session_pass_down(struct session *s, struct leg *from, const uint8_t *frames, size_t len)
@@ -145,6 +149,7 @@ void session_pass_down(struct session *s, struct leg *from, const uint8_t *frame
         return;
     if (s->half_out != NULL && s->half_out != from) { /* another one's message is under way: behind it */
         strbuf_add(&s->owed, frames, len);
+        check_owed(s);
         return;
     }
     tunnel_from_server(s->tunnel, frames, len);
@@ -170,6 +175,7 @@ void session_resume(struct session *s)
             legs[i]->heard_ms = session_now_ms(s); /* it could not be heard */
             conn_resume(legs[i]->conn);
         }
+    session_touch(s);
 }
 
 /* ---- from the client ---- */
@@ -177,7 +183,12 @@ void session_resume(struct session *s)
 static enum sift_verdict on_client_message(void *arg, const struct ws_message *m)
 {
     struct session *s = arg;
-    return s->protocol->on_client(s->speaker, m);
+    struct leg *l = session_leg(s);
+    if (l != NULL && l->owed.len > 0) { /* what waited for the message before this one goes before this one */
+        sift_flush(&s->up);
+        leg_pay(l);
+    }
+    return s->is_stopped ? SIFT_DROP : s->protocol->on_client(s->speaker, m);
 }
 
 static void on_client_pass(void *arg, const uint8_t *frames, size_t len)
@@ -229,6 +240,12 @@ void session_from_client(struct session *s, const uint8_t *data, size_t len)
     s->is_feeding_up = true;
     sift_feed(&s->up, data, len);
     s->is_feeding_up = false;
+    if (s->is_stopped)
+        return;
+    if (session_leg(s) != NULL)
+        leg_pay(s->leg);
+    if (session_next_leg(s) != NULL && s->next->restored_ms != 0)
+        session_leg_restored(s, s->next); /* it waited for the end of a message */
     session_touch_after_bytes(s);
 }
 
@@ -283,6 +300,25 @@ void session_touch_after_bytes(struct session *s)
         session_touch(s);
 }
 
+static void part_old(struct session *s)
+{
+    if (s->half_out == s->old) {
+        s->is_torn = true;
+        later_post(&s->settle);
+    }
+    leg_part(&s->old, WS_CLOSE_NORMAL);
+}
+
+/* The old server of a move has delivered long enough, unless half a message of it is out. */
+static void end_overlap(struct session *s, int64_t now_ms)
+{
+    const bool may_wait = s->leg != NULL && now_ms - s->leg->restored_ms < SESSION_HALF_OUT_MS;
+    if (s->half_out == s->old && may_wait)
+        s->old->ends_ms = now_ms + SESSION_OVERLAP_MS;
+    else
+        part_old(s);
+}
+
 static void on_timer(void *arg)
 {
     struct session *s = arg;
@@ -294,7 +330,7 @@ static void on_timer(void *arg)
         if (legs[i] != NULL && !legs[i]->is_over)
             leg_on_time(legs[i], now_ms);
     if (s->old != NULL && s->old->ends_ms <= now_ms)
-        leg_part(&s->old, WS_CLOSE_NORMAL);
+        end_overlap(s, now_ms);
     held_expire(s, now_ms);
     if (s->protocol->due_ms(s->speaker) <= now_ms)
         s->protocol->on_timer(s->speaker);
@@ -474,7 +510,7 @@ static void lost_current(struct session *s, struct leg *l)
     if (s->is_seek_move && s->seek != NULL)
         seek_cancel(&s->seek);
     if (s->old != NULL)
-        leg_part(&s->old, WS_CLOSE_NORMAL);
+        part_old(s);
     s->protocol->on_lost(s->speaker, l);
     session_set_state(s, SESSION_DISCONNECTED);
     if (s->next != NULL && !s->next->is_over) { /* it was on its way already */
@@ -533,21 +569,33 @@ void session_server_down(struct session *s, const char *why)
 
 /* ---- having one again ---- */
 
+/* A planned move is complete, but for a message that the client has begun to send to the old server: its end goes there
+ * too (session_from_client() comes back to it). */
+static void switch_over(struct session *s, int64_t now_ms)
+{
+    struct leg *old = s->leg;
+    if (!sift_is_between_messages(&s->up))
+        return;
+    if (s->is_feeding_up)
+        sift_flush(&s->up);
+    leg_pay(old);
+    s->leg = s->next;
+    s->next = NULL;
+    s->old = old;
+    old->ends_ms = now_ms + SESSION_OVERLAP_MS;
+    tunnel_join_server(s->tunnel, s->leg->server);
+    s->move_count++;
+    session_count(s, STAT_ROUTE_SESSION_MOVES, 1);
+    session_note_about(s, "moved to", s->leg->server);
+    s->protocol->on_moved(s->speaker, old);
+    session_touch(s);
+}
+
 void session_leg_restored(struct session *s, struct leg *l)
 {
     const int64_t now_ms = session_now_ms(s);
     if (l == s->next) {
-        struct leg *old = s->leg;
-        s->leg = l;
-        s->next = NULL;
-        s->old = old;
-        old->ends_ms = now_ms + SESSION_OVERLAP_MS;
-        tunnel_join_server(s->tunnel, l->server);
-        s->move_count++;
-        session_count(s, STAT_ROUTE_SESSION_MOVES, 1);
-        session_note_about(s, "moved to", l->server);
-        s->protocol->on_moved(s->speaker, old);
-        session_touch(s);
+        switch_over(s, now_ms);
         return;
     }
     session_set_state(s, SESSION_CONNECTED);

@@ -18,13 +18,14 @@
 #define SESSION_MAGIC 0x5e5510a8u
 #define LEG_MAGIC     0x1e6b07c3u
 
-#define SESSION_HOLD_BYTES (1u << 20)   /* of a server's message: a longer one is passed on while it comes */
-#define SESSION_LOOK_BYTES 1024u        /* of a client's message: enough to know what it is */
-#define SESSION_TAKE_BYTES (256u << 10) /* a client's message of which all must be known is not longer */
-#define SESSION_OWED_BYTES (4u << 20)   /* what waits for a message that is half out */
-#define SESSION_OVERLAP_MS 500          /* after a planned move: how long the old server still delivers */
-#define SESSION_PART_MS    2000         /* how long a server that was told good-bye may take to hang up */
-#define SESSION_LIFE_COUNT 16u
+#define SESSION_HOLD_BYTES  (1u << 20)   /* of a server's message: a longer one is passed on while it comes */
+#define SESSION_LOOK_BYTES  1024u        /* of a client's message: enough to know what it is */
+#define SESSION_TAKE_BYTES  (256u << 10) /* a client's message of which all must be known is not longer */
+#define SESSION_OWED_BYTES  (4u << 20)   /* what waits for a message that is half out */
+#define SESSION_OVERLAP_MS  500          /* after a planned move: how long the old server still delivers */
+#define SESSION_HALF_OUT_MS 30000        /* so much longer, if it is in the middle of a message */
+#define SESSION_PART_MS     2000         /* how long a server that was told good-bye may take to hang up */
+#define SESSION_LIFE_COUNT  16u
 
 enum leg_loss { LEG_LOSS_FAULT = 0 /* the server's */, LEG_LOSS_OURS };
 
@@ -36,6 +37,7 @@ struct leg {
     struct conn *conn;       /* NULL once it is lost */
     struct server *server;   /* a reference */
     struct sift sift;
+    struct strbuf owed; /* frames of the gateway's own, while a message of the client's is half out */
     struct timer parting;
     int64_t heard_ms;
     int64_t beat_at_ms;      /* when the next heartbeat is due */
@@ -150,6 +152,8 @@ struct leg *leg_create(struct session *s, struct conn *conn, struct server *serv
 void leg_start(struct leg *l, const uint8_t *early, size_t len);
 /* Lost for a reason (copied). Does nothing when it is already. */
 void leg_lose(struct leg *l, enum leg_fault fault, enum leg_loss loss, const char *why);
+/* Sends what is owed, as soon as no message of the client's is half out. */
+void leg_pay(struct leg *l);
 /* Says good-bye to the server and lets it go; the leg is nobody's then. */
 void leg_part(struct leg **lp, uint16_t code);
 void leg_free(struct leg **lp);

@@ -38,7 +38,7 @@ struct link {
     int server;
     struct sift sift;
     struct rig *rig;
-    uint32_t join_count;
+    uint32_t join_count, push_count, pong_count;
     uint16_t close_code; /* said by the gateway; 0: none */
 };
 
@@ -79,6 +79,7 @@ static enum sift_verdict on_request(void *arg, const struct ws_message *m)
     if (sscanf(text, "[%63[^,],%63[^,],%63[^,],\"%63[^\"]\"", join_ref, ref, topic, event) != 4)
         fail_msg("a server was sent %s", text);
     l->join_count += strcmp(event, "phx_join") == 0;
+    l->push_count += strcmp(event, "news") == 0;
     if (strcmp(event, "phx_join") == 0 || strcmp(event, "heartbeat") == 0)
         answer(l, join_ref, ref, topic);
     return SIFT_DROP;
@@ -105,10 +106,18 @@ static void ignore(void *arg, const uint8_t *payload, size_t len)
     (void)len;
 }
 
+static void on_link_pong(void *arg, const uint8_t *payload, size_t len)
+{
+    struct link *l = arg;
+    (void)payload;
+    (void)len;
+    l->pong_count++;
+}
+
 static const struct sift_ops server_ops = {.on_message = on_request,
                                            .on_pass = ignore,
                                            .on_ping = ignore,
-                                           .on_pong = ignore,
+                                           .on_pong = on_link_pong,
                                            .on_close = on_link_close,
                                            .on_bad = on_link_bad};
 
@@ -399,6 +408,73 @@ static void a_server_that_goes_down_is_left_at_once(void **state)
     world_close(&w);
 }
 
+/* ---- half a message ---- */
+
+#define PUSH_BYTES 3000u
+#define HALF_BYTES 2000u
+
+/* A client's push, long enough that its beginning goes on before its end has come. */
+static size_t make_push(uint8_t frame[PUSH_BYTES])
+{
+    static const uint8_t key[4] = {0x37, 0xfa, 0x21, 0x3d};
+    const size_t head = ws_header_build(frame, WS_OPCODE_TEXT, PUSH_BYTES - 8, key);
+    const int n = snprintf((char *)frame + head, PUSH_BYTES - head, "[\"1\",\"2\",\"room:a\",\"news\",\"");
+    memset(frame + head + n, 'x', PUSH_BYTES - head - (size_t)n);
+    memcpy(frame + PUSH_BYTES - 2, "\"]", 2);
+    ws_mask(frame + head, PUSH_BYTES - head, key, 0);
+    assert_int_equal(head, 8);
+    return PUSH_BYTES;
+}
+
+static void nothing_stands_inside_a_message_of_the_client(void **state)
+{
+    static struct world w;
+    uint8_t push[PUSH_BYTES];
+    (void)state;
+    world_open(&w, LISTEN POOL(A) ROUTE("move: { rate: 0 }"));
+    come(&w);
+    struct link *l = &w.links[0];
+    const size_t len = make_push(push);
+    rig_write(&w.rig, w.clients[0].fd, push, HALF_BYTES);
+    work(&w);
+    rig_write(&w.rig, l->fd, "\x89\x01p", 3); /* a ping, whose answer has to wait */
+    work(&w);
+    assert_int_equal(l->pong_count, 0);
+    rig_write(&w.rig, w.clients[0].fd, push + HALF_BYTES, len - HALF_BYTES);
+    work(&w);
+    assert_int_equal(l->push_count, 1);
+    assert_int_equal(l->pong_count, 1);
+    expect_untouched(&w);
+    world_close(&w);
+}
+
+static void a_message_that_has_begun_ends_where_it_began(void **state)
+{
+    static struct world w;
+    uint8_t push[PUSH_BYTES];
+    (void)state;
+    world_open(&w, LISTEN POOL(A "," B) ROUTE("move: { rate: 0 }"));
+    judge(&w, "rt/b", VERDICT_DOWN, false);
+    come(&w);
+    const size_t len = make_push(push);
+    rig_write(&w.rig, w.clients[0].fd, push, HALF_BYTES);
+    work(&w);
+    judge(&w, "rt/b", VERDICT_UP, false);
+    judge(&w, "rt/a", VERDICT_UP, true);
+    pass(&w, 3000);
+    assert_int_equal(count_on(&w, 0), 1);
+    assert_int_equal(count_on(&w, 1), 1); /* it has everything, and waits */
+    rig_write(&w.rig, w.clients[0].fd, push + HALF_BYTES, len - HALF_BYTES);
+    pass(&w, 1000);
+    assert_int_equal(w.links[0].push_count, 1);
+    assert_int_equal(w.links[1].push_count, 0);
+    assert_int_equal(count_on(&w, 0), 0);
+    assert_int_equal(count_on(&w, 1), 1);
+    expect_untouched(&w);
+    expect_served(&w, 1);
+    world_close(&w);
+}
+
 /* ---- configurations ---- */
 
 static void a_configuration_that_drains_a_server(void **state)
@@ -553,6 +629,8 @@ int main(void)
         cmocka_unit_test(nothing_else_to_be_had_they_stay),
         cmocka_unit_test(a_drain_that_is_taken_back_stops_the_rest),
         cmocka_unit_test(a_server_that_goes_down_is_left_at_once),
+        cmocka_unit_test(nothing_stands_inside_a_message_of_the_client),
+        cmocka_unit_test(a_message_that_has_begun_ends_where_it_began),
         cmocka_unit_test(a_configuration_that_drains_a_server),
         cmocka_unit_test(a_configuration_without_the_server),
         cmocka_unit_test(those_that_wait_at_the_end_of_the_drain_fail_over),
