@@ -83,6 +83,13 @@ void cluster_change(struct cluster *c, const char *data, size_t len)
     publish(c, json_pack("{s:s}", "kind", "change"), data, len);
 }
 
+/* Who hears it tells who is present there. Said again whenever one of the two connections is there: what is told before
+ * this region listens is lost. */
+static void say_hello(struct cluster *c)
+{
+    publish(c, json_pack("{s:s}", "kind", "hello"), "", 0);
+}
+
 static void tell_presence(struct cluster *c)
 {
     json_t *entries = presence_entries(c->region->hub);
@@ -173,6 +180,15 @@ static void on_change(struct cluster *c, struct node *from, const json_t *head, 
     changes_deliver(c->region, bytes, len);
 }
 
+static void on_hello(struct cluster *c, struct node *from, const json_t *head, const char *bytes, size_t len)
+{
+    (void)from;
+    (void)head;
+    (void)bytes;
+    (void)len;
+    tell_presence(c);
+}
+
 static void on_bye(struct cluster *c, struct node *from, const json_t *head, const char *bytes, size_t len)
 {
     (void)head;
@@ -184,7 +200,8 @@ static void on_bye(struct cluster *c, struct node *from, const json_t *head, con
 static const struct {
     const char *kind;
     void (*on)(struct cluster *, struct node *from, const json_t *head, const char *bytes, size_t len);
-} kinds[] = {{"shout", on_shout}, {"presence", on_presence}, {"change", on_change}, {"bye", on_bye}};
+} kinds[] = {
+    {"shout", on_shout}, {"presence", on_presence}, {"change", on_change}, {"hello", on_hello}, {"bye", on_bye}};
 
 static void on_message(void *arg, const struct redis_answer *a)
 {
@@ -194,6 +211,8 @@ static void on_message(void *arg, const struct redis_answer *a)
     const char *from, *kind;
 
     CHECK_OBJ(c, CLUSTER_MAGIC);
+    if (!a->is_error && a->count == 3 && a->text[0] != NULL && strcmp(a->text[0], "subscribe") == 0)
+        say_hello(c);
     if (a->is_error || a->count != 3 || a->text[2] == NULL || a->text[0] == NULL || strcmp(a->text[0], "message") != 0)
         return;
     line_end = memchr(a->text[2], '\n', a->len[2]);
@@ -243,7 +262,7 @@ static void on_speak_up(void *arg)
 {
     struct cluster *c = arg;
 
-    publish(c, json_pack("{s:s}", "kind", "alive"), "", 0);
+    say_hello(c);
     tell_presence(c);
 }
 
