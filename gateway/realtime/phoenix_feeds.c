@@ -26,7 +26,8 @@ void phoenix_feeds_end(struct phoenix *p)
         dedup_destroy(&p->feeds);
     p->feeds_end_ms = 0;
     LIST_EACH (it, &p->channels) {
-        LIST_ENTRY(it, struct phx_channel, link)->has_pushed_text = false;
+        struct phx_channel *c = LIST_ENTRY(it, struct phx_channel, link);
+        c->has_new_presence = c->has_pushed_text = false;
     }
 }
 
@@ -71,9 +72,21 @@ bool phoenix_feeds_take(struct phoenix *p, struct phx_channel *c, enum phx_place
     const bool has_two = p->feeds_end_ms != 0 || c->on[PHX_NEXT].state == PHX_THERE;
     if (p->feeds == NULL || !has_two)
         return place == PHX_HERE;
+    /* What the new server knew when it told all of it is not what the old one has told: from there on its changes alone
+     * add up. Without that they are compared like everything else. */
+    if (c->has_new_presence && phx_text_is(f->event, "presence_diff"))
+        return feed_of(p, place) == DEDUP_NEW;
     if (place != PHX_HERE && c->has_pushed_text && phx_text_is(f->event, "broadcast"))
         return false;
     return dedup_take(p->feeds, feed_of(p, place), hash_of(p, f), session_now_ms(p->session));
+}
+
+bool phoenix_feeds_take_state(struct phoenix *p, struct phx_channel *c, enum phx_place place)
+{
+    if (place == PHX_BEFORE)
+        return false;
+    c->has_new_presence = p->feeds != NULL && feed_of(p, place) == DEDUP_NEW;
+    return true;
 }
 
 void phoenix_expect_echo(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f)

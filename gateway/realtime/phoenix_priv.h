@@ -159,6 +159,8 @@ void phoenix_feeds_end(struct phoenix *p);   /* there is one again */
 void phoenix_on_time_feeds(struct phoenix *p, int64_t now_ms);
 /* Whether a server's message is to be delivered, as far as the other server is concerned. */
 bool phoenix_feeds_take(struct phoenix *p, struct phx_channel *c, enum phx_place place, const struct phx_frame *f);
+/* The same of a presence_state, from which on that server's presence_diffs count. */
+bool phoenix_feeds_take_state(struct phoenix *p, struct phx_channel *c, enum phx_place place);
 /* The client pushes; the server that does not know it as the sender will bring it back. */
 void phoenix_expect_echo(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f);
 

@@ -172,7 +172,7 @@ static enum sift_verdict on_news(struct phoenix *p, struct phx_channel *c, enum 
     if (!m->is_whole || c == NULL)
         return only_from_here(place);
     if (phx_text_is(f->event, "presence_state")) /* the whole of it, by which clients correct what they know */
-        return place == PHX_BEFORE ? SIFT_DROP : SIFT_PASS;
+        return phoenix_feeds_take_state(p, c, place) ? SIFT_PASS : SIFT_DROP;
     if ((p->feeds != NULL || place != PHX_HERE) && !phoenix_feeds_take(p, c, place, f)) {
         session_count(p->session, STAT_ROUTE_SESSION_DUPLICATES, 1);
         return SIFT_DROP;

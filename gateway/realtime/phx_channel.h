@@ -78,6 +78,7 @@ struct phx_channel {
     /* what is expected after a join of the gateway's */
     bool is_ready_told;       /* the client has heard "Subscribed to PostgreSQL": after another join it is no news */
     bool is_stored_swallowed; /* nor the next "Replication connection established" */
+    bool has_new_presence;    /* since two servers deliver: the new one has told all of it */
     bool has_pushed_text;     /* since two servers deliver: its echo cannot be told from what others said */
     uint8_t pending_count, pending_room;
     uint32_t dropped_count; /* pushes that nobody waits for, and that waited in vain: the client hears of them when it
