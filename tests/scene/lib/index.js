@@ -35,6 +35,8 @@ const parts = {
   quorum: require('./quorum'),
   members: require('./members'),
   soak: require('./soak'),
+  guests: require('./guests'),
+  sessions: require('./sessions'),
   scene: require('./scene'),
 };
 
