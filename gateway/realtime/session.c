@@ -409,30 +409,13 @@ static void on_asking(void *arg, const struct server *server)
         session_set_state(s, SESSION_CONNECTING);
 }
 
-static bool is_same_subprotocol(const struct session *s, const struct http_head *head)
-{
-    const struct http_view v = http_value(head, "sec-websocket-protocol");
-    if (s->subprotocol == NULL || v.data == NULL)
-        return s->subprotocol == NULL && v.data == NULL;
-    return http_view_is(v, s->subprotocol);
-}
-
 static void on_found(void *arg, const struct seek_found *f)
 {
     struct session *s = arg;
     CHECK_OBJ(s, SESSION_MAGIC);
-    struct conn *conn = f->conn;
     struct server *server = f->server;
     s->seek = NULL;
-    if (!is_same_subprotocol(s, f->head)) {
-        conn_close(&conn, true);
-        server_unref(&server);
-        session_note(s, "another subprotocol was chosen");
-        if (!s->is_seek_move)
-            back_off(s);
-        return;
-    }
-    struct leg *l = leg_create(s, conn, server);
+    struct leg *l = leg_create(s, f->conn, server);
     if (s->is_seek_move) {
         s->next = l;
     } else {
@@ -666,8 +649,6 @@ struct session *session_open(struct tunnel *t, const struct tunnel_start *o)
     session_count(s, state_gauges[s->state], 1);
     s->origin_ops = o->origin_ops;
     s->origin = o->origin;
-    if (o->subprotocol.data != NULL)
-        s->subprotocol = mem_strndup(o->subprotocol.data, o->subprotocol.len);
     s->leg = leg_create(s, o->upstream, o->server);
     s->leg->restored_ms = s->opened_ms;
     session_note_about(s, "opened on", o->server);
@@ -716,6 +697,5 @@ void session_free(struct session **sp)
     if (s->avoid != NULL)
         server_unref(&s->avoid);
     s->origin_ops->free(s->origin);
-    mem_free(s->subprotocol);
     OBJ_FREE(sp, SESSION_MAGIC);
 }

@@ -68,7 +68,6 @@ struct session {
     void *speaker;
     const struct origin_ops *origin_ops;
     void *origin;
-    char *subprotocol; /* NULL: none */
     uint64_t serial;
 
     struct sift up; /* the client's messages */
