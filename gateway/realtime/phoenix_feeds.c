@@ -8,6 +8,10 @@
 
 void phoenix_feeds_begin(struct phoenix *p)
 {
+    if (p->feeds_end_ms != 0) { /* the move before this one: its old server is gone, and with it what it had ahead */
+        p->epoch[PHX_BEFORE] = 0;
+        phoenix_feeds_end(p);
+    }
     if (p->feeds == NULL)
         p->feeds = dedup_create(DEDUP_WINDOW_MS, DEDUP_COUNT_MAX);
 }

@@ -121,6 +121,7 @@ class Soak {
     this.roll = dice(seed);
     this.ledger = new Ledger();
     this.losses = [];
+    this.drainCount = 0;
     this.members = [];
   }
 
@@ -175,6 +176,7 @@ class Soak {
 
   async #lose(region, kind, goneMs) {
     region.isDown = true;
+    if (kind === 'drained') return this.#drain(region, goneMs);
     this.losses.push({ at: Date.now(), kind, name: region.name });
     if (kind === 'paused') region.freeze();
     else if (kind === 'stopped') await region.stop();
@@ -186,6 +188,17 @@ class Soak {
     } else {
       this.regions[this.regions.indexOf(region)] = await this.scene.region({ name: region.name, port: region.port, redis: this.redis.url });
     }
+  }
+
+  // Its sessions are moved away while it lives: nothing may be lost by that.
+  async #drain(region, goneMs) {
+    for (const verb of ['drain', 'undrain']) {
+      const { code, stderr } = await this.gateway.ctl(verb, `p/${region.name}`);
+      if (code !== 0) throw new Error(`${verb} ${region.name}: ${stderr}`);
+      if (verb === 'drain') await later(goneMs);
+    }
+    this.drainCount++;
+    region.isDown = false;
   }
 
   // Plays for so long, and waits until it is calm: everybody hears everybody, and sees everybody once.

@@ -113,6 +113,30 @@ static void test_what_both_servers_bring_comes_once(void **state)
     ends(s);
 }
 
+static void test_a_second_move_soon_after_the_first_is_a_move_like_it(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *first = s->leg, *second = moves(s, REJOIN("0", ""));
+    server_says(s, first, HEARD("1")); /* the other never brings it: it is remembered for long */
+    client_got(s, HEARD("1"));
+    server_says(s, first, BEAT_REPLY("g#9"));
+    time_passes(s, 3000);
+    struct leg *third = moves(s, REJOIN("0", ""));
+    server_says(s, second, HEARD("2"));
+    client_got(s, HEARD("2"));
+    server_says(s, third, HEARD("2"));
+    server_says(s, third, HEARD("3"));
+    client_got(s, HEARD("3"));
+    server_says(s, second, BEAT_REPLY("g#9"));
+    server_says(s, second, HEARD("3"));
+    server_says(s, second, HEARD("4"));
+    client_got(s, HEARD("4"));
+    server_says(s, third, HEARD("4"));
+    client_got_nothing(s);
+    ends(s);
+}
+
 /* Listening to changes, and moving: joined on the next server, where they do not flow yet. */
 static struct leg *moves_with_changes(struct session *s)
 {
@@ -342,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_10_an_old_server_that_says_nothing_is_not_waited_for),
         cmocka_unit_test(test_10_answers_of_the_old_server_still_come),
         cmocka_unit_test(test_what_both_servers_bring_comes_once),
+        cmocka_unit_test(test_a_second_move_soon_after_the_first_is_a_move_like_it),
         cmocka_unit_test(test_7_the_old_server_serves_until_changes_flow_on_the_next),
         cmocka_unit_test(test_7_changes_that_do_not_flow_are_not_waited_for_for_ever),
         cmocka_unit_test(test_7_an_old_server_that_dies_before_changes_flow_leaves_a_gap),
