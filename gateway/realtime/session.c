@@ -100,7 +100,9 @@ int64_t session_lost_since_ms(const struct session *s)
 
 void session_end(struct session *s, uint16_t code, const char *reason)
 {
-    tunnel_plan_end(s->tunnel, 0, CLOSED_BY_UPSTREAM, code, reason);
+    if (s->end_reason == NULL)
+        s->end_reason = mem_strdup(reason);
+    tunnel_plan_end(s->tunnel, 0, CLOSED_BY_UPSTREAM, code, s->end_reason);
 }
 
 /* ---- to the client ---- */
@@ -409,13 +411,30 @@ static void on_asking(void *arg, const struct server *server)
         session_set_state(s, SESSION_CONNECTING);
 }
 
+static bool is_same_subprotocol(const struct session *s, const struct http_head *head)
+{
+    const struct http_view v = http_value(head, "sec-websocket-protocol");
+    if (s->subprotocol == NULL || v.data == NULL)
+        return s->subprotocol == NULL && v.data == NULL;
+    return http_view_is(v, s->subprotocol);
+}
+
 static void on_found(void *arg, const struct seek_found *f)
 {
     struct session *s = arg;
     CHECK_OBJ(s, SESSION_MAGIC);
+    struct conn *conn = f->conn;
     struct server *server = f->server;
     s->seek = NULL;
-    struct leg *l = leg_create(s, f->conn, server);
+    if (!is_same_subprotocol(s, f->head)) {
+        conn_close(&conn, true);
+        server_unref(&server);
+        session_note(s, "another subprotocol was chosen");
+        if (!s->is_seek_move)
+            back_off(s);
+        return;
+    }
+    struct leg *l = leg_create(s, conn, server);
     if (s->is_seek_move) {
         s->next = l;
     } else {
@@ -649,6 +668,8 @@ struct session *session_open(struct tunnel *t, const struct tunnel_start *o)
     session_count(s, state_gauges[s->state], 1);
     s->origin_ops = o->origin_ops;
     s->origin = o->origin;
+    if (o->subprotocol.data != NULL)
+        s->subprotocol = mem_strndup(o->subprotocol.data, o->subprotocol.len);
     s->leg = leg_create(s, o->upstream, o->server);
     s->leg->restored_ms = s->opened_ms;
     session_note_about(s, "opened on", o->server);
@@ -661,13 +682,22 @@ void session_start(struct session *s, const uint8_t *early, size_t len)
     session_touch(s);
 }
 
+void session_take_leave(struct session *s, uint16_t code)
+{
+    CHECK_OBJ(s, SESSION_MAGIC);
+    if (s->is_stopped || s->has_left)
+        return;
+    s->has_left = true;
+    if (s->protocol->on_end != NULL)
+        s->protocol->on_end(s->speaker, code);
+}
+
 void session_stop(struct session *s, uint16_t code)
 {
     CHECK_OBJ(s, SESSION_MAGIC);
     if (s->is_stopped)
         return;
-    if (s->protocol->on_end != NULL)
-        s->protocol->on_end(s->speaker, code);
+    session_take_leave(s, code);
     s->is_stopped = true;
     session_count(s, state_gauges[s->state], -1);
     losses_over(s->tunnel->set->losses, &s->loss, LOSS_LEFT);
@@ -697,5 +727,7 @@ void session_free(struct session **sp)
     if (s->avoid != NULL)
         server_unref(&s->avoid);
     s->origin_ops->free(s->origin);
+    mem_free(s->subprotocol);
+    mem_free(s->end_reason);
     OBJ_FREE(sp, SESSION_MAGIC);
 }

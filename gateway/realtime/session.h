@@ -44,7 +44,8 @@ struct leg *session_next_leg(const struct session *s);
 void session_tell(struct session *s, enum ws_opcode opcode, const void *payload, size_t len);
 /* What wants_server() says may have changed. */
 void session_wants_changed(struct session *s);
-/* Nothing can bring this session back (its credentials were refused for good): closes the client. */
+/* Nothing can bring this session back (its credentials were refused for good): closes the client. The reason is
+ * copied. */
 void session_end(struct session *s, uint16_t code, const char *reason);
 /* Counts on the route, and adds to the life that tidegatectl sessions shows; `what` is static. */
 void session_count(struct session *s, enum stat_route id, int64_t count);

@@ -68,6 +68,8 @@ struct session {
     void *speaker;
     const struct origin_ops *origin_ops;
     void *origin;
+    char *subprotocol; /* NULL: none */
+    char *end_reason;  /* the first that was given to session_end() */
     uint64_t serial;
 
     struct sift up; /* the client's messages */
@@ -77,6 +79,7 @@ struct session {
     struct seek *seek;
     bool is_seek_move; /* the seek is for a planned move */
     bool is_stopped;
+    bool has_left; /* the speaker has said good-bye */
     bool is_given_up;
     bool is_feeding_up;   /* a client's messages are on the stack */
     bool is_torn;         /* half a message went to the client, and its other half is lost */
@@ -122,6 +125,8 @@ bool session_is_full(const struct session *s); /* the client is to be paused */
 /* The client is full, or has room again. */
 void session_pause(struct session *s);
 void session_resume(struct session *s);
+/* The client is about to be sent a close: what its protocol says before that. Once. */
+void session_take_leave(struct session *s, uint16_t code);
 /* The tunnel ends: servers are told good-bye. No callback after this. */
 void session_stop(struct session *s, uint16_t code);
 void session_free(struct session **sp);

@@ -173,6 +173,8 @@ static void begin_ending(struct tunnel *t)
 /* The gateway ends the tunnel: its codes for the client and the server; 0 says nothing to that side. */
 static void end(struct tunnel *t, uint16_t client_code, uint16_t server_code, const char *reason)
 {
+    if (client_code != 0 && t->session != NULL)
+        session_take_leave(t->session, client_code);
     if (client_code != 0 && !say_close(t, DOWN, client_code, reason))
         close_side(t, UP, true);
     if (server_code != 0 && !say_close(t, UP, server_code, reason))
