@@ -14,7 +14,7 @@ static const struct {
     bool needs_id, needs_payload;
 } types[GRAPHQL_TYPE_COUNT] = {
     [GRAPHQL_OTHER] = {"", false, false},
-    [GRAPHQL_CONNECTION_INIT] = {"connection_init", false, false},
+    [GRAPHQL_CONNECTION_INIT] = {"connection_init", false, true},
     [GRAPHQL_CONNECTION_ACK] = {"connection_ack", false, false},
     [GRAPHQL_PING] = {"ping", false, true},
     [GRAPHQL_PONG] = {"pong", false, false},
@@ -66,7 +66,8 @@ enum graphql_read graphql_message_read(struct graphql_message *m, const uint8_t 
             (m->id.data != NULL || !types[m->type].needs_id))
             return GRAPHQL_READ_OK;
     }
-    if (r != JSON_END)
+    char rest;
+    if (r != JSON_END || json_peek(&scan, &rest) == JSON_OK)
         return read_as(r);
     const bool lacks_id = types[m->type].needs_id && (m->id.data == NULL || m->id.data[0] != '"');
     return has_type && !lacks_id ? GRAPHQL_READ_OK : GRAPHQL_READ_BAD;

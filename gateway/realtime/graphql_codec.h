@@ -36,7 +36,7 @@ struct graphql_message {
 };
 
 /* `bytes` are the beginning of a message, or with `is_whole` all of it. Reading ends as soon as type and, where it has
- * one, id are known, unless the type is one whose payload counts: those are read whole. */
+ * one, id are known, unless the type is one whose payload counts, or that is recorded: those are read whole. */
 enum graphql_read graphql_message_read(struct graphql_message *m, const uint8_t *bytes, size_t len, bool is_whole);
 
 enum graphql_kind {

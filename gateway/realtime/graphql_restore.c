@@ -3,6 +3,7 @@
 #include "gateway/realtime/graphql_priv.h"
 #include "gateway/ws/close.h"
 
+#define COPY_MS              2000 /* servers of one cluster are milliseconds apart */
 #define SETTLE_MS            1000 /* longer than the old server of a move delivers */
 #define QUICK_MS             1000 /* a server lost so soon after it was told of a subscription may have died of it */
 #define POISON_LOSSES_SINGLE 2u
@@ -20,24 +21,6 @@ uint32_t graphql_restore_cost(const void *p)
 {
     const struct graphql *g = p;
     return g->op_count > 0 ? g->op_count : 1;
-}
-
-void graphql_restore(void *p, struct leg *to)
-{
-    struct graphql *g = p;
-    CHECK_OBJ(g, GRAPHQL_MAGIC);
-    if (g->unrestorable != NULL) {
-        session_end(g->session, WS_CLOSE_SERVICE_RESTART, g->unrestorable);
-        return;
-    }
-    struct graphql_wire *w = graphql_wire_of(g, to);
-    if (g->phase == GRAPHQL_PHASE_NEW) {
-        leg_restored(to);
-        return;
-    }
-    w->state = GRAPHQL_WIRE_GREETING;
-    w->due_ms = session_now_ms(g->session) + session_conf(g->session)->answer_ms;
-    leg_send(to, WS_OPCODE_TEXT, g->init.data, g->init.len);
 }
 
 /* ---- after a loss ---- */
@@ -149,6 +132,38 @@ static void settle_move(struct graphql *g)
     send_ops(g, l);
 }
 
+/* ---- restoring ---- */
+
+/* From here on copies are told. Before the next server has the subscriptions, because it may be the later of the two
+ * with what happened just before. */
+static void begin_move(struct graphql *g)
+{
+    settle_move(g);
+    if (g->dedup != NULL)
+        dedup_destroy(&g->dedup);
+    g->dedup = dedup_create(COPY_MS, DEDUP_COUNT_MAX);
+}
+
+void graphql_restore(void *p, struct leg *to)
+{
+    struct graphql *g = p;
+    CHECK_OBJ(g, GRAPHQL_MAGIC);
+    if (g->unrestorable != NULL) {
+        session_end(g->session, WS_CLOSE_SERVICE_RESTART, g->unrestorable);
+        return;
+    }
+    struct graphql_wire *w = graphql_wire_of(g, to);
+    if (g->phase == GRAPHQL_PHASE_NEW) {
+        leg_restored(to);
+        return;
+    }
+    if (to == session_next_leg(g->session))
+        begin_move(g);
+    w->state = GRAPHQL_WIRE_GREETING;
+    w->due_ms = session_now_ms(g->session) + session_conf(g->session)->answer_ms;
+    leg_send(to, WS_OPCODE_TEXT, g->init.data, g->init.len);
+}
+
 /* ---- moving ---- */
 
 static bool has_single(const struct graphql *g, uint32_t epoch)
@@ -183,10 +198,6 @@ static void fill(struct graphql *g, struct leg *next)
 {
     struct graphql_wire *w = graphql_wire_of(g, next);
 
-    settle_move(g);
-    if (g->dedup != NULL)
-        dedup_destroy(&g->dedup);
-    g->dedup = dedup_create(DEDUP_WINDOW_MS, DEDUP_COUNT_MAX);
     LIST_EACH (it, &g->order) {
         struct graphql_op *o = op_of(it);
         if (!graphql_op_is_stream(o))

@@ -8,7 +8,7 @@
  *   so a broker that dies between PUBREC and PUBREL takes it along. Downwards: the gateway finishes what the lost
  *   broker began, so the client delivers it once.
  * - Retained messages come again with the restored subscriptions, as they do after any reconnect; they bring what
- *   changed meanwhile. In a planned move there is no meanwhile, and they are dropped.
+ *   changed meanwhile. In a planned move there is no meanwhile, and they do not.
  * - Wills: the lost broker, if it lives, takes the client for dead and publishes its will. That cannot be prevented.
  *   In a planned move the old broker is told DISCONNECT, and does not.
  * - Topic aliases are of one connection, so neither side is allowed any. Receive maximum, maximum packet size, and what

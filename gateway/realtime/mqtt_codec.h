@@ -123,6 +123,8 @@ struct mqtt_filter {
     struct mqtt_view text;
     uint8_t options; /* of SUBSCRIBE */
 };
+#define MQTT_RETAIN_MASK  0x30u /* of the options: retain handling (version 5, section 3.8.3.1) ... */
+#define MQTT_RETAIN_NEVER 0x20u /* ... what is retained is not sent for this */
 bool mqtt_filters_read(struct mqtt_filters *f, const struct mqtt_packet *p, enum mqtt_level level);
 /* MQTT_READ_MORE: that were all. */
 enum mqtt_read mqtt_filters_next(struct mqtt_filters *f, struct mqtt_filter *out);

@@ -141,6 +141,7 @@ static bool up_ask(struct mqtt *m, const struct mqtt_packet *p, struct strbuf *o
         mqtt_end_broken(m, "bad SUBSCRIBE");
         return false;
     }
+    m->drops_retained = false; /* what it asks for now may be retained */
     if (!mqtt_ask_add(m, p, &f))
         m->unrestorable = "too many subscriptions";
     if (mqtt_live_leg(m) != NULL)
@@ -209,18 +210,23 @@ static bool down_connack(struct mqtt *m, struct leg *from, const struct mqtt_pac
     return false;
 }
 
+/* During a move, and for a moment after it. */
+static bool is_new_leg(const struct mqtt *m, const struct leg *from)
+{
+    const struct leg *next = session_next_leg(m->session);
+    return next != NULL ? from == next : from == session_leg(m->session);
+}
+
 /* During a move: whether the other server has brought this message already. */
 static bool is_copy(struct mqtt *m, const struct leg *from, const struct mqtt_publish *publish)
 {
-    const struct leg *next = session_next_leg(m->session);
     const struct dedup_part parts[] = {
         {publish->topic.data, publish->topic.len}, {publish->payload.data, publish->payload.len}, {&publish->qos, 1}};
     if (m->dedup == NULL)
         return false;
     const int64_t now_ms = session_now_ms(m->session);
-    const bool is_new = next != NULL ? from == next : from == session_leg(m->session);
     const uint64_t hash = dedup_hash(m->dedup, parts, sizeof parts / sizeof parts[0]);
-    const bool is_first = dedup_take(m->dedup, is_new ? DEDUP_NEW : DEDUP_OLD, hash, now_ms);
+    const bool is_first = dedup_take(m->dedup, is_new_leg(m, from) ? DEDUP_NEW : DEDUP_OLD, hash, now_ms);
     if (dedup_is_done(m->dedup, now_ms))
         dedup_destroy(&m->dedup);
     if (is_first)
@@ -238,7 +244,8 @@ static bool down_publish(struct mqtt *m, struct leg *from, const struct mqtt_pac
         leg_fail(from, LEG_ANOTHER, "bad PUBLISH");
         return false;
     }
-    if ((publish.is_retained && from == session_next_leg(m->session)) || is_copy(m, from, &publish)) {
+    const bool is_known = publish.is_retained && m->drops_retained && is_new_leg(m, from);
+    if (is_known || is_copy(m, from, &publish)) {
         if (publish.qos > 0) /* of QoS 2 the rest follows: down_pubrel() answers for who owes nothing */
             say_ack(m, from, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, publish.packet_id);
         return false;

@@ -126,6 +126,7 @@ struct mqtt {
     struct mqtt_debt *debts;
     uint32_t debt_count, debt_room;
     struct dedup *dedup; /* during a move; NULL: none */
+    bool drops_retained; /* after a move: the new server says what it has, as to somebody who is new */
     int64_t settle_ms;   /* after a move: what the old server did not answer by then is sent again; 0: nothing */
 };
 

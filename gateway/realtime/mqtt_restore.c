@@ -11,6 +11,7 @@
 #include "gateway/ws/close.h"
 
 #define FILTERS_AT_ONCE  8u   /* in one SUBSCRIBE; there are brokers that take no more */
+#define COPY_MS          2000 /* servers of one cluster are milliseconds apart */
 #define SETTLE_MS        1000 /* longer than the old server of a move delivers */
 #define POISON_LOSSES    2u
 #define REFUSALS_MAX     2u
@@ -87,40 +88,7 @@ uint32_t mqtt_restore_cost(const void *p)
     return m->topic_count > 0 ? m->topic_count : 1;
 }
 
-void mqtt_restore(void *p, struct leg *to)
-{
-    struct mqtt *m = p;
-    CHECK_OBJ(m, MQTT_MAGIC);
-    if (m->unrestorable != NULL || m->phase == MQTT_PHASE_LEAVING) {
-        session_end(m->session, WS_CLOSE_SERVICE_RESTART, m->unrestorable != NULL ? m->unrestorable : "");
-        return;
-    }
-    struct mqtt_wire *w = mqtt_wire_of(m, to);
-    if (m->phase == MQTT_PHASE_NEW) {
-        leg_restored(to);
-        return;
-    }
-    w->state = MQTT_WIRE_GREETING;
-    w->keep_alive_s = m->keep_alive_s;
-    w->restore_by_ms = session_now_ms(m->session) + session_conf(m->session)->answer_ms;
-    if (m->assigned_id.len == 0) {
-        mqtt_say(m, to, m->connect.data, m->connect.len);
-        return;
-    }
-    /* The name the first broker gave the client; it knows no other. */
-    struct mqtt_packet packet;
-    struct mqtt_connect c;
-    struct strbuf out;
-    strbuf_init(&out, 4 * MQTT_RECORD_BYTES);
-    if (mqtt_packet_read(&packet, (const uint8_t *)m->connect.data, m->connect.len) == MQTT_READ_OK &&
-        mqtt_connect_read(&c, &packet)) {
-        mqtt_connect_write(&out, &c, (struct mqtt_view){(const uint8_t *)m->assigned_id.data, m->assigned_id.len});
-        mqtt_say(m, to, out.data, out.len);
-    }
-    strbuf_fini(&out);
-}
-
-/* Sends what has `epoch` again, and what was sent on legs that are gone. */
+/* Sends again what was sent on legs that are gone. */
 static void resend_flights(struct mqtt *m, struct leg *to)
 {
     const uint32_t epoch = leg_epoch(to);
@@ -172,10 +140,57 @@ static void settle_move(struct mqtt *m)
     if (m->settle_ms == 0)
         return;
     m->settle_ms = 0;
+    m->drops_retained = false;
     if (m->dedup != NULL)
         dedup_end(m->dedup, DEDUP_OLD);
     if (l != NULL)
         resend_flights(m, l);
+}
+
+/* From here on copies are told. Before the next broker has the subscriptions, because it may be the later of the two
+ * with what happened just before. */
+static void begin_move(struct mqtt *m)
+{
+    settle_move(m);
+    if (m->dedup != NULL)
+        dedup_destroy(&m->dedup);
+    m->dedup = dedup_create(COPY_MS, DEDUP_COUNT_MAX);
+    m->drops_retained = m->level == MQTT_3_1_1;
+}
+
+void mqtt_restore(void *p, struct leg *to)
+{
+    struct mqtt *m = p;
+    CHECK_OBJ(m, MQTT_MAGIC);
+    if (m->unrestorable != NULL || m->phase == MQTT_PHASE_LEAVING) {
+        session_end(m->session, WS_CLOSE_SERVICE_RESTART, m->unrestorable != NULL ? m->unrestorable : "");
+        return;
+    }
+    struct mqtt_wire *w = mqtt_wire_of(m, to);
+    if (m->phase == MQTT_PHASE_NEW) {
+        leg_restored(to);
+        return;
+    }
+    if (to == session_next_leg(m->session))
+        begin_move(m);
+    w->state = MQTT_WIRE_GREETING;
+    w->keep_alive_s = m->keep_alive_s;
+    w->restore_by_ms = session_now_ms(m->session) + session_conf(m->session)->answer_ms;
+    if (m->assigned_id.len == 0) {
+        mqtt_say(m, to, m->connect.data, m->connect.len);
+        return;
+    }
+    /* The name the first broker gave the client; it knows no other. */
+    struct mqtt_packet packet;
+    struct mqtt_connect c;
+    struct strbuf out;
+    strbuf_init(&out, 4 * MQTT_RECORD_BYTES);
+    if (mqtt_packet_read(&packet, (const uint8_t *)m->connect.data, m->connect.len) == MQTT_READ_OK &&
+        mqtt_connect_read(&c, &packet)) {
+        mqtt_connect_write(&out, &c, (struct mqtt_view){(const uint8_t *)m->assigned_id.data, m->assigned_id.len});
+        mqtt_say(m, to, out.data, out.len);
+    }
+    strbuf_fini(&out);
 }
 
 static void live(struct mqtt *m, struct leg *leg)
@@ -208,13 +223,8 @@ static void fill(struct mqtt *m, struct leg *to, struct mqtt_wire *w)
 {
     struct strbuf out;
     struct list *it = m->topics.next;
+    const bool is_move = m->level == MQTT_5 && to == session_next_leg(m->session);
 
-    if (to == session_next_leg(m->session)) {
-        settle_move(m);
-        if (m->dedup != NULL)
-            dedup_destroy(&m->dedup);
-        m->dedup = dedup_create(DEDUP_WINDOW_MS, DEDUP_COUNT_MAX);
-    }
     strbuf_init(&out, SIZE_MAX / 2); /* bounded by what is recorded */
     w->filter_changes = m->filter_changes;
     w->state = MQTT_WIRE_FILLING;
@@ -227,7 +237,9 @@ static void fill(struct mqtt *m, struct leg *to, struct mqtt_wire *w)
             const struct mqtt_topic *t = LIST_ENTRY(it, struct mqtt_topic, link);
             if (t->identifier != identifier)
                 break;
-            filters[count++] = (struct mqtt_filter){.text = {t->text, t->len}, .options = t->options};
+            const uint8_t options =
+                is_move ? (uint8_t)((t->options & ~MQTT_RETAIN_MASK) | MQTT_RETAIN_NEVER) : t->options;
+            filters[count++] = (struct mqtt_filter){.text = {t->text, t->len}, .options = options};
         }
         w->own_id = own_id(m, w->own_id);
         w->missing_count++;
@@ -369,6 +381,7 @@ void mqtt_on_lost(void *p, struct leg *leg)
         dedup_end(m->dedup, DEDUP_OLD);
     else if (m->dedup != NULL)
         dedup_destroy(&m->dedup);
+    m->drops_retained = false;
     if (session_leg(m->session) == NULL)
         lose_current(m, epoch, was_live);
 }
