@@ -18,7 +18,6 @@
 #include "gateway/realtime/protocol.h"
 #include "gateway/realtime/session.h"
 
-#define FAKE_SAID_MAX 256u
 #define FAKE_LEGS_MAX 16u
 
 struct fake_message {
@@ -29,8 +28,8 @@ struct fake_message {
 
 /* What was said to one side, oldest first. */
 struct fake_said {
-    struct fake_message messages[FAKE_SAID_MAX];
-    uint32_t first, count;
+    struct fake_message *messages;
+    uint32_t first, count, room;
 };
 
 struct leg {
@@ -70,8 +69,13 @@ struct session {
 
 static inline void fake_said_add(struct fake_said *s, enum ws_opcode opcode, const void *data, size_t len)
 {
-    assert_true(s->count < FAKE_SAID_MAX);
-    struct fake_message *m = &s->messages[(s->first + s->count++) % FAKE_SAID_MAX];
+    if (s->count == 0)
+        s->first = 0;
+    if (s->first + s->count == s->room) {
+        s->room = s->room > 0 ? 2 * s->room : 16;
+        s->messages = mem_realloc(s->messages, s->room * sizeof *s->messages);
+    }
+    struct fake_message *m = &s->messages[s->first + s->count++];
     *m = (struct fake_message){.opcode = opcode, .len = len, .data = malloc(len + 1)};
     if (len > 0)
         memcpy(m->data, data, len);
@@ -81,11 +85,9 @@ static inline void fake_said_add(struct fake_said *s, enum ws_opcode opcode, con
 /* The oldest message, which the caller frees; there must be one. */
 static inline struct fake_message fake_said_take(struct fake_said *s)
 {
-    assert_true(s->count > 0);
-    struct fake_message m = s->messages[s->first];
-    s->first = (s->first + 1) % FAKE_SAID_MAX;
+    ASSERT(s->count > 0);
     s->count--;
-    return m;
+    return s->messages[s->first++];
 }
 
 static inline void fake_expect_bytes(struct fake_said *s, const void *data, size_t len)
@@ -116,6 +118,8 @@ static inline void fake_forget(struct fake_said *s)
 {
     while (s->count > 0)
         free(fake_said_take(s).data);
+    mem_free(s->messages);
+    *s = (struct fake_said){0};
 }
 
 /* ---- gateway/realtime/session.h ---- */
@@ -193,7 +197,7 @@ static inline void fake_unsent(struct session *s, struct held *h, enum held_fate
 void session_hold(struct session *s, const struct ws_message *m, uint32_t lane, int64_t deadline_ms, const void *note,
                   size_t note_bytes)
 {
-    assert_true(m->is_whole);
+    ASSERT(m->is_whole);
     struct held *h = calloc(1, sizeof *h + note_bytes + m->frames_bytes);
     h->lane = lane;
     h->since_ms = s->now_ms;
@@ -295,7 +299,7 @@ void leg_restored(struct leg *l)
 
 static inline struct leg *fake_leg_new(struct session *s)
 {
-    assert_true(s->leg_count < FAKE_LEGS_MAX);
+    ASSERT(s->leg_count < FAKE_LEGS_MAX);
     struct leg *l = calloc(1, sizeof *l);
     s->legs[s->leg_count++] = l;
     l->epoch = s->leg_count;
@@ -355,7 +359,7 @@ static inline enum sift_verdict fake_client_says(struct session *s, struct ws_me
 {
     const enum sift_verdict v = s->protocol->on_client(s->speaker, &m);
     if (v == SIFT_PASS) {
-        assert_non_null(session_leg(s));
+        ASSERT(session_leg(s) != NULL);
         leg_send(s->leg, m.opcode, m.payload, m.len);
     }
     return v;
@@ -433,7 +437,7 @@ static inline void fake_advance(struct session *s, int64_t ms)
     const int64_t end_ms = s->now_ms + ms;
     int64_t due_ms;
     for (unsigned i = 0; (due_ms = s->protocol->due_ms(s->speaker)) <= end_ms; i++) {
-        assert_true(i < 1000); /* or it never comes to rest */
+        ASSERT(i < 1000); /* or it never comes to rest */
         if (due_ms > s->now_ms)
             s->now_ms = due_ms;
         s->protocol->on_timer(s->speaker);
