@@ -87,10 +87,10 @@ class Scene {
     return Redis.start(this, options);
   }
 
-  // An MQTT broker that speaks WebSocket.
-  async mosquitto() {
-    const port = await this.freePort();
-    const file = path.join(this.temp(), 'mosquitto.conf');
+  // An MQTT broker that speaks WebSocket; at a `port` where another one was, if need be.
+  async mosquitto({ port: wanted } = {}) {
+    const port = wanted ?? (await this.freePort());
+    const file = path.join(this.temp(), `mosquitto-${port}.conf`);
     // Its plain listener is there because mosquitto 2.0.11 does not count WebSocket ones and stops when there are no others.
     const listeners = `listener ${await this.freePort()} 127.0.0.1\nlistener ${port} 127.0.0.1\nprotocol websockets\n`;
     fs.writeFileSync(file, `${listeners}allow_anonymous true\npersistence false\nlog_dest stderr\n`);
