@@ -113,6 +113,7 @@ static void use_token(struct channel *c, const char *token)
     if (token == NULL || !token_read(token, &expires_s) || expires_s == 0)
         return;
     left_ms = expires_s * 1000 - loop_wall_ms(socket_region(c->socket)->loop);
+    left_ms += knobs_number(&socket_region(c->socket)->knobs, KNOB_EXPIRY_DELAY);
     timer_start(&c->expiry, left_ms > 0 ? left_ms : 0);
 }
 

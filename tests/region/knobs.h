@@ -27,6 +27,7 @@
     X(KNOB_JOIN_TOPIC,     "join_topic",     any,          "the join knobs are for topics that contain this")          \
     X(KNOB_READY_DELAY,    "ready_delay",    duration,     "from a join's reply until changes of rows flow")           \
     X(KNOB_STOP_AFTER_EVENT, "stop_after_event", any,      "a broadcast of this event kills the region")               \
+    X(KNOB_EXPIRY_DELAY,   "expiry_delay",   duration,     "so long after its end a token of a channel is looked at")  \
     X(KNOB_REFUSE_VSN,     "refuse_vsn",     any,          "WebSockets whose vsn begins with this get 403")            \
     X(KNOB_DRAIN,          "drain",          duration,     "on TERM, WebSockets are closed over this time")            \
     X(KNOB_SUBPROTOCOL,    "subprotocol",    any,          "answered instead of the first one offered; `none`: no answer")

@@ -96,6 +96,24 @@ describe('sessions: what a server ends', { concurrency: 2 }, () => {
     });
   });
 
+  scene('a token that had expired when the server went: nobody is asked with it, and the client brings a fresh one', async (s) => {
+    const stage = await Stage.start(s, { knobs: { a: { expiry_delay: '60s' } } }); // servers look at them now and then
+    const old = token(2);
+    let newest = old;
+    await stage.parties({ accessToken: () => newest, heartbeatMs: 500, witness: null });
+    await waitFor('it to expire', () => Date.now() > (JSON.parse(Buffer.from(old.split('.')[1], 'base64url')).exp * 1000) + 10);
+    await stage.each((party) => party.undisturbed());
+    await stage.a.kill();
+    await stage.each(({ guest }) => guest.is('CHANNEL_ERROR'));
+    assert.ok((await stage.b.channels()).every((channel) => channel.token !== old));
+    newest = token(3600);
+    await stage.each(async (party) => {
+      for (const each of [party.guest, party.witness]) await each.is('SUBSCRIBED', { count: 2, ms: 20000 });
+      party.rejoined();
+      await party.arrived();
+    });
+  });
+
   scene('a token that expires by itself', async (s) => {
     const stage = await Stage.start(s);
     let asked = 0;

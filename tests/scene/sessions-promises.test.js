@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { KINDS, Stage, later, scene, waitFor } = require('./lib');
+const { KINDS, Stage, later, scene, token, waitFor } = require('./lib');
 
 const realtime = KINDS.filter(({ kind }) => kind !== 'phoenix');
 const DELIVERIES = ['at-most-once', 'at-least-once'];
@@ -53,6 +53,36 @@ describe('sessions: promises', { concurrency: 2 }, () => {
       });
       assert.equal(stage.regions.filter((region) => region.process.isRunning).length, left, delivery);
     }
+  });
+
+  scene('at least once: what nobody answers arrives as well', async (s) => {
+    const stage = await Stage.start(s, { websocket: { delivery: 'at-least-once' } });
+    await stage.parties({ kinds: realtime });
+    await stage.settled('a');
+    await stage.during(() => stage.a.kill());
+    await stage.each(async (party) => {
+      await party.arrived({ mayLose: 0, mayRepeat: true });
+      party.undisturbed();
+    });
+  });
+
+  scene('broadcasts of the database that were sent meanwhile are fetched, once and in order', async (s) => {
+    const stage = await Stage.start(s);
+    await stage.parties({ kinds: realtime, isPrivate: true, accessToken: () => token(3600), witness: null });
+    await stage.settled('a');
+    let n = 0;
+    const post = () => Promise.all(stage.all.map(({ guest }) => stage.b.broadcast(guest.room, 'n', { from: 'db', n }))).finally(() => { n += 1; });
+    const all = () => stage.each(({ guest }) => waitFor('all of them', () => guest.heardFrom('db').length >= n));
+    for (let i = 0; i < 3; i++) await post();
+    await all();
+    await stage.b.knobs({ join_delay: '500ms' });
+    await stage.a.kill();
+    for (let i = 0; i < 3; i++) await post();
+    await stage.settled('b');
+    for (let i = 0; i < 3; i++) await post();
+    await all();
+    await stage.each(({ guest }) => assert.deepEqual(guest.heardFrom('db'), [0, 1, 2, 3, 4, 5, 6, 7, 8]));
+    await stage.each((party) => party.undisturbed());
   });
 
   scene('messages that wait for a server: the newest are kept in order, and who said the others hears of it', async (s) => {

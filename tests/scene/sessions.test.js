@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { Stage, later, scene, verdicts, waitFor } = require('./lib');
+const { KINDS, Stage, later, scene, verdicts, waitFor } = require('./lib');
 
 // Messages come every 10 ms. What is under way when a server dies may be lost; nobody can know whether it had them.
 const IN_FLIGHT = 30;
@@ -24,6 +24,26 @@ describe('sessions: a server goes', { concurrency: 2 }, () => {
     });
     for (const name of ['session_failovers_total', 'session_joins_replayed_total']) await stage.counts(name, 3);
     await stage.connected(3);
+  });
+
+  scene('killed, and the next one, and the next', async (s) => {
+    const stage = await Stage.start(s, { names: ['a', 'b', 'c'], servers: { c: { tier: 'backup' } } });
+    await stage.parties({ witness: 'c', kinds: KINDS });
+    await stage.settled('a');
+    for (let i = 0; i < 4; i++) {
+      const [from, to] = i % 2 === 0 ? ['a', 'b'] : ['b', 'a'];
+      await stage.c.knobs({ upgrade_status: 503 }); // there for the witnesses alone
+      await stage.during(() => stage[from].kill(), { settled: to });
+      await stage.region(from);
+      await stage.met();
+    }
+    await stage.each(async (party) => {
+      await party.arrived({ mayLose: 4 * IN_FLIGHT });
+      await party.hears({ mayLose: Infinity });
+      await party.present();
+      party.undisturbed();
+    });
+    await stage.counts('session_failovers_total', 12);
   });
 
   scene('frozen: it says nothing, and the checker notices', async (s) => {

@@ -42,7 +42,7 @@ class Guest {
 
   static async open(s, url, options) {
     const guest = new this(s, url, options);
-    guest.begin();
+    await guest.begin();
     await guest.is('SUBSCRIBED');
     if (guest.meta && !guest.isPresentByJoin) await waitFor(`${guest.name} to be tracked`, async () => (await guest.track(guest.meta)) === 'ok');
     return guest;
@@ -102,10 +102,11 @@ class Guest {
 }
 
 class RealtimeGuest extends Guest {
-  begin() {
+  async begin() {
     const { RealtimeClient } = require(this.constructor.library);
     const token = this.accessToken ? { accessToken: async () => this.accessToken() } : {};
     this.client = new RealtimeClient(`${this.url}/socket`, { params: { apikey: 'none' }, transport: counting(this), heartbeatIntervalMs: this.heartbeatMs, ...token });
+    if (this.accessToken) await this.client.setAuth(); // as its users are told to, before they join what is private
     this.join();
   }
 

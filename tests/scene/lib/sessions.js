@@ -131,7 +131,8 @@ class Stage {
       const room = `${options.room ?? 'room'}${i}`;
       const url = `${this.gateway.url}${path}`;
       const guest = await Kind.open(this.scene, url, { key: 'ann', track: { who: 'ann' }, ...options, room });
-      const other = await Kind.open(this.scene, witness ? this[witness].url : url, { key: 'wit', track: { who: 'wit' }, room });
+      const { isPrivate, accessToken, heartbeatMs } = options;
+      const other = await Kind.open(this.scene, witness ? this[witness].url : url, { key: 'wit', track: { who: 'wit' }, room, isPrivate, accessToken, heartbeatMs });
       return new Party(this, Kind, guest, other);
     }));
     this.all = [...(this.all ?? []), ...made];
