@@ -54,29 +54,48 @@ bool ws_walk_is_in_message(const struct ws_walk *w)
     return w->message_opcode != 0;
 }
 
-/* Passes over whole plain messages; returns the place of the first frame that needs the step. */
-static const uint8_t *skim(const struct ws_walk *w, const uint8_t *p, const uint8_t *end, struct ws_seen *seen)
+/* Whether a whole plain message begins at `p` and ends before `end`: how long its header and its payload are. */
+static inline bool see_message(const struct ws_walk *w, uint8_t text, const uint8_t *p, const uint8_t *end,
+                               size_t *header, size_t *payload)
 {
     const uint8_t mask_bit = w->is_server ? 0 : BIT_MASKED;
     const size_t short_header = w->is_server ? 2 : 2 + KEY_BYTES;
-    const uint8_t text = w->checks_utf8 ? WS_FIN | WS_OPCODE_BINARY : WS_FIN | WS_OPCODE_TEXT;
-    uint32_t message_count = 0;
+    if ((size_t)(end - p) < short_header || (p[0] != (WS_FIN | WS_OPCODE_BINARY) && p[0] != text))
+        return false;
+    *payload = p[1] ^ mask_bit; /* a wrong mask bit makes it too large to be a length */
+    *header = short_header;
+    if (*payload >= LENGTH_16) {
+        if (*payload != LENGTH_16 || (size_t)(end - p) < 4)
+            return false;
+        *payload = (size_t)p[2] << 8 | p[3];
+        *header += 2;
+        if (*payload < LENGTH_16)
+            return false;
+    }
+    return (size_t)(end - p) >= *header + *payload && *payload <= w->max_message_bytes;
+}
 
-    while ((size_t)(end - p) >= short_header) {
-        if (p[0] != (WS_FIN | WS_OPCODE_BINARY) && p[0] != text)
-            break;
-        size_t payload = p[1] ^ mask_bit; /* a wrong mask bit makes it too large to be a length */
-        size_t header = short_header;
-        if (payload >= LENGTH_16) {
-            if (payload != LENGTH_16 || (size_t)(end - p) < 4)
-                break;
-            payload = (size_t)p[2] << 8 | p[3];
-            header += 2;
-            if (payload < LENGTH_16)
-                break;
-        }
-        if ((size_t)(end - p) < header + payload || payload > w->max_message_bytes)
-            break;
+/* Text that is to be checked is not plain. */
+static uint8_t plain_text(const struct ws_walk *w)
+{
+    return w->checks_utf8 ? WS_FIN | WS_OPCODE_BINARY : WS_FIN | WS_OPCODE_TEXT;
+}
+
+bool ws_walk_sees_message(const struct ws_walk *w, const uint8_t *p, const uint8_t *end, size_t *header,
+                          size_t *payload)
+{
+    return w->header_have == 0 && w->message_opcode == 0 && !w->is_over &&
+           see_message(w, plain_text(w), p, end, header, payload);
+}
+
+/* Passes over whole plain messages; returns the place of the first frame that needs the step. */
+static const uint8_t *skim(const struct ws_walk *w, const uint8_t *p, const uint8_t *end, struct ws_seen *seen)
+{
+    const uint8_t text = plain_text(w);
+    uint32_t message_count = 0;
+    size_t header, payload;
+
+    while (see_message(w, text, p, end, &header, &payload)) {
         p += header + payload;
         message_count++;
     }

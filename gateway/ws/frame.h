@@ -128,6 +128,11 @@ static inline bool ws_walk_is_final(const struct ws_walk *w)
     return (w->header[0] & 0x80) != 0;
 }
 
+/* Whether the next bytes are a whole message in one frame, from its header at `p` to an end before `end`, that may be
+ * passed over: the walker is as it was then. */
+bool ws_walk_sees_message(const struct ws_walk *w, const uint8_t *p, const uint8_t *end, size_t *header,
+                          size_t *payload);
+
 #define WS_FIN  0x80u
 #define WS_RSV1 0x40u
 /* Writes the header of a frame whose first byte is `first`; otherwise as ws_header_build(). */

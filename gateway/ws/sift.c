@@ -101,56 +101,77 @@ static void let_go(struct sift *s)
 
 /* ---- looking where a message lies ---- */
 
-/* Payload that is yet to be taken, as it is without its mask: where it lies, or in `plain` or, when that is too small,
- * in s->payload. */
-static const uint8_t *unmasked(struct sift *s, const uint8_t *payload, size_t len, uint8_t plain[LOOK_BYTES])
+/* A message that begins in the bytes of this call, and what there is of its first frame. */
+struct lying {
+    const uint8_t *frame; /* its header */
+    const uint8_t *payload;
+    size_t len;         /* of the payload, here */
+    const uint8_t *key; /* of a client's */
+    enum ws_opcode opcode;
+    bool ends_here;
+};
+
+/* As it is without its mask: where it lies, or in `plain` or, when that is too small, in s->payload. */
+static const uint8_t *unmasked(struct sift *s, const struct lying *x, size_t len, uint8_t plain[LOOK_BYTES])
 {
     if (!is_masked(s))
-        return payload;
+        return x->payload;
     uint8_t *out = plain;
     if (len > LOOK_BYTES) {
         strbuf_clear(&s->payload);
         out = (uint8_t *)strbuf_extend(&s->payload, len);
         ASSERT(out != NULL);
     }
-    ws_mask_copy(out, payload, len, ws_walk_mask_key(&s->walk), 0);
+    ws_mask_copy(out, x->payload, len, x->key, 0);
     return out;
 }
 
-/* A message whose first frame begins in these bytes, with the next `len` bytes of payload here: a verdict, or MORE when
- * it has to be held. A client's is not unmasked any further than needed. */
-static enum sift_verdict look_here(struct sift *s, const struct feed *f, size_t len)
+static enum sift_verdict ask(struct sift *s, const struct lying *x, size_t len, uint8_t plain[LOOK_BYTES])
+{
+    const bool is_whole = x->ends_here && len == x->len;
+    const struct ws_message m = {
+        .opcode = x->opcode,
+        .is_whole = is_whole,
+        .is_at_limit = !is_whole && len == s->take_bytes,
+        .payload = unmasked(s, x, len, plain),
+        .len = len,
+        .frames = is_whole ? x->frame : NULL,
+        .frames_bytes = is_whole ? (size_t)(x->payload + len - x->frame) : 0,
+    };
+    const enum sift_verdict v = s->ops->on_message(s->arg, &m);
+    ASSERT(v != SIFT_MORE || s->is_stopped || !(m.is_whole || m.is_at_limit));
+    return v;
+}
+
+/* A verdict, or MORE when the message has to be held. A client's is not unmasked any further than needed. */
+static enum sift_verdict look_here(struct sift *s, const struct lying *x)
 {
     uint8_t plain[LOOK_BYTES];
-    const bool is_whole = ws_walk_is_final(&s->walk) && len == ws_walk_frame_left(&s->walk) && len <= s->take_bytes;
-    const size_t first = least(len, is_masked(s) ? s->look_bytes : s->take_bytes);
-    struct ws_message m = {.opcode = ws_walk_opcode(&s->walk), .len = first};
-    m.is_whole = is_whole && first == len;
-    m.is_at_limit = !m.is_whole && first == s->take_bytes;
-    m.frames = m.is_whole ? f->frame : NULL;
-    m.frames_bytes = m.is_whole ? (size_t)(f->p - f->frame) + len : 0;
-    m.payload = unmasked(s, f->p, first, plain);
-    enum sift_verdict v = s->ops->on_message(s->arg, &m);
-    if (v == SIFT_MORE && is_whole && first < len && !s->is_stopped) {
-        m = (struct ws_message){.opcode = m.opcode, .is_whole = true, .len = len, .frames = f->frame};
-        m.frames_bytes = (size_t)(f->p - f->frame) + len;
-        m.payload = unmasked(s, f->p, len, plain);
-        v = s->ops->on_message(s->arg, &m);
-    }
-    ASSERT(v != SIFT_MORE || s->is_stopped || !(m.is_whole || m.is_at_limit));
+    const size_t first = least(x->len, is_masked(s) ? s->look_bytes : s->take_bytes);
+    enum sift_verdict v = ask(s, x, first, plain);
+    if (v == SIFT_MORE && first < x->len && x->ends_here && x->len <= s->take_bytes && !s->is_stopped)
+        v = ask(s, x, x->len, plain);
     s->next_look_bytes = 2 * first;
-    strbuf_fini(&s->payload);
+    if (s->payload.data != NULL)
+        strbuf_fini(&s->payload);
     return v;
 }
 
 /* A new message, `len` bytes of whose payload are here. */
 static void begin_message(struct sift *s, const struct feed *f, size_t len)
 {
-    const bool ends_here = ws_walk_is_final(&s->walk) && len == ws_walk_frame_left(&s->walk);
+    const struct lying x = {
+        .frame = f->frame,
+        .payload = f->p,
+        .len = len,
+        .key = ws_walk_mask_key(&s->walk),
+        .opcode = ws_walk_opcode(&s->walk),
+        .ends_here = ws_walk_is_final(&s->walk) && len == ws_walk_frame_left(&s->walk),
+    };
     enum sift_verdict v = SIFT_MORE;
     s->next_look_bytes = s->look_bytes;
-    if (f->frame != NULL && (ends_here || len >= s->look_bytes))
-        v = look_here(s, f, len);
+    if (f->frame != NULL && (x.ends_here || len >= s->look_bytes))
+        v = look_here(s, &x);
     s->state = v == SIFT_PASS ? PASSING : v == SIFT_DROP ? DROPPING : HOLDING;
 }
 
@@ -219,6 +240,14 @@ static void bad(struct sift *s, const struct ws_seen *seen)
     s->ops->on_bad(s->arg, seen->code, seen->error);
 }
 
+/* Adds bytes to the run, or begins a new one. */
+static void run_add(struct sift *s, const uint8_t *from, const uint8_t *to)
+{
+    if (s->run == NULL)
+        s->run = from;
+    s->run_bytes = (size_t)(to - s->run);
+}
+
 /* Adds the next `len` bytes, and the header before them when it is new, to the run. Any of the callbacks may have
  * changed the state. */
 static void pass_payload(struct sift *s, const struct feed *f, size_t len)
@@ -229,11 +258,34 @@ static void pass_payload(struct sift *s, const struct feed *f, size_t len)
         sift_flush(s);
     if (is_header_gone && s->state == PASSING && !s->is_stopped)
         s->ops->on_pass(s->arg, s->walk.header, s->walk.header_have);
-    if (s->state != PASSING || s->is_stopped || f->p + len == from)
-        return;
-    if (s->run == NULL)
-        s->run = from;
-    s->run_bytes = (size_t)(f->p + len - s->run);
+    if (s->state == PASSING && !s->is_stopped && f->p + len > from)
+        run_add(s, from, f->p + len);
+}
+
+/* What nearly all messages are: whole, in one frame, and decided at once. The walker need not know of them. */
+static bool skim(struct sift *s, struct feed *f)
+{
+    size_t header, len;
+    if (!ws_walk_sees_message(&s->walk, f->p, f->end, &header, &len) || len > s->take_bytes)
+        return false;
+    const uint8_t *frame = f->p;
+    const struct lying x = {
+        .frame = frame,
+        .payload = frame + header,
+        .len = len,
+        .key = is_masked(s) ? frame + header - 4 : NULL,
+        .opcode = (enum ws_opcode)(frame[0] & 0x0f),
+        .ends_here = true,
+    };
+    const enum sift_verdict v = look_here(s, &x);
+    if (s->is_stopped)
+        return true;
+    f->p = frame + header + len;
+    if (v == SIFT_PASS && s->run != NULL && s->run + s->run_bytes != frame)
+        sift_flush(s);
+    if (v == SIFT_PASS && !s->is_stopped)
+        run_add(s, frame, f->p);
+    return true;
 }
 
 /* What there is of a data frame. */
@@ -325,9 +377,14 @@ static bool take_header(struct sift *s, struct feed *f)
 
 void sift_feed(struct sift *s, const uint8_t *data, size_t len)
 {
-    struct feed f = {.p = data, .end = data + len};
+    struct feed f;
+    f.p = data;
+    f.end = data + len;
+    f.is_new = false;
     ws_seen_clear(&f.seen);
     while (f.p < f.end && !s->is_stopped) {
+        if (skim(s, &f))
+            continue;
         /* frame_left is 0 between two frames, and while a header is incomplete. */
         if (ws_walk_frame_left(&s->walk) == 0 && !take_header(s, &f))
             break;
