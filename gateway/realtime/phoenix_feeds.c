@@ -1,6 +1,9 @@
 /* Two servers deliver the same while a session moves from one to the other. What both bring reaches the client once.
  * And the gateway's second channel is another process of the cluster, which does not know that it is the sender's: it
- * brings the client's own broadcasts back, also where the client asked not to hear them. */
+ * brings the client's own broadcasts back, also where the client asked not to hear them.
+ *
+ * The next server may be on the topic long before its answer to the join is here. So there are two from the moment it
+ * is asked: what the present one brings meanwhile is remembered, and if the next was too late for it, in vain. */
 #include "base/json_scan.h"
 #include "gateway/realtime/phoenix_priv.h"
 
@@ -73,7 +76,7 @@ static enum dedup_feed feed_of(const struct phoenix *p, enum phx_place place)
 
 bool phoenix_feeds_take(struct phoenix *p, struct phx_channel *c, enum phx_place place, const struct phx_frame *f)
 {
-    const bool has_two = p->feeds_end_ms != 0 || c->on[PHX_NEXT].state == PHX_THERE;
+    const bool has_two = p->feeds_end_ms != 0 || c->on[PHX_NEXT].state != PHX_ABSENT;
     if (p->feeds == NULL || !has_two)
         return place == PHX_HERE;
     /* What the new server knew when it told all of it is not what the old one has told: from there on its changes alone
@@ -96,7 +99,7 @@ bool phoenix_feeds_take_state(struct phoenix *p, struct phx_channel *c, enum phx
 void phoenix_expect_echo(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f)
 {
     if (c->gets_own || !phx_text_is(f->event, "broadcast") ||
-        (p->feeds_end_ms == 0 && c->on[PHX_NEXT].state != PHX_THERE))
+        (p->feeds_end_ms == 0 && c->on[PHX_NEXT].state == PHX_ABSENT))
         return;
     if (f->kind != PHX_USER_PUSH) {
         c->has_pushed_text = true; /* a server writes it anew, in its own order */

@@ -60,6 +60,8 @@ static void join_again(struct phoenix *p, struct phx_channel *c, enum phx_place 
     struct phx_there *on = &c->on[place];
     write_join(c, &payload, replay_of(c, is_own));
     const struct phx_text text = {payload.data, payload.len};
+    if (place == PHX_NEXT)
+        phoenix_feeds_begin(p);
     *on = (struct phx_there){.state = PHX_ASKED, .is_own = is_own, .is_again = true};
     leg_allow_silence(to, JOIN_SILENCE_MS);
     session_count(p->session, STAT_ROUTE_SESSION_RESTORES, 1);
@@ -320,7 +322,6 @@ static void be_joined(struct phoenix *p, struct phx_channel *c, enum phx_place p
         c->on[place].track_number = phoenix_ask(p, from, c, "presence", c->track);
     c->on[place].awaits_changes = c->has_changes;
     if (place == PHX_NEXT) {
-        phoenix_feeds_begin(p);
         if (c->has_changes) {
             p->ready_by_ms = session_now_ms(p->session) + MOVE_READY_MS;
             phoenix_wake_at(p, p->ready_by_ms);

@@ -113,6 +113,21 @@ static void test_what_both_servers_bring_comes_once(void **state)
     ends(s);
 }
 
+static void test_what_comes_while_the_next_server_joins_comes_once(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *old = s->leg, *next = fake_find(s);
+    server_got(next, REJOIN("0", ""));
+    server_says(s, old, HEARD("1")); /* the next one is on the topic already, and its answer on the way */
+    client_got(s, HEARD("1"));
+    server_says(s, next, REPLY("g#0", "ok", "{}"));
+    server_got(old, BEAT("g#9"));
+    server_says(s, next, HEARD("1"));
+    client_got_nothing(s);
+    ends(s);
+}
+
 static void test_a_second_move_soon_after_the_first_is_a_move_like_it(void **state)
 {
     (void)state;
@@ -366,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_10_an_old_server_that_says_nothing_is_not_waited_for),
         cmocka_unit_test(test_10_answers_of_the_old_server_still_come),
         cmocka_unit_test(test_what_both_servers_bring_comes_once),
+        cmocka_unit_test(test_what_comes_while_the_next_server_joins_comes_once),
         cmocka_unit_test(test_a_second_move_soon_after_the_first_is_a_move_like_it),
         cmocka_unit_test(test_7_the_old_server_serves_until_changes_flow_on_the_next),
         cmocka_unit_test(test_7_changes_that_do_not_flow_are_not_waited_for_for_ever),
