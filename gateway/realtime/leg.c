@@ -246,6 +246,8 @@ static void on_close(void *arg, uint16_t code, const char *reason, size_t len)
     l->close_code = code;
     if (!is_about_client(l, code, reason, len)) {
         (void)snprintf(why, sizeof why, "server closed with %u", code);
+        if (code == WS_CLOSE_SERVICE_RESTART)
+            tunnel_moves_announced(l->session->tunnel->set->moves, l->server, session_now_ms(l->session));
         leg_lose(l, LEG_ANOTHER, LEG_LOSS_FAULT, why);
     } else if (!l->is_over) { /* the end is planned; nothing takes its place meanwhile */
         session_note_about(l->session, "closed by", l->server);

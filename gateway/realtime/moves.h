@@ -17,9 +17,10 @@
 
 enum move_reason {
     MOVE_NONE = 0,
-    MOVE_BACK,     /* a server of a better tier is there again */
-    MOVE_DRAINING, /* its server is to be left, says the operator or the configuration */
-    MOVE_REMOVED,  /* the configuration no longer names its server */
+    MOVE_BACK,      /* a server of a better tier is there again */
+    MOVE_DRAINING,  /* its server is to be left, says the operator or the configuration */
+    MOVE_ANNOUNCED, /* it restarts, as it said to another of its sessions */
+    MOVE_REMOVED,   /* the configuration no longer names its server */
 };
 
 /* One who may want to move; embedded in it, initialised once. Members are for moves.c, and `from` and `reason` to be

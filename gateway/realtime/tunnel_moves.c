@@ -3,6 +3,7 @@
  *   the operator or the configuration drains it   they move to another, and stay while there is none
  *   the configuration no longer names it          they move, and those that could not within drain.time lose it
  *   a better tier has a server again              they move back, where the route says so
+ *   it closes one of them with 1012               the others move, before it comes to them
  *   it is down                                    nothing here: they lose it at once (tunnel_set.c)
  *
  * The servers are looked at often, the sessions only when there is a reason, then again now and then for those that
@@ -17,10 +18,13 @@
 /* A session that has just lost a server of a better tier is not sent back there before the checker had time to notice
  * what happened. */
 #define SETTLED_MS 5000
+/* Servers that restart close their WebSockets a few at a time; it is over by then. */
+#define ANNOUNCED_MS 30000
 
 struct departure { /* from one server */
     int64_t walked_ms;
-    uint8_t reason; /* enum move_reason, as of the last look */
+    int64_t announced_ms; /* by the server itself; 0: it never did */
+    uint8_t reason;       /* enum move_reason, as of the last look */
     bool is_told;
 };
 
@@ -34,6 +38,7 @@ static const char *const reason_texts[] = {
     [MOVE_NONE] = "stays",
     [MOVE_BACK] = "a better server is back",
     [MOVE_DRAINING] = "its server drains",
+    [MOVE_ANNOUNCED] = "its server restarts",
     [MOVE_REMOVED] = "its server was removed",
 };
 
@@ -100,12 +105,21 @@ static enum conf_tier best_tier(const struct pool *p)
     return best;
 }
 
+static bool stays(const struct departure *d, const struct tunnel *t, enum move_reason why)
+{
+    if (why == MOVE_BACK)
+        return t->route->session.move.fail_back == FAIL_BACK_NEVER;
+    if (why == MOVE_ANNOUNCED) /* what came since came to the one that is there now */
+        return t->session->leg == NULL || t->session->leg->opened_ms >= d->announced_ms;
+    return why == MOVE_NONE;
+}
+
 /* Whether a session of that server wants to leave it. One that waits for its turn and whose reason is gone stays. */
-static bool judge(struct tunnel_moves *m, struct tunnel *t, enum move_reason why, int64_t now_ms)
+static bool judge(struct tunnel_moves *m, const struct departure *d, struct tunnel *t, enum move_reason why,
+                  int64_t now_ms)
 {
     struct session *s = t->session;
-    const bool stays = why == MOVE_NONE || (why == MOVE_BACK && t->route->session.move.fail_back == FAIL_BACK_NEVER);
-    if (stays) {
+    if (stays(d, t, why)) {
         mover_leave(&s->mover);
         return false;
     }
@@ -125,11 +139,13 @@ static void look_at_server(struct tunnel_set *set, struct server *s, enum move_r
         tunnel_set_retry(set); /* it may be had again */
     if (!is_news && (why == MOVE_NONE || now_ms - d->walked_ms < WALK_MS))
         return;
-    *d = (struct departure){.walked_ms = now_ms, .reason = (uint8_t)why, .is_told = !is_news && d->is_told};
+    d->walked_ms = now_ms;
+    d->reason = (uint8_t)why;
+    d->is_told = !is_news && d->is_told;
     LIST_EACH (it, &s->tunnels) {
         struct tunnel *t = LIST_ENTRY(it, struct tunnel, server_link);
         if (t->session != NULL)
-            wanting_count += judge(set->moves, t, why, now_ms);
+            wanting_count += judge(set->moves, d, t, why, now_ms);
     }
     if (wanting_count == 0 || d->is_told)
         return;
@@ -146,9 +162,12 @@ void tunnel_set_look(struct tunnel_set *set, struct pool *p)
     const enum conf_tier best = best_tier(p);
     for (size_t i = 0; i < p->server_count; i++) {
         struct server *s = p->servers[i];
+        const int64_t announced_ms = set->moves->departures[s->slot].announced_ms;
         enum move_reason why = MOVE_NONE;
         if (is_to_be_left(s))
             why = MOVE_DRAINING;
+        else if (announced_ms != 0 && loop_now_ms(set->loop) - announced_ms < ANNOUNCED_MS)
+            why = MOVE_ANNOUNCED;
         else if (best < s->server_conf->tier)
             why = MOVE_BACK;
         look_at_server(set, s, why);
@@ -182,6 +201,12 @@ void tunnel_moves_server_removed(struct tunnel_moves *m, struct tunnel *t, int64
 {
     CHECK_OBJ(m, TUNNEL_MOVES_MAGIC);
     want(m, t, MOVE_REMOVED, loop_now_ms(t->set->loop) + time_ms);
+}
+
+void tunnel_moves_announced(struct tunnel_moves *m, const struct server *s, int64_t now_ms)
+{
+    CHECK_OBJ(m, TUNNEL_MOVES_MAGIC);
+    m->departures[s->slot].announced_ms = now_ms;
 }
 
 void tunnel_moves_hurry(struct tunnel_moves *m)

@@ -131,6 +131,8 @@ void tunnel_moves_destroy(struct tunnel_moves **mp);
 void tunnel_moves_set_shares(struct tunnel_moves *m, uint32_t worker_count);
 /* The server of a tunnel with a session was removed: it moves within `time_ms`. */
 void tunnel_moves_server_removed(struct tunnel_moves *m, struct tunnel *t, int64_t time_ms);
+/* A server has said that it restarts. */
+void tunnel_moves_announced(struct tunnel_moves *m, const struct server *s, int64_t now_ms);
 /* A server may be there that was not: those that found none try again. */
 void tunnel_moves_hurry(struct tunnel_moves *m);
 void tunnel_moves_stop(struct tunnel_moves *m); /* the gateway is leaving: nothing moves any more */

@@ -408,6 +408,30 @@ static void a_server_that_goes_down_is_left_at_once(void **state)
     world_close(&w);
 }
 
+/* A server that restarts closes its WebSockets one after the other; only the first of them is taken by surprise. */
+static void a_server_that_announces_its_restart_is_left(void **state)
+{
+    static struct world w;
+    uint8_t frame[WS_CONTROL_FRAME_BYTES];
+    (void)state;
+    world_open(&w, LISTEN POOL(A "," B) ROUTE("move: { rate: 0 }"));
+    judge(&w, "rt/b", VERDICT_DOWN, false);
+    come_many(&w, 4);
+    judge(&w, "rt/b", VERDICT_UP, false);
+    pass(&w, 2000);
+    rig_write(&w.rig, w.links[0].fd, frame, ws_close_build(frame, WS_CLOSE_SERVICE_RESTART, "", NULL));
+    pass(&w, 2000);
+    assert_int_equal(count_on(&w, 0), 0);
+    assert_int_equal(count_on(&w, 1), 4);
+    w.clients[0].heard_count = 1; /* it may have been told of a gap; the others have none */
+    expect_untouched(&w);
+    come_many(&w, 2); /* whoever comes to the server that is there again stays */
+    const uint32_t on_a = count_on(&w, 0);
+    pass(&w, 10000);
+    assert_int_equal(count_on(&w, 0), on_a);
+    world_close(&w);
+}
+
 /* ---- half a message ---- */
 
 #define PUSH_BYTES 3000u
@@ -629,6 +653,7 @@ int main(void)
         cmocka_unit_test(nothing_else_to_be_had_they_stay),
         cmocka_unit_test(a_drain_that_is_taken_back_stops_the_rest),
         cmocka_unit_test(a_server_that_goes_down_is_left_at_once),
+        cmocka_unit_test(a_server_that_announces_its_restart_is_left),
         cmocka_unit_test(nothing_stands_inside_a_message_of_the_client),
         cmocka_unit_test(a_message_that_has_begun_ends_where_it_began),
         cmocka_unit_test(a_configuration_that_drains_a_server),
