@@ -47,13 +47,22 @@ static void take_out(struct phoenix *p, struct phx_channel *c)
 
 void phoenix_forget(struct phoenix *p, struct phx_channel **cp)
 {
-    phoenix_drop_waiting(p, *cp, "gateway: the channel is gone");
-    take_out(p, *cp);
+    struct phx_channel *c = *cp;
+    const bool has_leg = phoenix_leg(p, PHX_HERE) != NULL;
+    if (!has_leg) /* else the server answers what was pushed */
+        phoenix_settle(p, c);
+    phoenix_drop_waiting(p, c, "gateway: the channel is gone");
+    if (has_leg && c->on[PHX_HERE].state == PHX_THERE)
+        phoenix_answer_presence(p, c);
+    else
+        phoenix_refuse_presence(p, c);
+    take_out(p, c);
     phx_channel_destroy(cp);
 }
 
 void phoenix_forget_later(struct phoenix *p, struct phx_channel *c)
 {
+    phoenix_refuse_presence(p, c);
     take_out(p, c);
     list_append(&p->left, &c->link);
     phoenix_wake_at(p, session_now_ms(p->session));

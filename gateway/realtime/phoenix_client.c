@@ -110,7 +110,8 @@ static enum sift_verdict on_leave(struct phoenix *p, const struct phx_frame *f, 
         phoenix_sent(p, c, f, m, PHX_PUSH_LEAVE);
         return SIFT_PASS;
     }
-    if (session_first_held(p->session, c->lane) != NULL && m->is_whole) {
+    const bool is_its_turn_near = has_leg && c->on[PHX_HERE].state == PHX_THERE;
+    if ((is_its_turn_near || session_first_held(p->session, c->lane) != NULL) && m->is_whole) {
         phoenix_hold(p, c, f, m, PHX_PUSH_LEAVE); /* what was pushed before it goes before it */
         return SIFT_DROP;
     }

@@ -301,7 +301,7 @@ void phoenix_echoed(struct phoenix *p, struct phx_channel *c, const struct phx_f
     }
 }
 
-void phoenix_answer_presence(struct phoenix *p, struct phx_channel *c)
+static void answer_folded(struct phoenix *p, struct phx_channel *c, const char *status, const char *response)
 {
     for (uint8_t i = 0; i < c->pending_count;) {
         const struct phx_pending pending = c->pending[i];
@@ -310,8 +310,18 @@ void phoenix_answer_presence(struct phoenix *p, struct phx_channel *c)
             continue;
         }
         phx_channel_answered(c, &c->pending[i]);
-        phoenix_tell_reply(p, c, (struct phx_text){pending.ref, pending.ref_bytes}, "ok", "{}");
+        phoenix_tell_reply(p, c, (struct phx_text){pending.ref, pending.ref_bytes}, status, response);
     }
+}
+
+void phoenix_answer_presence(struct phoenix *p, struct phx_channel *c)
+{
+    answer_folded(p, c, "ok", "{}");
+}
+
+void phoenix_refuse_presence(struct phoenix *p, struct phx_channel *c)
+{
+    answer_folded(p, c, "error", "{\"reason\":\"gateway: the channel is gone\"}");
 }
 
 /* Back to the messages that wait, in front of them; or dropped, as what may have killed two servers. */

@@ -183,6 +183,8 @@ bool phoenix_is_in_journal(const struct phoenix *p, const struct phx_channel *c,
 void phoenix_settle(struct phoenix *p, struct phx_channel *c);
 /* Track and untrack are done. */
 void phoenix_answer_presence(struct phoenix *p, struct phx_channel *c);
+/* They will not be. */
+void phoenix_refuse_presence(struct phoenix *p, struct phx_channel *c);
 /* How many of the client's messages that nobody waits for were dropped, if any. */
 void phoenix_tell_dropped(struct phoenix *p, struct phx_channel *c);
 /* Forgets what waits, telling whoever waits for an answer. */

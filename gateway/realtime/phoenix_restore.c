@@ -193,7 +193,7 @@ void phoenix_be_back(struct phoenix *p, struct phx_channel *c)
     if (c->on[PHX_HERE].track_number == 0)
         phoenix_answer_presence(p, c);
     phoenix_tell_dropped(p, c);
-    if (has_held(p, c))
+    if (!p->is_switching && has_held(p, c)) /* else it is for the next server */
         phoenix_flush(p, c, here);
 }
 
@@ -483,7 +483,7 @@ void phoenix_on_lost(void *arg, struct leg *l)
         phx_channel_keep(&c->trouble, (struct phx_text){0});
         if (c->notice_by_ms == 0 || c->lost_ms == 0)
             c->lost_ms = session_lost_since_ms(p->session);
-        c->notice_by_ms = 0;
+        c->notice_by_ms = c->fail_by_ms = 0;
         phoenix_settle(p, c);
     }
     phoenix_journal_fini(p);

@@ -103,8 +103,10 @@ static enum sift_verdict on_reply(struct phoenix *p, struct leg *from, enum phx_
         phoenix_on_own_reply(p, from, place, number, f);
         return SIFT_DROP;
     }
-    if (c == NULL || place == PHX_NEXT)
-        return only_from_here(place);
+    if (place == PHX_NEXT)
+        return SIFT_DROP;
+    if (c == NULL) /* of a channel that was left meanwhile, or never was */
+        return SIFT_PASS;
     if (place == PHX_BEFORE)
         return phoenix_answered(p, c, f->ref) ? SIFT_PASS : SIFT_DROP;
     const struct phx_there *on = &c->on[PHX_HERE];
@@ -112,7 +114,8 @@ static enum sift_verdict on_reply(struct phoenix *p, struct leg *from, enum phx_
         return on_client_join(p, c, from, f, m);
     if (on->state == PHX_THERE && is_unmatched(f))
         return on_unmatched(p, c, f);
-    (void)phoenix_answered(p, c, f->ref);
+    if (!phoenix_answered(p, c, f->ref) && on->state == PHX_ASKED && on->is_own && is_unmatched(f))
+        return SIFT_DROP; /* pushed before the server dropped the channel: that has been settled */
     return SIFT_PASS;
 }
 

@@ -9,19 +9,40 @@
 #include "base/log_line.h"
 #include "gateway/realtime/phoenix_priv.h"
 
-#define CLOSING_MS 1000  /* a close follows the system message that says why at once */
-#define TROUBLE_MS 10000 /* servers try by themselves again to listen to changes */
+#define CLOSING_MS    1000 /* a close follows the system message that says why at once */
+#define ANSWERS_MS    2000 /* an error that is only to make a client join again waits for answers so long */
+#define LOOK_AGAIN_MS 20
+#define TROUBLE_MS    10000 /* servers try by themselves again to listen to changes */
 
 /* ---- the channel's end, for the client ---- */
 
 void phoenix_fail_channel(struct phoenix *p, struct phx_channel **cp)
 {
+    const bool is_there = phoenix_leg(p, PHX_HERE) != NULL && (*cp)->on[PHX_HERE].state == PHX_THERE;
     phoenix_leave_quietly(p, *cp);
-    phoenix_settle(p, *cp);
+    if (!is_there) /* else the server answers what was pushed before it hears of the leave */
+        phoenix_settle(p, *cp);
     phoenix_drop_waiting(p, *cp, "gateway: the channel failed");
+    if (is_there)
+        phoenix_answer_presence(p, *cp);
+    else
+        phoenix_refuse_presence(p, *cp);
     phoenix_tell_dropped(p, *cp);
     phoenix_tell_end(p, *cp, "phx_error");
     phoenix_forget(p, cp);
+}
+
+/* What waited has just been sent; its answers go before the error, as far as they come soon. */
+static bool is_answer_near(struct phoenix *p, struct phx_channel *c)
+{
+    const int64_t now_ms = session_now_ms(p->session);
+    if (c->fail_by_ms == 0)
+        c->fail_by_ms = now_ms + ANSWERS_MS;
+    if (c->pending_count == 0 || now_ms >= c->fail_by_ms)
+        return false;
+    c->notice_by_ms = now_ms + LOOK_AGAIN_MS;
+    phoenix_wake_at(p, c->notice_by_ms);
+    return true;
 }
 
 void phoenix_tell_gap(struct phoenix *p, struct phx_channel **cp)
@@ -31,6 +52,8 @@ void phoenix_tell_gap(struct phoenix *p, struct phx_channel **cp)
     const int64_t wall_ms = session_wall_ms(p->session);
     char from[LOG_TIME_BYTES], to[LOG_TIME_BYTES], message[64 + 2 * LOG_TIME_BYTES];
     const int64_t lost_ms = c->lost_ms;
+    if (gap == GAP_REJOIN && is_answer_near(p, c))
+        return;
     c->notice_by_ms = c->lost_ms = 0;
     if (gap == GAP_SILENT)
         return;

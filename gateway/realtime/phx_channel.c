@@ -44,7 +44,7 @@ void phx_channel_join(struct phx_channel *c, const struct phx_frame *f, int64_t 
     c->refused_count = 0;
     c->is_ready_told = c->is_stored_swallowed = false;
     c->has_new_presence = c->has_pushed_text = false;
-    c->closing_ms = c->lost_ms = c->rejoined_ms = c->stored_ms = c->notice_by_ms = 0;
+    c->closing_ms = c->lost_ms = c->rejoined_ms = c->stored_ms = c->notice_by_ms = c->fail_by_ms = 0;
     c->join_ref =
         mem_strndup(f->join_ref.len > 0 ? f->join_ref.data : "null", f->join_ref.len > 0 ? f->join_ref.len : 4);
     c->ref = mem_strndup(f->ref.len > 0 ? f->ref.data : "null", f->ref.len > 0 ? f->ref.len : 4);

@@ -100,6 +100,7 @@ struct phx_channel {
     int64_t answer_by_ms;   /* `answer` goes out by then */
     int64_t trouble_by_ms;  /* the same of `trouble` */
     int64_t notice_by_ms;   /* the client hears of a gap by then; 0: there is none */
+    int64_t fail_by_ms;     /* it is failed by then, whatever is under way; 0: that is not intended */
     int64_t closing_ms;     /* when the newest system error came */
     int64_t lost_ms;        /* since when it may have missed something */
     int64_t rejoined_ms;    /* when it was joined again after its server had dropped it */
