@@ -324,25 +324,24 @@ enum json_read json_enter(struct json_walk *w, struct json_scan *s)
 }
 
 /* To the next value or name, over the comma. */
-static enum json_read advance(struct json_walk *w, struct json_scan *ahead)
+static inline enum json_read advance(const struct json_walk *w, struct json_scan *ahead)
 {
-    char c;
-    enum json_read r = json_peek(ahead, &c);
-    if (r != JSON_OK)
-        return r;
-    if (c == (w->is_object ? '}' : ']')) {
+    const char closer = w->is_object ? '}' : ']';
+    skip_blanks(ahead);
+    if (ahead->at == ahead->end)
+        return at_end(ahead);
+    if (*ahead->at == closer) {
         ahead->at++;
         return JSON_END;
     }
-    if (w->is_begun) {
-        if (c != ',')
-            return JSON_BAD;
-        ahead->at++;
-        r = json_peek(ahead, &c); /* a comma promises a value, which is not the end */
-        if (r == JSON_OK && (c == ']' || c == '}'))
-            return JSON_BAD;
-    }
-    return r;
+    if (!w->is_begun)
+        return JSON_OK;
+    if (*ahead->at++ != ',')
+        return JSON_BAD;
+    skip_blanks(ahead); /* a comma promises a value, which is not the end */
+    if (ahead->at == ahead->end)
+        return at_end(ahead);
+    return *ahead->at == closer ? JSON_BAD : JSON_OK;
 }
 
 enum json_read json_next(struct json_walk *w)

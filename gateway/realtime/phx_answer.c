@@ -151,13 +151,17 @@ enum phx_presence phx_presence_of(struct phx_text payload)
 bool phx_meta_read(struct phx_meta *m, const struct phx_frame *f)
 {
     *m = (struct phx_meta){.is_replayed = false};
-    const struct json_text meta = f->kind == PHX_JSON ? json_find(phx_json(f->payload), "meta") : phx_json(f->metadata);
+    const struct json_text whole = phx_json(f->kind == PHX_JSON ? f->payload : f->metadata);
+    const struct json_text meta = json_find(whole, f->kind == PHX_JSON ? "meta" : "");
     if (meta.len == 0 || !json_text_is_object(meta))
         return false;
     const struct json_text replayed = json_find(meta, "replayed");
     m->id = phx_string_at(meta, "id");
     m->is_replayed = replayed.len == 4 && memcmp(replayed.data, "true", 4) == 0;
-    return true;
+    if (!m->is_replayed || json_is_value(whole))
+        return true;
+    *m = (struct phx_meta){.is_replayed = false}; /* the mark could not be taken away */
+    return false;
 }
 
 /* Kind 4 anew, its metadata without the mark. */
@@ -166,8 +170,7 @@ static void write_binary(struct strbuf *out, const struct phx_frame *f)
     static const struct json_edit unmark = {"replayed", {NULL, 0}};
     struct strbuf meta;
     strbuf_init(&meta, f->metadata.len + 2);
-    if (!json_edit(&meta, phx_json(f->metadata), &unmark, 1))
-        strbuf_add(&meta, f->metadata.data, f->metadata.len);
+    (void)json_edit(&meta, phx_json(f->metadata), &unmark, 1);
     const uint8_t head[] = {PHX_USER_BROADCAST, (uint8_t)f->topic.len, (uint8_t)f->user_event.len, (uint8_t)meta.len,
                             f->payload_is_json};
     strbuf_add(out, head, sizeof head);
@@ -187,8 +190,7 @@ void phx_write_not_replayed(struct strbuf *out, enum phx_vsn vsn, const struct p
         return;
     }
     strbuf_init(&payload, f->payload.len + 2);
-    if (!json_edit(&payload, phx_json(f->payload), &unmark, 1))
-        strbuf_add(&payload, f->payload.data, f->payload.len);
+    (void)json_edit(&payload, phx_json(f->payload), &unmark, 1);
     const struct phx_say say = {.join_ref = f->join_ref,
                                 .ref = f->ref,
                                 .topic = f->topic,

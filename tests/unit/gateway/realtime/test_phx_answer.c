@@ -160,6 +160,7 @@ static const struct {
     {BYTES("\x04\x01\x01\x0c\x01" "tu{\"id\":\"u-1\"}{}"), true, true, false, "\"u-1\"", "", 0},
     {BYTES("\x04\x01\x01\x1c\x01" "tu{\"id\":\"u-1\",\"replayed\":true}{}"), true, true, true, "\"u-1\"", BYTES("\x04\x01\x01\x0c\x01" "tu{\"id\":\"u-1\"}{}")},
     {BYTES("\x04\x01\x01\x03\x00" "tu{]}raw"), true, true, false, "", "", 0},
+    {BYTES("\x04\x01\x01\x12\x01" "tu{\"replayed\":true}{}"), true, false, false, "", "", 0},
 };
 /* clang-format on */
 
