@@ -82,6 +82,15 @@ struct mqtt_wire *mqtt_wire_of(struct mqtt *m, const struct leg *l)
     return oldest;
 }
 
+struct leg *mqtt_leg_of(const struct mqtt *m, uint32_t epoch)
+{
+    struct leg *const legs[] = {session_leg(m->session), session_next_leg(m->session), session_old_leg(m->session)};
+    for (size_t i = 0; i < sizeof legs / sizeof legs[0]; i++)
+        if (legs[i] != NULL && leg_epoch(legs[i]) == epoch)
+            return legs[i];
+    return NULL;
+}
+
 struct leg *mqtt_live_leg(struct mqtt *m)
 {
     struct leg *l = session_leg(m->session);

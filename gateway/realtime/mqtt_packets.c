@@ -81,7 +81,7 @@ static bool up_ack(struct mqtt *m, const struct mqtt_packet *p, struct strbuf *o
     const enum mqtt_debt_state state = p->type == MQTT_PUBACK   ? MQTT_DEBT_ACK
                                        : p->type == MQTT_PUBREC ? MQTT_DEBT_REC
                                                                 : MQTT_DEBT_COMP;
-    struct leg *current = session_leg(m->session), *next = session_next_leg(m->session);
+    const struct leg *current = session_leg(m->session);
     struct mqtt_ack ack;
     (void)out;
 
@@ -92,9 +92,7 @@ static bool up_ack(struct mqtt *m, const struct mqtt_packet *p, struct strbuf *o
     struct mqtt_debt *d = mqtt_debt_find(m, 0, ack.packet_id, state);
     if (d == NULL)
         return m->unrestorable != NULL && mqtt_live_leg(m) != NULL; /* it may be from a connection before this one */
-    struct leg *to = current != NULL && leg_epoch(current) == d->epoch ? current
-                     : next != NULL && leg_epoch(next) == d->epoch     ? next
-                                                                       : NULL;
+    struct leg *to = mqtt_leg_of(m, d->epoch);
     if (p->type != MQTT_PUBREC || ack.reason >= MQTT_UNSPECIFIED) {
         mqtt_debt_remove(m, d);
     } else if (to != NULL) {
@@ -119,12 +117,13 @@ static bool up_pubrel(struct mqtt *m, const struct mqtt_packet *p, struct strbuf
         return false;
     }
     struct mqtt_flight *f = mqtt_flight_find(m, ack.packet_id);
-    if (f != NULL && f->state == MQTT_FLIGHT_HAD && l != NULL && f->epoch == leg_epoch(l)) {
+    struct leg *to = f != NULL && f->state == MQTT_FLIGHT_HAD ? mqtt_leg_of(m, f->epoch) : NULL;
+    if (to != NULL)
         f->is_released = true;
-        return true;
-    }
-    if (f == NULL && l != NULL)
-        return true;
+    if (to != NULL && to != l)
+        mqtt_say(m, to, p->whole.data, p->whole.len);
+    if (to != NULL || (f == NULL && l != NULL))
+        return to == l || f == NULL;
     mqtt_tell_ack(m, MQTT_PUBCOMP, ack.packet_id, MQTT_SUCCESS);
     if (f != NULL)
         mqtt_flight_remove(m, f);

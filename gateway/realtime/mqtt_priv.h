@@ -127,6 +127,8 @@ struct mqtt {
     uint32_t debt_count, debt_room;
     struct dedup *dedup; /* during a move; NULL: none */
     bool drops_retained; /* after a move: the new server says what it has, as to somebody who is new */
+    uint32_t old_epoch;  /* of the leg the last move came from */
+    int64_t bye_ms;      /* when that is told DISCONNECT; 0: it has been, or there is none */
     int64_t settle_ms;   /* after a move: what the old server did not answer by then is sent again; 0: nothing */
 };
 
@@ -137,6 +139,8 @@ void mqtt_say(struct mqtt *m, struct leg *to, const void *packets, size_t len);
 /* The client breaks the rules. */
 void mqtt_end_broken(struct mqtt *m, const char *why);
 struct mqtt_wire *mqtt_wire_of(struct mqtt *m, const struct leg *l);
+/* NULL: it is gone. */
+struct leg *mqtt_leg_of(const struct mqtt *m, uint32_t epoch);
 /* The current leg when the client's packets may go there, else NULL. */
 struct leg *mqtt_live_leg(struct mqtt *m);
 

@@ -12,6 +12,7 @@
 
 #define FILTERS_AT_ONCE  8u   /* in one SUBSCRIBE; there are brokers that take no more */
 #define COPY_MS          2000 /* servers of one cluster are milliseconds apart */
+#define BYE_MS           300  /* the old server of a move delivers a little longer than this */
 #define SETTLE_MS        1000 /* longer than the old server of a move delivers */
 #define POISON_LOSSES    2u
 #define REFUSALS_MAX     2u
@@ -133,6 +134,22 @@ static void send_held(struct mqtt *m, struct leg *to)
     }
 }
 
+static void lose_debts(struct mqtt *m, uint32_t epoch)
+{
+    for (uint32_t i = 0; i < m->debt_count;) {
+        struct mqtt_debt *d = &m->debts[i];
+        if (d->epoch != epoch || d->state == MQTT_DEBT_REC) {
+            i++;
+        } else if (d->state == MQTT_DEBT_REL) { /* the client has it and waits for leave to deliver it */
+            d->state = MQTT_DEBT_COMP;
+            mqtt_tell_ack(m, MQTT_PUBREL, d->packet_id, MQTT_SUCCESS);
+            i++;
+        } else {
+            mqtt_debt_remove(m, d);
+        }
+    }
+}
+
 /* The old server of a move does not deliver any more. */
 static void settle_move(struct mqtt *m)
 {
@@ -141,6 +158,7 @@ static void settle_move(struct mqtt *m)
         return;
     m->settle_ms = 0;
     m->drops_retained = false;
+    lose_debts(m, m->old_epoch);
     if (m->dedup != NULL)
         dedup_end(m->dedup, DEDUP_OLD);
     if (l != NULL)
@@ -281,22 +299,6 @@ void mqtt_filled(struct mqtt *m, struct leg *from, const struct mqtt_suback *a)
 
 /* ---- losing ---- */
 
-static void lose_debts(struct mqtt *m, uint32_t epoch)
-{
-    for (uint32_t i = 0; i < m->debt_count;) {
-        struct mqtt_debt *d = &m->debts[i];
-        if (d->epoch != epoch || d->state == MQTT_DEBT_REC) {
-            i++;
-        } else if (d->state == MQTT_DEBT_REL) { /* the client has it and waits for leave to deliver it */
-            d->state = MQTT_DEBT_COMP;
-            mqtt_tell_ack(m, MQTT_PUBREL, d->packet_id, MQTT_SUCCESS);
-            i++;
-        } else {
-            mqtt_debt_remove(m, d);
-        }
-    }
-}
-
 static void poisoned(struct mqtt *m, struct mqtt_flight *f)
 {
     session_count(m->session, STAT_ROUTE_SESSION_POISONED, 1);
@@ -390,14 +392,13 @@ void mqtt_on_moved(void *p, struct leg *old)
 {
     struct mqtt *m = p;
     CHECK_OBJ(m, MQTT_MAGIC);
-    static const uint8_t disconnect[] = {MQTT_DISCONNECT << 4, 0};
     struct leg *now = session_leg(m->session);
 
-    lose_debts(m, leg_epoch(old));
     if (m->phase == MQTT_PHASE_NEW || now == NULL)
         return;
-    mqtt_say(m, old, disconnect, sizeof disconnect); /* or it publishes the will */
     repeat_asks(m, now);
+    m->old_epoch = leg_epoch(old);
+    m->bye_ms = session_now_ms(m->session) + BYE_MS;
     m->settle_ms = session_now_ms(m->session) + SETTLE_MS;
 }
 
@@ -445,7 +446,21 @@ int64_t mqtt_due_ms(const void *p)
             due = least(due, m->wires[i].restore_by_ms);
     if (current != NULL)
         due = least(due, ping_at_ms(m, current));
+    if (m->bye_ms != 0)
+        due = least(due, m->bye_ms);
     return m->settle_ms != 0 ? least(due, m->settle_ms) : due;
+}
+
+/* Or the old server would publish the will. Not earlier: what it has and the new one had before it knew the client,
+ * only the old one brings. */
+static void say_bye(struct mqtt *m)
+{
+    static const uint8_t disconnect[] = {MQTT_DISCONNECT << 4, 0};
+    struct leg *old = session_old_leg(m->session);
+
+    if (m->bye_ms != 0 && old != NULL)
+        mqtt_say(m, old, disconnect, sizeof disconnect);
+    m->bye_ms = 0;
 }
 
 static void check_client(struct mqtt *m, int64_t now_ms)
@@ -480,6 +495,8 @@ void mqtt_on_timer(void *p)
             mqtt_say(m, legs[i], ping, sizeof ping);
         }
     }
+    if (now_ms >= m->bye_ms)
+        say_bye(m);
     if (now_ms >= m->settle_ms)
         settle_move(m);
 }

@@ -87,6 +87,11 @@ struct leg *session_next_leg(const struct session *s)
     return s->next != NULL && !s->next->is_over ? s->next : NULL;
 }
 
+struct leg *session_old_leg(const struct session *s)
+{
+    return s->old != NULL && !s->old->is_over ? s->old : NULL;
+}
+
 void session_count(struct session *s, enum stat_route id, int64_t count)
 {
     stat_add(&s->tunnel->set->block->route[s->tunnel->route_slot][id], count);

@@ -39,6 +39,8 @@ uint64_t session_random(struct session *s);
 struct leg *session_leg(const struct session *s);
 /* The one a planned move is going to; NULL: none. */
 struct leg *session_next_leg(const struct session *s);
+/* The one a planned move came from, while it still delivers; NULL: none. */
+struct leg *session_old_leg(const struct session *s);
 
 /* A message of the gateway's own to the client. It waits while one of a server's is half out. */
 void session_tell(struct session *s, enum ws_opcode opcode, const void *payload, size_t len);

@@ -107,6 +107,22 @@ describe('sessions of MQTT', { concurrency: 3 }, () => {
     });
   }
 
+  scene('a broker that stands still is found out by heartbeats', async (s) => {
+    const stage = await Stage.open(s, { heartbeat: '200ms', dead_after: '1s' });
+    const client = await stage.client();
+    const heard = [];
+    client.on('message', (topic, payload) => heard.push(payload.toString()));
+    await client.subscribeAsync('n', { qos: 1 });
+    const first = await waitFor('the first broker', () => stage.where());
+    stage.brokers[first].child.kill('SIGSTOP');
+    const sent = client.publishAsync('n', 'held up', { qos: 1 });
+    await within(8000, 'the acknowledgement', sent);
+    await waitFor('the message', () => heard.length === 1);
+    assert.equal(await stage.where(), other(first));
+    assert.equal(client.closes, 0);
+    stage.brokers[first].child.kill('SIGCONT');
+  });
+
   scene('no broker for a while: what is published meanwhile is sent when there is one, in order', async (s) => {
     const stage = await Stage.open(s, { backoff: { first: '50ms', max: '200ms' } });
     const client = await stage.client({ keepalive: 1 });

@@ -148,6 +148,10 @@ struct leg *session_next_leg(const struct session *s)
 {
     return s->next != NULL && !s->next->is_failed ? s->next : NULL;
 }
+struct leg *session_old_leg(const struct session *s)
+{
+    return s->old != NULL && !s->old->is_failed ? s->old : NULL;
+}
 void session_tell(struct session *s, enum ws_opcode opcode, const void *payload, size_t len)
 {
     fake_said_add(&s->told, opcode, payload, len);
