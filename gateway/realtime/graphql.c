@@ -267,6 +267,8 @@ static enum sift_verdict down_next(struct graphql *g, struct leg *from, const st
         return g->unrestorable != NULL ? SIFT_PASS : SIFT_DROP;
     if (!is_told_by(o, from))
         return SIFT_DROP;
+    if (from != session_leg(g->session) && from != session_next_leg(g->session) && g->settle_ms == 0)
+        return SIFT_DROP; /* from the old one, after its time */
     if (o->epoch == leg_epoch(from)) {
         o->is_answered = o->was_answered = true;
         o->loss_count = 0;

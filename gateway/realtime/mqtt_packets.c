@@ -243,6 +243,8 @@ static bool down_publish(struct mqtt *m, struct leg *from, const struct mqtt_pac
         leg_fail(from, LEG_ANOTHER, "bad PUBLISH");
         return false;
     }
+    if (from != session_leg(m->session) && from != session_next_leg(m->session) && m->settle_ms == 0)
+        return false; /* from the old one, after its time */
     const bool is_known = publish.is_retained && m->drops_retained && is_new_leg(m, from);
     if (is_known || is_copy(m, from, &publish)) {
         if (publish.qos > 0) /* of QoS 2 the rest follows: down_pubrel() answers for who owes nothing */
