@@ -14,6 +14,7 @@
 
 #define PASS_COUNT  200u /* admitted (or failed) in one pass; the next follows at once */
 #define WAIT_MIN_MS 10   /* between passes while somebody waits */
+#define CIRCUIT_MS  20   /* between looks at what one attempt makes of a circuit */
 #define WAIT_MAX_MS 200  /* so long a server that is back may go unnoticed */
 
 /* ---- the end of one ---- */
@@ -106,6 +107,25 @@ static void block(struct seek *k, int64_t now_ms)
     }
 }
 
+/* Open circuits spare a request the wait for servers that fail. A session has nowhere else to go and paces itself: when
+ * nothing but circuits is between it and a server, it is what finds out, and those behind it wait for the result. */
+static bool opens_circuits(struct seek *k, int64_t now_ms)
+{
+    const struct conf_pool *pc = k->pool->pool_conf;
+    const struct circuit_limits l = {pc->circuit_failures, pc->circuit_open_ms, pc->circuit_half_open_count};
+    bool is_any = false;
+    if (k->pick.attempt_count > 0 || k->pick.is_better_only)
+        return false;
+    for (size_t i = 0; i < k->pool->server_count; i++) {
+        struct server *s = k->pool->servers[i];
+        if (s->ramp.seen.state == VERDICT_DOWN || circuit_admits(&s->circuit, &l, now_ms))
+            continue;
+        circuit_hasten(&s->circuit, now_ms);
+        is_any = true;
+    }
+    return is_any;
+}
+
 static void admit(struct seek *k, int64_t *wait_ms)
 {
     const int64_t now_ms = loop_now_ms(k->all->net->loop);
@@ -121,12 +141,19 @@ static void admit(struct seek *k, int64_t *wait_ms)
         return;
     }
     k->origin_ops->set_key(k->origin, pc, &k->pick);
-    if (seek_pick(k, wait_ms)) {
+    bool is_picked = seek_pick(k, wait_ms);
+    const bool is_circuit = !is_picked && k->pick.none != PICK_NONE_PACED && opens_circuits(k, now_ms);
+    if (is_circuit)
+        is_picked = seek_pick(k, wait_ms);
+    if (is_picked) {
         seek_line_leave(k);
         k->deadline_ms = now_ms + k->left_ms;
         seek_ask(k);
     } else if (k->pick.none == PICK_NONE_PACED) {
         block(k, now_ms);
+    } else if (is_circuit) {
+        k->line->is_blocked = true;
+        *wait_ms = *wait_ms < CIRCUIT_MS ? *wait_ms : CIRCUIT_MS;
     } else {
         none_left(k, pick_none_text(k->pick.none));
     }

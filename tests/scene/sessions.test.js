@@ -154,6 +154,19 @@ describe('sessions: more than one server goes', { concurrency: 3 }, () => {
     });
   });
 
+  scene('the only one restarts: everybody is back as soon as it is, however many failures there were', async (s) => {
+    const stage = await Stage.start(s, { names: ['a'], pool: { circuit: { open: '30s' } } });
+    await stage.parties({ witness: null, room: 'x' });
+    await stage.parties({ witness: null, room: 'y' });
+    await stage.a.kill();
+    await stage.connected(0);
+    await stage.back({ ms: 6000 });
+    await stage.each(async (party) => {
+      await party.arrived();
+      party.undisturbed();
+    });
+  });
+
   scene('all are gone for longer than the route puts up with: the channels fail, the WebSockets stay', async (s) => {
     const stage = await Stage.start(s, { websocket: { give_up: '1s', backoff: { max: '1s' } } });
     await stage.parties({ witness: null });
