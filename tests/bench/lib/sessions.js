@@ -30,16 +30,17 @@ async function sessions(stage, names, options) {
       '--path', path, '--channels', 1, '--connections', CONNECTIONS, '--size', BYTES, '--warm-up', 1, '--seconds', options.seconds, ...args,
     ]));
     const value = (name, key) => median(found.get(name).map((r) => r[key]));
-    const of = (key, name) => (name !== undefined && found.has(name) ? value(name, key) : 0);
+    // the rounds' own ratios: those of one round stand in the same minute
+    const of = (name, base, key) => (found.has(base) ? ratio(median(found.get(name).map((r, i) => r[key] / found.get(base)[i][key])), 1) : '-');
     print(
       `Phoenix ${what}, ${CONNECTIONS} connections with one in flight each, one worker: round trips`,
       ['', 'per second', 'of nginx', 'of opaque', 'proxy CPU us each', 'of opaque', 'p50 ms', 'p99 ms'],
       started.map(({ name, title }) => [
         title,
         integer(value(name, 'round_trips_per_second')),
-        ...['nginx', 'tidegate'].map((base) => ratio(value(name, 'round_trips_per_second'), of('round_trips_per_second', base))),
+        ...['nginx', 'tidegate'].map((base) => of(name, base, 'round_trips_per_second')),
         value(name, 'cpu_us').toFixed(2),
-        ratio(value(name, 'cpu_us'), of('cpu_us', 'tidegate')),
+        of(name, 'tidegate', 'cpu_us'),
         ...['latency_p50_us', 'latency_p99_us'].map((key) => (value(name, key) / 1000).toFixed(2)),
       ]),
     );
