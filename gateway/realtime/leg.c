@@ -212,9 +212,12 @@ static void on_pass(void *arg, const uint8_t *frames, size_t len)
     session_pass_down(l->session, l, frames, len);
 }
 
+/* Not each has to be answered (RFC 6455 section 5.5.3), least of all of a server that does not read the answers. */
 static void on_ping(void *arg, const uint8_t *payload, size_t len)
 {
-    leg_send(arg, WS_OPCODE_PONG, payload, len);
+    struct leg *l = arg;
+    if (!conn_is_full(l->conn))
+        leg_send(l, WS_OPCODE_PONG, payload, len);
 }
 
 static void on_pong(void *arg, const uint8_t *payload, size_t len)
@@ -259,9 +262,8 @@ static void on_close(void *arg, uint16_t code, const char *reason, size_t len)
 
 static void on_bad(void *arg, uint16_t code, const char *error)
 {
-    struct leg *l = arg;
-    l->close_code = code;
-    leg_lose(l, LEG_ANOTHER, LEG_LOSS_FAULT, error);
+    (void)code;
+    leg_lose(arg, LEG_ANOTHER, LEG_LOSS_FAULT, error);
 }
 
 static const struct sift_ops sift_ops = {.on_message = on_message,

@@ -256,10 +256,18 @@ void session_from_client(struct session *s, const uint8_t *data, size_t len)
     session_touch_after_bytes(s);
 }
 
+/* What servers say waits for the client with them; what the gateway answers itself, to heartbeats and pings, does not.
+ * So who does not read that is not heard any more. */
+static bool is_told_enough(const struct session *s)
+{
+    const struct conn *client = s->tunnel->side[UP];
+    return client != NULL && conn_buffered(client) > s->tunnel->route->buffer_bytes + SESSION_SAID_BYTES;
+}
+
 bool session_is_full(const struct session *s)
 {
     const struct leg *l = session_leg(s);
-    return l != NULL && conn_is_full(l->conn);
+    return (l != NULL && conn_is_full(l->conn)) || is_told_enough(s);
 }
 
 /* ---- time ---- */

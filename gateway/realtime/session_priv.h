@@ -22,6 +22,7 @@
 #define SESSION_LOOK_BYTES  1024u        /* of a client's message: enough to know what it is */
 #define SESSION_TAKE_BYTES  (256u << 10) /* a client's message of which all must be known is not longer */
 #define SESSION_OWED_BYTES  (4u << 20)   /* what waits for a message that is half out */
+#define SESSION_SAID_BYTES  (256u << 10) /* of the gateway's own that a client leaves unread, beside its buffer */
 #define SESSION_OVERLAP_MS  500          /* after a planned move: how long the old server still delivers */
 #define SESSION_HALF_OUT_MS 30000        /* so much longer, if it is in the middle of a message */
 #define SESSION_PART_MS     2000         /* how long a server that was told good-bye may take to hang up */

@@ -385,7 +385,10 @@ static void resume_feeder(struct tunnel *t, int drained_side)
 
 static void on_client_drain(void *arg)
 {
-    resume_feeder(arg, UP);
+    struct tunnel *t = arg;
+    resume_feeder(t, UP);
+    if (t->session != NULL)
+        tunnel_server_drained(t); /* it reads, so it is heard again */
 }
 
 static void on_server_drain(void *arg)
@@ -632,7 +635,7 @@ void tunnel_server_drained(struct tunnel *t)
         return;
     if (t->coding != NULL)
         tunnel_coded_go_on(t);
-    else
+    else if (!tunnel_is_full(t, UP))
         resume_feeder(t, DOWN);
 }
 

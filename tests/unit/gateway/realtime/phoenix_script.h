@@ -9,7 +9,7 @@
  *   10                  planned moves, two servers at once            test_phoenix_move.c
  *   18-20, 22-25        closes, versions, names, refusals             test_phoenix_channel.c
  *   16                  a server that is thought dead and is not      tests/replay/test_session_phoenix.c
- *   21                  a client that does not read                   tests/replay/test_pressure.c
+ *   21                  a client that does not read                   tests/replay/test_session_slow.c
  *   26-29               of the checker, the operator, the worker and plain requests; no business of a session */
 #ifndef TESTS_UNIT_GATEWAY_REALTIME_PHOENIX_SCRIPT_H
 #define TESTS_UNIT_GATEWAY_REALTIME_PHOENIX_SCRIPT_H
