@@ -221,18 +221,23 @@ static void on_timer(void *arg)
         phoenix_go_on(p, PHX_HERE);
 }
 
+void phoenix_give_up_channel(struct phoenix *p, struct phx_channel **cp, const char *reason)
+{
+    if ((*cp)->life != PHX_JOINING) {
+        phoenix_fail_channel(p, cp);
+        return;
+    }
+    phoenix_tell_refused(p, *cp, phx_text_of((*cp)->ref), reason);
+    phoenix_forget(p, cp);
+}
+
 static void give_up(void *arg)
 {
     struct phoenix *p = arg;
     CHECK_OBJ(p, PHOENIX_MAGIC);
     LIST_EACH (it, &p->channels) {
         struct phx_channel *c = LIST_ENTRY(it, struct phx_channel, link);
-        if (c->life != PHX_JOINING) {
-            phoenix_fail_channel(p, &c);
-            continue;
-        }
-        phoenix_tell_refused(p, c, phx_text_of(c->ref), "gateway: no server");
-        phoenix_forget(p, &c);
+        phoenix_give_up_channel(p, &c, "gateway: no server");
     }
 }
 

@@ -213,6 +213,8 @@ static enum sift_verdict on_push(struct phoenix *p, const struct phx_frame *f, c
     session_count(p->session, STAT_ROUTE_SESSION_DROPPED, 1);
     if (push == PHX_PUSH_ASKING)
         phoenix_tell_refused(p, c, f->ref, "gateway: too long to wait for a server");
+    else
+        c->dropped_count++;
     return SIFT_DROP;
 }
 

@@ -154,6 +154,18 @@ void phoenix_journal_fini(struct phoenix *p)
     p->journal.barrier_ms = INT64_MAX;
 }
 
+void phoenix_suspect_longest(struct phoenix *p)
+{
+    struct held *longest = NULL;
+    LIST_EACH (it, &p->journal.sent) {
+        struct held *h = held_of(it);
+        if (longest == NULL || h->frames_bytes > longest->frames_bytes)
+            longest = h;
+    }
+    if (longest != NULL)
+        longest->try_count = TRIES_MAX;
+}
+
 /* ---- what waits ---- */
 
 void phoenix_hold(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f, const struct ws_message *m,

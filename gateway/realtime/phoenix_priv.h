@@ -54,6 +54,8 @@ struct phoenix {
     bool is_switching;              /* pushes wait: a planned move is about to be complete */
     uint32_t epoch[PHX_PLACES + 1]; /* of the legs at these places, and before; 0: none */
     bool is_restoring[PHX_PLACES];
+    bool is_careful;       /* a server was lost while joins were under way: the next has one at a time */
+    uint32_t failed_epoch; /* of the newest leg that was given up here, and not lost */
     struct list channels;
     struct list left; /* not joined any more, but messages of theirs still wait: freed by the timer */
     struct map *by_topic;
@@ -85,6 +87,9 @@ void phoenix_forget_later(struct phoenix *p, struct phx_channel *c);
 struct leg *phoenix_leg(struct phoenix *p, enum phx_place place);
 enum phx_place phoenix_place(struct phoenix *p, const struct leg *l);
 void phoenix_wake_at(struct phoenix *p, int64_t at_ms);
+/* Nothing can be done for a channel: who is joined hears that it failed, who waits for its join that for this reason it
+ * did. */
+void phoenix_give_up_channel(struct phoenix *p, struct phx_channel **cp, const char *reason);
 /* Whether the client's pushes of a channel go straight on. */
 bool phoenix_is_live(struct phoenix *p, const struct phx_channel *c);
 
@@ -193,5 +198,7 @@ bool phoenix_keeps_journal(const struct phoenix *p);
 void phoenix_barrier_passed(struct phoenix *p);
 void phoenix_on_time_journal(struct phoenix *p, int64_t now_ms);
 void phoenix_journal_fini(struct phoenix *p);
+/* A server found a message too big: it is not for another one either. */
+void phoenix_suspect_longest(struct phoenix *p);
 
 #endif

@@ -7,6 +7,7 @@
  * The client's join_ref stays, so nothing but the gateway's own answers differs from what it would see anyway. */
 #include "base/assert.h"
 #include "gateway/realtime/phoenix_priv.h"
+#include "gateway/ws/close.h"
 
 #define JOINS_MAX 8u /* under way to one server, which takes them one after the other */
 #define JOIN_SILENCE_MS                                                                                                \
@@ -17,6 +18,7 @@
 #define MOVE_READY_MS    8000  /* a planned move does not wait longer for that: the old server has its own plans */
 #define REPLAY_MARGIN_MS 5000  /* clocks differ; what comes twice is known by its id */
 #define REFUSED_MAX      3u
+#define LOSSES_MAX       2u    /* servers lost while they were asked for the same channel; a third is not */
 #define REJOIN_ONCE_MS   10000 /* a channel that its server drops again so soon is the client's business */
 
 static struct phx_channel *channel_of(struct list *link)
@@ -107,7 +109,8 @@ static uint32_t count_asked(const struct phoenix *p, enum phx_place place)
 {
     uint32_t count = 0;
     LIST_EACH (it, &p->channels) {
-        count += channel_of(it)->on[place].state == PHX_ASKED && channel_of(it)->on[place].is_own;
+        const struct phx_there *on = &channel_of(it)->on[place];
+        count += on->state == PHX_ASKED && (on->is_own || p->is_careful);
     }
     return count;
 }
@@ -138,9 +141,10 @@ void phoenix_rejoin(struct phoenix *p, struct phx_channel **cp)
 static void join_some(struct phoenix *p, enum phx_place place, struct leg *to, bool is_urgent_only)
 {
     uint32_t asked_count = count_asked(p, place);
+    const uint32_t most = p->is_careful ? 1 : JOINS_MAX;
     LIST_EACH (it, &p->channels) {
         struct phx_channel *c = channel_of(it);
-        if (asked_count >= JOINS_MAX)
+        if (asked_count >= most)
             return;
         if (!may_join(c, place) || (is_urgent_only && !has_held(p, c)))
             continue;
@@ -149,7 +153,7 @@ static void join_some(struct phoenix *p, enum phx_place place, struct leg *to, b
             continue;
         }
         join_again(p, c, place, to);
-        asked_count += c->on[place].is_own;
+        asked_count += c->on[place].is_own || p->is_careful;
     }
 }
 
@@ -266,7 +270,7 @@ void phoenix_go_on(struct phoenix *p, enum phx_place place)
         begin_switch(p);
         return;
     }
-    p->is_restoring[PHX_HERE] = false;
+    p->is_restoring[PHX_HERE] = p->is_careful = false;
     leg_restored(to);
 }
 
@@ -312,7 +316,7 @@ static void be_joined(struct phoenix *p, struct phx_channel *c, enum phx_place p
                       struct phx_text changes)
 {
     c->on[place].state = PHX_THERE;
-    c->refused_count = 0;
+    c->refused_count = c->loss_count = 0;
     if (c->has_changes)
         take_changes(p, &c, place, changes);
     if (c == NULL)
@@ -340,6 +344,7 @@ static void be_refused(struct phoenix *p, struct phx_channel *c, enum phx_place 
     session_count(p->session, STAT_ROUTE_SESSION_RESTORES_FAILED, 1);
     c->on[place] = (struct phx_there){0};
     if (may_pass && (place == PHX_NEXT || ++c->refused_count < REFUSED_MAX)) {
+        p->failed_epoch = leg_epoch(from);
         leg_fail(from, refusal == PHX_REFUSED_HERE ? LEG_ANOTHER : LEG_BUSY, "join refused");
         return;
     }
@@ -454,6 +459,30 @@ static void expect_changes(struct phoenix *p)
     }
 }
 
+/* It may be a join that kills servers. Which of those that were under way is not known, so the next server is asked for
+ * one after the other. */
+static void suspect_joins(struct phoenix *p)
+{
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        if (c->on[PHX_HERE].state != PHX_ASKED)
+            continue;
+        c->loss_count++;
+        p->is_careful = true;
+    }
+}
+
+static void drop_poisonous(struct phoenix *p)
+{
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        if (c->loss_count < LOSSES_MAX)
+            continue;
+        session_count(p->session, STAT_ROUTE_SESSION_POISONED, 1);
+        phoenix_give_up_channel(p, &c, "gateway: dropped, servers were lost after it");
+    }
+}
+
 static void stop_switching(struct phoenix *p)
 {
     p->is_switching = false;
@@ -475,6 +504,10 @@ void phoenix_on_lost(void *arg, struct leg *l)
         return;
     }
     finish_leaving(p);
+    if (p->failed_epoch != leg_epoch(l))
+        suspect_joins(p);
+    if (leg_close_code(l) == WS_CLOSE_TOO_BIG)
+        phoenix_suspect_longest(p);
     forget_place(p, PHX_HERE);
     p->epoch[PHX_BEFORE] = 0;
     LIST_EACH (it, &p->channels) {
@@ -487,6 +520,7 @@ void phoenix_on_lost(void *arg, struct leg *l)
         phoenix_settle(p, c);
     }
     phoenix_journal_fini(p);
+    drop_poisonous(p);
     if (session_next_leg(p->session) != NULL && p->epoch[PHX_NEXT] != 0) {
         shift_places(p); /* the move becomes the rescue */
         p->is_restoring[PHX_HERE] = true;

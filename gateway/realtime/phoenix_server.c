@@ -28,7 +28,7 @@ static enum sift_verdict join_accepted(struct phoenix *p, struct phx_channel *c,
     const int64_t wait_ms = session_conf(p->session)->ready_wait_ms;
     const bool is_again = c->on[PHX_HERE].is_again;
     c->on[PHX_HERE].state = PHX_THERE;
-    c->refused_count = 0;
+    c->refused_count = c->loss_count = 0;
     phx_channel_keep(&c->changes, r->changes);
     if (c->life == PHX_LEAVING)
         return SIFT_PASS;
@@ -55,6 +55,7 @@ static enum sift_verdict join_refused(struct phoenix *p, struct phx_channel *c, 
         r->reason.len > sizeof restarting && memcmp(r->reason.data, restarting, sizeof restarting - 1) == 0;
     if (is_restarting && c->life == PHX_JOINING) { /* it will go; so does the session, and asks elsewhere */
         c->on[PHX_HERE] = (struct phx_there){0};
+        p->failed_epoch = leg_epoch(from);
         leg_fail(from, LEG_ANOTHER, "server is restarting");
         return SIFT_DROP;
     }
@@ -70,6 +71,7 @@ static enum sift_verdict on_client_join(struct phoenix *p, struct phx_channel *c
         return SIFT_PASS;
     const enum sift_verdict verdict = r.is_ok ? join_accepted(p, c, &r, m) : join_refused(p, c, from, &r);
     phoenix_join_answered(p, PHX_HERE, from);
+    phoenix_go_on(p, PHX_HERE);
     return verdict;
 }
 

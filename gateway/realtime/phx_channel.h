@@ -64,6 +64,7 @@ struct phx_channel {
     struct phx_there on[2]; /* enum phx_place of phoenix_priv.h */
     uint8_t life;           /* enum phx_life */
     uint8_t refused_count;  /* joins of the gateway's in a row that failed in a way that may pass */
+    uint8_t loss_count;     /* servers in a row that were lost while its join was under way */
     uint8_t closing_kind;   /* enum phx_system of the newest system error */
 
     /* what the join asked for */

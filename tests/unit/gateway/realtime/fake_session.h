@@ -39,6 +39,7 @@ struct leg {
     bool is_restored;
     enum leg_fault fault;
     const char *why;
+    uint16_t close_code;
     uint32_t answered_count; /* heartbeats */
     int64_t silence_ms;
     size_t buffered;
@@ -249,8 +250,7 @@ const char *leg_server(const struct leg *l)
 }
 uint16_t leg_close_code(const struct leg *l)
 {
-    (void)l;
-    return 0;
+    return l->close_code;
 }
 void leg_send(struct leg *l, enum ws_opcode opcode, const void *payload, size_t len)
 {

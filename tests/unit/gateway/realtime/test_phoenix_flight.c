@@ -169,6 +169,24 @@ static void test_3_the_second_server_that_dies_of_a_message_is_the_last(void **s
     ends(s);
 }
 
+static void test_3_a_message_too_big_for_one_server_is_not_for_another(void **state)
+{
+    (void)state;
+    struct session *s = JOINED(ACKS);
+    s->conf.delivery = DELIVERY_AT_LEAST_ONCE;
+    client_says(s, BROADCAST("7"));
+    client_says(s, BROADCAST("1234567"));
+    client_says(s, BROADCAST("8"));
+    s->leg->close_code = 1009;
+    dies(s, s->leg);
+    client_got(s, REPLY("1234567", "error", REASON("gateway: dropped, servers were lost after it")));
+    struct leg *l = comes_back(s, REJOIN("0", ACKS));
+    server_got(l, BROADCAST("7"));
+    server_got(l, BROADCAST("8"));
+    server_got_nothing(l);
+    ends(s);
+}
+
 /* ---- 4: order ---- */
 
 static void test_4_what_waits_goes_in_order_behind_the_join_and_a_leave_behind_it(void **state)
@@ -337,6 +355,20 @@ static void test_what_was_dropped_is_reported(void **state)
     ends(s);
 }
 
+static void test_what_was_too_long_to_wait_is_reported(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("\"broadcast\":{}");
+    struct ws_message m = fake_message(WS_OPCODE_TEXT, BROADCAST("7"), strlen(BROADCAST("7")));
+    m.is_whole = false;
+    m.is_at_limit = true;
+    dies(s, s->leg);
+    assert_int_equal(fake_client_says(s, m), SIFT_DROP);
+    (void)comes_back(s, REJOIN("0", "\"broadcast\":{}"));
+    client_got(s, SYSTEM("gateway", "error", "messages that were not sent, for want of a server: 1"));
+    ends(s);
+}
+
 static void test_a_leave_that_waited_too_long_is_done(void **state)
 {
     (void)state;
@@ -365,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_2_what_a_heartbeat_has_proved_is_not_sent_again),
         cmocka_unit_test(test_2_at_most_once_sends_nothing_again),
         cmocka_unit_test(test_3_the_second_server_that_dies_of_a_message_is_the_last),
+        cmocka_unit_test(test_3_a_message_too_big_for_one_server_is_not_for_another),
         cmocka_unit_test(test_4_what_waits_goes_in_order_behind_the_join_and_a_leave_behind_it),
         cmocka_unit_test(test_4_channels_do_not_wait_for_each_other),
         cmocka_unit_test(test_12_one_track_whatever_was_said_meanwhile),
@@ -374,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_whoever_waits_for_an_answer_gets_one_in_time),
         cmocka_unit_test(test_the_oldest_that_waits_makes_room),
         cmocka_unit_test(test_what_was_dropped_is_reported),
+        cmocka_unit_test(test_what_was_too_long_to_wait_is_reported),
         cmocka_unit_test(test_a_leave_that_waited_too_long_is_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
