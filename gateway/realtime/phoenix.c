@@ -14,9 +14,12 @@
 
 /* ---- channels ---- */
 
-struct phx_channel *phoenix_channel(const struct phoenix *p, struct phx_text topic)
+struct phx_channel *phoenix_channel(struct phoenix *p, struct phx_text topic)
 {
-    return map_get(p->by_topic, topic.data, topic.len);
+    /* Mostly it is the one of the message before, or there is only one. */
+    if (p->newest == NULL || !phx_text_equal(topic, phx_channel_topic(p->newest)))
+        p->newest = map_get(p->by_topic, topic.data, topic.len);
+    return p->newest;
 }
 
 struct phx_channel *phoenix_channel_in_lane(const struct phoenix *p, uint32_t lane)
@@ -41,6 +44,8 @@ struct phx_channel *phoenix_add_channel(struct phoenix *p, struct phx_text topic
 static void take_out(struct phoenix *p, struct phx_channel *c)
 {
     map_remove(p->by_topic, c->topic, strlen(c->topic));
+    if (p->newest == c)
+        p->newest = NULL;
     list_unlink(&c->link);
     p->channel_count--;
 }

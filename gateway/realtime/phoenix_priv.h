@@ -59,6 +59,7 @@ struct phoenix {
     struct list channels;
     struct list left; /* not joined any more, but messages of theirs still wait: freed by the timer */
     struct map *by_topic;
+    struct phx_channel *newest; /* the last one looked up; NULL: none */
     uint32_t channel_count;
     uint32_t newest_lane;
     uint32_t newest_number; /* of the gateway's references */
@@ -76,7 +77,7 @@ struct phoenix {
 };
 
 /* ---- phoenix.c ---- */
-struct phx_channel *phoenix_channel(const struct phoenix *p, struct phx_text topic);
+struct phx_channel *phoenix_channel(struct phoenix *p, struct phx_text topic);
 struct phx_channel *phoenix_channel_in_lane(const struct phoenix *p, uint32_t lane);
 struct phx_channel *phoenix_add_channel(struct phoenix *p, struct phx_text topic);
 /* Forgets a channel, whose waiting messages are answered for first. */

@@ -86,14 +86,20 @@ static enum sift_verdict on_unmatched(struct phoenix *p, struct phx_channel *c, 
     return is_kept ? SIFT_DROP : SIFT_PASS;
 }
 
+static bool says_ok(struct phx_text payload)
+{
+    static const char first[] = "{\"status\":\"ok\"", last[] = "\"status\":\"ok\"}"; /* as servers write it */
+    const size_t n = sizeof first - 1, m = sizeof last - 1;
+    return payload.len >= n &&
+           (memcmp(payload.data, first, n) == 0 || memcmp(payload.data + payload.len - m, last, m) == 0);
+}
+
 /* Answers are many, and this one is short and rare: only what looks like it is read. */
 static bool is_unmatched(const struct phx_frame *f)
 {
-    static const char words[] = "\"unmatched topic\"";
     struct phx_reply r;
-    return f->kind == PHX_JSON && f->payload.len < 256 &&
-           memmem(f->payload.data, f->payload.len, words, sizeof words - 1) != NULL && phx_reply_read(&r, f->payload) &&
-           !r.is_ok && phx_text_is(r.reason, words);
+    return f->kind == PHX_JSON && f->payload.len < 256 && !says_ok(f->payload) && phx_reply_read(&r, f->payload) &&
+           !r.is_ok && phx_text_is(r.reason, "\"unmatched topic\"");
 }
 
 static enum sift_verdict on_reply(struct phoenix *p, struct leg *from, enum phx_place place, const struct phx_frame *f,
