@@ -396,6 +396,16 @@ int64_t leg_due_ms(const struct leg *l)
     return due_ms;
 }
 
+/* A server that was asked for a sign of life less often than now has not been silent for too long. */
+void leg_rebound(struct leg *l, int64_t now_ms)
+{
+    const int64_t heartbeat_ms = session_conf(l->session)->heartbeat_ms;
+    if (l->beat_at_ms - now_ms > heartbeat_ms)
+        l->beat_at_ms = now_ms + 1 + (int64_t)(session_random(l->session) % (uint64_t)heartbeat_ms);
+    if (l->heard_ms + heartbeat_ms < l->beat_at_ms)
+        l->heard_ms = now_ms;
+}
+
 void leg_on_time(struct leg *l, int64_t now_ms)
 {
     struct session *s = l->session;

@@ -705,6 +705,16 @@ void session_take_leave(struct session *s, uint16_t code)
         s->protocol->on_end(s->speaker, code);
 }
 
+void session_rebound(struct session *s)
+{
+    struct leg *const legs[] = {s->leg, s->next, s->old};
+    CHECK_OBJ(s, SESSION_MAGIC);
+    for (size_t i = 0; i < sizeof legs / sizeof legs[0]; i++)
+        if (legs[i] != NULL && !legs[i]->is_over)
+            leg_rebound(legs[i], session_now_ms(s));
+    session_touch(s);
+}
+
 void session_stop(struct session *s, uint16_t code)
 {
     CHECK_OBJ(s, SESSION_MAGIC);

@@ -131,6 +131,8 @@ void session_take_leave(struct session *s, uint16_t code);
 /* The tunnel ends: servers are told good-bye. No callback after this. */
 void session_stop(struct session *s, uint16_t code);
 void session_free(struct session **sp);
+/* The route's configuration may be another one. */
+void session_rebound(struct session *s);
 /* Other servers may be there now. */
 void session_retry(struct session *s);
 
@@ -164,6 +166,8 @@ void leg_part(struct leg **lp, uint16_t code);
 void leg_free(struct leg **lp);
 int64_t leg_due_ms(const struct leg *l);
 void leg_on_time(struct leg *l, int64_t now_ms);
+/* Its heartbeats, and how long it may be silent, may be others from now on. */
+void leg_rebound(struct leg *l, int64_t now_ms);
 
 /* ---- held.c ---- */
 void held_init(struct session *s);

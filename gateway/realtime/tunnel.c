@@ -601,6 +601,8 @@ void tunnel_rebind(struct tunnel *t, const struct conf *c, const struct conf_rou
     t->conf = conf_ref(c);
     t->route = route;
     arm(t);
+    if (t->session != NULL)
+        session_rebound(t->session);
 }
 
 void tunnel_abort(struct tunnel *t, const char *reason)

@@ -12,6 +12,7 @@
 #include "base/ipc.h"
 #include "base/mem.h"
 #include "base/shm.h"
+#include "gateway/ws/mask.h"
 #include "tests/replay/rig.h"
 
 #define YAML                                                                                                           \
@@ -21,10 +22,11 @@
     "      - { name: b, url: 'ws://127.0.0.1:@b', tier: backup }\n"                                                    \
     "      - { name: c, url: 'ws://127.0.0.1:@c', tier: emergency }\n"                                                 \
     "routes:\n"                                                                                                        \
-    "  - { name: talk, path: /ws, pool: rt, websocket: { protocol: phoenix } }\n"                                      \
+    "  - { name: talk, path: /ws, pool: rt, websocket: { protocol: phoenix, heartbeat: 2s } }\n"                       \
     "  - { name: plain, path: /plain, pool: rt }\n"
-#define PATH     "/ws?vsn=2.0.0"
-#define SESSIONS 3
+#define PATH         "/ws?vsn=2.0.0"
+#define SESSIONS     3
+#define HEARTBEAT_MS 2000
 
 struct world {
     struct rig rig;
@@ -132,6 +134,50 @@ static void a_filter_is_an_id_or_part_of_something(void **state)
     }
 }
 
+/* Waits in steps for the next heartbeat of the first session, lets its answer take some time, and sends it. Returns
+ * when the heartbeat came. */
+static int64_t answer_beat(struct world *w, int64_t step_ms, int64_t rtt_ms)
+{
+    char got[256], answer[256];
+    int len = 0;
+    for (int i = 0; (len = rig_read(&w->rig, w->server[0], got, sizeof got)) <= 0 && i < 100; i++)
+        rig_advance(&w->rig, step_ms);
+    assert_true(len > 6);
+    const int64_t beat_ms = loop_now_ms(w->rig.loop);
+    ws_mask((uint8_t *)got + 6, (size_t)len - 6, (const uint8_t *)got + 2, 0);
+    const char *ref = strstr(got + 6, "\"g");
+    assert_non_null(ref);
+    rig_advance(&w->rig, rtt_ms);
+    snprintf(answer, sizeof answer, "[null,%.*s\",\"phoenix\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]",
+             (int)strcspn(ref + 1, "\"") + 1, ref);
+    rig_send_text(&w->rig, w->server[0], answer, false);
+    return beat_ms;
+}
+
+static void round_trips_have_names(void **state)
+{
+    static const struct {
+        int64_t rtt_ms;
+        const char *name;
+    } cases[] = {{0, "excellent"}, {99, "excellent"}, {100, "good"}, {299, "good"},
+                 {300, "fair"},    {999, "fair"},     {1000, "poor"}};
+    enum { COARSE_MS = 50 };
+    struct world *w = *state;
+    uint32_t lines;
+    char expected[64];
+    assert_int_equal(ask(w, "0-1", 50, &lines), 1);
+    assert_non_null(strstr(w->items, "\"quality\":\"unknown\""));
+    int64_t beat_ms = answer_beat(w, COARSE_MS, 0) - COARSE_MS;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rig_advance(&w->rig, beat_ms + HEARTBEAT_MS - loop_now_ms(w->rig.loop));
+        beat_ms = answer_beat(w, 1, cases[i].rtt_ms);
+        assert_int_equal(ask(w, "0-1", 50, &lines), 1);
+        snprintf(expected, sizeof expected, "\"quality\":\"%s\"", cases[i].name);
+        if (strstr(w->items, expected) == NULL)
+            fail_msg("%d ms should be %s: %s", (int)cases[i].rtt_ms, cases[i].name, w->items);
+    }
+}
+
 /* The server that is left takes their connections and says nothing. */
 static void sessions_of_a_lost_server_are_told_of_together(void **state)
 {
@@ -161,6 +207,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(which_sessions_there_are),
+        TEST(round_trips_have_names),
         TEST(a_filter_is_an_id_or_part_of_something),
         TEST(sessions_of_a_lost_server_are_told_of_together),
     };

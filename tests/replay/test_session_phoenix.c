@@ -355,6 +355,96 @@ static void a_server_that_stopped_is_left_when_it_has_been_silent_for_too_long(v
     world_close(&w);
 }
 
+static void a_server_is_not_too_silent_for_rules_it_did_not_know(void **state)
+{
+    struct world w;
+    char text[4096];
+    (void)state;
+    world_open(&w, YAML("gap: silent, heartbeat: 600s, dead_after: 900s"));
+    rig_advance(&w.rig, 20000);
+    (void)next_text(&w.server, text); /* a heartbeat may have been due already */
+    rig_reload(&w.rig, YAML("gap: silent, heartbeat: 3s, dead_after: 5s"));
+    assert_false(is_any_asked(&w.rig));
+    rig_advance(&w.rig, 3001);
+    assert_non_null(strstr(next_text(&w.server, text), "\"heartbeat\""));
+    assert_false(is_any_asked(&w.rig));
+    rig_advance(&w.rig, 2000); /* from now on they hold */
+    struct side second = server_asked(&w.rig);
+    GETS_JOIN(&second);
+    GETS_TRACK(&second);
+    (void)close(w.server.fd);
+    w.server = second;
+    world_close(&w);
+}
+
+static void servers_that_die_at_once_are_not_asked_without_end(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, YAML("gap: silent, backoff: { jitter: 0% }"));
+    rig_advance(&w.rig, 2000);
+    dies(&w.server);
+    for (int i = 0; i < 3; i++) {
+        w.server = server_asked(&w.rig);
+        GETS_JOIN(&w.server);
+        GETS_TRACK(&w.server);
+        dies(&w.server);
+    }
+    rig_advance(&w.rig, 999);
+    assert_false(is_any_asked(&w.rig));
+    rig_advance(&w.rig, 1);
+    w.server = server_asked(&w.rig);
+    GETS_JOIN(&w.server);
+    world_close(&w);
+}
+
+static void who_is_refused_everywhere_hears_1012_and_comes_again_by_itself(void **state)
+{
+    struct world w;
+    char head[4096];
+    (void)state;
+    world_open(&w, YAML("gap: silent"));
+    dies(&w.server);
+    int asked = 0;
+    while (!rig_has_waiting(&w.rig, asked))
+        assert_true(++asked < RIG_SERVERS);
+    w.server.fd = rig_accept(&w.rig, asked);
+    assert_true(rig_read(&w.rig, w.server.fd, head, sizeof head) > 0);
+    static const char refusal[] = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+    rig_write(&w.rig, w.server.fd, refusal, sizeof refusal - 1);
+    rig_expect_close(&w.rig, w.client.fd, 1012);
+    assert_false(is_any_asked(&w.rig));
+    world_close(&w);
+}
+
+/* The first 1.5 MiB of a message of 2 MiB are more than is collected, so they are with the client already. */
+static void nothing_follows_half_a_long_message(void **state)
+{
+    static const uint8_t header[10] = {0x81, 127, 0, 0, 0, 0, 0, 0x20, 0, 0};
+    static uint8_t half[64u << 10];
+    struct world w;
+    char got[4096];
+    int n;
+    (void)state;
+    memset(half, 'x', sizeof half);
+    memcpy(half, "[null,null,\"a\",\"b\",\"", 21);
+    world_open(&w, YAML("gap: silent, max_message: 8MiB"));
+    rig_write(&w.rig, w.server.fd, header, sizeof header);
+    for (size_t i = 0; i < 24; i++) {
+        rig_write(&w.rig, w.server.fd, half, sizeof half);
+        while (i > 18 && rig_read(&w.rig, w.client.fd, got, sizeof got) > 0)
+            ;
+    }
+    dies(&w.server);
+    while ((n = rig_read(&w.rig, w.client.fd, got, sizeof got)) > 0)
+        assert_null(memmem(got, (size_t)n, "phx_", 4));
+    assert_int_equal(n, -2); /* a close frame would be taken for a part of the message */
+    assert_false(is_any_asked(&w.rig));
+    (void)close(w.client.fd);
+    sim_settle(w.rig.loop);
+    rig_close(&w.rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +456,10 @@ int main(void)
         cmocka_unit_test(nobody_is_there_for_20_s_and_then_somebody_is),
         cmocka_unit_test(nobody_is_there_for_too_long_and_the_client_is_told),
         cmocka_unit_test(a_server_that_stopped_is_left_when_it_has_been_silent_for_too_long),
+        cmocka_unit_test(a_server_is_not_too_silent_for_rules_it_did_not_know),
+        cmocka_unit_test(servers_that_die_at_once_are_not_asked_without_end),
+        cmocka_unit_test(who_is_refused_everywhere_hears_1012_and_comes_again_by_itself),
+        cmocka_unit_test(nothing_follows_half_a_long_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,11 +145,38 @@ static void an_opaque_route_may_show_what_nobody_wrote(void **state)
     conf_unref(&c);
 }
 
+/* The numbers that users of realtime clients asked for. */
+static void what_nobody_wrote_is_what_users_expect(void **state)
+{
+    (void)state;
+    struct conf *c = load(PHOENIX("gap: notice"), false);
+    const struct conf_session *s = &c->routes[0].session;
+    assert_int_equal(s->delivery, DELIVERY_AT_MOST_ONCE);
+    assert_int_equal(s->gap, GAP_NOTICE);
+    assert_int_equal(s->heartbeat_ms, 30000);
+    assert_int_equal(s->dead_after_ms, 45000);
+    assert_int_equal(s->queue_count, 100);
+    assert_int_equal(s->backoff.first_ms, 1000);
+    assert_int_equal(s->backoff.max_ms, 30000);
+    assert_true(s->backoff.jitter_percent > 0);
+    assert_int_equal(s->hedge_ms, 300);
+    assert_int_equal(s->give_up_ms, 30000);
+    assert_int_equal(s->answer_ms, 8000);
+    assert_int_equal(s->ready_wait_ms, 0);
+    assert_true(s->restore.per_s > 0 && s->move.per_s > 0);
+    assert_int_equal(s->move.fail_back, FAIL_BACK_PACED);
+    assert_int_equal(s->quality.excellent_ms, 100);
+    assert_int_equal(s->quality.good_ms, 300);
+    assert_int_equal(s->quality.fair_ms, 1000);
+    conf_unref(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_mistake_has_its_message),
         cmocka_unit_test(every_key_arrives_in_the_seal_and_the_dump_too),
+        cmocka_unit_test(what_nobody_wrote_is_what_users_expect),
         cmocka_unit_test(an_opaque_route_may_show_what_nobody_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
