@@ -45,7 +45,7 @@ static uint64_t special_bytes(uint64_t word)
     return hit & EVERY_BYTE(0x80);
 }
 
-static const char *skip_plain(const char *at, const char *end)
+const char *json_skip_plain(const char *at, const char *end)
 {
     for (; end - at >= 8; at += 8) {
         uint64_t word;
@@ -93,7 +93,7 @@ static enum json_read scan_string(struct json_scan *s, const char *begin, struct
     const char *at = begin;
     bool has_escapes = false;
     for (;;) {
-        at = skip_plain(at, s->end);
+        at = json_skip_plain(at, s->end);
         if (at == s->end)
             return at_end(s);
         if (*at == '"')

@@ -44,6 +44,10 @@ static inline struct json_scan json_scan_of(const char *data, size_t len, bool i
     return (struct json_scan){.at = data, .end = len > 0 ? data + len : data, .is_whole = is_whole};
 }
 
+/* From `at`, inside a string: the first byte that is not plain text, which is a quote, a backslash or not allowed
+ * there; `end` when there is none. */
+const char *json_skip_plain(const char *at, const char *end);
+
 /* All of these skip white space first. Only with JSON_OK (and JSON_END) the cursor has moved, behind what was read. */
 
 /* The first character of what comes, which stays. */

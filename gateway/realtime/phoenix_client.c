@@ -219,12 +219,13 @@ static enum sift_verdict on_push(struct phoenix *p, const struct phx_frame *f, c
 }
 
 static const struct client_event {
-    const char *event;
+    struct phx_text event;
     bool is_on_topic_phoenix; /* else on channels */
     enum sift_verdict (*on)(struct phoenix *p, const struct phx_frame *f, const struct ws_message *m);
 } client_events[] = {
-    {"phx_join", false, on_join},      {"phx_leave", false, on_leave},   {"heartbeat", true, on_heartbeat},
-    {"access_token", false, on_token}, {"presence", false, on_presence},
+    {{"phx_join", 8}, false, on_join},      {{"phx_leave", 9}, false, on_leave},
+    {{"heartbeat", 9}, true, on_heartbeat}, {{"access_token", 12}, false, on_token},
+    {{"presence", 8}, false, on_presence},
 };
 
 enum sift_verdict phoenix_on_client(void *arg, const struct ws_message *m)
@@ -242,7 +243,7 @@ enum sift_verdict phoenix_on_client(void *arg, const struct ws_message *m)
         return on_push(p, &f, m);
     for (size_t i = 0; i < sizeof client_events / sizeof client_events[0]; i++) {
         const struct client_event *e = &client_events[i];
-        if (!phx_text_is(f.event, e->event) || phx_text_is(f.topic, "phoenix") != e->is_on_topic_phoenix)
+        if (!phx_text_equal(f.event, e->event) || phx_text_is(f.topic, "phoenix") != e->is_on_topic_phoenix)
             continue;
         return m->is_whole || m->is_at_limit ? e->on(p, &f, m) : SIFT_MORE;
     }

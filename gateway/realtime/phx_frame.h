@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 
@@ -60,8 +61,14 @@ enum phx_read {
 enum phx_read phx_frame_read(struct phx_frame *f, enum phx_vsn vsn, enum phx_sender from, const uint8_t *bytes,
                              size_t len, bool is_binary, bool is_whole);
 
-bool phx_text_is(struct phx_text t, const char *text);
-bool phx_text_equal(struct phx_text a, struct phx_text b);
+static inline bool phx_text_equal(struct phx_text a, struct phx_text b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+static inline bool phx_text_is(struct phx_text t, const char *text)
+{
+    return phx_text_equal(t, (struct phx_text){text, strlen(text)});
+}
 /* Whether two references name the same: `"3"` and `3` do, and `"\u0033"`. */
 bool phx_ref_equal(struct phx_text a, struct phx_text b);
 bool phx_ref_is_null(struct phx_text ref); /* null, or none */
