@@ -28,6 +28,7 @@
     "}\n"
 #define A             "{ name: a, url: 'ws://127.0.0.1:@a' }"
 #define B             "{ name: b, url: 'ws://127.0.0.1:@b' }"
+#define C             "{ name: c, url: 'ws://127.0.0.1:@c' }"
 #define B_BACKUP      "{ name: b, url: 'ws://127.0.0.1:@b', tier: backup }"
 #define A_DRAINED     "{ name: a, url: 'ws://127.0.0.1:@a', drain: true }"
 #define POOL(servers) "pools:\n  rt:\n    servers: [ " servers " ]\n"
@@ -408,6 +409,29 @@ static void a_server_that_goes_down_is_left_at_once(void **state)
     world_close(&w);
 }
 
+static void a_rescue_is_not_left_to_a_server_that_is_down(void **state)
+{
+    static struct world w;
+    (void)state;
+    world_open(&w, LISTEN POOL(A "," B "," C) ROUTE("move: { rate: 0 }"));
+    judge(&w, "rt/b", VERDICT_DOWN, false);
+    judge(&w, "rt/c", VERDICT_DOWN, false);
+    come(&w);
+    judge(&w, "rt/b", VERDICT_UP, false);
+    judge(&w, "rt/a", VERDICT_UP, true);
+    rig_advance(&w.rig, 200);
+    const int frozen = rig_accept(&w.rig, 1); /* takes the WebSocket, and says nothing after that */
+    rig_upgrade(&w.rig, frozen);
+    judge(&w, "rt/c", VERDICT_UP, false);
+    judge(&w, "rt/b", VERDICT_DOWN, false);
+    judge(&w, "rt/a", VERDICT_DOWN, false);
+    pass(&w, 300);
+    assert_int_equal(count_on(&w, 2), 1);
+    assert_false(w.clients[0].is_closed);
+    close(frozen);
+    world_close(&w);
+}
+
 /* A server that restarts closes its WebSockets one after the other; only the first of them is taken by surprise. */
 static void a_server_that_announces_its_restart_is_left(void **state)
 {
@@ -653,6 +677,7 @@ int main(void)
         cmocka_unit_test(nothing_else_to_be_had_they_stay),
         cmocka_unit_test(a_drain_that_is_taken_back_stops_the_rest),
         cmocka_unit_test(a_server_that_goes_down_is_left_at_once),
+        cmocka_unit_test(a_rescue_is_not_left_to_a_server_that_is_down),
         cmocka_unit_test(a_server_that_announces_its_restart_is_left),
         cmocka_unit_test(nothing_stands_inside_a_message_of_the_client),
         cmocka_unit_test(a_message_that_has_begun_ends_where_it_began),

@@ -377,6 +377,39 @@ static void a_server_is_not_too_silent_for_rules_it_did_not_know(void **state)
     world_close(&w);
 }
 
+#define REFUSED(ref, why)                                                                                              \
+    "[\"3\",\"" ref "\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"error\",\"response\":{\"reason\":\"gateway: " why    \
+    "\"}}]"
+
+static void of_what_waits_the_oldest_makes_room_and_nothing_waits_for_ever(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, YAML("gap: silent, queue: 2, backoff: { jitter: 0% }"));
+    all_gone(&w);
+    says(&w.client, PUSH("5"));
+    says(&w.client, PUSH("6"));
+    gets_nothing(&w.client);
+    says(&w.client, PUSH("7"));
+    gets(&w.client, REFUSED("5", "too many messages wait"));
+    rig_advance(&w.rig, 7900);
+    says(&w.client, PUSH("8"));
+    gets(&w.client, REFUSED("6", "too many messages wait"));
+    gets_nothing(&w.client);
+    rig_advance(&w.rig, 200);
+    gets(&w.client, REFUSED("7", "no server"));
+    gets_nothing(&w.client);
+    comes_up(&w.rig, 1);
+    for (unsigned i = 0; i < 80 && !is_any_asked(&w.rig); i++)
+        rig_advance(&w.rig, 100);
+    w.server = server_asked(&w.rig);
+    GETS_JOIN(&w.server);
+    GETS_TRACK(&w.server);
+    gets(&w.server, PUSH("8"));
+    gets_nothing(&w.server);
+    world_close(&w);
+}
+
 static void servers_that_die_at_once_are_not_asked_without_end(void **state)
 {
     struct world w;
@@ -398,7 +431,7 @@ static void servers_that_die_at_once_are_not_asked_without_end(void **state)
     world_close(&w);
 }
 
-static void who_is_refused_everywhere_hears_1012_and_comes_again_by_itself(void **state)
+static void who_is_not_let_in_any_more_hears_1012_and_may_ask_why(void **state)
 {
     struct world w;
     char head[4096];
@@ -457,8 +490,9 @@ int main(void)
         cmocka_unit_test(nobody_is_there_for_too_long_and_the_client_is_told),
         cmocka_unit_test(a_server_that_stopped_is_left_when_it_has_been_silent_for_too_long),
         cmocka_unit_test(a_server_is_not_too_silent_for_rules_it_did_not_know),
+        cmocka_unit_test(of_what_waits_the_oldest_makes_room_and_nothing_waits_for_ever),
         cmocka_unit_test(servers_that_die_at_once_are_not_asked_without_end),
-        cmocka_unit_test(who_is_refused_everywhere_hears_1012_and_comes_again_by_itself),
+        cmocka_unit_test(who_is_not_let_in_any_more_hears_1012_and_may_ask_why),
         cmocka_unit_test(nothing_follows_half_a_long_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
