@@ -62,6 +62,9 @@ static void a_websocket_ends_with_its_token(void **state)
 {
     (void)state;
     expect_end(HEAD "  - { pool: p, " QUIET ", jwt: { secret: '" SECRET "', query: token } }\n", HOUR_MS, HOUR_MS);
+    expect_end(HEAD "  - { pool: p, websocket: { idle_timeout: 0, protocol: phoenix, heartbeat: 1h, dead_after: 20h },"
+                    " jwt: { secret: '" SECRET "', query: token } }\n",
+               HOUR_MS, HOUR_MS); /* a session as well */
     expect_end(HEAD "  - { pool: p, " QUIET ", jwt: { secret: '" SECRET "', query: token, grace: 10m } }\n", HOUR_MS,
                HOUR_MS + 600000);
     /* let in by the leeway: it lasts as long as that */
