@@ -252,14 +252,17 @@ static void a_push_that_was_under_way_is_sent_again_where_that_was_asked_for(voi
     (void)state;
     world_open(&w, YAML("gap: silent, delivery: at-least-once"));
     says(&w.client, PUSH("5"));
-    gets(&w.server, PUSH("5"));
-    dies(&w.server);
     says(&w.client, PUSH("6"));
+    gets(&w.server, PUSH("5"));
+    gets(&w.server, PUSH("6"));
+    dies(&w.server);
+    says(&w.client, PUSH("7"));
     w.server = server_asked(&w.rig);
     GETS_JOIN(&w.server);
     GETS_TRACK(&w.server);
     gets(&w.server, PUSH("5"));
     gets(&w.server, PUSH("6"));
+    gets(&w.server, PUSH("7"));
     world_close(&w);
 }
 

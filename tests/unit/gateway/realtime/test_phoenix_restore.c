@@ -139,6 +139,31 @@ static void test_7_notice_comes_when_changes_flow_again(void **state)
     ends(s);
 }
 
+/* Its server tries by itself again, so the client is not alarmed at once. */
+static void test_7_trouble_with_changes_is_told_if_it_lasts(void **state)
+{
+    static const char trouble[] = SYSTEM("postgres_changes", "error", "Unable to subscribe");
+    (void)state;
+    for (int lasts = 0; lasts < 2; lasts++) {
+        struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
+        server_says(s, s->leg, READY);
+        client_got(s, READY);
+        dies(s, s->leg);
+        struct leg *l = fake_find(s);
+        server_got(l, REJOIN("0", CHANGES));
+        server_says(s, l, REPLY("g#0", "ok", LISTED));
+        server_says(s, l, trouble);
+        time_passes(s, 9999);
+        client_got_nothing(s);
+        if (!lasts)
+            server_says(s, l, READY);
+        time_passes(s, 1);
+        if (lasts)
+            client_got(s, trouble);
+        ends(s);
+    }
+}
+
 static void test_7_who_never_heard_that_changes_flow_hears_it_from_the_next(void **state)
 {
     (void)state;
@@ -460,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_6_token_that_a_server_refuses_leads_to_an_error),
         cmocka_unit_test(test_6_refused_for_good_is_said_and_leads_to_an_error),
         cmocka_unit_test(test_7_notice_comes_when_changes_flow_again),
+        cmocka_unit_test(test_7_trouble_with_changes_is_told_if_it_lasts),
         cmocka_unit_test(test_7_who_never_heard_that_changes_flow_hears_it_from_the_next),
         cmocka_unit_test(test_7_strict_routes_make_the_client_join_again),
         cmocka_unit_test(test_7_numbers_of_changes_stay_those_the_client_knows),
