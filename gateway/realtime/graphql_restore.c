@@ -240,7 +240,7 @@ void graphql_on_moved(void *p, struct leg *old)
     struct graphql *g = p;
     const struct leg *l = session_leg(g->session);
     CHECK_OBJ(g, GRAPHQL_MAGIC);
-    (void)old;
+    graphql_wire_of(g, old)->due_ms = INT64_MAX; /* nothing is waited for there */
     if (l == NULL)
         return;
     adopt(g, leg_epoch(l));

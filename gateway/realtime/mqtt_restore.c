@@ -394,6 +394,7 @@ void mqtt_on_moved(void *p, struct leg *old)
     CHECK_OBJ(m, MQTT_MAGIC);
     struct leg *now = session_leg(m->session);
 
+    mqtt_wire_of(m, old)->state = MQTT_WIRE_LIVE; /* nothing is waited for there */
     if (m->phase == MQTT_PHASE_NEW || now == NULL)
         return;
     repeat_asks(m, now);

@@ -22,7 +22,6 @@
 void seek_free(struct seek *k)
 {
     CHECK_OBJ(k, SEEK_MAGIC);
-    struct seekers *s = k->all;
     *k->self = NULL;
     if (k->line != NULL)
         seek_line_leave(k);
@@ -30,7 +29,7 @@ void seek_free(struct seek *k)
     if (k->pool != NULL)
         pool_unref(&k->pool);
     conf_unref(&k->conf);
-    s->seek_count--;
+    list_unlink(&k->among);
     OBJ_FREE(&k, SEEK_MAGIC);
 }
 
@@ -213,7 +212,8 @@ void seek_begin(struct seekers *all, struct seek **kp, const struct seek_start *
     list_init(&k->link);
     seek_ask_init(k);
     k->order = all->queued_count++;
-    all->seek_count++;
+    list_init(&k->among);
+    list_append(&all->seeks, &k->among);
     *kp = k;
     seek_line_enter(k, false);
     later_post(&all->pass);
@@ -256,6 +256,7 @@ struct seekers *seekers_create(struct net *n, struct pool_set *pools)
     s->pools = pools;
     s->share_count = 1;
     list_init(&s->lines);
+    list_init(&s->seeks);
     later_init(&s->pass, n->loop, on_pass, s);
     timer_init(&s->timer, n->loop, on_pass, s);
     return s;
@@ -265,10 +266,18 @@ void seekers_destroy(struct seekers **sp)
 {
     struct seekers *s = *sp;
     CHECK_OBJ(s, SEEKERS_MAGIC);
-    ASSERT(s->seek_count == 0);
+    ASSERT(list_is_empty(&s->seeks));
     later_cancel(&s->pass);
     timer_cancel(&s->timer);
     OBJ_FREE(sp, SEEKERS_MAGIC);
+}
+
+void seekers_server_down(struct seekers *all, const struct server *s)
+{
+    CHECK_OBJ(all, SEEKERS_MAGIC);
+    LIST_EACH (it, &all->seeks) {
+        seek_ask_give_up(LIST_ENTRY(it, struct seek, among), s, "server is down");
+    }
 }
 
 void seekers_set_shares(struct seekers *s, uint32_t worker_count)

@@ -41,6 +41,10 @@ void seekers_destroy(struct seekers **sp); /* no seek is left */
 /* How many processes share the servers' joins. */
 void seekers_set_shares(struct seekers *s, uint32_t worker_count);
 
+/* A server was found down: who is waiting for its answer asks another one. It may be frozen, and when it wakes up it
+ * would take the session and deliver what is old by then. */
+void seekers_server_down(struct seekers *all, const struct server *s);
+
 /* Why a round found no server. */
 enum seek_failure {
     SEEK_NO_SERVER = 0, /* none to be had, or none answered as it should */

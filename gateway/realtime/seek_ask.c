@@ -247,3 +247,18 @@ void seek_ask_cancel_all(struct seek *k)
             attempt_end(&a->attempt, OUTCOME_CANCELLED, now_of(k));
     }
 }
+
+void seek_ask_give_up(struct seek *k, const struct server *s, const char *why)
+{
+    CHECK_OBJ(k, SEEK_MAGIC);
+    for (int i = 0; i < SEEK_ASKS; i++) {
+        struct seek_ask *a = &k->asks[i];
+        if (a->call == NULL || a->attempt.server != s)
+            continue;
+        const struct verdict_of_ask v = {
+            .outcome = OUTCOME_CANCELLED, .phase = call_phase_text(CALL_ANSWER), .cause = why, .detail = ""};
+        call_cancel(&a->call);
+        ask_failed(a, &v);
+        return; /* a server is not asked twice at a time */
+    }
+}

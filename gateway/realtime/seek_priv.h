@@ -20,7 +20,7 @@ struct seekers {
     uint32_t share_count;
     struct net *net;
     struct pool_set *pools;
-    uint32_t seek_count;
+    struct list seeks;     /* all of them */
     uint64_t queued_count; /* seeks that ever stood in line: their order */
     struct list lines;     /* of struct seek_line; those in which somebody waits */
     struct later pass;
@@ -41,6 +41,7 @@ struct seek_ask {
 struct seek {
     uint32_t magic;
     uint32_t cost;
+    struct list among; /* all->seeks */
     struct seekers *all;
     struct seek **self; /* the owner's pointer to us, nulled at the end */
     struct conf *conf;
@@ -84,6 +85,8 @@ bool seek_pick(struct seek *k, int64_t *wait_ms);
 void seek_ask(struct seek *k);
 void seek_ask_init(struct seek *k);
 void seek_ask_cancel_all(struct seek *k);
+/* What is asked of this server is given up. The seek may be gone when this returns. */
+void seek_ask_give_up(struct seek *k, const struct server *s, const char *why);
 
 /* ---- seek_line.c ---- */
 /* Those who may go to the same servers wait behind each other: if the first cannot be served, no other can. */

@@ -90,6 +90,9 @@ void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t ti
 /* Looks at the servers of a pool: sessions leave those that are drained, and go back to a better tier, at the pace of
  * their route. To be called often. */
 void tunnel_set_look(struct tunnel_set *s, struct pool *p);
+/* A server was found down: no session goes on moving there or asking it. Those that live on it are another matter
+ * (tunnel_drain_server). */
+void tunnel_set_server_down(struct tunnel_set *s, const struct server *server);
 /* A server may be there that was not: sessions without one try again. */
 void tunnel_set_retry(struct tunnel_set *s);
 /* The sessions whose id, protocol or state `filter` is, or that have it in their client, route or server (NULL, "":

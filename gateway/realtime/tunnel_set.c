@@ -183,6 +183,17 @@ void tunnel_drain_server(struct tunnel_set *s, struct server *server, int64_t ti
     }
 }
 
+void tunnel_set_server_down(struct tunnel_set *s, const struct server *server)
+{
+    CHECK_OBJ(s, TUNNEL_SET_MAGIC);
+    seekers_server_down(s->seekers, server);
+    LIST_EACH (it, &s->live) {
+        struct session *of = LIST_ENTRY(it, struct tunnel, link)->session;
+        if (of != NULL && of->next != NULL && of->next->server == server)
+            leg_lose(of->next, LEG_ANOTHER, LEG_LOSS_OURS, "server is down");
+    }
+}
+
 void tunnel_set_retry(struct tunnel_set *s)
 {
     CHECK_OBJ(s, TUNNEL_SET_MAGIC);

@@ -142,8 +142,10 @@ static void follow_server(struct worker *w, struct server *s)
     bool is_down = server_verdict(s).state == VERDICT_DOWN;
     bool went_down = is_down && !w->was_down[s->slot], came_up = !is_down && w->was_down[s->slot];
     w->was_down[s->slot] = is_down;
-    if (went_down)
+    if (went_down) {
         call_forget_server(s);
+        tunnel_set_server_down(w->tunnels, s);
+    }
     if (came_up)
         tunnel_set_retry(w->tunnels);
     /* Also those whose handshake was under way; but with fail_open clients are there although it is down. */

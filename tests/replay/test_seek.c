@@ -218,6 +218,28 @@ static void test_a_server_that_dies_in_the_handshake(void **state)
     seeking_close(&w);
 }
 
+/* It may be frozen, and would answer when it wakes up. */
+static void test_a_server_found_down_is_waited_for_no_more(void **state)
+{
+    (void)state;
+    struct seeking w;
+    seeking_open(&w, two);
+    struct owner o = {.home = &w};
+    owner_begin(&o, &(struct seek_start){.cost = 1});
+    sim_settle(w.rig.loop);
+    assert_string_equal(o.asked, "a");
+    seeking_judge(&w, 'a', VERDICT_DOWN);
+    seekers_server_down(w.all, seeking_server(&w, 'b')); /* nobody asks that one */
+    sim_settle(w.rig.loop);
+    assert_string_equal(o.asked, "a");
+    seekers_server_down(w.all, seeking_server(&w, 'a'));
+    sim_settle(w.rig.loop);
+    assert_string_equal(o.asked, "ab");
+    assert_int_equal(seeking_counted(&w, 'a', STAT_SERVER_FAILURES), 0);
+    owner_fini(&o);
+    seeking_close(&w);
+}
+
 static void test_all_of_it_ends_at_failover_timeout(void **state)
 {
     (void)state;
@@ -514,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_another_subprotocol_will_not_do),
         cmocka_unit_test(test_nobody_is_there),
         cmocka_unit_test(test_a_server_that_dies_in_the_handshake),
+        cmocka_unit_test(test_a_server_found_down_is_waited_for_no_more),
         cmocka_unit_test(test_all_of_it_ends_at_failover_timeout),
         cmocka_unit_test(test_retries_are_as_many_as_the_pool_says),
         cmocka_unit_test(test_a_head_that_cannot_be_made),
