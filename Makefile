@@ -65,7 +65,7 @@ CFLAGS_ALL   := -std=c17 -fPIE $(WARN) $(OPT) $(CFLAGS)
 LDFLAGS_ALL  := $(LDHARD) $(LDFLAGS)
 LIBS         := -lyaml -lnghttp2 -lhiredis -lssl -lcrypto -lcares -lz -lbrotlienc -lzstd -ljwt -ljansson -lev -lm
 
-.PHONY: all debug check check-debug lint unit replay fuzz fuzz-replay scene bench fmt tidy reference install clean
+.PHONY: all debug check check-debug test-programs lint unit replay fuzz fuzz-replay scene bench fmt tidy reference install clean
 all: $(PROGRAMS:%=$(BUILD)/%)
 
 # ---- archives -----------------------------------------------------------------------------------------------
@@ -154,7 +154,11 @@ tests/scene/node_modules/.package-lock.json: tests/scene/package.json tests/scen
 lint:
 	@tests/lint/run
 
-check: all lint unit replay fuzz-replay scene
+# Everything is compiled first, on all cores; the tests run one kind after the other, for some mind what else is going on.
+test-programs: all $(UNIT_BIN) $(REPLAY_BIN) $(FUZZ_REPLAY)
+check:
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
+	@$(MAKE) --no-print-directory lint unit replay fuzz-replay scene
 check-debug:
 	@$(MAKE) --no-print-directory BUILD=build-debug SAN=address,undefined check
 

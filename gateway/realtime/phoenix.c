@@ -344,6 +344,7 @@ const struct protocol protocol_phoenix = {
     .restore_cost = restore_cost,
     .restore = phoenix_restore,
     .on_lost = phoenix_on_lost,
+    .on_moving = phoenix_on_moving,
     .on_moved = phoenix_on_moved,
     .beat = beat,
     .due_ms = due_ms,

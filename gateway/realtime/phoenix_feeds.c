@@ -2,8 +2,10 @@
  * And the gateway's second channel is another process of the cluster, which does not know that it is the sender's: it
  * brings the client's own broadcasts back, also where the client asked not to hear them.
  *
- * The next server may be on the topic long before its answer to the join is here. So there are two from the moment it
- * is asked: what the present one brings meanwhile is remembered, and if the next was too late for it, in vain. */
+ * The next server may be on the topic long before its answer to the join is here; and one that was frozen takes the
+ * session first and then reads what the cluster said meanwhile. So there are two from the moment it is asked for its
+ * WebSocket: what the present one brings until then is remembered, and if the next does not have it, in vain. */
+#include "base/assert.h"
 #include "base/json_scan.h"
 #include "gateway/realtime/phoenix_priv.h"
 
@@ -19,8 +21,20 @@ void phoenix_feeds_begin(struct phoenix *p)
         p->feeds = dedup_create(DEDUP_WINDOW_MS, DEDUP_COUNT_MAX);
 }
 
+void phoenix_on_moving(void *arg, bool is_asking)
+{
+    struct phoenix *p = arg;
+    CHECK_OBJ(p, PHOENIX_MAGIC);
+    if (is_asking)
+        phoenix_feeds_begin(p);
+    else
+        phoenix_feeds_end(p);
+    p->is_moving = is_asking;
+}
+
 void phoenix_feeds_moved(struct phoenix *p)
 {
+    p->is_moving = false;
     if (p->feeds == NULL)
         return;
     p->feeds_end_ms = session_now_ms(p->session) + OVERLAP_MS;
@@ -32,6 +46,7 @@ void phoenix_feeds_end(struct phoenix *p)
     if (p->feeds != NULL)
         dedup_destroy(&p->feeds);
     p->feeds_end_ms = 0;
+    p->is_moving = false;
     LIST_EACH (it, &p->channels) {
         struct phx_channel *c = LIST_ENTRY(it, struct phx_channel, link);
         c->has_new_presence = c->has_pushed_text = false;
@@ -76,7 +91,7 @@ static enum dedup_feed feed_of(const struct phoenix *p, enum phx_place place)
 
 bool phoenix_feeds_take(struct phoenix *p, struct phx_channel *c, enum phx_place place, const struct phx_frame *f)
 {
-    const bool has_two = p->feeds_end_ms != 0 || c->on[PHX_NEXT].state != PHX_ABSENT;
+    const bool has_two = p->feeds_end_ms != 0 || p->is_moving || c->on[PHX_NEXT].state != PHX_ABSENT;
     if (p->feeds == NULL || !has_two)
         return place == PHX_HERE;
     /* What the new server knew when it told all of it is not what the old one has told: from there on its changes alone
@@ -99,7 +114,7 @@ bool phoenix_feeds_take_state(struct phoenix *p, struct phx_channel *c, enum phx
 void phoenix_expect_echo(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f)
 {
     if (c->gets_own || !phx_text_is(f->event, "broadcast") ||
-        (p->feeds_end_ms == 0 && c->on[PHX_NEXT].state == PHX_ABSENT))
+        (p->feeds_end_ms == 0 && !p->is_moving && c->on[PHX_NEXT].state == PHX_ABSENT))
         return;
     if (f->kind != PHX_USER_PUSH) {
         c->has_pushed_text = true; /* a server writes it anew, in its own order */

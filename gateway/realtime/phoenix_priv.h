@@ -69,6 +69,7 @@ struct phoenix {
     int64_t ready_by_ms; /* a planned move does not wait longer for changes to flow on the next server; 0: for none */
     struct phx_journal journal;
     struct dedup *feeds;  /* while two servers deliver; else NULL */
+    bool is_moving;       /* a server is asked to be the next, or is told what there is */
     int64_t feeds_end_ms; /* when the one before has ended; 0: no move is complete */
     int64_t due_ms;
     size_t own_bytes;
@@ -160,6 +161,7 @@ void phoenix_on_time_switch(struct phoenix *p, int64_t now_ms);
 
 /* ---- phoenix_feeds.c ---- */
 void phoenix_feeds_begin(struct phoenix *p);
+void phoenix_on_moving(void *arg, bool is_asking);
 void phoenix_feeds_moved(struct phoenix *p); /* what was next is here now, and the one before ends soon */
 void phoenix_feeds_end(struct phoenix *p);   /* there is one again */
 void phoenix_on_time_feeds(struct phoenix *p, int64_t now_ms);

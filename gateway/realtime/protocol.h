@@ -57,6 +57,9 @@ struct protocol {
      * client, and the speaker has ended the session with it (session_end); no other server is sought. False: the leg is
      * lost like any other, on_lost() follows. NULL: always false. */
     bool (*on_server_close)(void *p, struct leg *from, uint16_t code, const char *reason, size_t reason_bytes);
+    /* A planned move asks a server, or has found none. What is delivered from here on may come from that server once
+     * more, when the session goes there: it may have waited with what it has. NULL: not wanted. */
+    void (*on_moving)(void *p, bool is_asking);
     /* A planned move is complete: session_leg() is the new one, `old` still delivers for a moment and then goes. */
     void (*on_moved)(void *p, struct leg *old);
 

@@ -422,6 +422,8 @@ static void on_asking(void *arg, const struct server *server)
     (void)server;
     if (!s->is_seek_move)
         session_set_state(s, SESSION_CONNECTING);
+    else if (s->protocol->on_moving != NULL)
+        s->protocol->on_moving(s->speaker, true);
 }
 
 static bool is_same_subprotocol(const struct session *s, const struct http_head *head)
@@ -468,8 +470,11 @@ static void on_seek_failed(void *arg, enum seek_failure f, uint16_t status, cons
     struct session *s = arg;
     CHECK_OBJ(s, SESSION_MAGIC);
     s->seek = NULL;
-    if (s->is_seek_move)
+    if (s->is_seek_move) {
+        if (s->protocol->on_moving != NULL)
+            s->protocol->on_moving(s->speaker, false);
         return;
+    }
     session_note(s, f == SEEK_REFUSED ? "refused" : f == SEEK_BUSY ? "servers are busy" : "no server");
     LOG_DEBUG("no server for a session", KV_STR("why", why), KV_UINT("status", status));
     if (f == SEEK_REFUSED)

@@ -128,6 +128,36 @@ static void test_what_comes_while_the_next_server_joins_comes_once(void **state)
     ends(s);
 }
 
+/* A server that was frozen takes the session as soon as it wakes up, before it reads what the cluster has said. */
+static void test_what_was_said_while_the_next_server_was_asked_comes_once(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *old = s->leg;
+    s->protocol->on_moving(s->speaker, true);
+    server_says(s, old, HEARD("1"));
+    client_got(s, HEARD("1"));
+    struct leg *next = moves(s, REJOIN("0", ""));
+    server_says(s, next, HEARD("1"));
+    server_says(s, next, HEARD("2"));
+    client_got(s, HEARD("2"));
+    server_says(s, old, BEAT_REPLY("g#9"));
+    ends(s);
+}
+
+static void test_a_move_that_found_no_server_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    s->protocol->on_moving(s->speaker, true);
+    server_says(s, s->leg, HEARD("1"));
+    client_got(s, HEARD("1"));
+    s->protocol->on_moving(s->speaker, false);
+    server_says(s, s->leg, HEARD("1")); /* the same, said once more */
+    client_got(s, HEARD("1"));
+    ends(s);
+}
+
 static void test_a_second_move_soon_after_the_first_is_a_move_like_it(void **state)
 {
     (void)state;
@@ -382,6 +412,8 @@ int main(void)
         cmocka_unit_test(test_10_answers_of_the_old_server_still_come),
         cmocka_unit_test(test_what_both_servers_bring_comes_once),
         cmocka_unit_test(test_what_comes_while_the_next_server_joins_comes_once),
+        cmocka_unit_test(test_what_was_said_while_the_next_server_was_asked_comes_once),
+        cmocka_unit_test(test_a_move_that_found_no_server_leaves_nothing_behind),
         cmocka_unit_test(test_a_second_move_soon_after_the_first_is_a_move_like_it),
         cmocka_unit_test(test_7_the_old_server_serves_until_changes_flow_on_the_next),
         cmocka_unit_test(test_7_changes_that_do_not_flow_are_not_waited_for_for_ever),
