@@ -402,7 +402,7 @@ static const struct schema_row rows[] = {
      .applies = APPLIES_WORKER, .doc = "A server that has not accepted a session after so long gets company: a second one is asked, and the first that accepts has it. 0: never."},
     {SECTION_ROUTE, "websocket.give_up", KIND_DURATION, IN(conf_route, session.give_up_ms), RANGE(100, DAY), .standard = "30s",
      .applies = APPLIES_WORKER, .doc = "Without a server for so long, the client is told that its channels failed. Its WebSocket stays open, and what it joins "
-                                       "again goes on when there is a server."},
+                                       "again goes on when there is a server. mqtt has no word for that: there the WebSocket is closed with 1013."},
     {SECTION_ROUTE, "websocket.answer_within", KIND_DURATION, IN(conf_route, session.answer_ms), RANGE(100, HOUR), .standard = "8s",
      .applies = APPLIES_WORKER, .doc = "What a client asked for is answered by then, if need be with an error. Less than the ten seconds for which clients wait."},
     {SECTION_ROUTE, "websocket.wait_ready", KIND_DURATION, IN(conf_route, session.ready_wait_ms), RANGE(0, MINUTE), .standard = "0",
