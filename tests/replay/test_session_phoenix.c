@@ -349,7 +349,11 @@ static void a_server_that_stopped_is_left_when_it_has_been_silent_for_too_long(v
     assert_false(is_any_asked(&w.rig));
     assert_non_null(strstr(next_text(&w.server, text), "\"heartbeat\""));
     rig_advance(&w.rig, 200);
-    assert_int_equal(rig_read(&w.rig, w.server.fd, text, sizeof text), -2); /* reset: it must not go on without us */
+    int n; /* the first heartbeat comes at random, so a second may have been sent */
+    do
+        n = rig_read(&w.rig, w.server.fd, text, sizeof text);
+    while (n > 0);
+    assert_int_equal(n, -2); /* reset: it must not go on without us */
     struct side second = server_asked(&w.rig);
     GETS_JOIN(&second);
     GETS_TRACK(&second);
