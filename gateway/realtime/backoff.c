@@ -2,6 +2,9 @@
  * kept. */
 #include "gateway/realtime/backoff.h"
 
+#define HINT_MIN_MS 1000  /* the window of one client's hint */
+#define HINT_MAX_MS 30000 /* of any number of clients */
+
 int64_t backoff_next_ms(struct backoff *b, const struct conf_backoff *c, uint64_t random)
 {
     int64_t wait_ms = c->first_ms;
@@ -19,4 +22,11 @@ int64_t backoff_next_ms(struct backoff *b, const struct conf_backoff *c, uint64_
 void backoff_reset(struct backoff *b)
 {
     *b = (struct backoff){0};
+}
+
+int64_t backoff_hint_ms(uint32_t client_count, uint64_t random)
+{
+    const uint64_t wanted_ms = HINT_MIN_MS + (uint64_t)client_count;
+    const uint64_t window_ms = wanted_ms < HINT_MAX_MS ? wanted_ms : HINT_MAX_MS;
+    return 1 + (int64_t)(random % window_ms);
 }

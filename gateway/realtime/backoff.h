@@ -17,4 +17,8 @@ int64_t backoff_next_ms(struct backoff *b, const struct conf_backoff *c, uint64_
 /* One succeeded. */
 void backoff_reset(struct backoff *b);
 
+/* When a client that is sent away had better come back, with so many others: somewhere in a window of 1 s and 1 ms for
+ * each of them, 30 s at most, every millisecond as likely as the next. In [1, the window]. */
+int64_t backoff_hint_ms(uint32_t client_count, uint64_t random);
+
 #endif

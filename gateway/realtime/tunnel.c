@@ -4,7 +4,7 @@
  *   client closes             its close frame goes on, the server's answer comes back
  *   server closes             its close frame goes on, the client's answer goes back
  *   client vanishes           server: end of stream, as without a gateway
- *   server vanishes           client: 1012 at once (a client told 1000 would not come back)
+ *   server vanishes           client: 1012 at once (a client told 1000 would not come back), and when to
  *   client breaks RFC 6455    client: 1002, 1007 or 1009;  server: 1001 (so for RFC 7692, when it compresses)
  *   server breaks RFC 6455    server: 1002, 1007 or 1009;  client: 1011
  *   idle, too old, drained    both: 1001 (the gateway's own end), or 1012 (the route's or server's end)
@@ -13,6 +13,7 @@
  * off until it has passed (BOUNDARY_WAIT_MS), and a side that was left in the middle of a frame is cut off. */
 #include "gateway/realtime/session_priv.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -404,12 +405,21 @@ static void client_lost(struct tunnel *t, enum err e)
     begin_ending(t);
 }
 
+/* All clients of the server hear it now: each is told another time, or they would be back in the same moment. */
+static void tell_lost(struct tunnel *t)
+{
+    char reason[48];
+    const int64_t retry_ms = backoff_hint_ms(t->server->tunnel_count, tunnel_random(t->set));
+    snprintf(reason, sizeof reason, "upstream lost, retry in %" PRId64 " ms", retry_ms);
+    end(t, WS_CLOSE_SERVICE_RESTART, 0, reason);
+}
+
 static void server_lost(struct tunnel *t, enum err e)
 {
     if (t->phase == TUNNEL_OPEN) {
         note_end(t, CLOSED_BY_UPSTREAM, WS_CLOSE_SERVICE_RESTART, err_text(e));
         server_tunnel_failed(t->server, loop_now_ms(t->set->loop));
-        end(t, WS_CLOSE_SERVICE_RESTART, 0, "upstream lost");
+        tell_lost(t);
     } else if (t->phase == TUNNEL_CLOSING) {
         /* It owes the client an answer to its close frame, unless it was the one to close. */
         end(t, t->end_code, 0, "");

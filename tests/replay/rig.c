@@ -242,6 +242,12 @@ void rig_send_text(struct rig *r, int fd, const char *text, bool from_client)
 
 void rig_expect_close(struct rig *r, int fd, uint16_t code)
 {
+    char reason[RIG_REASON_BYTES];
+    rig_expect_close_reason(r, fd, code, reason);
+}
+
+void rig_expect_close_reason(struct rig *r, int fd, uint16_t code, char reason[RIG_REASON_BYTES])
+{
     uint8_t frame[256];
     int n = rig_read(r, fd, (char *)frame, sizeof frame);
     assert_true(n >= 4);
@@ -251,4 +257,8 @@ void rig_expect_close(struct rig *r, int fd, uint16_t code)
         ws_mask(frame + 6, (size_t)n - 6, frame + 2, 0);
     const uint8_t *payload = frame + (is_masked ? 6 : 2);
     assert_int_equal(payload[0] << 8 | payload[1], code);
+    const int payload_bytes = frame[1] & 0x7f;
+    assert_in_range(payload_bytes, 2, RIG_REASON_BYTES + 1);
+    memcpy(reason, payload + 2, (size_t)payload_bytes - 2);
+    reason[payload_bytes - 2] = '\0';
 }

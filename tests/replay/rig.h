@@ -11,7 +11,8 @@
 #include "gateway/worker/worker.h"
 #include "tests/replay/sim.h"
 
-#define RIG_SERVERS 3
+#define RIG_SERVERS      3
+#define RIG_REASON_BYTES 124 /* the longest there is, and a NUL */
 
 struct rig {
     struct loop *loop;
@@ -55,6 +56,8 @@ int rig_read(struct rig *r, int fd, char *buf, size_t cap);
 void rig_write(struct rig *r, int fd, const void *data, size_t len);
 /* Reads one frame the worker or the other side sent and expects it to be a close with `code`. */
 void rig_expect_close(struct rig *r, int fd, uint16_t code);
+/* The same; copies its reason, NUL-terminated, to `reason`. */
+void rig_expect_close_reason(struct rig *r, int fd, uint16_t code, char reason[RIG_REASON_BYTES]);
 /* Sends a text message, from a client (masked) or a server. */
 void rig_send_text(struct rig *r, int fd, const char *text, bool from_client);
 

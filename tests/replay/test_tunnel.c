@@ -89,6 +89,41 @@ static void a_server_that_dies_is_a_1012_at_once(void **state)
     rig_close(&r);
 }
 
+/* Expects the word to a client whose server is lost, and returns the time it is told. */
+static int lost_retry_ms(struct rig *r, int client)
+{
+    char reason[RIG_REASON_BYTES];
+    int retry_ms = -1, len = -1;
+    rig_expect_close_reason(r, client, WS_CLOSE_SERVICE_RESTART, reason);
+    assert_int_equal(sscanf(reason, "upstream lost, retry in %d ms%n", &retry_ms, &len), 1);
+    assert_int_equal(len, strlen(reason));
+    return retry_ms;
+}
+
+static void clients_of_a_server_that_dies_are_not_all_told_to_come_back_at_once(void **state)
+{
+    enum { CLIENTS = 64, WINDOW_MS = 1000 + CLIENTS };
+    struct rig r;
+    int client[CLIENTS], server[CLIENTS], halves[2] = {0};
+    (void)state;
+    rig_open(&r, yaml);
+    for (int i = 0; i < CLIENTS; i++)
+        client[i] = rig_websocket(&r, "/ws", 0, &server[i]);
+    for (int i = 0; i < CLIENTS; i++) {
+        sock_reset_on_close(server[i]);
+        close(server[i]);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        const int retry_ms = lost_retry_ms(&r, client[i]);
+        assert_in_range(retry_ms, 1, WINDOW_MS);
+        halves[retry_ms > WINDOW_MS / 2]++;
+        close(client[i]);
+    }
+    /* Of fair coins this fails less often than once in a hundred million runs. */
+    assert_in_range(halves[0], 10, CLIENTS - 10);
+    rig_close(&r);
+}
+
 static void a_server_that_dies_in_mid_frame_cuts_the_client_off(void **state)
 {
     struct rig r;
@@ -262,6 +297,7 @@ int main(void)
         cmocka_unit_test(bytes_pass_untouched_both_ways),
         cmocka_unit_test(close_of_the_client_is_answered_by_the_server),
         cmocka_unit_test(a_server_that_dies_is_a_1012_at_once),
+        cmocka_unit_test(clients_of_a_server_that_dies_are_not_all_told_to_come_back_at_once),
         cmocka_unit_test(a_server_that_dies_in_mid_frame_cuts_the_client_off),
         cmocka_unit_test(a_client_that_vanishes_is_an_end_of_stream_for_the_server),
         cmocka_unit_test(silence_ends_after_the_idle_timeout),

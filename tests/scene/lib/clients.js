@@ -13,6 +13,9 @@ globalThis.setTimeout = Object.assign((fn, ms, ...args) => {
   return ms >= LIBRARY_TIMER_MS ? timer.unref() : timer;
 }, startTimer);
 
+// The reason a client is closed with whose server is gone: when it had better come back.
+const LOST = /^upstream lost, retry in [1-9]\d* ms$/;
+
 // A `ws` client whose messages and closing can be waited for. `refused` is set instead of rejecting when `mayFail`.
 class Client {
   static async open(scene, url, { protocols, ms = 5000, mayFail = false, ...options } = {}) {
@@ -82,4 +85,4 @@ class Client {
   }
 }
 
-module.exports = { Client };
+module.exports = { Client, LOST };

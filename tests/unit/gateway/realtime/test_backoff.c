@@ -70,6 +70,21 @@ static void test_failures_without_end_do_no_harm(void **state)
     assert_int_equal(backoff_next_ms(&b, &c, 0), 86400000);
 }
 
+static void test_a_hint_is_anywhere_in_a_window_that_grows_with_the_crowd(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t client_count;
+        int64_t window_ms;
+    } rows[] = {{1, 1001}, {1000, 2000}, {28999, 29999}, {29000, 30000}, {29001, 30000}, {UINT32_MAX, 30000}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const uint64_t window_ms = (uint64_t)rows[i].window_ms;
+        assert_int_equal(backoff_hint_ms(rows[i].client_count, 0), 1);
+        assert_int_equal(backoff_hint_ms(rows[i].client_count, window_ms - 1), window_ms);
+        assert_int_equal(backoff_hint_ms(rows[i].client_count, window_ms), 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +94,7 @@ int main(void)
         cmocka_unit_test(test_it_never_is_no_wait_at_all),
         cmocka_unit_test(test_a_longest_wait_below_the_first_holds),
         cmocka_unit_test(test_failures_without_end_do_no_harm),
+        cmocka_unit_test(test_a_hint_is_anywhere_in_a_window_that_grows_with_the_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
