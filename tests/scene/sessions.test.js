@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe } = require('node:test');
-const { KINDS, Stage, later, scene, verdicts, waitFor } = require('./lib');
+const { KINDS, Stage, holders, later, scene, verdicts, waitFor } = require('./lib');
 
 // Messages come every 10 ms. What is under way when a server dies may be lost; nobody can know whether it had them.
 const IN_FLIGHT = 30;
@@ -178,5 +178,58 @@ describe('sessions: more than one server goes', { concurrency: 3 }, () => {
       await party.arrived();
       party.rejoined();
     });
+  });
+});
+
+describe('sessions: a worker goes', () => {
+  scene('killed: its clients come back by themselves, and those of another worker notice nothing', { timeout: 90000 }, async (s) => {
+    const stage = await Stage.start(s, { config: { workers: 2 } });
+    const { 'worker-0': { pid: keeper }, 'worker-1': { pid: victim } } = await stage.gateway.processes();
+    const partiesOf = (pid) => {
+      const holder = holders(stage.gateway.port, [keeper, victim]);
+      return stage.all.filter(({ guest }) => holder.get(guest.webSocket._socket.localPort) === pid);
+    };
+    // The kernel deals connections out as it likes: until each worker has all kinds.
+    const hasAllKinds = (pid) => new Set(partiesOf(pid).map(({ kind }) => kind)).size === KINDS.length;
+    do await stage.parties({ room: `room${stage.all?.length ?? 0}-`, ack: true });
+    while (!hasAllKinds(keeper) || !hasAllKinds(victim));
+    await stage.settled('a');
+    const [doomed, others] = [partiesOf(victim), partiesOf(keeper)];
+    assert.equal(doomed.length + others.length, stage.all.length);
+    await stage.each((party) => Promise.all([party.arrived(), party.hears()]));
+
+    const talkers = others.flatMap(({ guest, witness }) => [guest, witness]);
+    const heard = (count) => stage.each(({ guest, witness }) => Promise.all([witness.hears(guest.name, count), guest.hears(witness.name, count)]), others);
+    for (const each of talkers) each.talk(50);
+    await heard(3);
+    process.kill(victim, 'SIGKILL');
+    await stage.gateway.process.line(new RegExp(`child ended child=worker-1 pid=${victim} status="signal KILL"`));
+    await stage.each(async ({ guest }) => {
+      await guest.is('SUBSCRIBED', { count: 2 });
+      await guest.appear();
+    }, doomed);
+    await heard(3);
+    for (const each of talkers) each.hush();
+
+    await stage.each(async (party) => {
+      await party.arrived();
+      await party.hears();
+      await party.present();
+    });
+    await stage.each(async ({ guest, witness }) => {
+      assert.deepEqual(witness.missed, []);
+      for (const each of [guest, witness]) {
+        await waitFor('the last answer', () => each.answers.length === each.said);
+        assert.deepEqual(each.answers.filter(([, how]) => how !== 'ok'), []);
+      }
+    }, others);
+    for (const party of others) party.undisturbed();
+    for (const { guest } of doomed) {
+      assert.equal(guest.openCount, 2);
+      assert.match(guest.closes[0], /^1006/);
+      assert.equal(guest.statuses.at(-1), 'SUBSCRIBED');
+    }
+    assert.equal((await stage.gateway.processes())['worker-0'].pid, keeper);
+    await stage.connected(stage.all.length);
   });
 });

@@ -12,6 +12,7 @@ const SAY_MS = 10;
 const counting = (guest) => class extends WebSocket {
   constructor(url, protocols) {
     super(url, protocols, { perMessageDeflate: false });
+    guest.webSocket = this; // the newest one
     this.on('open', () => { guest.openCount += 1; });
     this.on('close', (code, reason) => {
       if (!guest.isOver) guest.closes.push(`${code} ${reason}`);
@@ -44,8 +45,13 @@ class Guest {
     const guest = new this(s, url, options);
     await guest.begin();
     await guest.is('SUBSCRIBED');
-    if (guest.meta && !guest.isPresentByJoin) await waitFor(`${guest.name} to be tracked`, async () => (await guest.track(guest.meta)) === 'ok');
+    await guest.appear();
     return guest;
+  }
+
+  // What apps do at every SUBSCRIBED of theirs: the libraries join again by themselves, but track nobody.
+  async appear() {
+    if (this.meta && !this.isPresentByJoin) await waitFor(`${this.name} to be tracked`, async () => (await this.track(this.meta)) === 'ok');
   }
 
   // Waits until the newest status is that one; with `count`, until it came so often.
