@@ -1,9 +1,10 @@
 /* What the files of a session share, and what the tunnel it belongs to does with it. Speakers see session.h alone.
  *
- *   session.c     its life: lost, seeking, restored, given up; planned moves
- *   leg.c         the WebSocket to one server: bytes, heartbeats, the end
- *   held.c        messages that wait for a server
- *   session_life.c  what tidegatectl sessions shows */
+ *   session.c          its life; the bytes of both sides, and time
+ *   session_servers.c  how it comes by its servers: lost, seeking, restored; planned moves
+ *   leg.c              the WebSocket to one server: bytes, heartbeats, the end
+ *   held.c             messages that wait for a server
+ *   session_life.c     what tidegatectl sessions shows */
 #ifndef GATEWAY_REALTIME_SESSION_PRIV_H
 #define GATEWAY_REALTIME_SESSION_PRIV_H
 
@@ -133,9 +134,11 @@ void session_stop(struct session *s, uint16_t code);
 void session_free(struct session **sp);
 /* The route's configuration may be another one. */
 void session_rebound(struct session *s);
+
+/* ---- session_servers.c: for the tunnel ---- */
+
 /* Other servers may be there now. */
 void session_retry(struct session *s);
-
 /* The server it is on is down, says somebody who knows. */
 void session_server_down(struct session *s, const char *why);
 /* Moves it to another server although its own lives (static `why`), with `is_better_only` to one of a better tier.
@@ -146,13 +149,22 @@ struct server *session_server(const struct session *s); /* of the current leg; N
 
 /* ---- session.c: for the other files ---- */
 void session_set_state(struct session *s, enum session_state state);
-/* A leg was lost: it is dealt with at the end of the pass. */
-void session_leg_lost(struct session *s, struct leg *l);
-void session_leg_restored(struct session *s, struct leg *l);
 void session_touch(struct session *s); /* what is due when may have changed */
 void session_touch_after_bytes(struct session *s);
 void session_pass_down(struct session *s, struct leg *from, const uint8_t *frames, size_t len);
+static inline bool session_wants_server(const struct session *s)
+{
+    return s->protocol->wants_server(s->speaker);
+}
+
+/* ---- session_servers.c: for the other files ---- */
 void session_seek(struct session *s);
+/* A leg was lost: it is dealt with at the end of the pass, by session_on_settle(). */
+void session_leg_lost(struct session *s, struct leg *l);
+void session_on_settle(void *arg);
+void session_leg_restored(struct session *s, struct leg *l);
+/* After a planned move: the old server has delivered long enough, unless half a message of it is out. */
+void session_end_overlap(struct session *s, int64_t now_ms);
 
 /* ---- leg.c ---- */
 struct leg *leg_create(struct session *s, struct conn *conn, struct server *server);
