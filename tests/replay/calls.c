@@ -9,7 +9,6 @@
 
 #include "base/mem.h"
 
-#define GRACE_MS        5
 #define BODY_KEPT_BYTES (1u << 20)
 
 /* ---- surroundings ---- */
@@ -74,7 +73,6 @@ void calls_open(struct calls *t, const char *yaml)
     stats_init(t->birth.stats);
     t->birth.block = &t->birth.stats->block[0];
     t->loop = loop_create();
-    sim_set_grace(t->loop, GRACE_MS);
     t->net = net_create(t->loop, &t->birth);
     t->env = (struct server_env){.slots = t->slots,
                                  .verdicts = t->verdicts,
@@ -116,11 +114,7 @@ struct server *calls_server(struct calls *t, int index)
 
 void calls_advance(struct calls *t, int64_t time_ms)
 {
-    sim_settle(t->loop);
-    sim_set_grace(t->loop, 0); /* or every jump of the clock would wait for TCP */
     sim_advance(t->loop, time_ms);
-    sim_set_grace(t->loop, GRACE_MS);
-    sim_settle(t->loop);
 }
 
 uint64_t calls_counted(struct calls *t, enum stat_server id)

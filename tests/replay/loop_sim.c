@@ -1,5 +1,7 @@
 /* base/loop.h over poll(2) and a virtual clock; see sim.h for what differs and base/loop.c for the promises both keep.
  *
+ * Nothing is ever waited for: before the clock jumps or a run ends, what is on its way over loopback is made to arrive.
+ *
  * What is ready or due is moved to a ring of its own before the first callback runs, and taken from it one by one. So
  * a callback may finish any watcher, also one that waits for its turn, and one started by a callback waits for the next
  * pass, as with the real loop. */
@@ -7,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tests/replay/fence.h"
 #include "tests/replay/sim.h"
 
 #define SIM_LOOP_MAGIC 0x51a100b5u
@@ -17,7 +20,7 @@ struct loop {
     uint32_t magic;
     bool is_running;
     bool must_stop;
-    int grace_ms;
+    struct fence *fence; /* none before there are descriptors */
     int64_t now_ms;
     int64_t wall_offset_ms;
     uint32_t pass_count;
@@ -116,11 +119,13 @@ void loop_destroy(struct loop **lp)
     ASSERT(list_is_empty(&l->timers));
     ASSERT(list_is_empty(&l->sigs));
     mem_free(l->poll);
+    if (l->fence != NULL)
+        fence_destroy(&l->fence);
     OBJ_FREE(lp, SIM_LOOP_MAGIC);
 }
 
 /* Asks the kernel about all wanted descriptors; returns how many are ready. */
-static size_t poll_ios(struct loop *l, int timeout_ms)
+static size_t poll_ios(struct loop *l)
 {
     size_t ready_count = 0, i = 0;
 
@@ -136,7 +141,7 @@ static size_t poll_ios(struct loop *l, int timeout_ms)
             .events = (short)((io->wanted & IO_READ ? POLLIN : 0) | (io->wanted & IO_WRITE ? POLLOUT : 0)),
         };
     }
-    if (i == 0 || poll(l->poll, i, timeout_ms) <= 0)
+    if (i == 0 || poll(l->poll, i, 0) <= 0)
         return 0;
     i = 0;
     LIST_EACH (link, &l->ios) {
@@ -225,15 +230,26 @@ int64_t sim_next_timer_ms(const struct loop *l)
     return due_ms > l->now_ms ? due_ms - l->now_ms : 0;
 }
 
-/* One pass, which may move the clock on by `jump_max_ms` when nothing comes within `grace_ms` of real time. False when
- * nothing was to be done and the clock did not move. */
-static bool run_pass(struct loop *l, int64_t jump_max_ms, int grace_ms)
+/* The same, once everything that was sent has arrived. */
+static size_t poll_arrived(struct loop *l)
+{
+    if (l->io_count == 0)
+        return 0;
+    if (l->fence == NULL)
+        l->fence = fence_create();
+    fence_pass(l->fence);
+    return poll_ios(l);
+}
+
+/* One pass, which may move the clock on by `jump_max_ms`. False when nothing was to be done and the clock did not
+ * move. */
+static bool run_pass(struct loop *l, int64_t jump_max_ms)
 {
     bool is_busy = !list_is_empty(&l->later) || sig_is_raised(l) || sim_next_timer_ms(l) == 0;
 
     ASSERT(++l->pass_count <= l->passes_max && "replay ran away");
-    is_busy = poll_ios(l, is_busy ? 0 : grace_ms) > 0 || is_busy;
-    if (!is_busy) {
+    is_busy = poll_ios(l) > 0 || is_busy;
+    if (!is_busy && poll_arrived(l) == 0) {
         int64_t jump_ms = sim_next_timer_ms(l);
 
         if (jump_ms < 0 || jump_ms > jump_max_ms)
@@ -254,7 +270,7 @@ void loop_run(struct loop *l)
     CHECK_OBJ(l, SIM_LOOP_MAGIC);
     ASSERT(!l->is_running);
     l->pass_count = 0;
-    while (!l->must_stop && run_pass(l, INT64_MAX, l->grace_ms))
+    while (!l->must_stop && run_pass(l, INT64_MAX))
         continue;
     l->must_stop = false;
 }
@@ -264,7 +280,7 @@ void loop_run_once(struct loop *l, bool may_wait)
     CHECK_OBJ(l, SIM_LOOP_MAGIC);
     ASSERT(!l->is_running);
     l->pass_count = 0;
-    (void)run_pass(l, may_wait ? INT64_MAX : 0, may_wait ? l->grace_ms : 0);
+    (void)run_pass(l, may_wait ? INT64_MAX : 0);
 }
 
 void loop_stop(struct loop *l)
@@ -311,12 +327,6 @@ void sim_set_wall(struct loop *l, int64_t wall_ms)
     l->wall_offset_ms = wall_ms - l->now_ms;
 }
 
-void sim_set_grace(struct loop *l, int grace_ms)
-{
-    CHECK_OBJ(l, SIM_LOOP_MAGIC);
-    l->grace_ms = grace_ms;
-}
-
 void sim_advance(struct loop *l, int64_t time_ms)
 {
     CHECK_OBJ(l, SIM_LOOP_MAGIC);
@@ -324,7 +334,7 @@ void sim_advance(struct loop *l, int64_t time_ms)
     int64_t end_ms = l->now_ms + time_ms;
 
     l->pass_count = 0;
-    while (!l->must_stop && run_pass(l, end_ms - l->now_ms, l->grace_ms))
+    while (!l->must_stop && run_pass(l, end_ms - l->now_ms))
         continue;
     if (l->must_stop)
         return;

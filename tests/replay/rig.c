@@ -1,4 +1,4 @@
-/* The rig. Everything goes over 127.0.0.1 within one process, so a short grace covers the way through TCP. */
+/* The rig. Everything goes over 127.0.0.1 within one process, so the loop knows when all of it has arrived. */
 #include "tests/replay/rig.h"
 
 #include <errno.h>
@@ -19,8 +19,6 @@
 #include "gateway/ws/frame.h"
 #include "gateway/ws/mask.h"
 #include "health/steering.h"
-
-#define GRACE_MS 5
 
 static int listen_somewhere(uint16_t *port)
 {
@@ -109,7 +107,6 @@ void rig_open(struct rig *r, const char *yaml)
         r->server_fd[i] = listen_somewhere(&r->server_port[i]);
     birth_init(r);
     r->loop = loop_create();
-    sim_set_grace(r->loop, GRACE_MS);
     verdict_heartbeat(r->verdicts, loop_wall_ms(r->loop));
     r->worker = worker_create(&r->birth, r->loop);
     rig_reload(r, yaml);
@@ -133,11 +130,7 @@ void rig_close(struct rig *r)
 
 void rig_advance(struct rig *r, int64_t time_ms)
 {
-    sim_settle(r->loop);
-    sim_set_grace(r->loop, 0); /* or every jump of the clock would wait for TCP */
     sim_advance(r->loop, time_ms);
-    sim_set_grace(r->loop, GRACE_MS);
-    sim_settle(r->loop);
 }
 
 void rig_stop_server(struct rig *r, int server)

@@ -1,8 +1,8 @@
 /* Controls of the replay loop, which keeps the promises of base/loop.h under a clock that is only a number.
  *
- * A pass polls the real descriptors without waiting. When none is ready and no `later` is posted, the clock jumps to
- * the next timer; when there is no timer either, nothing can ever happen again and loop_run() returns. An hour of
- * heartbeats passes in the time it takes to run its callbacks. */
+ * A pass polls the real descriptors without waiting. When none is ready, no `later` is posted and nothing is on its way
+ * over loopback, the clock jumps to the next timer; when there is no timer either, nothing can ever happen again and
+ * loop_run() returns. An hour of heartbeats passes in the time it takes to run its callbacks. */
 #ifndef TESTS_REPLAY_SIM_H
 #define TESTS_REPLAY_SIM_H
 
@@ -24,9 +24,5 @@ void sim_settle(struct loop *l);
 int64_t sim_next_timer_ms(const struct loop *l);
 /* Brings a signal about: its callbacks run in the next pass. */
 void sim_signal(struct loop *l, int signo);
-
-/* Before the clock jumps or a run ends, gives descriptors that long, in real time, to become ready (0 at first). For
- * tests whose bytes travel through TCP or through another process: what was sent may arrive a moment later. */
-void sim_set_grace(struct loop *l, int grace_ms);
 
 #endif

@@ -311,7 +311,6 @@ static void user_step(struct storm *s)
 static void pass(struct storm *s, int64_t time_ms)
 {
     rig_advance(&s->rig, time_ms);
-    sim_set_grace(s->rig.loop, 0); /* what is late comes later: it is a storm */
 }
 
 static void disturb(struct storm *s)

@@ -276,7 +276,6 @@ static void step(struct storm *s)
             rig_reload(&s->rig, yaml);
         else
             rig_advance(&s->rig, any(s, 1000));
-        sim_set_grace(s->rig.loop, 0);
         return;
     default:
         user_step(s);
@@ -309,7 +308,6 @@ static void play(uint32_t seed)
     memset(s.plain, 0xff, sizeof s.plain);
     memset(s.server, 0xff, sizeof s.server);
     rig_open(&s.rig, yaml);
-    sim_set_grace(s.rig.loop, 0); /* what is late comes later: it is a storm */
     for (int i = 0; i < STEPS; i++) {
         step(&s);
         if (i == STEPS * 3 / 4 && seed % 3 == 0) {

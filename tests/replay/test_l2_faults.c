@@ -13,7 +13,6 @@
 #include "tests/unit/cache/l2_world.h"
 
 #define TIMEOUT_MS 25
-#define GRACE_MS   5 /* what is sent over loopback is there at once, or nearly */
 
 struct fixture {
     struct world w;
@@ -89,7 +88,6 @@ static int setup(void **state)
 {
     struct fixture *f = mem_alloc(sizeof *f);
     world_init(&f->w);
-    sim_set_grace(f->w.loop, GRACE_MS);
     timer_cancel(&f->w.tick); /* the clock jumps to what happens next */
     peer_start(&f->peer, f->w.loop);
     f->peer.arg = f;
@@ -389,14 +387,12 @@ static void who_is_away_is_looked_for_every_few_seconds(void **state)
     struct l2_counts counts;
     world_conf(&f->w, "url: 'unix:/nonexistent/redis.sock'");
     assert_false(world_purge(&f->w, PURGE_TAG, "cars", false)); /* waits all the time */
-    sim_set_grace(f->w.loop, 0);
     sim_advance(f->w.loop, 1000);
     l2_counts(f->w.l2, &counts);
     assert_in_range(counts.failure_count, 4, 9); /* 25-50, 50-100, 100-200 ms ... */
     sim_advance(f->w.loop, 3600000);
     l2_counts(f->w.l2, &counts);
     assert_in_range(counts.failure_count, 3600 / 5, 3600 * 2 / 5 + 10);
-    sim_set_grace(f->w.loop, GRACE_MS);
     start(f);
     WORLD_AWAIT(&f->w, l2_is_ready(f->w.l2));
 }

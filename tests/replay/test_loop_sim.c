@@ -1,5 +1,6 @@
 /* The replay loop keeps the contract of the real one, and its clock jumps. */
 #define CONTRACT_SIGNAL(loop, signo) sim_signal((loop), (signo))
+#include "base/sock.h"
 #include "tests/replay/sim.h"
 #include "tests/unit/base/loop_contract.h"
 
@@ -143,6 +144,57 @@ static void bytes_travel_while_the_clock_stands_still(void **state)
     story_is(&s, "abcdet");
 }
 
+/* Takes the connection in and passes bytes on over it. */
+struct door {
+    struct passer passer;
+    struct io io;
+    int fd;
+};
+
+static void let_in(void *arg, unsigned events)
+{
+    struct door *d = arg;
+    struct addr peer;
+    int fd;
+
+    assert_int_equal(events, IO_READ);
+    assert_int_equal(sock_accept(d->fd, &fd, &peer), ERR_NONE);
+    passer_init(&d->passer, d->passer.story, fd);
+}
+
+/* A connect, its acceptance and each byte are on their way over loopback in turn: the clock waits for them all. */
+static void bytes_travel_over_tcp_while_the_clock_stands_still(void **state)
+{
+    struct story s;
+    struct passer caller;
+    struct door door = {.passer.story = &s};
+    struct actor timer;
+    struct addr a;
+    int fd;
+
+    (void)state;
+    story_begin(&s);
+    actor_init(&timer, &s, 't');
+    assert_true(addr_parse(&a, "127.0.0.1:0"));
+    assert_int_equal(sock_listen(&a, false, 1, &door.fd), ERR_NONE);
+    assert_int_equal(sock_local_addr(door.fd, &a), ERR_NONE);
+    io_init(&door.io, s.loop, door.fd, let_in, &door);
+    io_want(&door.io, IO_READ);
+    timer_start(&timer.timer, 1);
+    assert_int_equal(sock_connect(&a, &fd), ERR_NONE);
+    passer_init(&caller, &s, fd);
+    sim_settle(s.loop);
+    assert_int_equal(write(fd, "a", 1), 1);
+    loop_run(s.loop);
+    io_fini(&caller.io);
+    io_fini(&door.passer.io);
+    io_fini(&door.io);
+    close(fd);
+    close(door.passer.fd);
+    close(door.fd);
+    story_is(&s, "abcdet");
+}
+
 static void the_wall_clock_may_be_set(void **state)
 {
     struct loop *l = loop_create();
@@ -203,6 +255,7 @@ int main(void)
         cmocka_unit_test(time_stops_exactly_where_asked),
         cmocka_unit_test(the_run_ends_when_nothing_can_happen_any_more),
         cmocka_unit_test(bytes_travel_while_the_clock_stands_still),
+        cmocka_unit_test(bytes_travel_over_tcp_while_the_clock_stands_still),
         cmocka_unit_test(the_wall_clock_may_be_set),
         cmocka_unit_test(a_runaway_aborts_instead_of_hanging),
         cmocka_unit_test(nothing_of_the_real_loop_is_here),
