@@ -3,10 +3,10 @@
  * The sender's own bytes go on untouched, frame after frame; each direction has a walker (gateway/ws/frame.h) that
  * judges them on the way. A slow reader slows its own writer: when one side is full, the other is not read.
  *
- * How it ends, and what each side sees, is the table at the top of tunnel.c. A client whose server is gone hears when
- * to come back: "upstream lost, retry in 734 ms" is the reason it is closed with (backoff_hint_ms()). A tunnel outlives
- * reloads: tunnel_set_rebind() moves all of them to the new configuration, and closes the ones whose route is gone at a
- * set pace. */
+ * How it ends, and what each side sees, is the table at the top of tunnel_end.c. A client whose server is gone hears
+ * when to come back: "upstream lost, retry in 734 ms" is the reason it is closed with (backoff_hint_ms()). A tunnel
+ * outlives reloads: tunnel_set_rebind() moves all of them to the new configuration, and closes the ones whose route is
+ * gone at a set pace. */
 #ifndef GATEWAY_REALTIME_TUNNEL_H
 #define GATEWAY_REALTIME_TUNNEL_H
 

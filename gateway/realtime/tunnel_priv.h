@@ -1,4 +1,5 @@
-/* What tunnel.c (one of them) and tunnel_set.c (all of them) share; nobody else includes this. */
+/* What tunnel.c and tunnel_end.c (one of them), tunnel_set.c and tunnel_moves.c (all of them) and tunnel_coded.c share,
+ * and what they offer to sessions. */
 #ifndef GATEWAY_REALTIME_TUNNEL_PRIV_H
 #define GATEWAY_REALTIME_TUNNEL_PRIV_H
 
@@ -90,24 +91,11 @@ struct tunnel {
 };
 
 /* ---- tunnel.c ---- */
-/* Ends the tunnel at `in_ms` from now, or a little later when a frame is under way then. The earliest plan stands. */
-void tunnel_plan_end(struct tunnel *t, int64_t in_ms, enum closed_by by, uint16_t code, const char *reason);
-/* Ends it now, whatever is half out. Not from within its own callbacks. */
-void tunnel_end_now(struct tunnel *t, enum closed_by by, uint16_t code, const char *reason);
-/* Resets both sides, at once. */
-void tunnel_abort(struct tunnel *t, const char *reason);
 /* Moves the tunnel to another configuration, in which `route` is its route. */
 void tunnel_rebind(struct tunnel *t, const struct conf *c, const struct conf_route *route);
 /* Frees it, at the end of the pass in which it ended. */
 void tunnel_free(struct tunnel *t);
-
 void tunnel_count(struct tunnel *t, int dir, size_t bytes, uint32_t message_count);
-/* A close frame has passed in direction `dir`. */
-void tunnel_close_passed(struct tunnel *t, int dir, const struct ws_seen *seen);
-/* The sender of direction `dir` broke the rules; what may be passed on has been. */
-void tunnel_violated(struct tunnel *t, int dir, const struct ws_seen *seen);
-bool tunnel_is_end_due(const struct tunnel *t);
-void tunnel_end_planned(struct tunnel *t);
 
 /* The three things there are to do with the receiver of a direction and its sender, whoever they are. */
 void tunnel_write(struct tunnel *t, int dir, const uint8_t *data, size_t len);
@@ -122,8 +110,32 @@ void tunnel_from_server(struct tunnel *t, const uint8_t *frames, size_t len);
 void tunnel_server_drained(struct tunnel *t);
 /* The tunnel counts as one of this server's from now on; NULL: nobody's. */
 void tunnel_join_server(struct tunnel *t, struct server *server);
-/* ---- tunnel_set.c, for sessions ---- */
+
+/* ---- tunnel_end.c ---- */
+/* Ends the tunnel at `in_ms` from now, or a little later when a frame is under way then. The earliest plan stands. */
+void tunnel_plan_end(struct tunnel *t, int64_t in_ms, enum closed_by by, uint16_t code, const char *reason);
+bool tunnel_is_end_due(const struct tunnel *t);
+void tunnel_end_planned(struct tunnel *t);
+/* Ends it now, whatever is half out. Not from within its own callbacks. */
+void tunnel_end_now(struct tunnel *t, enum closed_by by, uint16_t code, const char *reason);
+/* Resets both sides, at once. */
+void tunnel_abort(struct tunnel *t, const char *reason);
+/* Sets the timer for the earliest deadline there is now; tunnel_on_due() is what it calls. */
+void tunnel_arm(struct tunnel *t);
+void tunnel_on_due(void *arg);
+/* A close frame has passed in direction `dir`. */
+void tunnel_close_passed(struct tunnel *t, int dir, const struct ws_seen *seen);
+/* The sender of direction `dir` broke the rules; what may be passed on has been. */
+void tunnel_violated(struct tunnel *t, int dir, const struct ws_seen *seen);
+/* Nothing more comes from that side: ERR_EOF, its peer hung up; else the connection broke, and is NULL already. */
+void tunnel_side_lost(struct tunnel *t, int side, enum err e);
+/* All that was written to a side has gone out. */
+void tunnel_side_flushed(struct tunnel *t);
+
+/* ---- tunnel_set.c ---- */
 uint64_t tunnel_random(struct tunnel_set *s);
+/* What was decided about all tunnels while this one's handshake was under way holds for it as well. */
+void tunnel_catch_up(struct tunnel *t, const struct conf *newest);
 
 /* ---- tunnel_moves.c ---- */
 struct tunnel_moves *tunnel_moves_create(struct loop *l);
@@ -147,9 +159,5 @@ bool tunnel_coded_is_stalled(const struct tunnel *t);
 bool tunnel_coded_is_at_boundary(const struct tunnel *t, int dir);
 void tunnel_coded_stop(struct tunnel *t); /* no callback after this */
 void tunnel_coded_free(struct tunnel *t);
-
-/* ---- tunnel_set.c ---- */
-/* What was decided about all tunnels while this one's handshake was under way holds for it as well. */
-void tunnel_catch_up(struct tunnel *t, const struct conf *newest);
 
 #endif
