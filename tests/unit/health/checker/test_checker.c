@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/birth.h"
@@ -44,6 +45,7 @@ struct bench {
     char flip[IPC_TEXT_BYTES];
     uint64_t generation;
     struct timer patience;
+    pid_t server; /* of serve_elsewhere(); 0: none */
 };
 
 static void on_patience(void *arg)
@@ -226,13 +228,24 @@ static void close_backend(struct bench *t, size_t i)
     t->backends[i].fd = -1;
 }
 
+/* What a test that failed has left, stopped or not. */
+static void end_process(pid_t *pid)
+{
+    if (*pid != 0) {
+        kill(*pid, SIGKILL);
+        (void)waitpid(*pid, NULL, 0);
+        *pid = 0;
+    }
+}
+
 static int teardown(void **state)
 {
     struct bench *t = *state;
     char path[80];
+    end_process(&t->server);
     if (t->pid != 0) {
-        kill(t->pid, SIGKILL);
-        (void)bury(t);
+        end_process(&t->pid);
+        ipc_destroy(&t->ipc);
     }
     for (size_t i = 0; i < SERVERS; i++)
         if (t->backends[i].fd >= 0)
@@ -362,12 +375,16 @@ static void test_last_run_is_remembered(void **state)
     stop(t);
 }
 
-/* A server in a process of its own, because it is going to be paused. */
+/* A server in a process of its own, because it is going to be paused. It dies with the test: it holds the
+ * test's end of the checker's socket as well, without whose end of stream the checker would live on, too. */
 static pid_t serve_elsewhere(const struct backend *b)
 {
     pid_t pid = fork();
-    if (pid != 0)
+    if (pid != 0) {
+        assert_true(pid > 0);
         return pid;
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     char request[1024];
     (void)fcntl(b->fd, F_SETFL, 0);
@@ -385,15 +402,13 @@ static void test_paused_server_is_down(void **state)
 {
     struct bench *t = *state;
     io_want(&t->backends[0].io, 0);
-    pid_t server = serve_elsewhere(&t->backends[0]);
+    t->server = serve_elsewhere(&t->backends[0]);
     configure(t, QUICK, 1);
     RUN_UNTIL(t, state_of(t, 0) == VERDICT_UP);
-    kill(server, SIGSTOP);
+    kill(t->server, SIGSTOP);
     RUN_UNTIL(t, state_of(t, 0) == VERDICT_DOWN);
-    kill(server, SIGCONT);
+    kill(t->server, SIGCONT);
     RUN_UNTIL(t, state_of(t, 0) == VERDICT_UP);
-    kill(server, SIGKILL);
-    assert_int_equal(waitpid(server, NULL, 0), server);
     stop(t);
 }
 
