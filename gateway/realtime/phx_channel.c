@@ -32,6 +32,13 @@ static void forget_join(struct phx_channel *c)
             phx_ids_destroy(&c->ids[i]);
 }
 
+/* Others may have a config as well, in which a presence would be strange. */
+static bool is_of_supabase(const char *topic)
+{
+    static const char prefix[] = "realtime:";
+    return strncmp(topic, prefix, sizeof prefix - 1) == 0;
+}
+
 void phx_channel_join(struct phx_channel *c, const struct phx_frame *f, int64_t now_ms)
 {
     struct phx_join j;
@@ -58,7 +65,7 @@ void phx_channel_join(struct phx_channel *c, const struct phx_frame *f, int64_t 
     c->gets_own = j.gets_own;
     c->has_changes = j.change_count > 0;
     c->wants_replay = j.wants_replay;
-    c->has_random_key = j.has_random_key;
+    c->has_random_key = j.has_random_key && (!j.lacks_presence || is_of_supabase(c->topic));
     c->expires_ms = j.token.len > 0 ? phx_token_expires_ms(j.token) : 0;
 }
 

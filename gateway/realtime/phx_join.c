@@ -61,6 +61,7 @@ static uint32_t count_elements(struct json_text array)
 static void read_presence(struct phx_join *j, struct json_text config)
 {
     const struct json_text presence = json_find(config, "presence");
+    j->lacks_presence = j->has_random_key = says_nothing(presence);
     if (!json_text_is_object(presence))
         return;
     const struct json_text key = json_find(presence, "key");
@@ -109,6 +110,16 @@ struct phx_text phx_token_read(struct phx_text payload)
 
 /* ---- rewriting ---- */
 
+/* Into presence, or as presence. Never as config: a join without one is another kind to the server. */
+static struct json_edit key_edit(struct strbuf *out, struct json_text json, struct phx_text key)
+{
+    const bool lacks_presence = says_nothing(json_find(json, "config.presence"));
+    strbuf_puts(out, lacks_presence ? "{\"key\":" : "");
+    strbuf_json_string(out, key.data, key.len);
+    strbuf_puts(out, lacks_presence ? "}" : "");
+    return (struct json_edit){lacks_presence ? "config.presence" : "config.presence.key", {out->data, out->len}};
+}
+
 bool phx_join_rewrite(struct strbuf *out, struct phx_text payload, const struct phx_join_changes *changes)
 {
     const struct json_text json = phx_json(payload);
@@ -117,15 +128,13 @@ bool phx_join_rewrite(struct strbuf *out, struct phx_text payload, const struct 
     char replay[96];
     size_t count = 0;
 
-    strbuf_init(&key, changes->presence_key.len * 6 + 2);
+    strbuf_init(&key, changes->presence_key.len * 6 + sizeof "{'key':''}");
     if (changes->token.len > 0) {
         edits[count++] = (struct json_edit){"access_token", phx_json(changes->token)};
         edits[count++] = (struct json_edit){"user_token", {NULL, 0}};
     }
-    if (changes->presence_key.len > 0) {
-        strbuf_json_string(&key, changes->presence_key.data, changes->presence_key.len);
-        edits[count++] = (struct json_edit){"config.presence.key", {key.data, key.len}};
-    }
+    if (changes->presence_key.len > 0)
+        edits[count++] = key_edit(&key, json, changes->presence_key);
     if (changes->replay == PHX_REPLAY_REMOVE)
         edits[count++] = (struct json_edit){"config.broadcast.replay", {NULL, 0}};
     if (changes->replay == PHX_REPLAY_SINCE) {

@@ -15,12 +15,13 @@
 struct phx_join {
     bool is_supabase; /* has a config */
     bool is_private;
-    bool acks_broadcasts;   /* broadcast.ack: each broadcast is answered */
-    bool gets_own;          /* broadcast.self: broadcasts come back to their sender */
-    bool wants_replay;      /* broadcast.replay: messages of before */
-    bool waits_replication; /* broadcast.replication_ready: a system message will tell */
-    bool has_no_presence;   /* presence.enabled is false */
-    bool has_random_key;    /* presence is there and its key is "", or is not: the server invents one at each join */
+    bool acks_broadcasts;         /* broadcast.ack: each broadcast is answered */
+    bool gets_own;                /* broadcast.self: broadcasts come back to their sender */
+    bool wants_replay;            /* broadcast.replay: messages of before */
+    bool waits_replication;       /* broadcast.replication_ready: a system message will tell */
+    bool has_no_presence;         /* presence.enabled is false */
+    bool has_random_key;          /* presence has no key, or "": the server invents one at each join */
+    bool lacks_presence;          /* has_random_key, and there is no presence to write it into */
     struct phx_text presence_key; /* as JSON writes it, with its quotes; len 0: none */
     struct phx_text changes;      /* postgres_changes, the array; len 0: none, or an empty one */
     uint32_t change_count;
@@ -43,7 +44,9 @@ enum phx_replay {
 
 struct phx_join_changes {
     struct phx_text token;        /* JSON, with quotes: takes the place of all that there were; len 0: keep them */
-    struct phx_text presence_key; /* bare text; len 0: keep. Only for joins with has_random_key */
+    struct phx_text presence_key; /* bare text; len 0: keep. Only for joins with has_random_key, and with presence where
+                                     there is none: that switches nothing on or off, for servers take what is missing
+                                     in it for what they take it for when there is none */
     enum phx_replay replay;
     int64_t replay_since_ms; /* wall time */
 };

@@ -25,7 +25,8 @@
     "routes:\n  - { path: /ws, pool: rt, websocket: { protocol: phoenix, " keys " } }\n"
 #define PATH      "/ws?vsn=2.0.0"
 #define TOPIC     "realtime:room"
-#define JOIN      "[\"3\",\"3\",\"" TOPIC "\",\"phx_join\",{\"config\":{\"broadcast\":{\"ack\":true}}}]"
+#define JOINS     "{\"config\":{\"broadcast\":{\"ack\":true},\"presence\":{\"key\":\"ann\"}}}"
+#define JOIN      "[\"3\",\"3\",\"" TOPIC "\",\"phx_join\"," JOINS "]"
 #define TRACK     "{\"type\":\"presence\",\"event\":\"track\",\"payload\":{\"name\":\"Ann\"}}"
 #define PUSH(ref) "[\"3\",\"" ref "\",\"" TOPIC "\",\"broadcast\",{\"event\":\"n\",\"payload\":" ref "}]"
 #define OK(ref)   "[\"3\",\"" ref "\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]"
@@ -120,7 +121,7 @@ static void gets_own(struct side *s, const char *event, const char *payload, boo
         says(s, answer);
 }
 
-#define GETS_JOIN(s)  gets_own(s, "phx_join", "{\"config\":{\"broadcast\":{\"ack\":true}}}", true)
+#define GETS_JOIN(s)  gets_own(s, "phx_join", JOINS, true)
 #define GETS_TRACK(s) gets_own(s, "presence", TRACK, true)
 
 /* The server that the session comes to next. */
@@ -237,7 +238,7 @@ static void the_second_server_dies_while_it_is_told(void **state)
     dies(&w.server);
     says(&w.client, PUSH("5"));
     struct side second = server_asked(&w.rig);
-    gets_own(&second, "phx_join", "{\"config\":{\"broadcast\":{\"ack\":true}}}", false);
+    gets_own(&second, "phx_join", JOINS, false);
     dies(&second);
     w.server = server_asked(&w.rig);
     GETS_JOIN(&w.server);
@@ -287,7 +288,7 @@ static void a_client_leaves_while_it_is_joined_again(void **state)
     world_open(&w, YAML("gap: silent"));
     dies(&w.server);
     w.server = server_asked(&w.rig);
-    gets_own(&w.server, "phx_join", "{\"config\":{\"broadcast\":{\"ack\":true}}}", false);
+    gets_own(&w.server, "phx_join", JOINS, false);
     says(&w.client, "[\"3\",\"5\",\"" TOPIC "\",\"phx_leave\",{}]");
     gets(&w.client, OK("5"));
     gets(&w.client, "[\"3\",\"3\",\"" TOPIC "\",\"phx_close\",{}]");

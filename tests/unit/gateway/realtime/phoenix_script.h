@@ -135,7 +135,10 @@ static inline void dies(struct session *s, struct leg *l)
 
 #define TOPIC        "realtime:room"
 #define JOIN(config) "[\"3\",\"3\",\"" TOPIC "\",\"phx_join\",{\"config\":{" config "},\"access_token\":\"J1\"}]"
-#define REJOIN(number, config)                                                                                         \
+/* As a server gets it, with a key that is the same everywhere. */
+#define PINNED(config)         config "*\"presence\":{\"key\":\"*\"}"
+#define REJOIN(number, config) REJOIN_AS(number, PINNED(config))
+#define REJOIN_AS(number, config)                                                                                      \
     "[\"3\",\"g#" number "\",\"" TOPIC "\",\"phx_join\",{\"config\":{" config "},\"access_token\":\"J1\"}]"
 #define REPLY(ref, status, response)                                                                                   \
     "[\"3\",\"" ref "\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"" status "\",\"response\":" response "}]"

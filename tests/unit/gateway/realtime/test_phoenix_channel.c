@@ -45,7 +45,7 @@ static void test_only_as_many_channels_as_the_route_allows(void **state)
     client_got(s, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"error\",\"response\":" REASON(
                       "too many channels joined") "}]");
     client_says(s, JOIN("")); /* the same one again is no other */
-    server_got(s->leg, JOIN(""));
+    server_got(s->leg, JOIN(PINNED("")));
     ends(s);
 }
 
@@ -162,7 +162,7 @@ static void test_20_clients_of_vsn_1(void **state)
     struct session *s = fake_open(&protocol_phoenix, NULL, "apikey=k");
     s->conf.gap = GAP_NOTICE;
     client_says(s, V1("phx_join", "{\"config\":{}}", "3"));
-    server_got(s->leg, V1("phx_join", "{\"config\":{}}", "3"));
+    server_got(s->leg, V1("phx_join", "{\"config\":{" PINNED("") "}}", "3"));
     server_says(s, s->leg, V1_SAID("phx_reply", "{\"status\":\"ok\",\"response\":{}}", "\"3\""));
     client_got(s, V1_SAID("phx_reply", "{\"status\":\"ok\",\"response\":{}}", "\"3\""));
     client_says(s, "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":\"4\"}");
@@ -172,7 +172,7 @@ static void test_20_clients_of_vsn_1(void **state)
     client_got_nothing(s);
     dies(s, s->leg);
     struct leg *l = fake_find(s);
-    server_got(l, V1("phx_join", "{\"config\":{}}", "g#0"));
+    server_got(l, V1("phx_join", "{\"config\":{" PINNED("") "}}", "g#0"));
     server_says(s, l, V1_SAID("phx_reply", "{\"status\":\"ok\",\"response\":{}}", "\"g#0\""));
     time_passes(s, 0);
     client_got(s, V1_SAID("system",
@@ -200,7 +200,7 @@ static void test_22_leave_and_join_back_to_back(void **state)
     server_says(s, s->leg, "[\"5\",\"5\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
     client_got(s, "[\"5\",\"5\",\"" TOPIC "\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
     dies(s, s->leg);
-    server_got(fake_find(s), "[\"5\",\"g#0\",\"" TOPIC "\",\"phx_join\",{\"config\":{}}]");
+    server_got(fake_find(s), "[\"5\",\"g#0\",\"" TOPIC "\",\"phx_join\",{\"config\":{" PINNED("") "}}]");
     ends(s);
 }
 
@@ -296,7 +296,7 @@ static void test_clients_are_told_when_there_is_no_server_for_too_long(void **st
     assert_false(session_has_held(s));
     client_says(s, JOIN("")); /* as an SDK does a moment later */
     struct leg *l = fake_find(s);
-    server_got(l, JOIN(""));
+    server_got(l, JOIN(PINNED("")));
     server_says(s, l, REPLY("3", "ok", "{}"));
     client_got(s, REPLY("3", "ok", "{}"));
     ends(s);
@@ -329,7 +329,7 @@ static void test_join_is_answered_in_any_case_after_a_while(void **state)
     server_says(s, s->leg, REPLY("3", "ok", LISTED));
     dies(s, s->leg); /* the client has not heard of it: its join goes to the next */
     struct leg *l = fake_find(s);
-    server_got(l, JOIN(CHANGES));
+    server_got(l, JOIN(PINNED(CHANGES)));
     server_says(s, l, REPLY("3", "ok", LISTED));
     time_passes(s, 4999);
     client_got_nothing(s);

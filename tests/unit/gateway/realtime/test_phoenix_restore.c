@@ -32,7 +32,7 @@ static void test_5_new_join_takes_the_place_of_the_gateways(void **state)
     server_got(l, LEAVE("g#1"));
     fake_forget(&s->told);
     client_says(s, "[\"10\",\"10\",\"" TOPIC "\",\"phx_join\",{\"config\":{}}]");
-    server_got(l, "[\"10\",\"10\",\"" TOPIC "\",\"phx_join\",{\"config\":{}}]");
+    server_got(l, "[\"10\",\"10\",\"" TOPIC "\",\"phx_join\",{\"config\":{" PINNED("") "}}]");
     server_says(s, l, REPLY("g#0", "ok", "{}"));
     server_says(s, l, REPLY("g#1", "ok", "{}"));
     server_says(s, l, ENDED("phx_close")); /* of the one before: the client's SDK would take it for its own */
@@ -82,7 +82,7 @@ static void test_6_newest_token_goes_with_the_join(void **state)
     dies(s, s->leg);
     client_says(s, "[\"3\",\"8\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J3\"}]");
     struct leg *l = fake_find(s);
-    server_got(l, "[\"3\",\"g#0\",\"" TOPIC "\",\"phx_join\",{\"config\":{},\"access_token\":\"J3\"}]");
+    server_got(l, "[\"3\",\"g#0\",\"" TOPIC "\",\"phx_join\",{\"config\":{" PINNED("") "},\"access_token\":\"J3\"}]");
     client_says(s, "[\"3\",\"9\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J4\"}]");
     server_says(s, l, REPLY("g#0", "ok", "{}"));
     server_got(l, "[\"3\",\"9\",\"" TOPIC "\",\"access_token\",{\"access_token\":\"J4\"}]");
@@ -275,24 +275,65 @@ static void test_8_replay_the_client_has_had_is_not_asked_for_again(void **state
 
 /* ---- 11: presence keys ---- */
 
-static void test_11_random_presence_key_stays_the_same(void **state)
+/* The payload of this join as the first server gets it is what the second and the third get too. */
+static void key_stays(const char *said, const char *got_first, const char *got_again)
 {
-    (void)state;
     struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
     s->conf.gap = GAP_SILENT;
-    client_says(s, JOIN("\"presence\":{\"key\":\"\"}"));
+    client_says(s, said);
     struct fake_message first = fake_said_take(&s->leg->said);
-    assert_true(matches(JOIN("\"presence\":{\"key\":\"*\"}"), first.data));
+    assert_true(matches(got_first, first.data));
     assert_null(strstr(first.data, "\"key\":\"\""));
     server_says(s, s->leg, REPLY("3", "ok", "{}"));
     client_got(s, REPLY("3", "ok", "{}"));
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    struct fake_message second = fake_said_take(&l->said);
-    assert_string_equal(strstr(first.data, "\"phx_join\""), strstr(second.data, "\"phx_join\""));
+    for (int i = 0; i < 2; i++) {
+        dies(s, s->leg);
+        struct leg *l = fake_find(s);
+        struct fake_message again = fake_said_take(&l->said);
+        assert_true(matches(got_again, again.data)); /* which learns its reference */
+        assert_string_equal(strstr(first.data, "\"phx_join\""), strstr(again.data, "\"phx_join\""));
+        free(again.data);
+        server_says(s, l, REPLY("g#0", "ok", "{}"));
+    }
     free(first.data);
-    free(second.data);
     ends(s);
+}
+
+#define KEY_STAYS(said, got) key_stays(JOIN(said), JOIN(got), REJOIN_AS("0", got))
+
+static void test_11_random_presence_key_stays_the_same(void **state)
+{
+    (void)state;
+    KEY_STAYS("\"presence\":{\"key\":\"\"}", "\"presence\":{\"key\":\"*\"}");
+    KEY_STAYS("\"presence\":{\"enabled\":true}", "\"presence\":{\"enabled\":true,\"key\":\"*\"}");
+}
+
+/* The server invents one for who says nothing of presence, and whoever tracks is known by it. */
+static void test_11_so_does_the_key_of_who_says_nothing_of_presence(void **state)
+{
+    (void)state;
+    KEY_STAYS("", "\"presence\":{\"key\":\"*\"}");
+    KEY_STAYS("\"private\":true", "\"private\":true,\"presence\":{\"key\":\"*\"}");
+    KEY_STAYS("\"presence\":null,\"private\":true", "\"private\":true,\"presence\":{\"key\":\"*\"}");
+}
+
+/* Without a config a join asks Supabase for the changes of the table that its topic names; with one it does not. And
+ * what other applications mean by a config is not known. */
+static void test_11_what_a_key_would_change_stays_as_it_is(void **state)
+{
+    static const char *const joins[] = {
+        "[\"3\",\"3\",\"realtime:public:todos\",\"phx_join\",{\"user_token\":\"J1\"}]",
+        "[\"3\",\"3\",\"" TOPIC "\",\"phx_join\",{\"config\":{\"presence\":\"on\"}}]",
+        "[\"3\",\"3\",\"room:1\",\"phx_join\",{\"config\":{\"colour\":\"red\"}}]",
+        "[\"3\",\"3\",\"room:1\",\"phx_join\",{}]",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof joins / sizeof joins[0]; i++) {
+        struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+        client_says(s, joins[i]);
+        server_got(s->leg, joins[i]);
+        ends(s);
+    }
 }
 
 /* ---- 14: a join under way ---- */
@@ -302,10 +343,10 @@ static void test_14_join_under_way_is_the_clients_own(void **state)
     (void)state;
     struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
     client_says(s, JOIN(""));
-    server_got(s->leg, JOIN(""));
+    server_got(s->leg, JOIN(PINNED("")));
     dies(s, s->leg);
     struct leg *l = fake_find(s);
-    server_got(l, JOIN(""));
+    server_got(l, JOIN(PINNED("")));
     server_says(s, l, REPLY("3", "ok", "{}"));
     client_got(s, REPLY("3", "ok", "{}"));
     ends(s);
@@ -331,11 +372,11 @@ static void test_14_server_that_restarts_is_not_asked_any_longer(void **state)
     (void)state;
     struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
     client_says(s, JOIN(""));
-    server_got(s->leg, JOIN(""));
+    server_got(s->leg, JOIN(PINNED("")));
     server_says(s, s->leg, REPLY("3", "error", REASON("RealtimeRestarting: Realtime is restarting, please standby")));
     client_got_nothing(s);
     fake_settle(s);
-    server_got(fake_find(s), JOIN(""));
+    server_got(fake_find(s), JOIN(PINNED("")));
     ends(s);
 }
 
@@ -494,6 +535,8 @@ int main(void)
         cmocka_unit_test(test_8_stored_broadcasts_are_asked_for_and_come_once),
         cmocka_unit_test(test_8_replay_the_client_has_had_is_not_asked_for_again),
         cmocka_unit_test(test_11_random_presence_key_stays_the_same),
+        cmocka_unit_test(test_11_so_does_the_key_of_who_says_nothing_of_presence),
+        cmocka_unit_test(test_11_what_a_key_would_change_stays_as_it_is),
         cmocka_unit_test(test_14_join_under_way_is_the_clients_own),
         cmocka_unit_test(test_14_join_that_nobody_takes_is_refused_in_time),
         cmocka_unit_test(test_14_server_that_restarts_is_not_asked_any_longer),

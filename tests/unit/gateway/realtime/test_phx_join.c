@@ -42,6 +42,7 @@ struct read_row {
     {                                                                                                                  \
         .is_supabase = true, __VA_ARGS__                                                                               \
     }
+#define LACKS(...) IS(.has_random_key = true, .lacks_presence = true, __VA_ARGS__)
 
 /* clang-format off */
 static const struct read_row reads[] = {
@@ -53,26 +54,27 @@ static const struct read_row reads[] = {
     {"{\"user_id\":7,\"token\":\"no\"}", {.is_supabase = false}, "", "", ""},
     {"{\"user_token\":\"J2\"}", {.is_supabase = false}, "", "", "\"J2\""},
     {"{\"config\":7}", {.is_supabase = false}, "", "", ""},
-    {"{\"config\":{}}", IS(.change_count = 0), "", "", ""},
+    {"{\"config\":{}}", LACKS(.change_count = 0), "", "", ""},
     {"{\"config\":{\"private\":\"true\",\"broadcast\":{\"ack\":\"true\",\"self\":\"false\"}}}",
-     IS(.is_private = true, .acks_broadcasts = true), "", "", ""},
-    {"{\"config\":{\"private\":\"1\",\"broadcast\":{\"self\":true,\"ack\":\"maybe\"}}}", IS(.is_private = true, .gets_own = true), "", "", ""},
-    {"{\"config\":{\"private\":null,\"broadcast\":[]}}", IS(.is_private = false), "", "", ""},
+     LACKS(.is_private = true, .acks_broadcasts = true), "", "", ""},
+    {"{\"config\":{\"private\":\"1\",\"broadcast\":{\"self\":true,\"ack\":\"maybe\"}}}", LACKS(.is_private = true, .gets_own = true), "", "", ""},
+    {"{\"config\":{\"private\":null,\"broadcast\":[]}}", LACKS(.is_private = false), "", "", ""},
     {"{\"config\":{\"broadcast\":{\"replay\":{\"since\":1,\"limit\":5},\"replication_ready\":true}}}",
-     IS(.wants_replay = true, .waits_replication = true), "", "", ""},
+     LACKS(.wants_replay = true, .waits_replication = true), "", "", ""},
     {"{\"config\":{\"presence\":{\"key\":\"u1\"}}}", IS(.has_random_key = false), "\"u1\"", "", ""},
     {"{\"config\":{\"presence\":{}}}", IS(.has_random_key = true), "", "", ""},
     {"{\"config\":{\"presence\":{\"key\":null,\"enabled\":\"false\"}}}", IS(.has_random_key = true, .has_no_presence = true), "", "", ""},
-    {"{\"config\":{\"presence\":\"on\"}}", IS(.has_random_key = false), "", "", ""},
-    {"{\"config\":{\"postgres_changes\":[]}}", IS(.change_count = 0), "", "", ""},
-    {"{\"config\":{\"postgres_changes\":[{},{\"a\":[1,2]},3]}}", IS(.change_count = 3), "", "[{},{\"a\":[1,2]},3]", ""},
-    {"{\"config\":{\"postgres_changes\":{}}}", IS(.change_count = 0), "", "", ""},
-    {"{\"config\":{},\"access_token\":\"A\",\"user_token\":\"U\"}", IS(.change_count = 0), "", "", "\"U\""},
-    {"{\"config\":{},\"access_token\":\"A\",\"user_token\":null}", IS(.change_count = 0), "", "", "\"A\""},
-    {"{\"config\":{},\"access_token\":\"sb_publishable_x\"}", IS(.change_count = 0), "", "", ""},
-    {"{\"config\":{},\"access_token\":\"A\",\"user_token\":\"sb_x\"}", IS(.change_count = 0), "", "", ""},
-    {"{\"config\":{},\"access_token\":null}", IS(.change_count = 0), "", "", ""},
-    {"{\"\\u0063onfig\":{\"private\":true},\"config\":{\"private\":false}}", IS(.is_private = false), "", "", ""},
+    {"{\"config\":{\"presence\":null}}", IS(.has_random_key = true, .lacks_presence = true), "", "", ""},
+    {"{\"config\":{\"presence\":\"on\"}}", {.is_supabase = true}, "", "", ""},
+    {"{\"config\":{\"postgres_changes\":[]}}", LACKS(.change_count = 0), "", "", ""},
+    {"{\"config\":{\"postgres_changes\":[{},{\"a\":[1,2]},3]}}", LACKS(.change_count = 3), "", "[{},{\"a\":[1,2]},3]", ""},
+    {"{\"config\":{\"postgres_changes\":{}}}", LACKS(.change_count = 0), "", "", ""},
+    {"{\"config\":{},\"access_token\":\"A\",\"user_token\":\"U\"}", LACKS(.change_count = 0), "", "", "\"U\""},
+    {"{\"config\":{},\"access_token\":\"A\",\"user_token\":null}", LACKS(.change_count = 0), "", "", "\"A\""},
+    {"{\"config\":{},\"access_token\":\"sb_publishable_x\"}", LACKS(.change_count = 0), "", "", ""},
+    {"{\"config\":{},\"access_token\":\"A\",\"user_token\":\"sb_x\"}", LACKS(.change_count = 0), "", "", ""},
+    {"{\"config\":{},\"access_token\":null}", LACKS(.change_count = 0), "", "", ""},
+    {"{\"\\u0063onfig\":{\"private\":true},\"config\":{\"private\":false}}", LACKS(.is_private = false), "", "", ""},
 };
 /* clang-format on */
 
@@ -91,6 +93,7 @@ static void joins_say_what_they_say(void **state)
         assert_int_equal(j.waits_replication, is->waits_replication);
         assert_int_equal(j.has_no_presence, is->has_no_presence);
         assert_int_equal(j.has_random_key, is->has_random_key);
+        assert_int_equal(j.lacks_presence, is->lacks_presence);
         assert_int_equal(j.change_count, is->change_count);
         assert_text(j.presence_key, reads[i].presence_key);
         assert_text(j.changes, reads[i].changes);
@@ -134,6 +137,9 @@ static json_t *expected_tree(const char *payload, const struct phx_join_changes 
     }
     if (c->presence_key.len > 0 && json_is_object(presence))
         json_object_set_new(presence, "key", json_stringn(c->presence_key.data, c->presence_key.len));
+    if (c->presence_key.len > 0 && json_is_object(config) && (presence == NULL || json_is_null(presence)))
+        json_object_set_new(config, "presence",
+                            json_pack("{s:s%}", "key", c->presence_key.data, (size_t)c->presence_key.len));
     if (c->replay == PHX_REPLAY_REMOVE && json_is_object(broadcast))
         json_object_del(broadcast, "replay");
     if (c->replay == PHX_REPLAY_SINCE && json_is_object(config)) {
@@ -152,6 +158,8 @@ static const char *const payloads[] = {
     "{}",
     "{\"config\":{}}",
     "{\"config\":{\"presence\":{},\"broadcast\":{}}}",
+    "{\"config\":{\"presence\":null,\"private\":true}}",
+    "{\"config\":{\"presence\":\"on\"}}",
     "{\"config\":{\"presence\":{\"key\":null,\"x\":[1.5,2e3]},\"broadcast\":{\"replay\":{\"since\":1},\"ack\":true}}}",
     "{\"user_token\":\"U\",\"config\":{\"broadcast\":{\"replay\":{\"since\":1}}},\"access_token\":null}",
     "{ \"access_token\" : \"A\" , \"user_token\":1, \"config\":{ \"private\" : true } }",
