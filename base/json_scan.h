@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define JSON_DEPTH_MAX 512u /* arrays and objects within each other; more is bad */
 
@@ -47,6 +48,9 @@ static inline struct json_scan json_scan_of(const char *data, size_t len, bool i
 /* From `at`, inside a string: the first byte that is not plain text, which is a quote, a backslash or not allowed
  * there; `end` when there is none. */
 const char *json_skip_plain(const char *at, const char *end);
+/* Of the first 64 bytes, a bit for each one where json_skip_plain() would stop (the lowest is the first byte's). With
+ * `len` below 64 the bits from there on are set. */
+uint64_t json_special_bits(const char *at, size_t len);
 
 /* All of these skip white space first. Only with JSON_OK (and JSON_END) the cursor has moved, behind what was read. */
 

@@ -83,18 +83,34 @@ static enum json_read read_comma(struct json_scan *s)
     return c == ',' ? JSON_OK : JSON_BAD;
 }
 
+/* Where the quotes are, found 64 bytes at a time: of most messages all that matters lies in the first of them. */
+struct quotes {
+    const char *block, *end;
+    uint64_t bits; /* json_special_bits() of the block, without those that are behind us */
+};
+
+/* The next quote; NULL when something else that ends plain text comes before it, or there is none. */
+static inline const char *next_quote(struct quotes *q)
+{
+    while (q->bits == 0) {
+        q->block += 64;
+        q->bits = json_special_bits(q->block, (size_t)(q->end - q->block));
+    }
+    const char *at = q->block + __builtin_ctzll(q->bits);
+    q->bits &= q->bits - 1;
+    return at < q->end && *at == '"' ? at : NULL;
+}
+
 /* A string without escapes, or null, and the comma behind it, with no blanks: what is behind that, or NULL. With
  * `is_quoted` the quotes belong to what is told. */
-static const char *take_plain(const char *at, const char *end, bool is_quoted, struct phx_text *text)
+static inline const char *take_plain(struct quotes *q, const char *at, bool is_quoted, struct phx_text *text)
 {
-    if (end - at > 5 && memcmp(at, "null,", 5) == 0 && is_quoted) {
+    if (is_quoted && q->end - at > 5 && memcmp(at, "null,", 5) == 0) {
         *text = (struct phx_text){at, 4};
         return at + 5;
     }
-    if (at == end || *at != '"')
-        return NULL;
-    const char *quote = json_skip_plain(at + 1, end);
-    if (end - quote < 2 || quote[0] != '"' || quote[1] != ',')
+    const char *quote;
+    if (next_quote(q) != at || (quote = next_quote(q)) == NULL || q->end - quote < 2 || quote[1] != ',')
         return NULL;
     *text = is_quoted ? (struct phx_text){at, (size_t)(quote + 1 - at)}
                       : (struct phx_text){at + 1, (size_t)(quote - at - 1)};
@@ -105,9 +121,13 @@ static const char *take_plain(const char *at, const char *end, bool is_quoted, s
 static const char *read_usual_array(struct phx_frame *f, const char *at, const char *end)
 {
     struct phx_text join_ref, ref, topic, event;
-    if (at == end || *at++ != '[' || (at = take_plain(at, end, true, &join_ref)) == NULL ||
-        (at = take_plain(at, end, true, &ref)) == NULL || (at = take_plain(at, end, false, &topic)) == NULL ||
-        (at = take_plain(at, end, false, &event)) == NULL || topic.len > PHX_NAME_BYTES || event.len > PHX_NAME_BYTES)
+    if (at == end || *at != '[')
+        return NULL;
+    struct quotes q = {.block = at, .end = end, .bits = json_special_bits(at, (size_t)(end - at))};
+    at++;
+    if ((at = take_plain(&q, at, true, &join_ref)) == NULL || (at = take_plain(&q, at, true, &ref)) == NULL ||
+        (at = take_plain(&q, at, false, &topic)) == NULL || (at = take_plain(&q, at, false, &event)) == NULL ||
+        topic.len > PHX_NAME_BYTES || event.len > PHX_NAME_BYTES)
         return NULL;
     f->join_ref = join_ref;
     f->ref = ref;

@@ -1,28 +1,39 @@
-/* Masking, eight bytes a turn: the key is turned to the phase, doubled to a word, and xored over the bytes. The
- * compiler makes vectors of the loop. */
+/* Masking, a vector of bytes a turn: the key is turned to the phase and repeated over the vector. The compiler makes of
+ * the vector what the machine has. */
 #include "gateway/ws/mask.h"
 
 #include <string.h>
 
-static uint64_t mask_word(const uint8_t key[4], size_t phase)
+#define LANES 4
+
+typedef uint32_t lanes __attribute__((vector_size(4 * LANES)));
+
+/* The key as it lies at a place that many bytes behind its beginning. */
+static uint32_t turned(const uint8_t key[4], size_t phase)
 {
-    uint8_t turned[8];
-    for (size_t i = 0; i < sizeof turned; i++)
-        turned[i] = key[(phase + i) & 3];
-    uint64_t word;
-    memcpy(&word, turned, sizeof word);
+    uint32_t word;
+    uint8_t twice[8];
+    memcpy(twice, key, 4);
+    memcpy(twice + 4, key, 4);
+    memcpy(&word, twice + (phase & 3), sizeof word);
     return word;
 }
 
 static inline void mask_bytes(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[4], size_t phase)
 {
-    uint64_t mask = mask_word(key, phase);
+    const uint32_t word = turned(key, phase);
+    const lanes mask = {word, word, word, word};
+    lanes some;
     size_t i = 0;
     for (; i + sizeof mask <= len; i += sizeof mask) {
-        uint64_t word;
-        memcpy(&word, in + i, sizeof word);
-        word ^= mask;
-        memcpy(out + i, &word, sizeof word);
+        memcpy(&some, in + i, sizeof some);
+        some ^= mask;
+        memcpy(out + i, &some, sizeof some);
+    }
+    for (uint32_t few; i + sizeof few <= len; i += sizeof few) {
+        memcpy(&few, in + i, sizeof few);
+        few ^= word;
+        memcpy(out + i, &few, sizeof few);
     }
     for (; i < len; i++)
         out[i] = (uint8_t)(in[i] ^ key[(phase + i) & 3]);
