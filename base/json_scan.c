@@ -66,8 +66,8 @@ static unsigned special_of_8(const char *at)
     memcpy(&word, at, sizeof word);
     if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
         word = __builtin_bswap64(word);
-    const uint64_t hit = bytes_below(word, 0x20) | bytes_below(word ^ EVERY_BYTE('"'), 1) |
-                         bytes_below(word ^ EVERY_BYTE('\\'), 1);
+    const uint64_t hit =
+        bytes_below(word, 0x20) | bytes_below(word ^ EVERY_BYTE('"'), 1) | bytes_below(word ^ EVERY_BYTE('\\'), 1);
     return (unsigned)((hit >> 7) * 0x0102040810204080u >> 56);
 }
 

@@ -43,7 +43,7 @@ struct phx_channel *phoenix_add_channel(struct phoenix *p, struct phx_text topic
 
 static void take_out(struct phoenix *p, struct phx_channel *c)
 {
-    map_remove(p->by_topic, c->topic, strlen(c->topic));
+    map_remove(p->by_topic, c->topic, c->topic_bytes);
     if (p->newest == c)
         p->newest = NULL;
     list_unlink(&c->link);
@@ -286,7 +286,7 @@ static void *open_speaker(struct session *s, const struct protocol_hello *h)
         const uint64_t random = session_random(s);
         memcpy(p->key + i, &random, sizeof random);
     }
-    p->own_bytes = (size_t)snprintf(p->own, sizeof p->own, "g%016" PRIx64 ".", session_random(s));
+    p->own_bytes = (uint8_t)snprintf(p->own, sizeof p->own, "g%016" PRIx64 ".", session_random(s));
     return p;
 }
 
@@ -325,7 +325,7 @@ static void describe(const void *arg, struct strbuf *out)
     LIST_EACH (it, &p->channels) {
         const struct phx_channel *c = LIST_ENTRY(it, struct phx_channel, link);
         strbuf_printf(out, "%s{\"topic\":", comma);
-        strbuf_json_string(out, c->topic, strlen(c->topic));
+        strbuf_json_string(out, c->topic, c->topic_bytes);
         strbuf_printf(out, ",\"state\":\"%s\",\"private\":%s,\"presence\":%s,\"pending\":%u,\"held\":%s}",
                       state_text(c), c->is_private ? "true" : "false", c->track.data != NULL ? "true" : "false",
                       c->pending_count, session_first_held(p->session, c->lane) != NULL ? "true" : "false");

@@ -249,12 +249,16 @@ void phoenix_drop_waiting(struct phoenix *p, struct phx_channel *c, const char *
 void phoenix_sent(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f, const struct ws_message *m,
                   enum phx_push push)
 {
-    const int64_t now_ms = session_now_ms(p->session);
-    const struct phx_note note = make_note(p, c, f, push);
-    if (push != PHX_PUSH_PLAIN && push != PHX_PUSH_TOKEN)
-        phx_channel_pend(c, ref_of(&note), push, now_ms);
-    if (!phoenix_keeps_journal(p) || !m->is_whole || (push != PHX_PUSH_PLAIN && push != PHX_PUSH_ASKING))
+    const bool is_awaited = push != PHX_PUSH_PLAIN && push != PHX_PUSH_TOKEN;
+    const bool is_kept = phoenix_keeps_journal(p) && m->is_whole && (push == PHX_PUSH_PLAIN || push == PHX_PUSH_ASKING);
+    if (!is_awaited && !is_kept)
         return;
+    const int64_t now_ms = session_now_ms(p->session);
+    if (is_awaited)
+        phx_channel_pend(c, f->ref, push, now_ms);
+    if (!is_kept)
+        return;
+    const struct phx_note note = make_note(p, c, f, push);
     struct held *h = mem_alloc_begun(sizeof *h + sizeof note + m->frames_bytes, sizeof *h);
     list_init(&h->link);
     h->lane = c->lane;
@@ -284,6 +288,8 @@ bool phoenix_answered(struct phoenix *p, struct phx_channel *c, struct phx_text 
     struct phx_pending *pending = phx_channel_pending(c, ref);
     if (pending != NULL)
         phx_channel_answered(c, pending);
+    if (p->journal.count == 0)
+        return pending != NULL;
     LIST_EACH (it, &p->journal.sent) {
         struct held *h = held_of(it);
         const struct phx_note note = note_of(h);

@@ -47,34 +47,35 @@ struct phx_journal {
     int64_t barrier_ms;      /* when to send one; INT64_MAX: no need */
 };
 
-struct phoenix {
+struct phoenix { /* what every message needs comes first */
     uint32_t magic;
-    struct session *session;
-    enum phx_vsn vsn;
-    bool is_switching;              /* pushes wait: a planned move is about to be complete */
-    uint32_t epoch[PHX_PLACES + 1]; /* of the legs at these places, and before; 0: none */
+    bool is_switching; /* pushes wait: a planned move is about to be complete */
+    bool is_careful;   /* a server was lost while joins were under way: the next has one at a time */
+    bool is_moving;    /* a server is asked to be the next, or is told what there is */
     bool is_restoring[PHX_PLACES];
-    bool is_careful;       /* a server was lost while joins were under way: the next has one at a time */
-    uint32_t failed_epoch; /* of the newest leg that was given up here, and not lost */
+    uint8_t own_bytes;
+    enum phx_vsn vsn;
+    uint32_t epoch[PHX_PLACES + 1]; /* of the legs at these places, and before; 0: none */
+    struct session *session;
+    struct phx_channel *newest; /* the last one looked up; NULL: none */
+    struct dedup *feeds;        /* while two servers deliver; else NULL */
+    int64_t due_ms;
+    char own[24]; /* begins the gateway's references; not to be guessed */
+    struct phx_journal journal;
+
     struct list channels;
     struct list left; /* not joined any more, but messages of theirs still wait: freed by the timer */
     struct map *by_topic;
-    struct phx_channel *newest; /* the last one looked up; NULL: none */
     uint32_t channel_count;
     uint32_t newest_lane;
     uint32_t newest_number; /* of the gateway's references */
     uint32_t beat_number[PHX_PLACES];
+    uint32_t failed_epoch;  /* of the newest leg that was given up here, and not lost */
     uint32_t switch_number; /* the barrier before a switch; 0: none */
     int64_t switch_by_ms;
-    int64_t ready_by_ms; /* a planned move does not wait longer for changes to flow on the next server; 0: for none */
-    struct phx_journal journal;
-    struct dedup *feeds;  /* while two servers deliver; else NULL */
-    bool is_moving;       /* a server is asked to be the next, or is told what there is */
+    int64_t ready_by_ms;  /* a planned move does not wait longer for changes to flow on the next server; 0: for none */
     int64_t feeds_end_ms; /* when the one before has ended; 0: no move is complete */
-    int64_t due_ms;
-    size_t own_bytes;
-    uint8_t key[16]; /* of hashes of content */
-    char own[24];    /* begins the gateway's references; not to be guessed */
+    uint8_t key[16];      /* of hashes of content */
 };
 
 /* ---- phoenix.c ---- */

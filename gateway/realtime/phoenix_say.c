@@ -134,7 +134,7 @@ uint32_t phoenix_own_number(const struct phoenix *p, struct phx_text ref)
         ref.data++;
         ref.len -= 2;
     }
-    if (ref.len <= p->own_bytes || ref.len > p->own_bytes + 10 || memcmp(ref.data, p->own, p->own_bytes) != 0)
+    if (ref.len <= p->own_bytes || ref.len > p->own_bytes + 10u || memcmp(ref.data, p->own, p->own_bytes) != 0)
         return 0;
     for (size_t i = p->own_bytes; i < ref.len; i++) {
         if (ref.data[i] < '0' || ref.data[i] > '9')

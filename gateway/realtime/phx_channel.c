@@ -12,6 +12,7 @@ struct phx_channel *phx_channel_create(struct phx_text topic, uint32_t lane)
     OBJ_NEW(c, PHX_CHANNEL_MAGIC);
     c->lane = lane;
     c->topic = mem_strndup(topic.data, topic.len);
+    c->topic_bytes = (uint32_t)topic.len;
     list_init(&c->link);
     return c;
 }
@@ -109,6 +110,10 @@ void phx_channel_pend(struct phx_channel *c, struct phx_text ref, enum phx_push 
 
 struct phx_pending *phx_channel_pending(struct phx_channel *c, struct phx_text ref)
 {
+    /* Servers repeat a reference as it was written, and nearly all answer in order. */
+    for (uint8_t i = 0; i < c->pending_count; i++)
+        if (phx_text_equal((struct phx_text){c->pending[i].ref, c->pending[i].ref_bytes}, ref))
+            return &c->pending[i];
     for (uint8_t i = 0; i < c->pending_count; i++)
         if (phx_ref_equal((struct phx_text){c->pending[i].ref, c->pending[i].ref_bytes}, ref))
             return &c->pending[i];

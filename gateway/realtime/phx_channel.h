@@ -57,15 +57,13 @@ struct phx_pending {
     bool is_proved; /* it has been done, although nobody has said so */
 };
 
-struct phx_channel {
+struct phx_channel { /* what every message needs comes first */
     uint32_t magic;
-    uint32_t lane;          /* for messages that wait, and unlike any other channel's */
-    struct list link;       /* in the speaker's, in the order of their joins */
-    struct phx_there on[2]; /* enum phx_place of phoenix_priv.h */
-    uint8_t life;           /* enum phx_life */
-    uint8_t refused_count;  /* joins of the gateway's in a row that failed in a way that may pass */
-    uint8_t loss_count;     /* servers in a row that were lost while its join was under way */
-    uint8_t closing_kind;   /* enum phx_system of the newest system error */
+    uint32_t lane; /* for messages that wait, and unlike any other channel's */
+    char *topic;
+    uint32_t topic_bytes;
+    uint8_t life; /* enum phx_life */
+    uint8_t pending_count, pending_room;
 
     /* what the join asked for */
     bool is_supabase;
@@ -76,17 +74,24 @@ struct phx_channel {
     bool wants_replay;
     bool has_random_key;
 
+    struct phx_there on[2]; /* enum phx_place of phoenix_priv.h */
+    struct phx_ids *ids[2]; /* of the servers it is on, when they are not those the client knows */
+    struct phx_pending *pending;
+
+    uint8_t refused_count; /* joins of the gateway's in a row that failed in a way that may pass */
+    uint8_t loss_count;    /* servers in a row that were lost while its join was under way */
+    uint8_t closing_kind;  /* enum phx_system of the newest system error */
+
     /* what is expected after a join of the gateway's */
     bool is_ready_told;       /* the client has heard "Subscribed to PostgreSQL": after another join it is no news */
     bool is_stored_swallowed; /* nor the next "Replication connection established" */
     bool has_new_presence;    /* since two servers deliver: the new one has told all of it */
     bool has_pushed_text;     /* since two servers deliver: its echo cannot be told from what others said */
-    uint8_t pending_count, pending_room;
-    uint32_t dropped_count; /* pushes that nobody waits for, and that waited in vain: the client hears of them when it
-                               is joined again */
+    uint32_t dropped_count;   /* pushes that nobody waits for, and that waited in vain: the client hears of them when it
+                                 is joined again */
 
-    char *topic;
-    char *join_ref; /* as JSON writes them: `"3"`, `null` */
+    struct list link; /* in the speaker's, in the order of their joins */
+    char *join_ref;   /* as JSON writes them: `"3"`, `null` */
     char *ref;
     struct phx_text join;    /* the payload, owned, as all below; data NULL: none */
     struct phx_text changes; /* postgres_changes of the ok that the client got */
@@ -96,19 +101,17 @@ struct phx_channel {
     struct phx_text trouble; /* a system error that may pass by itself */
     char key[40];            /* presence key given by the gateway; "": none */
 
-    int64_t asked_ms;       /* when the client asked to join */
-    int64_t expires_ms;     /* wall clock: the end of the newest token; 0: not known */
-    int64_t answer_by_ms;   /* `answer` goes out by then */
-    int64_t trouble_by_ms;  /* the same of `trouble` */
-    int64_t notice_by_ms;   /* the client hears of a gap by then; 0: there is none */
-    int64_t fail_by_ms;     /* it is failed by then, whatever is under way; 0: that is not intended */
-    int64_t closing_ms;     /* when the newest system error came */
-    int64_t lost_ms;        /* since when it may have missed something */
-    int64_t rejoined_ms;    /* when it was joined again after its server had dropped it */
-    int64_t stored_ms;      /* wall clock of the newest stored broadcast; 0: none came */
-    struct phx_ids *ids[2]; /* of the servers it is on, when they are not those the client knows */
-    struct phx_pending *pending;
-    uint64_t *seen; /* a ring of PHX_SEEN_MAX; NULL before the first */
+    int64_t asked_ms;      /* when the client asked to join */
+    int64_t expires_ms;    /* wall clock: the end of the newest token; 0: not known */
+    int64_t answer_by_ms;  /* `answer` goes out by then */
+    int64_t trouble_by_ms; /* the same of `trouble` */
+    int64_t notice_by_ms;  /* the client hears of a gap by then; 0: there is none */
+    int64_t fail_by_ms;    /* it is failed by then, whatever is under way; 0: that is not intended */
+    int64_t closing_ms;    /* when the newest system error came */
+    int64_t lost_ms;       /* since when it may have missed something */
+    int64_t rejoined_ms;   /* when it was joined again after its server had dropped it */
+    int64_t stored_ms;     /* wall clock of the newest stored broadcast; 0: none came */
+    uint64_t *seen;        /* a ring of PHX_SEEN_MAX; NULL before the first */
     uint32_t seen_next;
 };
 _Static_assert(sizeof(struct phx_channel) + PHX_PENDING_MAX * sizeof(struct phx_pending) < 2048,
@@ -122,7 +125,7 @@ static inline struct phx_text phx_text_of(const char *text)
 }
 static inline struct phx_text phx_channel_topic(const struct phx_channel *c)
 {
-    return phx_text_of(c->topic);
+    return (struct phx_text){c->topic, c->topic_bytes};
 }
 
 /* A new join of the client's, which is at most PHX_KEPT_BYTES: what belonged to the one before is forgotten, but for

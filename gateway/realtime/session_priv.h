@@ -20,7 +20,7 @@
 #define LEG_MAGIC     0x1e6b07c3u
 
 #define SESSION_HOLD_BYTES  (1u << 20)   /* of a server's message: a longer one is passed on while it comes */
-#define SESSION_LOOK_BYTES  1024u        /* of a client's message: enough to know what it is */
+#define SESSION_LOOK_BYTES  256u         /* of a client's message: enough to know what it is */
 #define SESSION_TAKE_BYTES  (256u << 10) /* a client's message of which all must be known is not longer */
 #define SESSION_OWED_BYTES  (4u << 20)   /* what waits for a message that is half out */
 #define SESSION_SAID_BYTES  (256u << 10) /* of the gateway's own that a client leaves unread, beside its buffer */
@@ -31,17 +31,22 @@
 
 enum leg_loss { LEG_LOSS_FAULT = 0 /* the server's */, LEG_LOSS_OURS };
 
-struct leg {
+struct leg { /* what every message needs comes first */
     uint32_t magic;
     uint32_t epoch;
     struct session *session; /* NULL: parting, nobody's any more */
-    struct list link;        /* in the set's list of those that part, or the session's of the lost */
     struct conn *conn;       /* NULL once it is lost */
-    struct server *server;   /* a reference */
-    struct sift sift;
-    struct strbuf owed; /* frames of the gateway's own, while a message of the client's is half out */
-    struct timer parting;
     int64_t heard_ms;
+    bool is_over;
+    bool is_ours;        /* lost by our own decision */
+    uint8_t fault;       /* enum leg_fault */
+    uint16_t close_code; /* said by the server; 0: none */
+    struct strbuf owed;  /* frames of the gateway's own, while a message of the client's is half out */
+    struct sift sift;
+
+    struct list link;      /* in the set's list of those that part, or the session's of the lost */
+    struct server *server; /* a reference */
+    struct timer parting;
     int64_t beat_at_ms;      /* when the next heartbeat is due */
     int64_t beat_us;         /* when the last one was sent that has not been answered; 0: none */
     int64_t silent_until_ms; /* allowed to be silent */
@@ -50,10 +55,6 @@ struct leg {
     int64_t ends_ms; /* the old one of a move; 0: it is not */
     const char *why; /* lost; static or in why_room */
     char why_room[64];
-    uint16_t close_code; /* said by the server; 0: none */
-    uint8_t fault;       /* enum leg_fault */
-    bool is_over;
-    bool is_ours; /* lost by our own decision */
 };
 
 struct life_note {
@@ -62,35 +63,40 @@ struct life_note {
     int16_t server_slot; /* -1: about none */
 };
 
-struct session {
+struct session { /* what every message needs comes first */
     uint32_t magic;
     uint32_t epoch;
     struct tunnel *tunnel;
     const struct protocol *protocol;
     void *speaker;
+    struct leg *leg, *next, *old;
+    struct leg *feeding;  /* whose messages are on the stack; NULL: nobody's */
+    struct leg *half_out; /* of whose message half is out to the client; NULL: nobody's */
+    bool is_feeding_up;   /* a client's messages are on the stack */
+    bool is_stopped;
+    bool is_client_full; /* legs are not read */
+    bool is_seek_move;   /* the seek is for a planned move */
+    bool has_left;       /* the speaker has said good-bye */
+    bool is_given_up;
+    bool is_torn;         /* half a message went to the client, and its other half is lost */
+    uint8_t state;        /* enum session_state */
+    int64_t timer_due_ms; /* INT64_MAX: not running */
+    struct strbuf owed;   /* frames for the client, while a server's message is half out */
+    uint32_t held_count;
+    struct sift up; /* the client's messages */
+
+    struct list held; /* struct held, in the order they came */
+    uint64_t held_bytes;
+    int64_t held_due_ms;
     const struct origin_ops *origin_ops;
     void *origin;
     char *subprotocol; /* NULL: none */
     char *end_reason;  /* the first that was given to session_end() */
     uint64_t serial;
-
-    struct sift up; /* the client's messages */
-    struct leg *leg, *next, *old;
     struct list lost; /* legs that on_pass_end() settles */
     struct later settle;
     struct seek *seek;
-    bool is_seek_move; /* the seek is for a planned move */
-    bool is_stopped;
-    bool has_left; /* the speaker has said good-bye */
-    bool is_given_up;
-    bool is_feeding_up;   /* a client's messages are on the stack */
-    bool is_torn;         /* half a message went to the client, and its other half is lost */
-    struct leg *feeding;  /* whose messages are on the stack; NULL: nobody's */
-    struct leg *half_out; /* of whose message half is out to the client; NULL: nobody's */
-    bool is_client_full;  /* legs are not read */
-    uint8_t state;        /* enum session_state */
     struct timer timer;
-    int64_t timer_due_ms; /* INT64_MAX: not running */
 
     int64_t opened_ms;
     int64_t lost_ms;  /* since when there is no server; 0: there is one */
@@ -103,13 +109,6 @@ struct session {
     uint32_t loss_count, move_count;
     struct mover mover;
     struct loss loss; /* the one it suffers from, in the tally of all */
-
-    struct list held; /* struct held, in the order they came */
-    uint32_t held_count;
-    uint64_t held_bytes;
-    int64_t held_due_ms;
-
-    struct strbuf owed; /* frames for the client, while a server's message is half out */
     struct life_note life[SESSION_LIFE_COUNT];
     uint32_t life_count;
 };

@@ -58,35 +58,36 @@ struct tunnel_set {
 
 struct session;
 
-struct tunnel {
+struct tunnel { /* what every message needs comes first */
     uint32_t magic;
-    int route_slot;
-    struct list link; /* in set->live or set->dead */
-    struct list server_link;
+    uint8_t phase;
+    bool is_mute[2]; /* a close frame went in that direction, or nothing can go any more */
+    bool is_cut[2];  /* the walker saw more than was sent on: what was sent ends with a frame */
+    bool has_end;
     struct tunnel_set *set;
-    struct conn *side[2];    /* [UP] the client's, [DOWN] the server's: where that direction's bytes come from */
-    struct session *session; /* NULL: opaque. Else it has the servers' sides, and side[DOWN] is NULL */
-    struct ws_walk walk[2];
+    struct conn *side[2];         /* [UP] the client's, [DOWN] the server's: where that direction's bytes come from */
+    struct session *session;      /* NULL: opaque. Else it has the servers' sides, and side[DOWN] is NULL */
     struct tunnel_coding *coding; /* NULL: the bytes pass as they are */
-    bool is_mute[2];              /* a close frame went in that direction, or nothing can go any more */
-    bool is_cut[2];               /* the walker saw more than was sent on: what was sent ends with a frame */
-    struct server *server;        /* NULL: the session has none now */
-    struct conf *conf;
     const struct conf_route *route;
-    struct token_claims *claims; /* of its token; NULL: it needed none */
-    struct timer timer;          /* the earliest of all its deadlines, moved lazily */
-    struct ending planned;
-    int64_t opened_ms;
-    int64_t active_ms;
-    int64_t phase_until_ms; /* TUNNEL_CLOSING, TUNNEL_ENDING */
+    int route_slot;
+    struct ws_walk walk[2];
     uint64_t message_count[2];
     uint64_t byte_count[2];
+    int64_t active_ms;
+    struct ending planned;
+
+    struct list link; /* in set->live or set->dead */
+    struct list server_link;
+    struct server *server; /* NULL: the session has none now */
+    struct conf *conf;
+    struct token_claims *claims; /* of its token; NULL: it needed none */
+    struct timer timer;          /* the earliest of all its deadlines, moved lazily */
+    int64_t opened_ms;
+    int64_t phase_until_ms; /* TUNNEL_CLOSING, TUNNEL_ENDING */
     const char *end_reason;
     uint16_t end_code;
     uint8_t close_count; /* close frames of the peers that were sent on */
     uint8_t ended_by;
-    uint8_t phase;
-    bool has_end;
     struct access_kept *record; /* as it was when the tunnel opened */
 };
 

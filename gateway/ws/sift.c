@@ -262,6 +262,39 @@ static void pass_payload(struct sift *s, const struct feed *f, size_t len)
         run_add(s, from, f->p + len);
 }
 
+/* Asks about a whole message in one frame, of which all is to be seen at once. */
+static enum sift_verdict look_at_whole(struct sift *s, const uint8_t *frame, size_t header, size_t len)
+{
+    uint8_t plain[LOOK_BYTES];
+    struct ws_message m = {
+        .opcode = (enum ws_opcode)(frame[0] & 0x0f),
+        .is_whole = true,
+        .payload = frame + header,
+        .len = len,
+        .frames = frame,
+        .frames_bytes = header + len,
+    };
+    if (is_masked(s)) {
+        ws_mask_copy(plain, m.payload, len, frame + header - 4, 0);
+        m.payload = plain;
+    }
+    return s->ops->on_message(s->arg, &m);
+}
+
+/* The same of a long one of a client's, of which the beginning may do. */
+static enum sift_verdict look_at_long(struct sift *s, const uint8_t *frame, size_t header, size_t len)
+{
+    const struct lying x = {
+        .frame = frame,
+        .payload = frame + header,
+        .len = len,
+        .key = frame + header - 4,
+        .opcode = (enum ws_opcode)(frame[0] & 0x0f),
+        .ends_here = true,
+    };
+    return look_here(s, &x);
+}
+
 /* What nearly all messages are: whole, in one frame, and decided at once. The walker need not know of them. */
 static bool skim(struct sift *s, struct feed *f)
 {
@@ -269,15 +302,9 @@ static bool skim(struct sift *s, struct feed *f)
     if (!ws_walk_sees_message(&s->walk, f->p, f->end, &header, &len) || len > s->take_bytes)
         return false;
     const uint8_t *frame = f->p;
-    const struct lying x = {
-        .frame = frame,
-        .payload = frame + header,
-        .len = len,
-        .key = is_masked(s) ? frame + header - 4 : NULL,
-        .opcode = (enum ws_opcode)(frame[0] & 0x0f),
-        .ends_here = true,
-    };
-    const enum sift_verdict v = look_here(s, &x);
+    const bool is_long = is_masked(s) && len > least(s->look_bytes, LOOK_BYTES);
+    const enum sift_verdict v = is_long ? look_at_long(s, frame, header, len) : look_at_whole(s, frame, header, len);
+    ASSERT(v != SIFT_MORE || s->is_stopped);
     if (s->is_stopped)
         return true;
     f->p = frame + header + len;

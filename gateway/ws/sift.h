@@ -46,20 +46,20 @@ struct sift_ops {
     void (*on_bad)(void *arg, uint16_t code, const char *error);                /* a violation; nothing follows */
 };
 
-struct sift { /* initialised by sift_init; members are its own */
+struct sift { /* initialised by sift_init; members are its own, those of every message first */
     struct ws_walk walk;
+    uint8_t state;
+    bool is_stopped;
     const struct sift_ops *ops;
     void *arg;
-    struct strbuf frames;  /* held, as they came */
-    struct strbuf payload; /* of the same, unmasked */
-    struct strbuf control; /* payload of a control frame that came in pieces, unmasked */
-    const uint8_t *run;    /* in the bytes of this call: passed and not handed on yet; NULL: nothing */
+    const uint8_t *run; /* in the bytes of this call: passed and not handed on yet; NULL: nothing */
     size_t run_bytes;
     size_t look_bytes;
     size_t take_bytes;
     size_t next_look_bytes; /* of the payload held, for the next look */
-    uint8_t state;
-    bool is_stopped;
+    struct strbuf frames;   /* held, as they came */
+    struct strbuf payload;  /* of the same, unmasked */
+    struct strbuf control;  /* payload of a control frame that came in pieces, unmasked */
 };
 
 /* The first look is taken when a message is whole or `look_bytes` of its payload are there, further ones each time it

@@ -316,6 +316,27 @@ static void members_are_found_by_their_path(void **state)
     }
 }
 
+/* Each byte at each place among plain ones, and with each length. */
+static void what_ends_plain_text_is_found(void **state)
+{
+    char text[80];
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++)
+        for (size_t at = 0; at < 70; at++) {
+            const bool is_special = byte < 0x20 || byte == '"' || byte == '\\';
+            memset(text, at % 2 == 0 ? 'a' : 0xff, sizeof text); /* neighbours must not matter */
+            text[at] = (char)byte;
+            const uint64_t all = json_special_bits(text, sizeof text);
+            assert_true(all == (is_special && at < 64 ? (uint64_t)1 << at : 0));
+            assert_ptr_equal(json_skip_plain(text, text + sizeof text), is_special ? text + at : text + sizeof text);
+        }
+    memset(text, 'a', sizeof text);
+    for (size_t len = 0; len < 64; len++) {
+        assert_true(json_special_bits(text, len) == UINT64_MAX << len);
+        assert_ptr_equal(json_skip_plain(text, text + len), text + len);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_number_ends_where_something_else_begins),
         cmocka_unit_test(depth_has_an_end),
         cmocka_unit_test(strings_end_where_they_end),
+        cmocka_unit_test(what_ends_plain_text_is_found),
         cmocka_unit_test(strings_mean_what_they_mean),
         cmocka_unit_test(arrays_and_objects_are_walked),
         cmocka_unit_test(walking_is_as_strict_as_skipping),
