@@ -150,6 +150,7 @@ static int print_answer(const struct verb *verb, const char *what, const struct 
         return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
     }
     strbuf_init(&page, PAGE_BYTES_MAX);
+    strbuf_puts(&page, ""); /* never NULL: there may be nothing to show */
     if (verb->render(answer->text.data, answer->text.len, &page) && !page.failed)
         fputs(page.data, stdout);
     else

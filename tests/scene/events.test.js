@@ -289,7 +289,8 @@ describe('events: for those who ask', { concurrency: true }, () => {
     assert.match(stdout, /purge +tag one: purged/);
     const json = await gateway.ctl('--json', '--limit', '1', 'events');
     assert.equal(JSON.parse(json.stdout).subject, 'tag one');
-    assert.equal((await gateway.ctl('--after', String(JSON.parse(json.stdout).seq), 'events')).stdout, '');
+    const news = await gateway.ctl('--after', String(JSON.parse(json.stdout).seq), 'events');
+    assert.deepEqual([news.code, news.stdout], [0, '']);
     assert.equal((await gateway.ctl('--after', 'x', 'events')).code, 64);
     const following = await s.start({ name: 'ctl', command: path.join(process.env.TIDEGATE_BUILD, 'tidegatectl'), args: ['-s', gateway.control, '-f', 'events'] });
     await following.line(/tag one/);
