@@ -67,7 +67,10 @@ static void set_place(struct moves *all, struct mover *m, enum place place)
     struct line *line = &all->lines[m->line];
     struct list *const heads[] = {[WAITING] = &line->waiting, [MOVING] = &all->moving, [PAUSING] = &all->pausing};
     list_unlink(&m->link);
-    list_append(heads[place], &m->link);
+    if (m->reason == MOVE_ASKED && place == WAITING)
+        list_prepend(heads[place], &m->link);
+    else
+        list_append(heads[place], &m->link);
     m->place = (uint8_t)place;
     if (place == WAITING && list_is_empty(&line->active))
         list_append(&all->active, &line->active);
@@ -213,7 +216,7 @@ void moves_want(struct moves *all, struct mover *m, const void *from, enum move_
     m->from = from;
     if (is_new)
         backoff_reset(&m->pauses);
-    if (m->place == NOWHERE || m->place == PAUSING) {
+    if (m->place == NOWHERE || m->place == PAUSING || (m->place == WAITING && why == MOVE_ASKED)) {
         m->line = (uint16_t)line;
         set_place(all, m, WAITING);
     }

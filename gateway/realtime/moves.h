@@ -20,6 +20,7 @@ enum move_reason {
     MOVE_BACK,      /* a server of a better tier is there again */
     MOVE_DRAINING,  /* its server is to be left, says the operator or the configuration */
     MOVE_ANNOUNCED, /* it restarts, as it said to another of its sessions */
+    MOVE_ASKED,     /* so it said to this one, which waits for what is refused there: before all others */
     MOVE_REMOVED,   /* the configuration no longer names its server */
 };
 

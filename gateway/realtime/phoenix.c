@@ -73,13 +73,20 @@ void phoenix_forget_later(struct phoenix *p, struct phx_channel *c)
     phoenix_wake_at(p, session_now_ms(p->session));
 }
 
+bool phoenix_is_home(const struct phx_channel *c, enum phx_place place)
+{
+    const struct phx_there *here = &c->on[PHX_HERE];
+    return place == PHX_HERE || (place == PHX_NEXT && here->state != PHX_THERE && !here->is_own);
+}
+
 bool phoenix_is_live(struct phoenix *p, const struct phx_channel *c)
 {
     const struct phx_there *on = &c->on[PHX_HERE];
     if (p->is_switching || phoenix_leg(p, PHX_HERE) == NULL)
         return false;
     /* The client's own join goes before what it says behind it, and the server takes one after the other. */
-    if (on->state != PHX_THERE && !(on->state == PHX_ASKED && !on->is_own))
+    const bool is_under_way = on->state == PHX_ASKED && !on->is_own && !phx_channel_is_answered(c);
+    if (on->state != PHX_THERE && !is_under_way)
         return false;
     return !session_has_held(p->session) || session_first_held(p->session, c->lane) == NULL;
 }
@@ -197,7 +204,9 @@ static void on_time_channel(struct phoenix *p, struct phx_channel *c, int64_t no
 {
     if (is_join_late(p, c, now_ms)) {
         phoenix_tell_refused(p, c, phx_text_of(c->ref), "gateway: no server");
+        phoenix_leave_quietly(p, c);
         phoenix_forget(p, &c);
+        phoenix_go_on(p, PHX_NEXT);
         return;
     }
     refuse_late_presence(p, c, now_ms);
@@ -313,7 +322,7 @@ static const char *state_text(const struct phx_channel *c)
         return "leaving";
     if (c->life == PHX_JOINING)
         return "joining";
-    return c->on[PHX_HERE].state == PHX_THERE ? "joined" : "rejoining";
+    return c->on[PHX_HERE].state == PHX_THERE || c->on[PHX_NEXT].state == PHX_THERE ? "joined" : "rejoining";
 }
 
 static void describe(const void *arg, struct strbuf *out)

@@ -78,8 +78,11 @@ static enum sift_verdict on_join(struct phoenix *p, const struct phx_frame *f, c
     phx_channel_join(c, f, session_now_ms(p->session));
     if (c->has_random_key && c->key[0] == '\0')
         invent_key(p, c);
-    if (here != NULL)
-        return phoenix_send_join(p, c, here);
+    if (here != NULL) {
+        const enum sift_verdict verdict = phoenix_send_join(p, c, here);
+        phoenix_go_on(p, PHX_NEXT); /* if that one is about to go */
+        return verdict;
+    }
     phoenix_wake_at(p, c->asked_ms + session_conf(p->session)->answer_ms);
     session_wants_changed(p->session);
     return SIFT_DROP;
@@ -119,6 +122,7 @@ static enum sift_verdict on_leave(struct phoenix *p, const struct phx_frame *f, 
     phoenix_tell_left(p, c, f->ref);
     phoenix_forget(p, &c);
     phoenix_go_on(p, PHX_HERE);
+    phoenix_go_on(p, PHX_NEXT);
     return SIFT_DROP;
 }
 
@@ -139,7 +143,7 @@ static enum sift_verdict on_token(struct phoenix *p, const struct phx_frame *f, 
             (void)phoenix_ask(p, phoenix_leg(p, PHX_NEXT), c, "access_token", f->payload);
         return SIFT_PASS;
     }
-    if (c->on[PHX_HERE].state != PHX_ABSENT && m->is_whole)
+    if ((c->on[PHX_HERE].state != PHX_ABSENT || c->on[PHX_NEXT].state != PHX_ABSENT) && m->is_whole)
         phoenix_hold(p, c, f, m, PHX_PUSH_TOKEN); /* the join went with an older one */
     return SIFT_DROP;
 }
@@ -165,7 +169,8 @@ static enum sift_verdict on_presence(struct phoenix *p, const struct phx_frame *
             phoenix_hold(p, c, f, m, PHX_PUSH_ASKING);
         return SIFT_DROP;
     }
-    if (c->on[PHX_HERE].state == PHX_THERE && m->is_whole) {
+    const enum phx_place home = phoenix_is_home(c, PHX_NEXT) ? PHX_NEXT : PHX_HERE;
+    if (c->on[home].state == PHX_THERE && m->is_whole) {
         phoenix_hold(p, c, f, m, PHX_PUSH_PRESENCE); /* it is joined there, and only waits for its turn */
         return SIFT_DROP;
     }

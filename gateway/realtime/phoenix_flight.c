@@ -200,7 +200,7 @@ static void tell_unsent(struct phoenix *p, const struct phx_channel *c, const st
 {
     if (note->push == PHX_PUSH_LEAVE)
         phoenix_tell_left(p, c, ref_of(note));
-    else if (note->push == PHX_PUSH_ASKING)
+    else if (note->push == PHX_PUSH_ASKING || note->push == PHX_PUSH_PRESENCE)
         phoenix_tell_refused(p, c, ref_of(note), reason);
 }
 

@@ -6,6 +6,7 @@
  *   phoenix_server.c   messages of servers
  *   phoenix_system.c   of these, what servers say about a channel: system messages, closes, errors
  *   phoenix_restore.c  another server: joins again, what waited, planned moves
+ *   phoenix_places.c   servers that are lost, and moves that are complete
  *   phoenix_feeds.c    two servers that deliver the same
  *   phoenix_flight.c   pushes in flight: what becomes of them when their server is lost
  *   phx_channel.c      what is known of a channel */
@@ -71,6 +72,7 @@ struct phoenix { /* what every message needs comes first */
     uint32_t newest_number; /* of the gateway's references */
     uint32_t beat_number[PHX_PLACES];
     uint32_t failed_epoch;  /* of the newest leg that was given up here, and not lost */
+    uint32_t leaving_epoch; /* of the newest that refused a join because it is about to go; 0: none did */
     uint32_t switch_number; /* the barrier before a switch; 0: none */
     int64_t switch_by_ms;
     int64_t ready_by_ms;  /* a planned move does not wait longer for changes to flow on the next server; 0: for none */
@@ -89,6 +91,8 @@ void phoenix_forget_later(struct phoenix *p, struct phx_channel *c);
 /* The leg at a place; NULL: none that is known. */
 struct leg *phoenix_leg(struct phoenix *p, enum phx_place place);
 enum phx_place phoenix_place(struct phoenix *p, const struct leg *l);
+/* Whether the client's own channel may be at that place: here always, and on the next server when it is not here. */
+bool phoenix_is_home(const struct phx_channel *c, enum phx_place place);
 void phoenix_wake_at(struct phoenix *p, int64_t at_ms);
 /* Nothing can be done for a channel: who is joined hears that it failed, who waits for its join that for this reason it
  * did. */
@@ -126,6 +130,9 @@ enum sift_verdict phoenix_on_server(void *arg, struct leg *from, const struct ws
 void phoenix_tell_left(struct phoenix *p, const struct phx_channel *c, struct phx_text ref);
 /* The join was answered by a server: the reply that waited goes out. */
 void phoenix_answer_join(struct phoenix *p, struct phx_channel *c);
+/* A join of the gateway's was answered for which the client still waits: that is its answer. */
+void phoenix_on_clients_answer(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
+                               const struct phx_frame *f);
 enum sift_verdict phoenix_on_system(struct phoenix *p, struct phx_channel *c, enum phx_place place,
                                     const struct phx_frame *f, const struct ws_message *m);
 /* `c` NULL: none of that topic. */
@@ -138,8 +145,6 @@ void phoenix_tell_gap(struct phoenix *p, struct phx_channel **cp);
 
 /* ---- phoenix_restore.c ---- */
 void phoenix_restore(void *arg, struct leg *to);
-void phoenix_on_lost(void *arg, struct leg *l);
-void phoenix_on_moved(void *arg, struct leg *old);
 /* Joins what is not joined there yet, as far as joins may be under way, and says so when that is all. */
 void phoenix_go_on(struct phoenix *p, enum phx_place place);
 /* An answer to the gateway's own. */
@@ -151,6 +156,10 @@ void phoenix_on_own_reply(struct phoenix *p, struct leg *from, enum phx_place pl
 void phoenix_rejoin(struct phoenix *p, struct phx_channel **cp);
 /* A join has been answered: the server may be silent only as long as others are under way. */
 void phoenix_join_answered(struct phoenix *p, enum phx_place place, struct leg *l);
+/* The server of now answers the client's own join, which has an answer already: from the next server. */
+void phoenix_on_late_answer(struct phoenix *p, struct phx_channel *c, struct leg *from, const struct phx_frame *f);
+/* The client's join was refused by a server that is about to go: the channel waits for another one. */
+void phoenix_join_elsewhere(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from);
 /* A channel is joined: what waited for that goes on. */
 void phoenix_be_back(struct phoenix *p, struct phx_channel *c);
 /* The client's own join, as it is sent to a server; SIFT_PASS when it can go as it is. */
@@ -159,6 +168,15 @@ enum sift_verdict phoenix_send_join(struct phoenix *p, struct phx_channel *c, st
 void phoenix_leave_quietly(struct phoenix *p, const struct phx_channel *c);
 /* A planned move has waited long enough for the old server's last word. */
 void phoenix_on_time_switch(struct phoenix *p, int64_t now_ms);
+
+/* All that are joined here. */
+void phoenix_all_back(struct phoenix *p);
+/* A channel may have missed something: the client hears of it, at the latest when changes should flow. */
+void phoenix_expect_notice(struct phoenix *p, struct phx_channel *c);
+
+/* ---- phoenix_places.c ---- */
+void phoenix_on_lost(void *arg, struct leg *l);
+void phoenix_on_moved(void *arg, struct leg *old);
 
 /* ---- phoenix_feeds.c ---- */
 void phoenix_feeds_begin(struct phoenix *p);

@@ -7,7 +7,6 @@
  * The client's join_ref stays, so nothing but the gateway's own answers differs from what it would see anyway. */
 #include "base/assert.h"
 #include "gateway/realtime/phoenix_priv.h"
-#include "gateway/ws/close.h"
 
 #define JOINS_MAX 8u /* under way to one server, which takes them one after the other */
 #define JOIN_SILENCE_MS                                                                                                \
@@ -18,7 +17,6 @@
 #define MOVE_READY_MS    8000  /* a planned move does not wait longer for that: the old server has its own plans */
 #define REPLAY_MARGIN_MS 5000  /* clocks differ; what comes twice is known by its id */
 #define REFUSED_MAX      3u
-#define LOSSES_MAX       2u    /* servers lost while they were asked for the same channel; a third is not */
 #define REJOIN_ONCE_MS   10000 /* a channel that its server drops again so soon is the client's business */
 
 static struct phx_channel *channel_of(struct list *link)
@@ -46,9 +44,9 @@ static void write_join(const struct phx_channel *c, struct strbuf *out, enum phx
         strbuf_add(out, c->join.data, c->join.len);
 }
 
-static enum phx_replay replay_of(const struct phx_channel *c, bool is_own)
+static enum phx_replay replay_of(const struct phx_channel *c)
 {
-    if (!is_own)
+    if (!phx_channel_is_answered(c))
         return PHX_REPLAY_KEEP; /* it has got nothing yet */
     if (c->is_private && c->stored_ms != 0)
         return PHX_REPLAY_SINCE;
@@ -60,7 +58,7 @@ static void join_again(struct phoenix *p, struct phx_channel *c, enum phx_place 
     struct strbuf payload;
     const bool is_own = c->life != PHX_JOINING || place == PHX_NEXT;
     struct phx_there *on = &c->on[place];
-    write_join(c, &payload, replay_of(c, is_own));
+    write_join(c, &payload, replay_of(c));
     const struct phx_text text = {payload.data, payload.len};
     if (place == PHX_NEXT)
         phoenix_feeds_begin(p);
@@ -98,11 +96,17 @@ void phoenix_leave_quietly(struct phoenix *p, const struct phx_channel *c)
 
 /* ---- all of them ---- */
 
-static bool may_join(const struct phx_channel *c, enum phx_place place)
+/* The server of now has said that it is about to go, and joins nothing any more. */
+static bool is_here_leaving(const struct phoenix *p)
+{
+    return p->leaving_epoch != 0 && p->leaving_epoch == p->epoch[PHX_HERE];
+}
+
+static bool may_join(const struct phoenix *p, const struct phx_channel *c, enum phx_place place)
 {
     if (c->on[place].state != PHX_ABSENT || c->life == PHX_LEAVING)
         return false;
-    return place == PHX_HERE || c->on[PHX_HERE].state == PHX_THERE;
+    return place == PHX_HERE || c->on[PHX_HERE].state == PHX_THERE || is_here_leaving(p);
 }
 
 static uint32_t count_asked(const struct phoenix *p, enum phx_place place)
@@ -146,7 +150,7 @@ static void join_some(struct phoenix *p, enum phx_place place, struct leg *to, b
         struct phx_channel *c = channel_of(it);
         if (asked_count >= most)
             return;
-        if (!may_join(c, place) || (is_urgent_only && !has_held(p, c)))
+        if (!may_join(p, c, place) || (is_urgent_only && !has_held(p, c)))
             continue;
         if (is_expired(p, c) || c->join.data == NULL) {
             phoenix_fail_channel(p, &c);
@@ -201,7 +205,7 @@ void phoenix_be_back(struct phoenix *p, struct phx_channel *c)
         phoenix_flush(p, c, here);
 }
 
-static void flush_all(struct phoenix *p)
+void phoenix_all_back(struct phoenix *p)
 {
     LIST_EACH (it, &p->channels) {
         phoenix_be_back(p, channel_of(it));
@@ -220,7 +224,7 @@ static void finish_switch(struct phoenix *p)
         return;
     }
     p->is_switching = false; /* a channel has come or gone meanwhile */
-    flush_all(p);
+    phoenix_all_back(p);
     phoenix_go_on(p, PHX_NEXT);
 }
 
@@ -263,7 +267,7 @@ void phoenix_go_on(struct phoenix *p, enum phx_place place)
     join_some(p, place, to, true);
     join_some(p, place, to, false);
     if (place == PHX_HERE)
-        flush_all(p);
+        phoenix_all_back(p);
     if (!is_all_there(p, place))
         return;
     if (place == PHX_NEXT) {
@@ -303,7 +307,7 @@ static void take_changes(struct phoenix *p, struct phx_channel **cp, enum phx_pl
 }
 
 /* What may have been missed is told when changes flow again. */
-static void expect_notice(struct phoenix *p, struct phx_channel *c)
+void phoenix_expect_notice(struct phoenix *p, struct phx_channel *c)
 {
     const int64_t now_ms = session_now_ms(p->session);
     if (c->life != PHX_JOINED)
@@ -333,19 +337,20 @@ static void be_joined(struct phoenix *p, struct phx_channel *c, enum phx_place p
         return;
     }
     phoenix_be_back(p, c);
-    expect_notice(p, c);
+    phoenix_expect_notice(p, c);
 }
 
 static void be_refused(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
                        struct phx_text reason)
 {
     const enum phx_refusal refusal = phx_refusal_of(reason);
-    const bool may_pass = refusal == PHX_REFUSED_HERE || refusal == PHX_REFUSED_FOR_MOMENT;
+    const bool is_elsewhere = refusal == PHX_REFUSED_HERE || refusal == PHX_REFUSED_RESTARTING;
+    const bool may_pass = is_elsewhere || refusal == PHX_REFUSED_FOR_MOMENT;
     session_count(p->session, STAT_ROUTE_SESSION_RESTORES_FAILED, 1);
     c->on[place] = (struct phx_there){0};
     if (may_pass && (place == PHX_NEXT || ++c->refused_count < REFUSED_MAX)) {
         p->failed_epoch = leg_epoch(from);
-        leg_fail(from, refusal == PHX_REFUSED_HERE ? LEG_ANOTHER : LEG_BUSY, "join refused");
+        leg_fail(from, is_elsewhere ? LEG_ANOTHER : LEG_BUSY, "join refused");
         return;
     }
     if (refusal == PHX_REFUSED && reason.len > 0)
@@ -353,18 +358,50 @@ static void be_refused(struct phoenix *p, struct phx_channel *c, enum phx_place 
     phoenix_fail_channel(p, &c);
 }
 
-static void on_join_reply(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
-                          const struct phx_frame *f)
+static struct phx_reply reply_of(const struct phx_frame *f)
 {
     struct phx_reply r = {.is_ok = phx_text_is(f->status, "ok")};
     if (f->kind == PHX_JSON && !phx_reply_read(&r, f->payload))
         r = (struct phx_reply){0};
-    if (r.is_ok)
+    return r;
+}
+
+static void on_join_reply(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
+                          const struct phx_frame *f)
+{
+    const struct phx_reply r = reply_of(f);
+    if (c->life == PHX_JOINING && !phx_channel_is_answered(c))
+        phoenix_on_clients_answer(p, c, place, from, f);
+    else if (r.is_ok)
         be_joined(p, c, place, from, r.changes);
     else
         be_refused(p, c, place, from, r.reason);
     phoenix_join_answered(p, place, from);
     phoenix_go_on(p, place);
+}
+
+void phoenix_on_late_answer(struct phoenix *p, struct phx_channel *c, struct leg *from, const struct phx_frame *f)
+{
+    c->on[PHX_HERE] = (struct phx_there){0}; /* what is about to go is not waited for, nor joined there after all */
+    if (reply_of(f).is_ok)
+        (void)phoenix_ask(p, from, c, "phx_leave", (struct phx_text){0});
+    phoenix_join_answered(p, PHX_HERE, from);
+}
+
+/* Others live on that server, and go on there until the next one has everything. Who is restored there has nothing to
+ * lose, and the next server of a move can just be another one. */
+void phoenix_join_elsewhere(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from)
+{
+    c->on[place] = (struct phx_there){0};
+    if (place == PHX_NEXT || p->is_restoring[PHX_HERE]) {
+        p->failed_epoch = leg_epoch(from);
+        leg_fail(from, LEG_ANOTHER, "server is restarting");
+        return;
+    }
+    p->leaving_epoch = leg_epoch(from);
+    phoenix_wake_at(p, c->asked_ms + session_conf(p->session)->answer_ms);
+    session_ask_move(p->session);
+    phoenix_go_on(p, PHX_NEXT);
 }
 
 static void on_beat_reply(struct phoenix *p, struct leg *from, enum phx_place place, uint32_t number)
@@ -397,150 +434,4 @@ void phoenix_on_own_reply(struct phoenix *p, struct leg *from, enum phx_place pl
         if (place == PHX_HERE)
             phoenix_answer_presence(p, c);
     }
-}
-
-/* ---- losses and moves ---- */
-
-static void forget_place(struct phoenix *p, enum phx_place place)
-{
-    p->epoch[place] = 0;
-    if (place == PHX_NEXT)
-        p->ready_by_ms = 0;
-    p->is_restoring[place] = false;
-    p->beat_number[place] = 0;
-    LIST_EACH (it, &p->channels) {
-        struct phx_channel *c = channel_of(it);
-        c->on[place] = (struct phx_there){0};
-        if (c->ids[place] != NULL)
-            phx_ids_destroy(&c->ids[place]);
-    }
-}
-
-/* What was next is here. */
-static void shift_places(struct phoenix *p)
-{
-    p->epoch[PHX_HERE] = p->epoch[PHX_NEXT];
-    p->beat_number[PHX_HERE] = p->beat_number[PHX_NEXT];
-    p->is_restoring[PHX_HERE] = p->is_restoring[PHX_NEXT];
-    LIST_EACH (it, &p->channels) {
-        struct phx_channel *c = channel_of(it);
-        if (c->ids[PHX_HERE] != NULL)
-            phx_ids_destroy(&c->ids[PHX_HERE]);
-        c->ids[PHX_HERE] = c->ids[PHX_NEXT];
-        c->ids[PHX_NEXT] = NULL;
-        c->on[PHX_HERE] = c->on[PHX_NEXT];
-    }
-    forget_place(p, PHX_NEXT);
-}
-
-static void finish_leaving(struct phoenix *p)
-{
-    LIST_EACH (it, &p->channels) {
-        struct phx_channel *c = channel_of(it);
-        if (c->life != PHX_LEAVING)
-            continue;
-        for (uint8_t i = 0; i < c->pending_count; i++)
-            if (c->pending[i].push == PHX_PUSH_LEAVE)
-                phoenix_tell_left(p, c, (struct phx_text){c->pending[i].ref, c->pending[i].ref_bytes});
-        phoenix_forget(p, &c);
-    }
-}
-
-/* Servers have changed places: what still does not flow was missed since then. */
-static void expect_changes(struct phoenix *p)
-{
-    LIST_EACH (it, &p->channels) {
-        struct phx_channel *c = channel_of(it);
-        if (!c->on[PHX_HERE].awaits_changes)
-            continue;
-        if (c->lost_ms == 0)
-            c->lost_ms = session_now_ms(p->session);
-        expect_notice(p, c);
-    }
-}
-
-/* It may be a join that kills servers. Which of those that were under way is not known, so the next server is asked for
- * one after the other. */
-static void suspect_joins(struct phoenix *p)
-{
-    LIST_EACH (it, &p->channels) {
-        struct phx_channel *c = channel_of(it);
-        if (c->on[PHX_HERE].state != PHX_ASKED)
-            continue;
-        c->loss_count++;
-        p->is_careful = true;
-    }
-}
-
-static void drop_poisonous(struct phoenix *p)
-{
-    LIST_EACH (it, &p->channels) {
-        struct phx_channel *c = channel_of(it);
-        if (c->loss_count < LOSSES_MAX)
-            continue;
-        session_count(p->session, STAT_ROUTE_SESSION_POISONED, 1);
-        phoenix_give_up_channel(p, &c, "gateway: dropped, servers were lost after it");
-    }
-}
-
-static void stop_switching(struct phoenix *p)
-{
-    p->is_switching = false;
-    p->switch_number = 0;
-}
-
-void phoenix_on_lost(void *arg, struct leg *l)
-{
-    struct phoenix *p = arg;
-    CHECK_OBJ(p, PHOENIX_MAGIC);
-    const enum phx_place place = phoenix_place(p, l);
-    if (place >= PHX_PLACES)
-        return;
-    stop_switching(p);
-    phoenix_feeds_end(p);
-    if (place == PHX_NEXT) {
-        forget_place(p, PHX_NEXT);
-        flush_all(p);
-        return;
-    }
-    finish_leaving(p);
-    if (p->failed_epoch != leg_epoch(l))
-        suspect_joins(p);
-    if (leg_close_code(l) == WS_CLOSE_TOO_BIG)
-        phoenix_suspect_longest(p);
-    forget_place(p, PHX_HERE);
-    p->epoch[PHX_BEFORE] = 0;
-    LIST_EACH (it, &p->channels) {
-        struct phx_channel *c = channel_of(it);
-        phx_channel_keep(&c->answer, (struct phx_text){0});
-        phx_channel_keep(&c->trouble, (struct phx_text){0});
-        if (c->notice_by_ms == 0 || c->lost_ms == 0)
-            c->lost_ms = session_lost_since_ms(p->session);
-        c->notice_by_ms = c->fail_by_ms = 0;
-        phoenix_settle(p, c);
-    }
-    phoenix_journal_fini(p);
-    drop_poisonous(p);
-    if (session_next_leg(p->session) != NULL && p->epoch[PHX_NEXT] != 0) {
-        shift_places(p); /* the move becomes the rescue */
-        p->is_restoring[PHX_HERE] = true;
-        expect_changes(p);
-    }
-    phoenix_wake_at(p, session_now_ms(p->session));
-}
-
-void phoenix_on_moved(void *arg, struct leg *old)
-{
-    struct phoenix *p = arg;
-    CHECK_OBJ(p, PHOENIX_MAGIC);
-    stop_switching(p);
-    p->epoch[PHX_BEFORE] = leg_epoch(old);
-    finish_leaving(p);
-    shift_places(p);
-    expect_changes(p);
-    phoenix_feeds_moved(p);
-    p->journal.barrier_number = 0;
-    p->journal.barrier_ms = p->journal.count > 0 ? session_now_ms(p->session) : INT64_MAX;
-    phoenix_wake_at(p, p->journal.barrier_ms);
-    flush_all(p);
 }

@@ -14,6 +14,12 @@ static enum sift_verdict only_from_here(enum phx_place place)
     return place == PHX_HERE ? SIFT_PASS : SIFT_DROP;
 }
 
+static void tell_message(struct phoenix *p, enum phx_kind kind, const struct strbuf *message)
+{
+    if (!message->failed && message->len > 0)
+        session_tell(p->session, kind == PHX_JSON ? WS_OPCODE_TEXT : WS_OPCODE_BINARY, message->data, message->len);
+}
+
 /* ---- replies ---- */
 
 void phoenix_answer_join(struct phoenix *p, struct phx_channel *c)
@@ -22,12 +28,12 @@ void phoenix_answer_join(struct phoenix *p, struct phx_channel *c)
     phoenix_tell_kept(p, &c->answer);
 }
 
-static enum sift_verdict join_accepted(struct phoenix *p, struct phx_channel *c, const struct phx_reply *r,
-                                       const struct ws_message *m)
+static enum sift_verdict join_accepted(struct phoenix *p, struct phx_channel *c, enum phx_place place,
+                                       const struct phx_reply *r, const struct ws_message *m)
 {
     const int64_t wait_ms = session_conf(p->session)->ready_wait_ms;
-    const bool is_again = c->on[PHX_HERE].is_again;
-    c->on[PHX_HERE].state = PHX_THERE;
+    const bool is_again = c->on[place].is_again;
+    c->on[place].state = PHX_THERE;
     c->refused_count = c->loss_count = 0;
     phx_channel_keep(&c->changes, r->changes);
     if (c->life == PHX_LEAVING)
@@ -41,24 +47,21 @@ static enum sift_verdict join_accepted(struct phoenix *p, struct phx_channel *c,
         session_tell(p->session, m->opcode, m->payload, m->len); /* at once: it goes before what follows from it */
     }
     if (is_again && c->track.data != NULL)
-        c->on[PHX_HERE].track_number = phoenix_ask(p, phoenix_leg(p, PHX_HERE), c, "presence", c->track);
+        c->on[place].track_number = phoenix_ask(p, phoenix_leg(p, place), c, "presence", c->track);
     phoenix_be_back(p, c);
     phoenix_go_on(p, PHX_NEXT);
     return SIFT_DROP;
 }
 
-static enum sift_verdict join_refused(struct phoenix *p, struct phx_channel *c, struct leg *from,
+static enum sift_verdict join_refused(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
                                       const struct phx_reply *r)
 {
-    static const char restarting[] = "\"RealtimeRestarting";
-    const bool is_restarting =
-        r->reason.len > sizeof restarting && memcmp(r->reason.data, restarting, sizeof restarting - 1) == 0;
-    if (is_restarting && c->life == PHX_JOINING) { /* it will go; so does the session, and asks elsewhere */
-        c->on[PHX_HERE] = (struct phx_there){0};
-        p->failed_epoch = leg_epoch(from);
-        leg_fail(from, LEG_ANOTHER, "server is restarting");
+    if (c->life == PHX_JOINING && phx_refusal_of(r->reason) == PHX_REFUSED_RESTARTING) {
+        phoenix_join_elsewhere(p, c, place, from);
         return SIFT_DROP;
     }
+    c->on[place] = (struct phx_there){0};
+    phoenix_leave_quietly(p, c); /* it may be under way to the other server of a move */
     phoenix_forget(p, &c);
     return SIFT_PASS;
 }
@@ -69,10 +72,30 @@ static enum sift_verdict on_client_join(struct phoenix *p, struct phx_channel *c
     struct phx_reply r = {.is_ok = phx_text_is(f->status, "ok")};
     if (f->kind == PHX_JSON && !phx_reply_read(&r, f->payload))
         return SIFT_PASS;
-    const enum sift_verdict verdict = r.is_ok ? join_accepted(p, c, &r, m) : join_refused(p, c, from, &r);
+    const enum sift_verdict verdict =
+        r.is_ok ? join_accepted(p, c, PHX_HERE, &r, m) : join_refused(p, c, PHX_HERE, from, &r);
     phoenix_join_answered(p, PHX_HERE, from);
     phoenix_go_on(p, PHX_HERE);
     return verdict;
+}
+
+void phoenix_on_clients_answer(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *from,
+                               const struct phx_frame *f)
+{
+    struct phx_reply r = {.is_ok = phx_text_is(f->status, "ok")};
+    struct strbuf out;
+    if (f->kind == PHX_JSON)
+        (void)phx_reply_read(&r, f->payload);
+    strbuf_init(&out, 2 * REPLY_BYTES);
+    phx_write_reply(&out, p->vsn, phx_text_of(c->join_ref), phx_text_of(c->ref), phx_channel_topic(c),
+                    r.is_ok ? "ok" : "error", r.response);
+    const struct ws_message m = {
+        .opcode = WS_OPCODE_TEXT, .is_whole = true, .payload = (const uint8_t *)out.data, .len = out.len};
+    const enum sift_verdict verdict =
+        r.is_ok ? join_accepted(p, c, place, &r, &m) : join_refused(p, c, place, from, &r);
+    if (verdict == SIFT_PASS)
+        tell_message(p, PHX_JSON, &out);
+    strbuf_fini(&out);
 }
 
 /* The server does not have the channel that the client and the gateway believe it has. What was pushed is sent again if
@@ -113,13 +136,21 @@ static enum sift_verdict on_reply(struct phoenix *p, struct leg *from, enum phx_
     }
     if (place == PHX_NEXT)
         return SIFT_DROP;
-    if (c == NULL) /* of a channel that was left meanwhile, or never was */
+    const struct phx_there *on = c != NULL ? &c->on[PHX_HERE] : NULL;
+    const bool is_join = place == PHX_HERE && c != NULL && on->state == PHX_ASKED && !on->is_own &&
+                         phx_ref_equal(f->ref, phx_text_of(c->ref));
+    if (is_join && phx_channel_is_answered(c)) {
+        phoenix_on_late_answer(p, c, from, f);
+        return SIFT_DROP;
+    }
+    if (is_join)
+        return on_client_join(p, c, from, f, m);
+    if (leg_epoch(from) == p->leaving_epoch && phx_ref_equal(f->ref, f->join_ref))
+        return SIFT_DROP; /* to a join that the next server has answered, and that is over by now */
+    if (c == NULL)        /* of a channel that was left meanwhile, or never was */
         return SIFT_PASS;
     if (place == PHX_BEFORE)
         return phoenix_answered(p, c, f->ref) ? SIFT_PASS : SIFT_DROP;
-    const struct phx_there *on = &c->on[PHX_HERE];
-    if (on->state == PHX_ASKED && !on->is_own && phx_ref_equal(f->ref, phx_text_of(c->ref)))
-        return on_client_join(p, c, from, f, m);
     if (on->state == PHX_THERE && is_unmatched(f))
         return on_unmatched(p, c, f);
     if (!phoenix_answered(p, c, f->ref) && on->state == PHX_ASKED && on->is_own && is_unmatched(f))
@@ -128,12 +159,6 @@ static enum sift_verdict on_reply(struct phoenix *p, struct leg *from, enum phx_
 }
 
 /* ---- what is new ---- */
-
-static void tell_message(struct phoenix *p, enum phx_kind kind, const struct strbuf *message)
-{
-    if (!message->failed && message->len > 0)
-        session_tell(p->session, kind == PHX_JSON ? WS_OPCODE_TEXT : WS_OPCODE_BINARY, message->data, message->len);
-}
 
 /* A broadcast out of the database, which has an id. It comes once more when the messages since then were asked for. */
 static enum sift_verdict on_stored(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f)

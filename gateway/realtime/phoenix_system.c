@@ -74,16 +74,16 @@ void phoenix_tell_gap(struct phoenix *p, struct phx_channel **cp)
 static enum sift_verdict on_ready(struct phoenix *p, struct phx_channel *c, enum phx_place place)
 {
     const bool is_awaited = c->on[place].awaits_changes;
-    const bool is_news = place == PHX_HERE ? !is_awaited || !c->is_ready_told : is_awaited && !c->is_ready_told;
+    const bool is_news = phoenix_is_home(c, place) ? !is_awaited || !c->is_ready_told : is_awaited && !c->is_ready_told;
     c->on[place].awaits_changes = false;
     c->is_ready_told = true;
+    if (c->answer.data != NULL && phoenix_is_home(c, place))
+        phoenix_answer_join(p, c);
     if (place == PHX_NEXT) {
         phoenix_go_on(p, PHX_NEXT);
         return is_news ? SIFT_PASS : SIFT_DROP;
     }
     phx_channel_keep(&c->trouble, (struct phx_text){0});
-    if (c->answer.data != NULL)
-        phoenix_answer_join(p, c);
     if (is_awaited && c->notice_by_ms != 0)
         phoenix_tell_gap(p, &c);
     return is_news ? SIFT_PASS : SIFT_DROP;
@@ -112,7 +112,7 @@ enum sift_verdict phoenix_on_system(struct phoenix *p, struct phx_channel *c, en
     const enum phx_system kind = phx_system_of(f->payload);
     if (place < PHX_PLACES && c != NULL && kind == PHX_SYSTEM_CHANGES_READY)
         return on_ready(p, c, place);
-    if (place != PHX_HERE || kind == PHX_SYSTEM_LEAVING)
+    if (kind == PHX_SYSTEM_LEAVING || (place != PHX_HERE && (c == NULL || !phoenix_is_home(c, place))))
         return SIFT_DROP;
     if (c == NULL)
         return SIFT_PASS;

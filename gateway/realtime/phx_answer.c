@@ -61,7 +61,7 @@ static const struct refusal_row refusals[] = {
     {"MalformedJWT", PHX_REFUSED_TOKEN},
     {"JwtSignatureError", PHX_REFUSED_TOKEN},
     {"JwtSignerError", PHX_REFUSED_TOKEN},
-    {"RealtimeRestarting", PHX_REFUSED_HERE},
+    {"RealtimeRestarting", PHX_REFUSED_RESTARTING},
     {"Unknown Error on Channel", PHX_REFUSED_HERE},
     {"TimeoutOnRpcCall", PHX_REFUSED_HERE},
     {"ErrorOnRpcCall", PHX_REFUSED_HERE},

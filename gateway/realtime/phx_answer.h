@@ -26,6 +26,7 @@ enum phx_refusal {
     PHX_REFUSED = 0,        /* so it will be everywhere */
     PHX_REFUSED_TOKEN,      /* by this token: a fresh one may do */
     PHX_REFUSED_HERE,       /* another server may do it now */
+    PHX_REFUSED_RESTARTING, /* so it may, and this one is about to go */
     PHX_REFUSED_FOR_MOMENT, /* too much just now: later */
 };
 /* `reason` is JSON. What is not known is the application's own word, and final. */

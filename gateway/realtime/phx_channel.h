@@ -128,6 +128,12 @@ static inline struct phx_text phx_channel_topic(const struct phx_channel *c)
     return (struct phx_text){c->topic, c->topic_bytes};
 }
 
+/* The client has a server's ok to its join, or will have it when changes flow. */
+static inline bool phx_channel_is_answered(const struct phx_channel *c)
+{
+    return c->life == PHX_JOINED || c->answer.data != NULL;
+}
+
 /* A new join of the client's, which is at most PHX_KEPT_BYTES: what belonged to the one before is forgotten, but for
  * the presence key. */
 void phx_channel_join(struct phx_channel *c, const struct phx_frame *f, int64_t now_ms);

@@ -46,6 +46,14 @@ struct leg *session_old_leg(const struct session *s);
 void session_tell(struct session *s, enum ws_opcode opcode, const void *payload, size_t len);
 /* What wants_server() says may have changed. */
 void session_wants_changed(struct session *s);
+/* The server of now (session_leg(), which has everything) has said that it is about to go, and refuses what it is asked
+ * for: a planned move to another one is wanted at once. It goes on serving until that has everything: restore() and
+ * on_moved() follow as in any move. Nobody has to ask who has asked already, or moves for another reason.
+ *
+ * When there is no other server, or that one fails too (on_lost() of the next leg), the session stays where it is. The
+ * move is tried again after pauses that grow, for half a minute; after that it has to be asked for again. So what waits
+ * for the move needs a deadline of its own. */
+void session_ask_move(struct session *s);
 /* Nothing can bring this session back (its credentials were refused for good): closes the client. The reason is
  * copied. */
 void session_end(struct session *s, uint16_t code, const char *reason);

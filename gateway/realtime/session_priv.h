@@ -108,7 +108,8 @@ struct session { /* what every message needs comes first */
     uint32_t quick_losses; /* in a row, of servers that had hardly begun */
     uint32_t loss_count, move_count;
     struct mover mover;
-    struct loss loss; /* the one it suffers from, in the tally of all */
+    int64_t asked_move_ms; /* when the speaker began to ask for a move (MOVE_ASKED) */
+    struct loss loss;      /* the one it suffers from, in the tally of all */
     struct life_note life[SESSION_LIFE_COUNT];
     uint32_t life_count;
 };

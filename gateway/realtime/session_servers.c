@@ -34,7 +34,7 @@ static void begin_seek(struct session *s, bool is_move, bool is_better_only)
         .origin = s->origin,
         .avoid = is_move ? s->leg->server : s->avoid,
         .is_better_only = is_better_only,
-        .is_urgent = !is_move && session_has_held(s),
+        .is_urgent = is_move ? s->mover.reason == MOVE_ASKED : session_has_held(s),
         .cost = s->protocol->restore_cost(s->speaker),
         .ops = &seek_ops,
         .arg = s,
@@ -318,6 +318,14 @@ bool session_move(struct session *s, bool is_better_only, const char *why)
     session_note(s, why);
     begin_seek(s, true, is_better_only);
     return true;
+}
+
+void session_ask_move(struct session *s)
+{
+    CHECK_OBJ(s, SESSION_MAGIC);
+    if (s->is_stopped || session_leg(s) == NULL)
+        return;
+    tunnel_moves_asked(s->tunnel->set->moves, s->tunnel);
 }
 
 bool session_is_moving(const struct session *s)

@@ -4,6 +4,7 @@
  *   the configuration no longer names it          they move, and those that could not within drain.time lose it
  *   a better tier has a server again              they move back, where the route says so
  *   it closes one of them with 1012               the others move, before it comes to them
+ *   it refuses one of them, for it restarts       that one moves, before all others; for half a minute
  *   it is down                                    nothing here: they lose it at once (tunnel_set.c)
  *
  * The servers are looked at often, the sessions only when there is a reason, then again now and then for those that
@@ -18,7 +19,7 @@
 /* A session that has just lost a server of a better tier is not sent back there before the checker had time to notice
  * what happened. */
 #define SETTLED_MS 5000
-/* Servers that restart close their WebSockets a few at a time; it is over by then. */
+/* Servers that restart refuse joins, then close their WebSockets a few at a time; it is over by then. */
 #define ANNOUNCED_MS 30000
 
 struct departure { /* from one server */
@@ -39,6 +40,7 @@ static const char *const reason_texts[] = {
     [MOVE_BACK] = "a better server is back",
     [MOVE_DRAINING] = "its server drains",
     [MOVE_ANNOUNCED] = "its server restarts",
+    [MOVE_ASKED] = "its server restarts, and refuses joins",
     [MOVE_REMOVED] = "its server was removed",
 };
 
@@ -49,11 +51,17 @@ static struct session *session_of(struct mover *m)
     return LIST_ENTRY(m, struct session, mover);
 }
 
+/* The server that was to restart is still there. */
+static bool is_over(const struct session *s, const struct mover *m)
+{
+    return m->reason == MOVE_ASKED && session_now_ms(s) - s->asked_move_ms >= ANNOUNCED_MS;
+}
+
 static enum move_course on_begin(void *arg, struct mover *m)
 {
     struct session *s = session_of(m);
     (void)arg;
-    if (session_server(s) != m->from)
+    if (session_server(s) != m->from || is_over(s, m))
         return MOVE_DONE;
     return session_move(s, m->reason == MOVE_BACK, reason_texts[m->reason]) ? MOVE_UNDER_WAY : MOVE_NOT_NOW;
 }
@@ -119,6 +127,8 @@ static bool judge(struct tunnel_moves *m, const struct departure *d, struct tunn
                   int64_t now_ms)
 {
     struct session *s = t->session;
+    if (s->mover.reason == MOVE_ASKED)
+        return false; /* it goes before the others already */
     if (stays(d, t, why)) {
         mover_leave(&s->mover);
         return false;
@@ -207,6 +217,17 @@ void tunnel_moves_announced(struct tunnel_moves *m, const struct server *s, int6
 {
     CHECK_OBJ(m, TUNNEL_MOVES_MAGIC);
     m->departures[s->slot].announced_ms = now_ms;
+}
+
+void tunnel_moves_asked(struct tunnel_moves *m, struct tunnel *t)
+{
+    struct session *s = t->session;
+    CHECK_OBJ(m, TUNNEL_MOVES_MAGIC);
+    if (s->mover.reason == MOVE_REMOVED) /* it has to go anyway, and by when is known */
+        return;
+    if (s->mover.reason != MOVE_ASKED || s->mover.from != t->server)
+        s->asked_move_ms = session_now_ms(s);
+    want(m, t, MOVE_ASKED, INT64_MAX);
 }
 
 void tunnel_moves_hurry(struct tunnel_moves *m)

@@ -147,6 +147,8 @@ void tunnel_moves_server_removed(struct tunnel_moves *m, struct tunnel *t, int64
 /* A server has said that it restarts. */
 void tunnel_moves_announced(struct tunnel_moves *m, const struct server *s, int64_t now_ms);
 /* A server may be there that was not: those that found none try again. */
+/* A session's own wish (session_ask_move). */
+void tunnel_moves_asked(struct tunnel_moves *m, struct tunnel *t);
 void tunnel_moves_hurry(struct tunnel_moves *m);
 void tunnel_moves_stop(struct tunnel_moves *m); /* the gateway is leaving: nothing moves any more */
 

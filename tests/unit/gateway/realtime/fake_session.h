@@ -60,6 +60,7 @@ struct session {
     struct fake_said told; /* to the client */
     int64_t counts[STAT_ROUTE_COUNT];
     uint32_t wants_changed_count;
+    uint32_t asked_move_count;
     uint16_t end_code; /* 0: it goes on */
     char end_reason[128];
     const char *note;
@@ -160,6 +161,11 @@ void session_tell(struct session *s, enum ws_opcode opcode, const void *payload,
 void session_wants_changed(struct session *s)
 {
     s->wants_changed_count++;
+}
+void session_ask_move(struct session *s)
+{
+    ASSERT(session_leg(s) != NULL);
+    s->asked_move_count++;
 }
 void session_end(struct session *s, uint16_t code, const char *reason)
 {

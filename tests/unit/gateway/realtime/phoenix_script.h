@@ -6,7 +6,7 @@
  *
  *    1- 4, 12, 13, 30   pushes under way, order, presence, echoes     test_phoenix_flight.c
  *    5- 9, 11, 14, 15, 17   tokens, gaps, keys, joins under way       test_phoenix_restore.c
- *   10                  planned moves, two servers at once            test_phoenix_move.c
+ *   10                  planned moves, two servers at once            test_phoenix_move.c, test_phoenix_restarting.c
  *   18-20, 22-25        closes, versions, names, refusals             test_phoenix_channel.c
  *   16                  a server that is thought dead and is not      tests/replay/test_session_phoenix.c
  *   21                  a client that does not read                   tests/replay/test_session_slow.c
@@ -160,6 +160,11 @@ static inline void dies(struct session *s, struct leg *l)
 #define CHANGES "\"postgres_changes\":[{\"event\":\"*\",\"schema\":\"public\"}]"
 #define LISTED  "{\"postgres_changes\":[{\"id\":7,\"event\":\"*\",\"schema\":\"public\"}]}"
 #define READY   SYSTEM("postgres_changes", "ok", "Subscribed to PostgreSQL")
+
+#define BEAT(ref)       "[null,\"" ref "\",\"phoenix\",\"heartbeat\",{}]"
+#define BEAT_REPLY(ref) "[null,\"" ref "\",\"phoenix\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]"
+#define HEARD(n)                                                                                                       \
+    "[null,null,\"" TOPIC "\",\"broadcast\",{\"type\":\"broadcast\",\"event\":\"n\",\"payload\":{\"n\":" n "}}]"
 
 /* A client with one channel, joined with this message. */
 static inline struct session *joined_with(const char *join, const char *reply)

@@ -238,6 +238,11 @@ static void something_happens(struct world *w)
 
 static void server_is_found(struct world *w)
 {
+    struct session *s = w->s;
+    if (s->asked_move_count > 0 && s->leg != NULL && s->next == NULL && s->leg_count + 2 < FAKE_LEGS_MAX) {
+        s->asked_move_count = 0;
+        (void)fake_find(s);
+    }
     if (w->s->leg == NULL && w->s->protocol->wants_server(w->s->speaker) && w->s->leg_count + 1 < FAKE_LEGS_MAX)
         (void)fake_find(w->s);
     client_hears(w);

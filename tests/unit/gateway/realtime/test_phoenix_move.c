@@ -1,10 +1,6 @@
 /* Planned moves: the corner cases of two servers at once. */
 #include "tests/unit/gateway/realtime/phoenix_script.h"
 
-#define BEAT(ref)       "[null,\"" ref "\",\"phoenix\",\"heartbeat\",{}]"
-#define BEAT_REPLY(ref) "[null,\"" ref "\",\"phoenix\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]"
-#define HEARD(n)                                                                                                       \
-    "[null,null,\"" TOPIC "\",\"broadcast\",{\"type\":\"broadcast\",\"event\":\"n\",\"payload\":{\"n\":" n "}}]"
 #define DIFF "[null,null,\"" TOPIC "\",\"presence_diff\",{\"joins\":{},\"leaves\":{}}]"
 
 /* The next server has been found and has the channel; pushes wait for the old one's last word. */

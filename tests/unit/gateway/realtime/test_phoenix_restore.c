@@ -367,19 +367,6 @@ static void test_14_join_that_nobody_takes_is_refused_in_time(void **state)
     ends(s);
 }
 
-static void test_14_server_that_restarts_is_not_asked_any_longer(void **state)
-{
-    (void)state;
-    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
-    client_says(s, JOIN(""));
-    server_got(s->leg, JOIN(PINNED("")));
-    server_says(s, s->leg, REPLY("3", "error", REASON("RealtimeRestarting: Realtime is restarting, please standby")));
-    client_got_nothing(s);
-    fake_settle(s);
-    server_got(fake_find(s), JOIN(PINNED("")));
-    ends(s);
-}
-
 /* ---- 15: the second server dies too ---- */
 
 static void test_15_second_server_dies_half_way(void **state)
@@ -539,7 +526,6 @@ int main(void)
         cmocka_unit_test(test_11_what_a_key_would_change_stays_as_it_is),
         cmocka_unit_test(test_14_join_under_way_is_the_clients_own),
         cmocka_unit_test(test_14_join_that_nobody_takes_is_refused_in_time),
-        cmocka_unit_test(test_14_server_that_restarts_is_not_asked_any_longer),
         cmocka_unit_test(test_15_second_server_dies_half_way),
         cmocka_unit_test(test_3_a_join_after_which_two_servers_were_lost_is_not_made_at_a_third),
         cmocka_unit_test(test_3_of_several_joins_the_one_that_kills_servers_is_found),

@@ -69,7 +69,7 @@ static const struct {
     {"\"UnauthorizedToo: x\"", PHX_REFUSED},
     {"\"InvalidJWTToken: Token has expired 10 seconds ago\"", PHX_REFUSED_TOKEN},
     {"\"MalformedJWT: The token provided is not a valid JWT\"", PHX_REFUSED_TOKEN},
-    {"\"RealtimeRestarting: Realtime is restarting, please standby\"", PHX_REFUSED_HERE},
+    {"\"RealtimeRestarting: Realtime is restarting, please standby\"", PHX_REFUSED_RESTARTING},
     {"\"Unknown Error on Channel\"", PHX_REFUSED_HERE},
     {"\"ClientJoinRateLimitReached: Too many joins per second\"", PHX_REFUSED_FOR_MOMENT},
     {"\"IncreaseConnectionPool: Please increase your connection pool size\"", PHX_REFUSED_FOR_MOMENT},

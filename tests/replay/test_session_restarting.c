@@ -1,0 +1,99 @@
+/* A server that is about to go refuses joins: they are made elsewhere, and all else goes on where it is until then. */
+#include "tests/replay/phoenix_talk.h"
+
+#define RESTARTING              "{\"status\":\"error\",\"response\":{\"reason\":\"RealtimeRestarting: please standby\"}}"
+#define NO_SERVER               "{\"status\":\"error\",\"response\":{\"reason\":\"gateway: no server\"}}"
+#define IN_OTHER(n)             "[\"5" n "\",\"5" n "\",\"other" n "\","
+#define JOIN_OTHER(n)           IN_OTHER(n) "\"phx_join\",{}]"
+#define OTHER_ANSWER(n, answer) IN_OTHER(n) "\"phx_reply\"," answer "]"
+#define CALM                    "gap: silent, heartbeat: 1h, dead_after: 3h"
+
+/* The room's server refuses two more channels. */
+static void world_open_refused(struct world *w)
+{
+    world_open(w, YAML(CALM));
+    says(&w->client, JOIN_OTHER("1"));
+    says(&w->client, JOIN_OTHER("2"));
+    gets(&w->server, JOIN_OTHER("1"));
+    gets(&w->server, JOIN_OTHER("2"));
+    says(&w->server, OTHER_ANSWER("1", RESTARTING));
+    says(&w->server, OTHER_ANSWER("2", RESTARTING));
+    gets_nothing(&w->client);
+}
+
+/* What is said arrives both ways: no message is lost, and none is late. */
+static void serves(struct world *w, struct side *server, const char *push, const char *ok, const char *heard)
+{
+    says(server, heard);
+    gets(&w->client, heard);
+    says(&w->client, push);
+    gets(server, push);
+    says(server, ok);
+    gets(&w->client, ok);
+}
+
+static void joins_that_a_restarting_server_refuses_are_made_elsewhere_and_it_serves_until_then(void **state)
+{
+    struct world w;
+    char first[OWN_BYTES], second[OWN_BYTES], beat[OWN_BYTES];
+    (void)state;
+    world_open_refused(&w);
+    struct side old = w.server, next = server_asked(&w.rig);
+    serves(&w, &old, PUSH("6"), OK("6"), HEARD("1"));
+    GETS_JOIN(&next);
+    gets_asked(&next, "\"51\"", "other1", "phx_join", "{}", first);
+    gets_asked(&next, "\"52\"", "other2", "phx_join", "{}", second);
+    GETS_TRACK(&next); /* present on both: nobody sees it leave */
+    answers(&next, "\"51\"", first, "other1", IS_OK);
+    gets(&w.client, OTHER_ANSWER("1", IS_OK));
+    serves(&w, &old, PUSH("7"), OK("7"), HEARD("2"));
+    answers(&next, "\"52\"", second, "other2", IS_OK);
+    gets(&w.client, OTHER_ANSWER("2", IS_OK));
+    gets_asked(&old, "null", "phoenix", "heartbeat", "{}", beat);
+    says(&old, HEARD("3"));
+    answers(&old, "null", beat, "phoenix", IS_OK);
+    gets(&w.client, HEARD("3"));
+    serves(&w, &next, PUSH("8"), OK("8"), HEARD("4"));
+    assert_false(is_any_asked(&w.rig)); /* one move for all */
+    (void)close(old.fd);
+    w.server = next;
+    world_close(&w);
+}
+
+/* No other server has them: that is tried now and then, and the client is told before it stops waiting. */
+static void joins_that_all_servers_refuse_are_refused_in_time_and_the_session_stays(void **state)
+{
+    struct world w;
+    unsigned asked_count = 0;
+    char ref[OWN_BYTES];
+    (void)state;
+    world_open_refused(&w);
+    for (int64_t at_ms = 0; at_ms < 7900; at_ms += 100) {
+        rig_advance(&w.rig, 100);
+        if (!is_any_asked(&w.rig))
+            continue;
+        struct side next = server_asked(&w.rig);
+        gets_own(&next, "phx_join", JOINS, false);
+        gets_asked(&next, "\"51\"", "other1", "phx_join", "{}", ref);
+        answers(&next, "\"51\"", ref, "other1", RESTARTING);
+        sim_settle(w.rig.loop);
+        (void)close(next.fd);
+        asked_count++;
+    }
+    assert_in_range(asked_count, 2, 4); /* at once, then after pauses that grow */
+    serves(&w, &w.server, PUSH("6"), OK("6"), HEARD("1"));
+    rig_advance(&w.rig, 200);
+    gets(&w.client, OTHER_ANSWER("1", NO_SERVER));
+    gets(&w.client, OTHER_ANSWER("2", NO_SERVER));
+    serves(&w, &w.server, PUSH("7"), OK("7"), HEARD("2"));
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(joins_that_a_restarting_server_refuses_are_made_elsewhere_and_it_serves_until_then),
+        cmocka_unit_test(joins_that_all_servers_refuse_are_refused_in_time_and_the_session_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
