@@ -25,16 +25,9 @@ struct chunk_queue { /* bytes, oldest first; all empty: no memory */
 
 struct carried;
 
-struct conn {
+struct conn { /* what every write needs comes first, then what every read does */
     uint32_t magic;
     int fd; /* -1: carried */
-    struct io io;
-    struct net *net;
-    const struct conn_ops *ops;
-    void *arg;
-    struct tls *tls;
-    struct carried *carried; /* what is below, when that is no socket */
-    struct chunk_queue out;  /* unsent */
     uint32_t high_bytes;
     uint8_t state;
     bool is_paused : 1;
@@ -47,6 +40,14 @@ struct conn {
     bool is_client : 1;   /* holds a seat */
     bool is_on_route : 1; /* holds a seat there as well */
     bool is_peeking : 1;
+    struct tls *tls;
+    struct carried *carried; /* what is below, when that is no socket */
+    struct chunk_queue out;  /* unsent */
+    struct net *net;
+    const struct conn_ops *ops;
+    void *arg;
+    struct io io;
+
     uint16_t peek_bytes; /* seen so far */
     uint16_t peer_port;
     uint8_t peer_ip[16]; /* IPv4 as ::ffff:a.b.c.d; all zero for a local socket */
