@@ -42,6 +42,28 @@ describe('sessions: moved', { concurrency: 2 }, () => {
     await smooth(stage);
   });
 
+  scene('by a server that restarts, and refuses a channel they join: it is made where they go', async (s) => {
+    const stage = await Stage.start(s);
+    await stage.parties();
+    await stage.settled('a');
+    await stage.a.knobs({ join_error: 'RealtimeRestarting: Realtime is restarting, please standby', join_error_delay: '500ms' });
+    const late = [];
+    await stage.during(async () => {
+      for (const { guest } of stage.all) {
+        const other = new guest.constructor(s, guest.url, { key: 'late', room: 'other' });
+        other.client = guest.client;
+        other.join();
+        late.push(other);
+      }
+      await Promise.all(late.map((each) => each.is('SUBSCRIBED')));
+    });
+    await left(stage.a);
+    await smooth(stage);
+    for (const each of late) assert.deepEqual(each.statuses, ['SUBSCRIBED']);
+    await stage.counts('session_moves_total', 3);
+    await stage.counts('session_failovers_total', 0);
+  });
+
   scene('no faster than they may be', async (s) => {
     const stage = await Stage.start(s, { check: 'calm', websocket: { move: { rate: 2 } } });
     await stage.parties();
