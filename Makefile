@@ -39,7 +39,7 @@ region_base          := base
 region_libs          := -lwebsockets -lhiredis -ljansson
 region-talk_dir      := tests/region/talk
 region-talk_base     := gateway/ws
-tidegate-bench_dir   := tests/bench/load
+tidegate-bench_dir   := gateway/bench
 tidegate-bench_base  := gateway/ws
 relay-raw_dir        := tests/bench/relay
 relay-raw_base       := base
@@ -179,7 +179,7 @@ reference: $(BUILD)/tidegate
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/tidegate
 	install -m 755 $(INSTALLED:%=$(BUILD)/%) $(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(BUILD)/tidegatectl $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/tidegatectl $(BUILD)/tidegate-bench $(DESTDIR)$(PREFIX)/bin
 	install -m 644 README.md conf/reference.md $(wildcard conf/*.yaml) $(DESTDIR)$(PREFIX)/share/doc/tidegate
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	set -e; for u in tidegate tidegate-checker; do sed 's|/usr/local/|$(PREFIX)/|g' deploy/systemd/$$u.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u.service; done

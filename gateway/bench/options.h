@@ -1,7 +1,7 @@
 /* The command line of tidegate-bench. Every number has a bound, so that no typing error starts an endless or a crushing
  * run. */
-#ifndef TESTS_BENCH_LOAD_OPTIONS_H
-#define TESTS_BENCH_LOAD_OPTIONS_H
+#ifndef GATEWAY_BENCH_OPTIONS_H
+#define GATEWAY_BENCH_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,15 +6,15 @@
  *
  * link.c is the life of one connection, words.c what it says, listen.c what it makes of broadcasts; load.c says when it
  * is opened, when it speaks, and when the run is over. */
-#ifndef TESTS_BENCH_LOAD_LOAD_H
-#define TESTS_BENCH_LOAD_LOAD_H
+#ifndef GATEWAY_BENCH_LOAD_H
+#define GATEWAY_BENCH_LOAD_H
 
 #include <stdint.h>
 
-#include "tests/bench/load/options.h"
-#include "tests/bench/load/result.h"
-#include "tests/bench/load/secure.h"
-#include "tests/bench/load/words.h"
+#include "gateway/bench/options.h"
+#include "gateway/bench/result.h"
+#include "gateway/bench/secure.h"
+#include "gateway/bench/words.h"
 
 enum link_state {
     LINK_NONE = 0, /* no socket */

@@ -1,7 +1,7 @@
 /* A connection is named by four numbers, and one client address has some 28,000 ports for one server port: with more
  * connections than that, several loopback addresses are used. The port is then chosen at connect, not at bind, so
  * that it need only be unique per destination. */
-#include "tests/bench/load/net.h"
+#include "gateway/bench/net.h"
 
 #include <errno.h>
 #include <netinet/in.h>

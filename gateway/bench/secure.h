@@ -1,8 +1,8 @@
 /* TLS of the load tester's links: 1.3 alone, no look at who signed the certificate, and on request every connection
  * after the first one resumes the session of one before it. OpenSSL directly, not base/tls.h: what is measured should
  * not share its mistakes with what measures. */
-#ifndef TESTS_BENCH_LOAD_SECURE_H
-#define TESTS_BENCH_LOAD_SECURE_H
+#ifndef GATEWAY_BENCH_SECURE_H
+#define GATEWAY_BENCH_SECURE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* A backend that speaks Phoenix, vsn 2.0.0: every join, heartbeat and push is answered with `ok`, the push with its own
  * payload; a user broadcast of Supabase's (binary kind 3) comes back as kind 4. There are no topics behind it. */
-#ifndef TESTS_BENCH_LOAD_PHOENIX_H
-#define TESTS_BENCH_LOAD_PHOENIX_H
+#ifndef GATEWAY_BENCH_PHOENIX_H
+#define GATEWAY_BENCH_PHOENIX_H
 
 #include <stdbool.h>
 #include <stddef.h>

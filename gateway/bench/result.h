@@ -1,11 +1,11 @@
 /* What a run found, and how it is printed. */
-#ifndef TESTS_BENCH_LOAD_RESULT_H
-#define TESTS_BENCH_LOAD_RESULT_H
+#ifndef GATEWAY_BENCH_RESULT_H
+#define GATEWAY_BENCH_RESULT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tests/bench/load/histogram.h"
+#include "gateway/bench/histogram.h"
 
 struct result {
     uint64_t opened;      /* handshakes completed */

@@ -1,11 +1,11 @@
 /* What the load tester says and what it must hear: built once for all connections, so that saying it is one system call
  * and checking the answer one comparison. */
-#ifndef TESTS_BENCH_LOAD_WORDS_H
-#define TESTS_BENCH_LOAD_WORDS_H
+#ifndef GATEWAY_BENCH_WORDS_H
+#define GATEWAY_BENCH_WORDS_H
 
 #include <stdint.h>
 
-#include "tests/bench/load/options.h"
+#include "gateway/bench/options.h"
 
 struct words {
     uint8_t *message; /* as sent: a frame, or a request */

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "gateway/bench/load.h"
 #include "gateway/ws/frame.h"
-#include "tests/bench/load/load.h"
 
 struct stage {
     struct load load;

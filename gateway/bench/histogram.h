@@ -1,7 +1,7 @@
 /* Latencies of any number of round trips in fixed memory: 64 linear steps per power of two, so that a quantile is off
  * by less than 2 percent. */
-#ifndef TESTS_BENCH_LOAD_HISTOGRAM_H
-#define TESTS_BENCH_LOAD_HISTOGRAM_H
+#ifndef GATEWAY_BENCH_HISTOGRAM_H
+#define GATEWAY_BENCH_HISTOGRAM_H
 
 #include <stdint.h>
 

@@ -3,8 +3,8 @@
 #include <sysexits.h>
 
 #include "base/mem.h"
-#include "tests/bench/load/load.h"
-#include "tests/bench/load/serve.h"
+#include "gateway/bench/load.h"
+#include "gateway/bench/serve.h"
 
 int main(int argc, char **argv)
 {

@@ -2,7 +2,7 @@
  *
  * An answer is shorter than its question (no mask key), so it is written over it from the front; what is left of the
  * last frame waits for the next read in a buffer of its own, which an idle connection does not have. */
-#include "tests/bench/load/serve.h"
+#include "gateway/bench/serve.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "gateway/bench/net.h"
+#include "gateway/bench/phoenix.h"
 #include "gateway/http/h1.h"
 #include "gateway/http/upgrade.h"
 #include "gateway/ws/frame.h"
 #include "gateway/ws/mask.h"
-#include "tests/bench/load/net.h"
-#include "tests/bench/load/phoenix.h"
 
 #define EVENTS_PER_PASS   512
 #define READ_BYTES        65536u

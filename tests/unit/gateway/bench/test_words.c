@@ -8,9 +8,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "gateway/bench/phoenix.h"
+#include "gateway/bench/words.h"
 #include "gateway/ws/mask.h"
-#include "tests/bench/load/phoenix.h"
-#include "tests/bench/load/words.h"
 
 /* The payload of a client's frame, unmasked where it lies. */
 static uint8_t *payload_of(const struct words *w, size_t *len)

@@ -2,7 +2,7 @@
  *
  * Each phase ends for certain: opening because every handshake has a time limit, measuring by the clock or the number
  * of messages, a hold by the clock or the end of stdin, the last words by the same time limit. */
-#include "tests/bench/load/load.h"
+#include "gateway/bench/load.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "tests/bench/load/net.h"
+#include "gateway/bench/net.h"
 
 #define EVENTS_PER_PASS 512
 #define TICK_MS         20

@@ -1,6 +1,6 @@
 /* The first HISTOGRAM_STEPS buckets are one nanosecond wide; from there each power of two is cut into as many equal
  * steps. */
-#include "tests/bench/load/histogram.h"
+#include "gateway/bench/histogram.h"
 
 #define STEP_BITS 6u
 _Static_assert(1u << STEP_BITS == HISTOGRAM_STEPS, "steps are a power of two");

@@ -1,5 +1,5 @@
 /* Options, as one table: name, where the number goes, its bounds. */
-#include "tests/bench/load/options.h"
+#include "gateway/bench/options.h"
 
 #include <stddef.h>
 #include <stdio.h>

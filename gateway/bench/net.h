@@ -1,6 +1,6 @@
 /* The few system calls the load tester makes beyond base/sock.h. */
-#ifndef TESTS_BENCH_LOAD_NET_H
-#define TESTS_BENCH_LOAD_NET_H
+#ifndef GATEWAY_BENCH_NET_H
+#define GATEWAY_BENCH_NET_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* A TLS 1.3 server sends its tickets behind the handshake, so a session is there after the first answer was read. A
  * connection that ends without close_notify would take its session along: whoever is done says so. */
-#include "tests/bench/load/secure.h"
+#include "gateway/bench/secure.h"
 
 #include <errno.h>
 #include <openssl/err.h>

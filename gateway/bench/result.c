@@ -1,5 +1,5 @@
 /* The result line. One table of keys serves both forms. */
-#include "tests/bench/load/result.h"
+#include "gateway/bench/result.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "gateway/bench/load.h"
+#include "gateway/bench/net.h"
 #include "gateway/http/h1.h"
 #include "gateway/http/upgrade.h"
 #include "gateway/ws/frame.h"
 #include "gateway/ws/mask.h"
-#include "tests/bench/load/load.h"
-#include "tests/bench/load/net.h"
 
 #define HEAD_MAX_BYTES  8192u
 #define FRAME_MAX_BYTES 65536u

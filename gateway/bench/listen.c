@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "tests/bench/load/load.h"
-#include "tests/bench/load/net.h"
+#include "gateway/bench/load.h"
+#include "gateway/bench/net.h"
 
 struct said {
     const char *text;

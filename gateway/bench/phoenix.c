@@ -1,6 +1,6 @@
 /* Only what the load tester and a gateway say is understood: arrays without spaces, names without escapes. An answer is
  * written straight behind the others, its length known before. */
-#include "tests/bench/load/phoenix.h"
+#include "gateway/bench/phoenix.h"
 
 #include <string.h>
 

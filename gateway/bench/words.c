@@ -1,7 +1,7 @@
 /* Phoenix is spoken as its vsn 2.0.0: text messages, which are answered with phx_reply and their own payload, or
  * Supabase's binary user broadcasts (kind 3), which come back as kind 4 to who asked for its own. The other side is
  * phoenix.c, or an example region. */
-#include "tests/bench/load/words.h"
+#include "gateway/bench/words.h"
 
 #include <string.h>
 
