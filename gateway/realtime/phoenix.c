@@ -60,14 +60,14 @@ void phoenix_forget(struct phoenix *p, struct phx_channel **cp)
     if (has_leg && c->on[PHX_HERE].state == PHX_THERE)
         phoenix_answer_presence(p, c);
     else
-        phoenix_refuse_presence(p, c);
+        (void)phoenix_refuse_presence(p, c, "gateway: the channel is gone");
     take_out(p, c);
     phx_channel_destroy(cp);
 }
 
 void phoenix_forget_later(struct phoenix *p, struct phx_channel *c)
 {
-    phoenix_refuse_presence(p, c);
+    (void)phoenix_refuse_presence(p, c, "gateway: the channel is gone");
     take_out(p, c);
     list_append(&p->left, &c->link);
     phoenix_wake_at(p, session_now_ms(p->session));

@@ -154,13 +154,15 @@ static enum sift_verdict on_presence(struct phoenix *p, const struct phx_frame *
     const enum phx_presence what = m->is_whole ? phx_presence_of(f->payload) : PHX_PRESENCE_OTHER;
     if (c == NULL)
         return unknown_topic(p, f, "error", "{\"reason\":\"unmatched topic\"}");
+    if (what == PHX_PRESENCE_TRACK && !phx_text_equal(c->track, f->payload))
+        c->track_loss_count = 0;
     if (what == PHX_PRESENCE_TRACK)
         phx_channel_keep(&c->track, f->payload);
     else if (what == PHX_PRESENCE_UNTRACK)
         phx_channel_keep(&c->track, (struct phx_text){0});
     if (phoenix_is_live(p, c)) {
         if (c->on[PHX_NEXT].state == PHX_THERE && what != PHX_PRESENCE_OTHER)
-            c->on[PHX_NEXT].track_number = phoenix_ask(p, phoenix_leg(p, PHX_NEXT), c, "presence", f->payload);
+            phoenix_ask_presence(p, c, PHX_NEXT, phoenix_leg(p, PHX_NEXT), f->payload);
         phoenix_sent(p, c, f, m, PHX_PUSH_PRESENCE);
         return SIFT_PASS;
     }

@@ -319,8 +319,9 @@ void phoenix_echoed(struct phoenix *p, struct phx_channel *c, const struct phx_f
     }
 }
 
-static void answer_folded(struct phoenix *p, struct phx_channel *c, const char *status, const char *response)
+static bool answer_folded(struct phoenix *p, struct phx_channel *c, const char *status, const char *response)
 {
+    bool is_any = false;
     for (uint8_t i = 0; i < c->pending_count;) {
         const struct phx_pending pending = c->pending[i];
         if (pending.push != PHX_PUSH_FOLDED) {
@@ -329,17 +330,21 @@ static void answer_folded(struct phoenix *p, struct phx_channel *c, const char *
         }
         phx_channel_answered(c, &c->pending[i]);
         phoenix_tell_reply(p, c, (struct phx_text){pending.ref, pending.ref_bytes}, status, response);
+        is_any = true;
     }
+    return is_any;
 }
 
 void phoenix_answer_presence(struct phoenix *p, struct phx_channel *c)
 {
-    answer_folded(p, c, "ok", "{}");
+    (void)answer_folded(p, c, "ok", "{}");
 }
 
-void phoenix_refuse_presence(struct phoenix *p, struct phx_channel *c)
+bool phoenix_refuse_presence(struct phoenix *p, struct phx_channel *c, const char *reason)
 {
-    answer_folded(p, c, "error", "{\"reason\":\"gateway: the channel is gone\"}");
+    char response[128];
+    (void)snprintf(response, sizeof response, "{\"reason\":\"%s\"}", reason);
+    return answer_folded(p, c, "error", response);
 }
 
 /* Back to the messages that wait, in front of them; or dropped, as what may have killed two servers. */

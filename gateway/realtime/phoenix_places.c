@@ -6,8 +6,6 @@
 #include "gateway/realtime/phoenix_priv.h"
 #include "gateway/ws/close.h"
 
-#define LOSSES_MAX 2u /* servers lost while they were asked for the same channel; a third is not */
-
 static struct phx_channel *channel_of(struct list *link)
 {
     return LIST_ENTRY(link, struct phx_channel, link);
@@ -71,30 +69,6 @@ static void expect_changes(struct phoenix *p)
     }
 }
 
-/* It may be a join that kills servers. Which of those that were under way is not known, so the next server is asked for
- * one after the other. */
-static void suspect_joins(struct phoenix *p)
-{
-    LIST_EACH (it, &p->channels) {
-        struct phx_channel *c = channel_of(it);
-        if (c->on[PHX_HERE].state != PHX_ASKED)
-            continue;
-        c->loss_count++;
-        p->is_careful = true;
-    }
-}
-
-static void drop_poisonous(struct phoenix *p)
-{
-    LIST_EACH (it, &p->channels) {
-        struct phx_channel *c = channel_of(it);
-        if (c->loss_count < LOSSES_MAX)
-            continue;
-        session_count(p->session, STAT_ROUTE_SESSION_POISONED, 1);
-        phoenix_give_up_channel(p, &c, "gateway: dropped, servers were lost after it");
-    }
-}
-
 static void stop_switching(struct phoenix *p)
 {
     p->is_switching = false;
@@ -133,8 +107,7 @@ void phoenix_on_lost(void *arg, struct leg *l)
     }
     const bool is_rescued = session_next_leg(p->session) != NULL && p->epoch[PHX_NEXT] != 0; /* by a move */
     finish_leaving(p);
-    if (p->failed_epoch != leg_epoch(l) && p->leaving_epoch != leg_epoch(l))
-        suspect_joins(p);
+    phoenix_suspect(p, p->failed_epoch != leg_epoch(l) && p->leaving_epoch != leg_epoch(l));
     if (leg_close_code(l) == WS_CLOSE_TOO_BIG)
         phoenix_suspect_longest(p);
     forget_place(p, PHX_HERE);
@@ -150,7 +123,7 @@ void phoenix_on_lost(void *arg, struct leg *l)
         phoenix_settle(p, c);
     }
     phoenix_journal_fini(p);
-    drop_poisonous(p);
+    phoenix_drop_poisonous(p);
     if (is_rescued) {
         shift_places(p);
         p->is_restoring[PHX_HERE] = true;

@@ -9,6 +9,7 @@
  *   phoenix_places.c   servers that are lost, and moves that are complete
  *   phoenix_feeds.c    two servers that deliver the same
  *   phoenix_flight.c   pushes in flight: what becomes of them when their server is lost
+ *   phoenix_poison.c   joins and tracks after which servers are lost
  *   phx_channel.c      what is known of a channel */
 #ifndef GATEWAY_REALTIME_PHOENIX_PRIV_H
 #define GATEWAY_REALTIME_PHOENIX_PRIV_H
@@ -210,8 +211,8 @@ bool phoenix_is_in_journal(const struct phoenix *p, const struct phx_channel *c,
 void phoenix_settle(struct phoenix *p, struct phx_channel *c);
 /* Track and untrack are done. */
 void phoenix_answer_presence(struct phoenix *p, struct phx_channel *c);
-/* They will not be. */
-void phoenix_refuse_presence(struct phoenix *p, struct phx_channel *c);
+/* They will not be. Whether anybody waited for them. */
+bool phoenix_refuse_presence(struct phoenix *p, struct phx_channel *c, const char *reason);
 /* How many of the client's messages that nobody waits for were dropped, if any. */
 void phoenix_tell_dropped(struct phoenix *p, struct phx_channel *c);
 /* Forgets what waits, telling whoever waits for an answer. */
@@ -222,5 +223,16 @@ void phoenix_on_time_journal(struct phoenix *p, int64_t now_ms);
 void phoenix_journal_fini(struct phoenix *p);
 /* A server found a message too big: it is not for another one either. */
 void phoenix_suspect_longest(struct phoenix *p);
+
+/* ---- phoenix_poison.c ---- */
+/* Sends a track or untrack in the gateway's name. */
+void phoenix_ask_presence(struct phoenix *p, struct phx_channel *c, enum phx_place place, struct leg *to,
+                          struct phx_text payload);
+/* Whether, one thing at a time, others have to wait until it is seen what a channel's track does. */
+bool phoenix_is_track_awaited(struct phoenix *p, const struct phx_channel *c, enum phx_place place);
+/* The server here is lost, killed or given up: what was under way there is remembered, or has been survived. */
+void phoenix_suspect(struct phoenix *p, bool is_killed);
+/* After that: what too many servers were lost after is given up. */
+void phoenix_drop_poisonous(struct phoenix *p);
 
 #endif

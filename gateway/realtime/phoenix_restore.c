@@ -109,12 +109,16 @@ static bool may_join(const struct phoenix *p, const struct phx_channel *c, enum 
     return place == PHX_HERE || c->on[PHX_HERE].state == PHX_THERE || is_here_leaving(p);
 }
 
-static uint32_t count_asked(const struct phoenix *p, enum phx_place place)
+static uint32_t count_asked(struct phoenix *p, enum phx_place place)
 {
     uint32_t count = 0;
     LIST_EACH (it, &p->channels) {
-        const struct phx_there *on = &channel_of(it)->on[place];
-        count += on->state == PHX_ASKED && (on->is_own || p->is_careful);
+        const struct phx_channel *c = channel_of(it);
+        const struct phx_there *on = &c->on[place];
+        if (on->state == PHX_ASKED)
+            count += on->is_own || p->is_careful;
+        else
+            count += p->is_careful && phoenix_is_track_awaited(p, c, place);
     }
     return count;
 }
@@ -327,7 +331,7 @@ static void be_joined(struct phoenix *p, struct phx_channel *c, enum phx_place p
         return;
     c->is_stored_swallowed = true;
     if (c->track.data != NULL)
-        c->on[place].track_number = phoenix_ask(p, from, c, "presence", c->track);
+        phoenix_ask_presence(p, c, place, from, c->track);
     c->on[place].awaits_changes = c->has_changes;
     if (place == PHX_NEXT) {
         if (c->has_changes) {
@@ -433,5 +437,7 @@ void phoenix_on_own_reply(struct phoenix *p, struct leg *from, enum phx_place pl
         on->track_number = 0;
         if (place == PHX_HERE)
             phoenix_answer_presence(p, c);
+        if (p->is_careful)
+            phoenix_go_on(p, place);
     }
 }

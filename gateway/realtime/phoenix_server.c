@@ -47,7 +47,7 @@ static enum sift_verdict join_accepted(struct phoenix *p, struct phx_channel *c,
         session_tell(p->session, m->opcode, m->payload, m->len); /* at once: it goes before what follows from it */
     }
     if (is_again && c->track.data != NULL)
-        c->on[place].track_number = phoenix_ask(p, phoenix_leg(p, place), c, "presence", c->track);
+        phoenix_ask_presence(p, c, place, phoenix_leg(p, place), c->track);
     phoenix_be_back(p, c);
     phoenix_go_on(p, PHX_NEXT);
     return SIFT_DROP;

@@ -26,7 +26,7 @@ void phoenix_fail_channel(struct phoenix *p, struct phx_channel **cp)
     if (is_there)
         phoenix_answer_presence(p, *cp);
     else
-        phoenix_refuse_presence(p, *cp);
+        (void)phoenix_refuse_presence(p, *cp, "gateway: the channel is gone");
     phoenix_tell_dropped(p, *cp);
     phoenix_tell_end(p, *cp, "phx_error");
     phoenix_forget(p, cp);

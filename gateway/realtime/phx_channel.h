@@ -37,6 +37,7 @@ struct phx_there {
     bool awaits_changes;   /* it is joined again, and changes do not flow yet */
     uint32_t join_number;  /* of the gateway's join */
     uint32_t track_number; /* of its track; 0: none is under way */
+    int64_t track_ms;      /* when that was sent */
 };
 
 /* What a push wants, and so what becomes of it when its server is lost. */
@@ -78,9 +79,10 @@ struct phx_channel { /* what every message needs comes first */
     struct phx_ids *ids[2]; /* of the servers it is on, when they are not those the client knows */
     struct phx_pending *pending;
 
-    uint8_t refused_count; /* joins of the gateway's in a row that failed in a way that may pass */
-    uint8_t loss_count;    /* servers in a row that were lost while its join was under way */
-    uint8_t closing_kind;  /* enum phx_system of the newest system error */
+    uint8_t refused_count;    /* joins of the gateway's in a row that failed in a way that may pass */
+    uint8_t loss_count;       /* servers in a row that were lost while its join was under way */
+    uint8_t track_loss_count; /* the same of what it tracks */
+    uint8_t closing_kind;     /* enum phx_system of the newest system error */
 
     /* what is expected after a join of the gateway's */
     bool is_ready_told;       /* the client has heard "Subscribed to PostgreSQL": after another join it is no news */

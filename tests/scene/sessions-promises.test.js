@@ -55,6 +55,25 @@ describe('sessions: promises', { concurrency: 2 }, () => {
     }
   });
 
+  scene('a presence that kills servers kills two of three: it is refused, and all else goes on at the third', async (s) => {
+    const stage = await Stage.start(s, {
+      names: ['a', 'b', 'c'], websocket: { backoff: { first: '200ms', max: '500ms' } }, servers: { c: { tier: 'emergency' } },
+    });
+    await stage.parties({ kinds: [realtime[0]], witness: 'c', ack: true });
+    await stage.settled('a');
+    const [{ guest, witness }] = stage.all;
+    await Promise.all(stage.regions.map((region) => region.knobs({ stop_after_event: 'presence' })));
+    assert.equal(await guest.track({ who: 'ann', mood: 'deadly' }), 'error');
+    await stage.settled('c');
+    await waitFor('the witness to see that it is gone', () => !('ann' in witness.seen));
+    await stage.each(async (party) => {
+      assert.equal(await guest.say(), 'ok');
+      party.undisturbed();
+    });
+    assert.deepEqual(stage.regions.map((region) => region.process.isRunning), [false, false, true]);
+    await stage.counts('session_messages_poisoned_total', 1);
+  });
+
   scene('at least once: what nobody answers arrives as well', async (s) => {
     const stage = await Stage.start(s, { websocket: { delivery: 'at-least-once' } });
     await stage.parties({ kinds: realtime });

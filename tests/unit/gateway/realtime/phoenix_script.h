@@ -5,6 +5,7 @@
 /* Tests are named after the corner cases of recovery:
  *
  *    1- 4, 12, 13, 30   pushes under way, order, presence, echoes     test_phoenix_flight.c
+ *    3                  joins and tracks that kill servers             test_phoenix_poison.c
  *    5- 9, 11, 14, 15, 17   tokens, gaps, keys, joins under way       test_phoenix_restore.c
  *   10                  planned moves, two servers at once            test_phoenix_move.c, test_phoenix_restarting.c
  *   18-20, 22-25        closes, versions, names, refusals             test_phoenix_channel.c

@@ -400,79 +400,6 @@ static void test_15_second_server_dies_half_way(void **state)
     ends(s);
 }
 
-/* ---- 3: what kills servers ---- */
-
-static void test_3_a_join_after_which_two_servers_were_lost_is_not_made_at_a_third(void **state)
-{
-    (void)state;
-    struct session *s = JOINED("");
-    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
-    fake_forget(&s->leg->said);
-    dies(s, s->leg);
-    struct leg *second = fake_find(s);
-    server_got(second, REJOIN("0", ""));
-    server_says(s, second, REPLY("g#0", "ok", "{}"));
-    server_got(second, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
-    client_got_nothing(s);
-    dies(s, second);
-    client_got(s, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"error\",\"response\":{\"reason\":\"gateway: "
-                  "dropped, servers were lost after it\"}}]");
-    assert_int_equal(s->counts[STAT_ROUTE_SESSION_POISONED], 1);
-    struct leg *third = fake_find(s);
-    server_got(third, REJOIN("0", ""));
-    server_got_nothing(third);
-    ends(s);
-}
-
-static void test_3_of_several_joins_the_one_that_kills_servers_is_found(void **state)
-{
-    (void)state;
-    struct session *s = JOINED("");
-    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
-    server_says(s, s->leg, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
-    fake_forget(&s->told);
-    fake_forget(&s->leg->said);
-    dies(s, s->leg);
-    struct leg *l = fake_find(s); /* both joins are under way when it dies, */
-    fake_forget(&l->said);
-    dies(s, l);
-    l = fake_find(s); /* and at the next one only the one that does it */
-    server_got(l, REJOIN("0", ""));
-    server_says(s, l, REPLY("g#0", "ok", "{}"));
-    server_got(l, "[\"4\",\"g#1\",\"other\",\"phx_join\",{}]");
-    client_got_nothing(s);
-    dies(s, l);
-    client_got(s, "[\"4\",\"4\",\"other\",\"phx_error\",{}]");
-    client_got_nothing(s);
-    l = fake_find(s);
-    server_got(l, REJOIN("0", ""));
-    server_says(s, l, REPLY("g#0", "ok", "{}"));
-    assert_true(l->is_restored);
-    server_got_nothing(l);
-    ends(s);
-}
-
-static void test_3_servers_that_refuse_a_join_are_not_killed_by_the_others(void **state)
-{
-    (void)state;
-    struct session *s = JOINED("");
-    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
-    server_says(s, s->leg, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
-    fake_forget(&s->told);
-    fake_forget(&s->leg->said);
-    dies(s, s->leg);
-    for (int i = 0; i < 2; i++) {
-        struct leg *l = fake_find(s);
-        server_got(l, REJOIN("0", ""));
-        server_got(l, "[\"4\",\"g#1\",\"other\",\"phx_join\",{}]");
-        server_says(s, l, REPLY("g#0", "error", REASON("RealtimeRestarting: soon")));
-        assert_true(l->is_failed);
-        fake_settle(s);
-    }
-    client_got_nothing(s);
-    ends(s);
-}
-
 /* ---- 17: the blocked server ---- */
 
 static void test_17_server_may_be_silent_while_joins_are_under_way(void **state)
@@ -527,9 +454,6 @@ int main(void)
         cmocka_unit_test(test_14_join_under_way_is_the_clients_own),
         cmocka_unit_test(test_14_join_that_nobody_takes_is_refused_in_time),
         cmocka_unit_test(test_15_second_server_dies_half_way),
-        cmocka_unit_test(test_3_a_join_after_which_two_servers_were_lost_is_not_made_at_a_third),
-        cmocka_unit_test(test_3_of_several_joins_the_one_that_kills_servers_is_found),
-        cmocka_unit_test(test_3_servers_that_refuse_a_join_are_not_killed_by_the_others),
         cmocka_unit_test(test_17_server_may_be_silent_while_joins_are_under_way),
         cmocka_unit_test(test_17_it_may_until_the_last_of_the_clients_joins_is_answered),
     };
