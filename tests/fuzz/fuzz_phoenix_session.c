@@ -188,13 +188,14 @@ static const struct {
     {'H', on_beat},          {'G', on_given_up},
 };
 
-/* A line with the gateway's references in it. */
-static void read_line(const struct world *w, struct line *l, const char *text, size_t len)
+/* A line with the gateway's references in it, which only servers have heard. */
+static void read_line(const struct world *w, struct line *l, char letter, const char *text, size_t len)
 {
+    const unsigned own_count = strchr("SBNO", letter) != NULL ? w->own_count : 0;
     l->len = 0;
     for (size_t i = 0; i < len && l->len < LINE_MAX_BYTES; i++) {
         const unsigned which = i + 2 < len && text[i] == 'g' && text[i + 1] == '#' ? (unsigned)(text[i + 2] - '0') : 99;
-        if (which >= OWN_COUNT || which >= w->own_count) {
+        if (which >= OWN_COUNT || which >= own_count) {
             l->text[l->len++] = text[i];
             continue;
         }
@@ -209,7 +210,7 @@ static void read_line(const struct world *w, struct line *l, const char *text, s
 static void happen(struct world *w, char letter, const char *text, size_t len)
 {
     struct line l;
-    read_line(w, &l, text, len);
+    read_line(w, &l, letter, text, len);
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (events[i].letter == letter)
             events[i].on(w, &l);
