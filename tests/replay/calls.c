@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "tests/unit/base/port.h"
 
 #define BODY_KEPT_BYTES (1u << 20)
 
@@ -29,11 +30,8 @@ static const struct server_ops server_ops = {.on_removed = on_gone, .on_free = o
 static void listen_all(struct calls *t)
 {
     for (int i = 0; i < CALLS_SERVERS; i++) {
-        struct addr a;
-        assert_true(addr_parse(&a, "127.0.0.1:0"));
-        assert_int_equal(sock_listen(&a, false, 256, &t->server_fd[i]), ERR_NONE);
-        assert_int_equal(sock_local_addr(t->server_fd[i], &a), ERR_NONE);
-        t->server_port[i] = addr_port(&a);
+        t->held_fd[i] = port_hold(&t->server_port[i]);
+        t->server_fd[i] = port_listen(t->server_port[i], 256);
     }
 }
 
@@ -98,9 +96,11 @@ void calls_close(struct calls *t)
     net_destroy(&t->net);
     loop_destroy(&t->loop);
     conf_unref(&t->conf);
-    for (int i = 0; i < CALLS_SERVERS; i++)
+    for (int i = 0; i < CALLS_SERVERS; i++) {
         if (t->server_fd[i] >= 0)
             (void)close(t->server_fd[i]);
+        (void)close(t->held_fd[i]);
+    }
     mem_free(t->slots);
     mem_free(t->roster);
     mem_free(t->verdicts);

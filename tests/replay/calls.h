@@ -30,6 +30,7 @@ struct calls {
     struct names *names;
     struct conf *conf;
     int server_fd[CALLS_SERVERS]; /* listening sockets of "a" and "b" */
+    int held_fd[CALLS_SERVERS];   /* hold their ports */
     uint16_t server_port[CALLS_SERVERS];
 };
 

@@ -9,6 +9,7 @@
 
 #include "cache/l2_job.h"
 #include "tests/replay/sim.h"
+#include "tests/unit/base/port.h"
 #include "tests/unit/cache/l2_world.h"
 
 #define FAKE_CLIENTS    16
@@ -94,12 +95,9 @@ static inline void fake_on_client(void *arg, unsigned events)
 
 static inline void fake_start(struct fake_redis *n, struct loop *l)
 {
-    struct addr a;
     n->loop = l;
-    assert_true(addr_from_ip(&a, "127.0.0.1", 0));
-    assert_int_equal(sock_listen(&a, false, FAKE_CLIENTS, &n->listen_fd), ERR_NONE);
-    assert_int_equal(sock_local_addr(n->listen_fd, &a), ERR_NONE);
-    n->port = addr_port(&a);
+    (void)port_hold(&n->port); /* as long as this process lives: nobody else shall answer there when it is stopped */
+    n->listen_fd = port_listen(n->port, FAKE_CLIENTS);
     io_init(&n->listen_io, l, n->listen_fd, fake_on_client, n);
     io_want(&n->listen_io, IO_READ);
 }

@@ -19,6 +19,7 @@
 #include "gateway/ws/frame.h"
 #include "gateway/ws/mask.h"
 #include "health/steering.h"
+#include "tests/unit/base/port.h"
 
 static int listen_somewhere(uint16_t *port)
 {
@@ -103,8 +104,10 @@ void rig_open(struct rig *r, const char *yaml)
 {
     memset(r, 0, sizeof *r);
     log_open("rig", LOG_LEVEL_ERR, LOG_FORMAT_TEXT, NULL);
-    for (int i = 0; i < RIG_SERVERS; i++)
-        r->server_fd[i] = listen_somewhere(&r->server_port[i]);
+    for (int i = 0; i < RIG_SERVERS; i++) {
+        r->held_fd[i] = port_hold(&r->server_port[i]);
+        r->server_fd[i] = port_listen(r->server_port[i], 64);
+    }
     birth_init(r);
     r->loop = loop_create();
     verdict_heartbeat(r->verdicts, loop_wall_ms(r->loop));
@@ -120,6 +123,8 @@ void rig_close(struct rig *r)
     for (int i = 0; i < RIG_SERVERS; i++)
         if (r->server_fd[i] >= 0)
             rig_stop_server(r, i);
+    for (int i = 0; i < RIG_SERVERS; i++)
+        (void)close(r->held_fd[i]);
     (void)close(r->supervisor_fd);
     (void)close(r->birth.nudge_fd);
     mem_free(r->slots);

@@ -25,6 +25,7 @@ struct rig {
     uint16_t port;              /* the worker listens here */
     int server_fd[RIG_SERVERS]; /* listening sockets of the servers "a", "b", "c"; -1: closed, connects are refused */
     uint16_t server_port[RIG_SERVERS];
+    int held_fd[RIG_SERVERS]; /* hold these ports */
     uint64_t generation;
 };
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/sock.h"
+#include "tests/unit/base/port.h"
 
 #define NODES_WAIT_MS 10000 /* for anything that takes a second at worst on an idle machine */
 #define NODE_ARGS     24
@@ -29,16 +30,12 @@ struct redis_node {
     redisContext *talk; /* for what the test itself has to say to it */
 };
 
-/* A port nobody has at this moment. */
+/* A port nobody has; it is held as long as this process lives. */
 static inline uint16_t nodes_free_port(void)
 {
-    struct addr a;
-    int fd = -1;
-    assert_true(addr_from_ip(&a, "127.0.0.1", 0));
-    assert_int_equal(sock_listen(&a, false, 1, &fd), ERR_NONE);
-    assert_int_equal(sock_local_addr(fd, &a), ERR_NONE);
-    (void)close(fd);
-    return addr_port(&a);
+    uint16_t port;
+    (void)port_hold(&port);
+    return port;
 }
 
 /* Reads what the process says until `word` comes; false when it ends before. */
