@@ -127,12 +127,6 @@ struct again *again_create(const struct outgoing *o, struct http_view subprotoco
     return a;
 }
 
-size_t again_bytes(const struct again *a)
-{
-    CHECK_OBJ(a, AGAIN_MAGIC);
-    return sizeof *a + a->text_bytes;
-}
-
 static void again_free(void *origin)
 {
     struct again *a = origin;

@@ -14,8 +14,6 @@ struct again;
 /* Copies what `o` shows; takes a reference to the claims of its verdict. `subprotocol` is what the first server chose
  * (data NULL: nothing): another one must choose the same. */
 struct again *again_create(const struct outgoing *o, struct http_view subprotocol);
-/* The size of its memory, the claims not counted. */
-size_t again_bytes(const struct again *a);
 
 /* With a struct again as `origin`. */
 extern const struct origin_ops again_ops;

@@ -202,9 +202,3 @@ bool dedup_is_done(struct dedup *d, int64_t now_ms)
     expire(d, now_ms);
     return d->count == 0 && (d->is_ended[DEDUP_OLD] || d->is_ended[DEDUP_NEW]);
 }
-
-uint32_t dedup_count(const struct dedup *d)
-{
-    CHECK_OBJ(d, DEDUP_MAGIC);
-    return d->count;
-}

@@ -40,7 +40,5 @@ bool dedup_take(struct dedup *d, enum dedup_feed feed, uint64_t hash, int64_t no
 void dedup_end(struct dedup *d, enum dedup_feed feed);
 /* A feed has ended, and no copy is waited for: from now on everything would be delivered. */
 bool dedup_is_done(struct dedup *d, int64_t now_ms);
-/* Messages whose copy is waited for, those of late included. */
-uint32_t dedup_count(const struct dedup *d);
 
 #endif

@@ -27,12 +27,10 @@
 
 #define SAY_BYTES (2 * GRAPHQL_RECORD_BYTES)
 
-#define CLOSE_INVALID        4400
-#define CLOSE_UNAUTHORIZED   4401
-#define CLOSE_DUPLICATE      4409
-#define CLOSE_INIT_TWICE     4429
-#define CLOSE_PROTOCOL_FIRST 4400
-#define CLOSE_PROTOCOL_LAST  4499
+#define CLOSE_INVALID      4400
+#define CLOSE_UNAUTHORIZED 4401
+#define CLOSE_DUPLICATE    4409
+#define CLOSE_INIT_TWICE   4429
 
 /* ---- saying something ---- */
 
@@ -438,21 +436,6 @@ static bool wants_server(const void *p)
     return g->phase == GRAPHQL_PHASE_INIT || g->op_count > 0;
 }
 
-static bool on_server_close(void *p, struct leg *from, uint16_t code, const char *reason, size_t len)
-{
-    struct graphql *g = p;
-    char text[WS_CLOSE_REASON_BYTES + 1];
-    CHECK_OBJ(g, GRAPHQL_MAGIC);
-    if (from != session_leg(g->session) || code < CLOSE_PROTOCOL_FIRST || code > CLOSE_PROTOCOL_LAST)
-        return false;
-    const size_t copied = len < sizeof text ? len : sizeof text - 1;
-    if (copied > 0)
-        memcpy(text, reason, copied);
-    text[copied] = '\0';
-    session_end(g->session, code, text);
-    return true;
-}
-
 static void beat(void *p, struct leg *to)
 {
     struct strbuf out;
@@ -497,7 +480,6 @@ const struct protocol protocol_graphql = {
     .restore_cost = graphql_restore_cost,
     .restore = graphql_restore,
     .on_lost = graphql_on_lost,
-    .on_server_close = on_server_close,
     .on_moved = graphql_on_moved,
     .beat = beat,
     .due_ms = graphql_due_ms,

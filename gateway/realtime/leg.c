@@ -228,7 +228,8 @@ static void on_pong(void *arg, const uint8_t *payload, size_t len)
 }
 
 /* What a server means this one client with passes: codes from 3000 up are the application's (RFC 6455 section 7.4.2),
- * and 1008 is a judgement about the client. Everything else is about the server, whose sessions go on elsewhere. */
+ * and 1008 is a judgement about the client. Everything else is about the server, whose sessions go on elsewhere, unless
+ * the protocol knows better. */
 static bool is_about_client(struct leg *l, uint16_t code, const char *reason, size_t len)
 {
     struct session *s = l->session;
@@ -238,7 +239,12 @@ static bool is_about_client(struct leg *l, uint16_t code, const char *reason, si
         return true;
     if (code != WS_CLOSE_POLICY && code < 3000)
         return false;
-    session_end(s, code, "closed by the server");
+    char text[WS_CLOSE_REASON_BYTES + 1];
+    const size_t text_bytes = len < sizeof text ? len : sizeof text - 1;
+    if (text_bytes > 0)
+        memcpy(text, reason, text_bytes);
+    text[text_bytes] = '\0';
+    session_end(s, code, text);
     return true;
 }
 

@@ -33,14 +33,10 @@ struct mover {
     int64_t by_ms;
     struct backoff pauses;
     uint16_t line;
-    uint8_t reason; /* enum move_reason */
+    uint8_t reason; /* enum move_reason; MOVE_NONE: it does not want to */
     uint8_t place;
 };
 void mover_init(struct mover *m);
-static inline bool mover_is_idle(const struct mover *m)
-{
-    return m->reason == MOVE_NONE;
-}
 
 enum move_course {
     MOVE_UNDER_WAY = 0,

@@ -53,9 +53,10 @@ struct protocol {
     /* A leg is gone, the current one (session_leg() is NULL) or the one a move was going to: forget what was said on
      * it, settle what was in flight. */
     void (*on_lost)(void *p, struct leg *leg);
-    /* A server closed a leg's WebSocket with this code (1005: none). True: that was the protocol's own last word to the
-     * client, and the speaker has ended the session with it (session_end); no other server is sought. False: the leg is
-     * lost like any other, on_lost() follows. NULL: always false. */
+    /* The server of now closed its WebSocket with this code (1005: none). True: that was the protocol's own last word
+     * to the client, and the speaker has ended the session with it (session_end); no other server is sought. False:
+     * codes that are meant for the client all the same (1008, and from 3000 up) end the session; else the leg is lost
+     * like any other, on_lost() follows. NULL: always false. */
     bool (*on_server_close)(void *p, struct leg *from, uint16_t code, const char *reason, size_t reason_bytes);
     /* A planned move asks a server, or has found none. What is delivered from here on may come from that server once
      * more, when the session goes there: it may have waited with what it has. NULL: not wanted. */

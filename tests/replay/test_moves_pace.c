@@ -55,10 +55,15 @@ static enum move_course on_look(void *arg, struct mover *m)
     return p->goes;
 }
 
+static bool is_idle(const struct mover *m)
+{
+    return m->reason == MOVE_NONE;
+}
+
 static void on_must_go(void *arg, struct mover *m)
 {
     struct world *w = arg;
-    assert_true(mover_is_idle(m));
+    assert_true(is_idle(m));
     player_of(m)->must_go_ms = loop_now_ms(w->loop) - w->began_ms;
 }
 
@@ -97,7 +102,7 @@ static uint32_t idle_count(const struct world *w)
 {
     uint32_t n = 0;
     for (size_t i = 0; i < PLAYERS; i++)
-        n += mover_is_idle(&w->players[i].mover);
+        n += is_idle(&w->players[i].mover);
     return n;
 }
 
@@ -174,7 +179,7 @@ static void what_failed_is_tried_again_after_a_growing_pause(void **state)
     }
     p->goes = MOVE_DONE;
     sim_advance(w->loop, 31000);
-    assert_true(mover_is_idle(&p->mover));
+    assert_true(is_idle(&p->mover));
     want(w, 0, 1, 3, 50); /* later, for another reason: as if nothing had been */
     p->goes = MOVE_FAILED;
     sim_advance(w->loop, 100);
@@ -195,7 +200,7 @@ static void nobody_pauses_when_another_server_is_there(void **state)
     moves_hurry(w->moves);
     sim_advance(w->loop, 100);
     assert_int_equal(p->begun_count, count + 1);
-    assert_true(mover_is_idle(&p->mover));
+    assert_true(is_idle(&p->mover));
 }
 
 static void what_cannot_begin_costs_the_others_nothing(void **state)
@@ -228,7 +233,7 @@ static void who_must_have_gone_is_told(void **state)
     assert_in_range(waits->must_go_ms, 10000, 10600);
     assert_in_range(fails->must_go_ms, 10000, 10600);
     assert_int_equal(goes->must_go_ms, 0);
-    assert_true(mover_is_idle(&waits->mover));
+    assert_true(is_idle(&waits->mover));
 }
 
 static void who_leaves_the_line_is_not_asked(void **state)

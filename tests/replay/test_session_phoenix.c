@@ -1,5 +1,6 @@
 /* One client's Phoenix session through a whole worker, from the first server to the last: what is a matter of minutes
  * passes in no time. Scripts of single corner cases are in tests/unit/gateway/realtime. */
+#include "gateway/ws/close.h"
 #include "tests/replay/phoenix_talk.h"
 
 /* ---- scripts ---- */
@@ -286,10 +287,28 @@ static void nothing_follows_half_a_long_message(void **state)
     rig_close(&w.rig);
 }
 
+static void a_close_that_is_meant_for_the_client_reaches_it(void **state)
+{
+    static const uint16_t codes[] = {WS_CLOSE_POLICY, 3000, 4403};
+    uint8_t frame[WS_CONTROL_FRAME_BYTES];
+    char reason[RIG_REASON_BYTES];
+    (void)state;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        struct world w;
+        world_open(&w, YAML("gap: silent"));
+        rig_write(&w.rig, w.server.fd, frame, ws_close_build(frame, codes[i], "Forbidden", NULL));
+        rig_expect_close_reason(&w.rig, w.client.fd, codes[i], reason);
+        assert_string_equal(reason, "Forbidden");
+        assert_false(is_any_asked(&w.rig));
+        world_close(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_server_is_nothing_a_client_sees),
+        cmocka_unit_test(a_close_that_is_meant_for_the_client_reaches_it),
         cmocka_unit_test(the_second_server_dies_while_it_is_told),
         cmocka_unit_test(a_push_that_was_under_way_is_sent_again_where_that_was_asked_for),
         cmocka_unit_test(a_push_that_was_under_way_is_reported_otherwise),

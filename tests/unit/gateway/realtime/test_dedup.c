@@ -66,7 +66,6 @@ static void when_a_feed_ends_only_its_lead_counts(void **state)
     assert_true(dedup_take(d, NEW, hash_of(2), 0));
     assert_true(dedup_take(d, NEW, hash_of(2), 0));
     dedup_end(d, OLD);
-    assert_int_equal(dedup_count(d), 1);
     assert_true(dedup_take(d, NEW, hash_of(2), 1)); /* another one, not a copy */
     assert_false(dedup_is_done(d, 1));
     assert_false(dedup_take(d, NEW, hash_of(1), 1)); /* late */
@@ -84,7 +83,6 @@ static void a_lead_that_nobody_follows_expires(void **state)
         assert_true(dedup_take(d, OLD, hash_of(i), (int64_t)i));
     dedup_end(d, OLD);
     assert_false(dedup_is_done(d, WINDOW_MS + 48));
-    assert_int_equal(dedup_count(d), 1);
     assert_true(dedup_is_done(d, WINDOW_MS + 49));
     dedup_destroy(&d);
 }
@@ -95,11 +93,9 @@ static void at_the_bound_the_oldest_is_forgotten(void **state)
     struct dedup *d = dedup_create(WINDOW_MS, 100);
     for (uint64_t i = 0; i < 1000; i++)
         assert_true(dedup_take(d, OLD, hash_of(i), (int64_t)i));
-    assert_int_equal(dedup_count(d), 100);
     for (uint64_t i = 900; i < 1000; i++)
         assert_false(dedup_take(d, NEW, hash_of(i), 1000));
-    assert_int_equal(dedup_count(d), 0);
-    assert_true(dedup_take(d, NEW, hash_of(0), 1000));
+    assert_true(dedup_take(d, NEW, hash_of(899), 1000)); /* the hundred and first */
     dedup_destroy(&d);
 }
 

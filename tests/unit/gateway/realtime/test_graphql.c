@@ -247,28 +247,6 @@ static void test_a_server_that_does_not_answer_is_left(void **state)
     finish(s);
 }
 
-static void test_closes_of_the_protocol_reach_the_client(void **state)
-{
-    (void)state;
-    struct session *s = open_acked();
-    assert_true(fake_server_closes(s, s->leg, 4403, "Forbidden"));
-    assert_int_equal(s->end_code, 4403);
-    assert_string_equal(s->end_reason, "Forbidden");
-    finish(s);
-
-    s = open_acked();
-    assert_false(fake_server_closes(s, s->leg, 1001, "Going away"));
-    assert_int_equal(s->end_code, 0);
-    finish(s);
-
-    s = open_acked(); /* the next one of a move: the client has a server that likes it */
-    struct leg *next = fake_find(s);
-    fake_expect(&next->said, INIT);
-    assert_false(fake_server_closes(s, next, 4403, "Forbidden"));
-    assert_int_equal(s->end_code, 0);
-    finish(s);
-}
-
 static void test_the_clients_own_mistakes(void **state)
 {
     (void)state;
@@ -393,7 +371,6 @@ int main(void)
         cmocka_unit_test(test_servers_that_die_while_they_are_told_are_not_blamed_on_what_they_were_not_sent),
         cmocka_unit_test(test_a_subscription_that_kills_servers),
         cmocka_unit_test(test_a_server_that_does_not_answer_is_left),
-        cmocka_unit_test(test_closes_of_the_protocol_reach_the_client),
         cmocka_unit_test(test_the_clients_own_mistakes),
         cmocka_unit_test(test_more_than_is_kept_passes_and_binds_the_session_to_its_server),
         cmocka_unit_test(test_without_a_server_for_too_long),

@@ -400,6 +400,46 @@ static void test_15_second_server_dies_half_way(void **state)
     ends(s);
 }
 
+/* ---- many channels ---- */
+
+#define CHANNELS 20
+
+static const char *in_channel(char text[128], int i, const char *ref, const char *rest)
+{
+    (void)snprintf(text, 128, "[\"c%d\",\"%.40s\",\"room%d\",%s]", i, ref, i, rest);
+    return text;
+}
+
+/* A server takes one after the other, those of other sessions as well. */
+static void test_joins_are_asked_for_eight_at_a_time(void **state)
+{
+    char text[128], own[CHANNELS][64];
+    (void)state;
+    struct session *s = fake_open(&protocol_phoenix, NULL, "vsn=2.0.0");
+    s->conf.gap = GAP_SILENT;
+    for (int i = 0; i < CHANNELS; i++) {
+        client_says(s, in_channel(text, i, "1", "\"phx_join\",{}"));
+        server_says(s, s->leg, in_channel(text, i, "1", "\"phx_reply\",{\"status\":\"ok\",\"response\":{}}"));
+    }
+    fake_forget(&s->told);
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    for (int i = 0, answered_count = 0; answered_count < CHANNELS; answered_count++) {
+        const int asked_count = answered_count + 8 < CHANNELS ? answered_count + 8 : CHANNELS;
+        for (; i < asked_count; i++) {
+            server_got(l, in_channel(text, i, "g#0", "\"phx_join\",{}"));
+            memcpy(own[i], own_refs[0], sizeof own[i]);
+        }
+        server_got_nothing(l);
+        assert_false(l->is_restored);
+        server_says(
+            s, l,
+            in_channel(text, answered_count, own[answered_count], "\"phx_reply\",{\"status\":\"ok\",\"response\":{}}"));
+    }
+    assert_true(l->is_restored);
+    ends(s);
+}
+
 /* ---- 17: the blocked server ---- */
 
 static void test_17_server_may_be_silent_while_joins_are_under_way(void **state)
@@ -454,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_14_join_under_way_is_the_clients_own),
         cmocka_unit_test(test_14_join_that_nobody_takes_is_refused_in_time),
         cmocka_unit_test(test_15_second_server_dies_half_way),
+        cmocka_unit_test(test_joins_are_asked_for_eight_at_a_time),
         cmocka_unit_test(test_17_server_may_be_silent_while_joins_are_under_way),
         cmocka_unit_test(test_17_it_may_until_the_last_of_the_clients_joins_is_answered),
     };
