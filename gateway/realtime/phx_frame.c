@@ -108,11 +108,13 @@ static const char *read_usual_array(struct phx_frame *f, const char *at, const c
         for (; marks == 0; marks = marks_at(block, end))
             block += 64;
         const char *open = block + __builtin_ctzll(marks);
+        if (open != at || open == end || *open != '"') /* the mark behind the end is the last one */
+            return NULL;
         for (marks &= marks - 1; marks == 0; marks = marks_at(block, end))
             block += 64;
         const char *close = block + __builtin_ctzll(marks);
         marks &= marks - 1;
-        if (open != at || end - close < 2 || *open != '"' || memcmp(close, "\",", 2) != 0)
+        if (end - close < 2 || memcmp(close, "\",", 2) != 0)
             return NULL;
         parts[i] = (struct phx_text){open, (size_t)(close + 1 - open)};
         at = close + 2;
