@@ -83,10 +83,17 @@ static enum json_read read_comma(struct json_scan *s)
     return c == ',' ? JSON_OK : JSON_BAD;
 }
 
-/* Of 64 bytes, those that end plain text and have not been seen. Behind the end there always is one. */
-static inline uint64_t marks_at(const char *block, const char *end)
+/* The next byte that ends plain text, not behind `end`, which counts as one: so it must not be asked for more after
+ * that. `marks` are those of the block that are yet to be seen. */
+static inline const char *next_mark(const char **block, const char *end, uint64_t *marks)
 {
-    return json_special_bits(block, (size_t)(end - block));
+    while (*marks == 0) {
+        *block += 64;
+        *marks = json_special_bits(*block, (size_t)(end - *block));
+    }
+    const char *at = *block + __builtin_ctzll(*marks);
+    *marks &= *marks - 1;
+    return at;
 }
 
 /* Nearly all messages are written in this one way: four strings without escapes, or null, and no blanks. Where the
@@ -98,25 +105,20 @@ static const char *read_usual_array(struct phx_frame *f, const char *at, const c
     const char *block = at;
     if (at == end || *at++ != '[')
         return NULL;
-    uint64_t marks = marks_at(block, end);
+    uint64_t marks = json_special_bits(block, (size_t)(end - block));
     for (size_t i = 0; i < 4; i++) {
         if (end - at > 5 && *at == 'n' && memcmp(at, "null,", 5) == 0) {
             parts[i] = (struct phx_text){at, 4};
             at += 5;
             continue;
         }
-        for (; marks == 0; marks = marks_at(block, end))
-            block += 64;
-        const char *open = block + __builtin_ctzll(marks);
-        if (open != at || open == end || *open != '"') /* the mark behind the end is the last one */
+        if (at == end || *at != '"')
             return NULL;
-        for (marks &= marks - 1; marks == 0; marks = marks_at(block, end))
-            block += 64;
-        const char *close = block + __builtin_ctzll(marks);
-        marks &= marks - 1;
+        (void)next_mark(&block, end, &marks); /* this quote */
+        const char *close = next_mark(&block, end, &marks);
         if (end - close < 2 || memcmp(close, "\",", 2) != 0)
             return NULL;
-        parts[i] = (struct phx_text){open, (size_t)(close + 1 - open)};
+        parts[i] = (struct phx_text){at, (size_t)(close + 1 - at)};
         at = close + 2;
     }
     if (parts[2].data[0] != '"' || parts[3].data[0] != '"' || parts[2].len > PHX_NAME_BYTES + 2 ||
