@@ -13,13 +13,20 @@ static const char two[] = POOL("connect_timeout: 1s", A B, "hedge_after: 0");
 static const char tiers[] = POOL("connect_timeout: 1s", A B C_2, "hedge_after: 0");
 static const char hedged[] = POOL("upgrade_timeout: 2s", A B C_2, "hedge_after: 300ms");
 
+/* Who has lost server a seeks another. */
+static void seeks_after_a(struct seeking *w, struct owner *o, const char *yaml)
+{
+    seeking_open(w, yaml);
+    *o = (struct owner){.home = w};
+    owner_begin(o, &(struct seek_start){.avoid = seeking_server(w, 'a')});
+}
+
 static void test_a_server_takes_it(void **state)
 {
     (void)state;
     struct seeking w;
-    seeking_open(&w, two);
-    struct owner o = {.home = &w};
-    owner_begin(&o, &(struct seek_start){.avoid = seeking_server(&w, 'a')});
+    struct owner o;
+    seeks_after_a(&w, &o, two);
     int b = rig_accept(&w.rig, 1);
     assert_string_equal(o.asked, "b");
     assert_int_equal(seeking_counted(&w, 'b', STAT_SERVER_OPEN), 1);
@@ -41,9 +48,8 @@ static void test_the_lost_one_is_asked_when_there_is_no_other(void **state)
 {
     (void)state;
     struct seeking w;
-    seeking_open(&w, two);
-    struct owner o = {.home = &w};
-    owner_begin(&o, &(struct seek_start){.avoid = seeking_server(&w, 'a')});
+    struct owner o;
+    seeks_after_a(&w, &o, two);
     int b = rig_accept(&w.rig, 1);
     server_reads(&w, b);
     server_declines(&w, b, 502);
@@ -200,9 +206,8 @@ static void test_a_server_that_dies_in_the_handshake(void **state)
 {
     (void)state;
     struct seeking w;
-    seeking_open(&w, two);
-    struct owner o = {.home = &w};
-    owner_begin(&o, &(struct seek_start){.avoid = seeking_server(&w, 'a')});
+    struct owner o;
+    seeks_after_a(&w, &o, two);
     int b = rig_accept(&w.rig, 1);
     server_reads(&w, b);
     close(b);
@@ -460,9 +465,8 @@ static void test_a_reload_in_between(void **state)
 {
     (void)state;
     struct seeking w;
-    seeking_open(&w, two);
-    struct owner o = {.home = &w};
-    owner_begin(&o, &(struct seek_start){.avoid = seeking_server(&w, 'a')});
+    struct owner o;
+    seeks_after_a(&w, &o, two);
     int b = rig_accept(&w.rig, 1);
     /* its pool is another one's neighbour now, and the server it is asking is gone */
     rig_reload(&w.rig, "listen: [ { address: '127.0.0.1:1' } ]\n"

@@ -1,15 +1,22 @@
 /* Joining again: the corner cases of tokens, refusals, gaps, and clients that leave or join meanwhile. */
 #include "tests/unit/gateway/realtime/phoenix_script.h"
 
+/* The server dies, and the next one is asked for the room. */
+static struct leg *dies_and_joins(struct session *s, const char *rejoin)
+{
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    server_got(l, rejoin);
+    return l;
+}
+
 /* ---- 5: the client leaves, or joins anew, while it is being joined again ---- */
 
 static void test_5_leave_while_joining_again_is_done_here_and_there(void **state)
 {
     (void)state;
     struct session *s = JOINED("");
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", ""));
+    struct leg *l = dies_and_joins(s, REJOIN("0", ""));
     client_says(s, LEAVE("9"));
     server_got(l, LEAVE("g#1")); /* behind the join, or the server would keep the channel */
     client_got(s, REPLY("9", "ok", "{}"));
@@ -25,9 +32,7 @@ static void test_5_new_join_takes_the_place_of_the_gateways(void **state)
 {
     (void)state;
     struct session *s = JOINED("");
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", ""));
+    struct leg *l = dies_and_joins(s, REJOIN("0", ""));
     client_says(s, LEAVE("9"));
     server_got(l, LEAVE("g#1"));
     fake_forget(&s->told);
@@ -93,9 +98,7 @@ static void test_6_token_that_a_server_refuses_leads_to_an_error(void **state)
 {
     (void)state;
     struct session *s = JOINED("");
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", ""));
+    struct leg *l = dies_and_joins(s, REJOIN("0", ""));
     server_says(s, l, REPLY("g#0", "error", REASON("InvalidJWTToken: Token has expired 3 seconds ago")));
     client_got(s, ENDED("phx_error"));
     assert_int_equal(s->counts[STAT_ROUTE_SESSION_RESTORES_FAILED], 1);
@@ -107,9 +110,7 @@ static void test_6_refused_for_good_is_said_and_leads_to_an_error(void **state)
 {
     (void)state;
     struct session *s = JOINED("");
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", ""));
+    struct leg *l = dies_and_joins(s, REJOIN("0", ""));
     server_says(s, l, REPLY("g#0", "error", REASON("PrivateOnly: This project only allows private channels")));
     client_got(s, SYSTEM("gateway", "error", "PrivateOnly: This project only allows private channels"));
     client_got(s, ENDED("phx_error"));
@@ -125,9 +126,7 @@ static void test_7_notice_comes_when_changes_flow_again(void **state)
     s->conf.gap = GAP_NOTICE;
     server_says(s, s->leg, READY);
     client_got(s, READY);
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", CHANGES));
+    struct leg *l = dies_and_joins(s, REJOIN("0", CHANGES));
     server_says(s, l, REPLY("g#0", "ok", LISTED));
     time_passes(s, 1000);
     client_got_nothing(s);
@@ -148,9 +147,7 @@ static void test_7_trouble_with_changes_is_told_if_it_lasts(void **state)
         struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
         server_says(s, s->leg, READY);
         client_got(s, READY);
-        dies(s, s->leg);
-        struct leg *l = fake_find(s);
-        server_got(l, REJOIN("0", CHANGES));
+        struct leg *l = dies_and_joins(s, REJOIN("0", CHANGES));
         server_says(s, l, REPLY("g#0", "ok", LISTED));
         server_says(s, l, trouble);
         time_passes(s, 9999);
@@ -168,9 +165,7 @@ static void test_7_who_never_heard_that_changes_flow_hears_it_from_the_next(void
 {
     (void)state;
     struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", CHANGES));
+    struct leg *l = dies_and_joins(s, REJOIN("0", CHANGES));
     server_says(s, l, REPLY("g#0", "ok", LISTED));
     server_says(s, l, READY);
     client_got(s, READY);
@@ -199,9 +194,7 @@ static void test_7_numbers_of_changes_stay_those_the_client_knows(void **state)
 {
     (void)state;
     struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", CHANGES));
+    struct leg *l = dies_and_joins(s, REJOIN("0", CHANGES));
     server_says(s, l, REPLY("g#0", "ok", "{\"postgres_changes\":[{\"id\":99,\"event\":\"*\",\"schema\":\"public\"}]}"));
     server_says(s, l, "[null,null,\"" TOPIC "\",\"postgres_changes\",{\"ids\":[99],\"data\":{\"type\":\"INSERT\"}}]");
     client_got(s, "[null,null,\"" TOPIC "\",\"postgres_changes\",{\"data\":{\"type\":\"INSERT\"},\"ids\":[7]}]");
@@ -212,9 +205,7 @@ static void test_7_other_changes_than_the_client_was_told_of_lead_to_an_error(vo
 {
     (void)state;
     struct session *s = joined_with(JOIN(CHANGES), REPLY("3", "ok", LISTED));
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", CHANGES));
+    struct leg *l = dies_and_joins(s, REJOIN("0", CHANGES));
     server_says(s, l, REPLY("g#0", "ok", "{\"postgres_changes\":[]}"));
     server_got(l, LEAVE("g#1"));
     client_got(s, ENDED("phx_error"));
@@ -226,9 +217,7 @@ static void test_9_notice_comes_at_once_without_changes(void **state)
     (void)state;
     struct session *s = JOINED("");
     s->conf.gap = GAP_NOTICE;
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", ""));
+    struct leg *l = dies_and_joins(s, REJOIN("0", ""));
     server_says(s, l, REPLY("g#0", "ok", "{}"));
     time_passes(s, 0);
     client_got(s, RESUMED);
@@ -267,9 +256,7 @@ static void test_8_replay_the_client_has_had_is_not_asked_for_again(void **state
 {
     (void)state;
     struct session *s = JOINED("\"private\":true,\"broadcast\":{\"replay\":{\"since\":1}}");
-    dies(s, s->leg);
-    struct leg *l = fake_find(s);
-    server_got(l, REJOIN("0", "\"private\":true,\"broadcast\":{}"));
+    (void)dies_and_joins(s, REJOIN("0", "\"private\":true,\"broadcast\":{}"));
     ends(s);
 }
 
