@@ -16,7 +16,7 @@ const PATIENT = {
   ...{ interval: ms(800), interval_undecided: ms(200), timeout: ms(800), jitter: '0%', degraded_over: ms(160) },
   flap: { changes: 3, window: '60s', quiet: ms(2000) },
 };
-const LONG_MS = parseInt(ms(120), 10); // each way: every answer takes more than degraded_over
+const LONG_MS = parseInt(ms(90), 10); // each way: every answer takes more than degraded_over, and several ways less than the timeout
 const TOO_LONG_MS = parseInt(ms(900), 10);
 const STEP_MS = 25000; // for one step, with everything else going on
 

@@ -163,7 +163,7 @@ describe('a quorum', { concurrency: 2 }, () => {
         const server = ([region, { port }], i) => ({ name: region, url: `http://127.0.0.1:${port}`, check: { port: ways[region].port }, tier: ['primary', 'backup'][i] });
         return {
           listen: [{ address: `127.0.0.1:${ports[name]}` }], routes: [{ path: '/', pool: 'p' }],
-          pools: { p: { check: { type: 'http', path: '/health', interval: '200ms', timeout: '200ms' }, servers: Object.entries(regions).map(server) } },
+          pools: { p: { check: { type: 'http', path: '/health', interval: '200ms', timeout: '200ms', fall: 4 }, servers: Object.entries(regions).map(server) } },
         };
       },
     });

@@ -211,7 +211,7 @@ describe('HTTP towards the servers', { concurrency: true }, () => {
       health.close();
       health.closeAllConnections();
     });
-    const check = { type: 'http', port: health.address().port, interval: '400ms', rise: 1, fall: 1 };
+    const check = { type: 'http', port: health.address().port, interval: '1s', rise: 1, fall: 1 };
     const gateway = await s.gateway(config({ name: 'h2', url: h2.url }, undefined, { http: 'h2', check }));
     await verdicts(gateway, { h2: 'up' });
     const slow = request({ port: gateway.port, path: '/slow' });

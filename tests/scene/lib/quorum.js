@@ -98,7 +98,7 @@ class Quorum {
 
   async checker(name, more = {}) {
     const judge = await Judge.create(this.scene, this, name);
-    const targets = new Steered([], {}, { type: 'http', interval: '200ms', timeout: '200ms', jitter: '0%' });
+    const targets = new Steered([], {}, { type: 'http', interval: '200ms', timeout: '200ms', fall: 4, jitter: '0%' });
     targets.regions = judge.ways;
     const c = await Checker.start(this.scene, { targets: targets.targets(), quorum: this.section(judge), ...more }, { name });
     this[name] = Object.assign(c, { judge, blind: (...regions) => judge.blind(...regions), see: () => judge.see() });

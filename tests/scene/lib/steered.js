@@ -3,7 +3,8 @@
 
 const { Nameserver } = require('./dns');
 
-const SOON = { type: 'http', interval: '200ms', timeout: '200ms', jitter: '0%' };
+// A machine that has much else to do may be late for a few probes in a row; one that is down is refused at once.
+const SOON = { type: 'http', interval: '200ms', timeout: '200ms', fall: 4, jitter: '0%' };
 const NAMES = ['a', 'b', 'c', 'd'];
 
 class Steered {
