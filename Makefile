@@ -146,7 +146,7 @@ fuzz:
 
 SCENES ?= $(wildcard tests/scene/*.test.js)
 scene: all tests/scene/node_modules/.package-lock.json
-	@TIDEGATE_BUILD=$(abspath $(BUILD)) node --test --test-concurrency=2 $(SCENES)
+	@TIDEGATE_BUILD=$(abspath $(BUILD)) node --test --test-concurrency=3 $(SCENES)
 tests/scene/node_modules/.package-lock.json: tests/scene/package.json tests/scene/package-lock.json
 	@cd tests/scene && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@

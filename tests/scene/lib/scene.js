@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
-const { test } = require('node:test');
+const { after, test } = require('node:test');
 const { Gateway } = require('./gateway');
 const { Process } = require('./process');
 const { Raw } = require('./raw');
@@ -16,6 +16,7 @@ const { Region } = require('./region');
 const { within } = require('./wait');
 
 const END_MS = 20000;
+const LEFT_MS = 60000;
 const PORT_MIN = 10240;
 const PORT_COUNT = 32768 - PORT_MIN; // below the ephemeral range of Linux
 // Test files run side by side, and time passes until a port is listened on. Meanwhile it is claimed by a UDP socket of its number on an
@@ -23,6 +24,14 @@ const PORT_COUNT = 32768 - PORT_MIN; // below the ephemeral range of Linux
 const CLAIM_ADDRESS = '127.255.116.116';
 // What no process may ever log: a sanitizer's finding, or the last words of a failed assertion.
 const FAULT = /(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:|assertion failed/i;
+
+// A file whose scenes are over and that does not end has left something open, and would be waited for without end.
+after(() => {
+  setTimeout(() => {
+    console.error(`scenes are over, and still open: ${process.getActiveResourcesInfo().join(' ')}`);
+    process.exit(1);
+  }, LEFT_MS).unref();
+});
 
 // Whether `bind(done)` works on that socket.
 function binds(socket, bind) {
@@ -36,11 +45,13 @@ class Scene {
   constructor() {
     this.ends = []; // functions, run from last to first
     this.processes = [];
+    this.hasEnded = false;
   }
 
-  // Something to be undone at the end.
+  // Something to be undone at the end, which may have come already: of a scene that failed, something may still be under way.
   atEnd(fn) {
-    this.ends.push(fn);
+    if (this.hasEnded) Promise.resolve().then(fn).catch(() => {});
+    else this.ends.push(fn);
   }
 
   temp() {
@@ -122,6 +133,7 @@ class Scene {
 
   async end() {
     const errors = [];
+    this.hasEnded = true;
     for (const fn of this.ends.reverse()) {
       try {
         await fn();
