@@ -72,7 +72,7 @@ static void who_asks_without_listening_is_not_asked_on(void **state)
         memcpy(requests + i * (sizeof request - 1), request, sizeof request - 1);
     rig_open(&r, yaml);
     int client = rig_client(&r, "");
-    size_t sent_bytes = 0, got = 0;
+    size_t sent_bytes = 0;
     for (int stuck_count = 0; stuck_count < 3;) {
         const size_t at = sent_bytes % sizeof requests;
         const ssize_t n = send(client, requests + at, sizeof requests - at, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -82,11 +82,15 @@ static void who_asks_without_listening_is_not_asked_on(void **state)
         assert_in_range(buffered_bytes(&r), 0, 256 * 1024);
         assert_true(sent_bytes < (64u << 20));
     }
-    /* Once it listens, it gets an answer to each. */
-    size_t answer_count = 0;
-    for (int n = 0; (n = rig_read(&r, client, buf, sizeof buf)) > 0; got += (size_t)n)
-        for (const char *p = buf; (p = strstr(p, "HTTP/1.1 ")) != NULL; p++)
-            answer_count++;
+    /* Once it listens, it gets an answer to each. One may begin in two reads. */
+    static const char begin[] = "HTTP/1.1 ";
+    size_t answer_count = 0, begun = 0;
+    for (int n = 0; (n = rig_read(&r, client, buf, sizeof buf)) > 0;)
+        for (int i = 0; i < n; i++) {
+            begun = buf[i] == begin[begun] ? begun + 1 : buf[i] == begin[0];
+            answer_count += begun == sizeof begin - 1;
+            begun %= sizeof begin - 1;
+        }
     assert_in_range(answer_count, sent_bytes / (sizeof request - 1) - 2, sent_bytes / (sizeof request - 1));
     close(client);
     rig_close(&r);
