@@ -236,6 +236,19 @@ static void who_must_have_gone_is_told(void **state)
     assert_true(is_idle(&waits->mover));
 }
 
+/* A client waits for what its server refuses. */
+static void who_asks_goes_before_all_others(void **state)
+{
+    struct world *w = *state;
+    want(w, 0, 50, 3, 10);
+    moves_want(w->moves, &w->players[60].mover, w, MOVE_ASKED, 3, 10, NEVER);
+    moves_want(w->moves, &w->players[40].mover, w, MOVE_ASKED, 3, 10, NEVER); /* in line already, at its end */
+    sim_advance(w->loop, 250);
+    assert_int_equal(w->players[60].begun_count, 1);
+    assert_int_equal(w->players[40].begun_count, 1);
+    assert_in_range(w->begun_count, 2, 4);
+}
+
 static void who_leaves_the_line_is_not_asked(void **state)
 {
     struct world *w = *state;
@@ -286,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_pauses_when_another_server_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_begin_costs_the_others_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(who_must_have_gone_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_asks_goes_before_all_others, setup, teardown),
         cmocka_unit_test_setup_teardown(who_leaves_the_line_is_not_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(a_mover_may_leave_while_it_is_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_moves_after_the_stop, setup, teardown),

@@ -89,11 +89,34 @@ static void joins_that_all_servers_refuse_are_refused_in_time_and_the_session_st
     world_close(&w);
 }
 
+/* It said that it restarts, and is still there after half a minute: then it is believed no longer. */
+static void a_server_that_does_not_restart_after_all_is_kept(void **state)
+{
+    struct world w;
+    int64_t last_ms = 0;
+    (void)state;
+    world_open_refused(&w);
+    for (int64_t at_ms = 0; at_ms < 90000; at_ms += 100) {
+        rig_advance(&w.rig, 100);
+        if (!is_any_asked(&w.rig))
+            continue;
+        struct side next = server_asked(&w.rig);
+        (void)close(next.fd);
+        last_ms = at_ms;
+    }
+    assert_in_range(last_ms, 10000, 35000);
+    gets(&w.client, OTHER_ANSWER("1", NO_SERVER));
+    gets(&w.client, OTHER_ANSWER("2", NO_SERVER));
+    serves(&w, &w.server, PUSH("6"), OK("6"), HEARD("1"));
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(joins_that_a_restarting_server_refuses_are_made_elsewhere_and_it_serves_until_then),
         cmocka_unit_test(joins_that_all_servers_refuse_are_refused_in_time_and_the_session_stays),
+        cmocka_unit_test(a_server_that_does_not_restart_after_all_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
