@@ -146,7 +146,7 @@ describe('a storm of requests', { concurrency: 1 }, () => {
   });
 
   scene('those who have waited long enough share one more request', async (s) => {
-    const c = await Cached.start(s, { ...RULES, wait: '100ms' });
+    const c = await Cached.start(s, { ...RULES, wait: '1s' });
     const release = c.hold();
     const asking = await crowd(s, c.port, 100);
     await c.counts('coalesced', 99 + 98); // of the 99 who waited for the first request, all but one wait for the second

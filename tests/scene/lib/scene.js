@@ -13,7 +13,7 @@ const { Process } = require('./process');
 const { Raw } = require('./raw');
 const { Redis } = require('./redis');
 const { Region } = require('./region');
-const { within } = require('./wait');
+const { PATIENCE, within } = require('./wait');
 
 const END_MS = 20000;
 const LEFT_MS = 60000;
@@ -156,7 +156,7 @@ class Scene {
 // scene('what is shown', async (s) => { ... }): a test whose failure shows what its processes logged.
 function scene(title, options, play) {
   if (typeof options === 'function') return scene(title, {}, options);
-  return test(title, { timeout: 60000, ...options }, async (t) => {
+  return test(title, { ...options, timeout: (options.timeout ?? 60000) * PATIENCE }, async (t) => {
     const s = new Scene();
     let failure;
     try {

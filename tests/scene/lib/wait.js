@@ -59,4 +59,4 @@ function stopped(what, count, ms = 20000) {
   }, ms);
 }
 
-module.exports = { event, isSanitized, later, stopped, waitFor, within };
+module.exports = { PATIENCE, event, isSanitized, later, stopped, waitFor, within };
