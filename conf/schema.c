@@ -399,7 +399,8 @@ static const struct schema_row rows[] = {
     {SECTION_ROUTE, "websocket.backoff", KIND_INLINE, IN(conf_route, session.backoff), .of = SECTION_BACKOFF, .applies = APPLIES_WORKER,
      .doc = "How a session without a server tries again."},
     {SECTION_ROUTE, "websocket.hedge_after", KIND_DURATION, IN(conf_route, session.hedge_ms), RANGE(0, HOUR), .standard = "300ms",
-     .applies = APPLIES_WORKER, .doc = "A server that has not accepted a session after so long gets company: a second one is asked, and the first that accepts has it. 0: never."},
+     .applies = APPLIES_WORKER, .doc = "A server that has not accepted a session after so long gets company: a second one is asked, and the first that accepts has it. "
+                                       "One that answered so late is told what was joined a moment later: it may have been frozen. 0: never; late is 300ms then."},
     {SECTION_ROUTE, "websocket.give_up", KIND_DURATION, IN(conf_route, session.give_up_ms), RANGE(100, DAY), .standard = "30s",
      .applies = APPLIES_WORKER, .doc = "Without a server for so long, the client is told that its channels failed. Its WebSocket stays open, and what it joins "
                                        "again goes on when there is a server. mqtt has no word for that: there the WebSocket is closed with 1013."},

@@ -49,11 +49,11 @@ struct verdict_detail {               /* crosses processes: fixed size, no point
     uint32_t latency_p95_us;          /* of the last successful probes */
     uint32_t successes_in_row;
     uint32_t failures_in_row;
-    uint32_t probed;            /* enum verdict_state: what the probes say, whatever an operator does */
-    uint32_t held;              /* enum verdict_held */
-    uint32_t degraded;          /* VERDICT_DEGRADED_... */
-    uint32_t is_operator_drain; /* an operator drains it; the configuration may do so as well */
-    uint32_t unused;
+    uint32_t probed;                 /* enum verdict_state: what the probes say, whatever an operator does */
+    uint32_t held;                   /* enum verdict_held */
+    uint32_t degraded;               /* VERDICT_DEGRADED_... */
+    uint32_t is_operator_drain;      /* an operator drains it; the configuration may do so as well */
+    uint32_t is_silent;              /* the last probe failed because nothing came in time */
     char cause[VERDICT_CAUSE_BYTES]; /* why the last probe failed; "" after a success */
 };
 

@@ -59,6 +59,13 @@ void leg_free(struct leg **lp)
     OBJ_FREE(lp, LEG_MAGIC);
 }
 
+static void forget_beat(struct leg *l)
+{
+    if (l->beat_us != 0)
+        lag_forget(&l->server->lag);
+    l->beat_us = 0;
+}
+
 void leg_lose(struct leg *l, enum leg_fault fault, enum leg_loss loss, const char *why)
 {
     CHECK_OBJ(l, LEG_MAGIC);
@@ -67,6 +74,7 @@ void leg_lose(struct leg *l, enum leg_fault fault, enum leg_loss loss, const cha
     if (l->session->feeding == l)
         sift_flush(&l->sift); /* what it said before */
     l->is_over = true;
+    forget_beat(l);
     l->is_ours = loss == LEG_LOSS_OURS;
     l->fault = (uint8_t)fault;
     (void)snprintf(l->why_room, sizeof l->why_room, "%s", why);
@@ -142,6 +150,7 @@ void leg_part(struct leg **lp, uint16_t code)
         conn_close(&l->conn, true);
     }
     *lp = NULL;
+    forget_beat(l);
     sift_stop(&l->sift);
     list_unlink(&l->link);
     list_append(&l->session->tunnel->set->parting, &l->link);
@@ -355,8 +364,10 @@ void leg_beat_answered(struct leg *l)
     CHECK_OBJ(l, LEG_MAGIC);
     if (l->beat_us == 0 || l->is_over)
         return;
-    l->session->rtt_us = loop_fresh_us(l->session->tunnel->set->loop) - l->beat_us;
-    l->beat_us = 0;
+    struct session *s = l->session;
+    s->rtt_us = loop_fresh_us(s->tunnel->set->loop) - l->beat_us;
+    forget_beat(l);
+    lag_answered(&l->server->lag, s->rtt_us / 1000, lag_limit_ms(session_conf(s)), session_now_ms(s));
 }
 
 void leg_allow_silence(struct leg *l, int64_t ms)
@@ -426,7 +437,9 @@ void leg_on_time(struct leg *l, int64_t now_ms)
     if (now_ms < l->beat_at_ms)
         return;
     l->beat_at_ms = now_ms + session_conf(s)->heartbeat_ms;
-    if (l->beat_us == 0)
+    if (l->beat_us == 0) {
         l->beat_us = loop_fresh_us(s->tunnel->set->loop);
+        lag_asked(&l->server->lag, now_ms);
+    }
     s->protocol->beat(s->speaker, l);
 }

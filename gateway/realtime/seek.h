@@ -3,6 +3,7 @@
  * Many sessions lose the same server at the same moment. Their seeks stand in line here, those with waiting messages
  * first, and are admitted as fast as the servers may be given joins (a token bucket per server); then each picks a
  * server, makes its request, and asks a second server when the first takes long (hedging): who accepts first has it.
+ * A server that was late lately (gateway/upstream/lag.h) is found a moment later, when it is calm.
  * One seek is one round over the servers; when to begin another is the session's business. Asking has deadlines (the
  * pool's failover_timeout, and those of each call); standing in line has none but the patience of the session. */
 #ifndef GATEWAY_REALTIME_SEEK_H
@@ -55,8 +56,8 @@ enum seek_failure {
 struct seek_found {
     struct conn *conn;            /* the callee's, paused */
     struct server *server;        /* a reference, the callee's */
-    const struct http_head *head; /* of the acceptance; borrowed */
-    const uint8_t *rest;          /* what came behind it; borrowed */
+    struct http_view subprotocol; /* that it chose; data NULL: none; borrowed */
+    const uint8_t *rest;          /* what came behind the acceptance; borrowed */
     size_t rest_bytes;
 };
 

@@ -100,6 +100,13 @@ static void ask_failed(struct seek_ask *a, const struct verdict_of_ask *v)
         seek_go_on(k);
 }
 
+void seek_ask_failed(struct seek_ask *a, const char *why, enum outcome outcome)
+{
+    const struct verdict_of_ask v = {
+        .outcome = outcome, .phase = call_phase_text(CALL_ANSWER), .cause = why, .detail = ""};
+    ask_failed(a, &v);
+}
+
 static void on_failed(void *arg, const struct call_failure *f)
 {
     struct seek_ask *a = arg;
@@ -149,12 +156,26 @@ static void on_head(void *arg, const struct http_head *head, bool has_body)
     ask_failed(a, &v);
 }
 
+void seek_ask_found(struct seek_ask *a, struct seek_found *f)
+{
+    struct seek *k = a->seek;
+    struct loop *l = k->all->net->loop;
+    /* It counts as an attempt until the owner has counted it as what it is. */
+    struct attempt won = a->attempt;
+    a->attempt.server = NULL;
+    const struct seek_ops *ops = k->ops;
+    void *owner = k->arg;
+    f->server = server_ref(won.server);
+    seek_free(k);
+    ops->on_found(owner, f);
+    attempt_end(&won, OUTCOME_OK, loop_now_ms(l));
+}
+
 static void on_joined(void *arg, const struct call_joined *j)
 {
     struct seek_ask *a = arg;
     struct seek *k = a->seek;
     CHECK_OBJ(k, SEEK_MAGIC);
-    struct loop *l = k->all->net->loop;
     a->call = NULL;
     if (!k->origin_ops->accepts(k->origin, j->head)) {
         struct conn *conn = j->conn;
@@ -167,19 +188,15 @@ static void on_joined(void *arg, const struct call_joined *j)
         ask_failed(a, &v);
         return;
     }
-    /* It counts as an attempt until the owner has counted it as what it is. */
-    struct attempt won = a->attempt;
-    a->attempt.server = NULL;
-    const struct seek_ops *ops = k->ops;
-    void *owner = k->arg;
-    const struct seek_found found = {.conn = j->conn,
-                                     .server = server_ref(won.server),
-                                     .head = j->head,
-                                     .rest = j->rest,
-                                     .rest_bytes = j->rest_bytes};
-    seek_free(k);
-    ops->on_found(owner, &found);
-    attempt_end(&won, OUTCOME_OK, loop_now_ms(l));
+    if (seek_calm_begin(a, j)) {
+        arm_hedge(k);
+        return;
+    }
+    struct seek_found f = {.conn = j->conn,
+                           .subprotocol = http_value(j->head, "sec-websocket-protocol"),
+                           .rest = j->rest,
+                           .rest_bytes = j->rest_bytes};
+    seek_ask_found(a, &f);
 }
 
 /* Content of an answer that was declined is not waited for: on_head() is the last. */
@@ -215,6 +232,7 @@ void seek_ask(struct seek *k)
     ASSERT(a->attempt.server == NULL);
     a->attempt = pick_detach(&k->pick);
     a->is_first = k->pick.attempt_count == 1;
+    a->asked_ms = now_of(k);
     a->call = start_call(a);
     if (a->call == NULL) {
         const struct verdict_of_ask v = {.outcome = OUTCOME_CANCELLED,
@@ -231,8 +249,10 @@ void seek_ask(struct seek *k)
 
 void seek_ask_init(struct seek *k)
 {
-    for (int i = 0; i < SEEK_ASKS; i++)
+    for (int i = 0; i < SEEK_ASKS; i++) {
         k->asks[i].seek = k;
+        seek_calm_init(&k->asks[i]);
+    }
     timer_init(&k->hedge, k->all->net->loop, on_hedge, k);
 }
 
@@ -243,6 +263,7 @@ void seek_ask_cancel_all(struct seek *k)
         struct seek_ask *a = &k->asks[i];
         if (a->call != NULL)
             call_cancel(&a->call);
+        seek_calm_cancel(a);
         if (a->attempt.server != NULL)
             attempt_end(&a->attempt, OUTCOME_CANCELLED, now_of(k));
     }
@@ -253,12 +274,12 @@ void seek_ask_give_up(struct seek *k, const struct server *s, const char *why)
     CHECK_OBJ(k, SEEK_MAGIC);
     for (int i = 0; i < SEEK_ASKS; i++) {
         struct seek_ask *a = &k->asks[i];
-        if (a->call == NULL || a->attempt.server != s)
+        if (a->attempt.server != s)
             continue;
-        const struct verdict_of_ask v = {
-            .outcome = OUTCOME_CANCELLED, .phase = call_phase_text(CALL_ANSWER), .cause = why, .detail = ""};
-        call_cancel(&a->call);
-        ask_failed(a, &v);
+        if (a->call != NULL)
+            call_cancel(&a->call);
+        seek_calm_cancel(a);
+        seek_ask_failed(a, why, OUTCOME_CANCELLED);
         return; /* a server is not asked twice at a time */
     }
 }

@@ -1,7 +1,8 @@
 /* What the files of seeking share; nobody else includes this.
  *
  *   seek.c        life, and who is admitted when       seek_line.c   where they wait
- *   seek_ask.c    asking servers, one or two at a time */
+ *   seek_ask.c    asking servers, one or two at a time
+ *   seek_calm.c   those that were late before */
 #ifndef GATEWAY_REALTIME_SEEK_PRIV_H
 #define GATEWAY_REALTIME_SEEK_PRIV_H
 
@@ -36,6 +37,13 @@ struct seek_ask {
     struct call *call; /* NULL: none */
     struct attempt attempt;
     bool is_first; /* it had all the time there was */
+    int64_t asked_ms;
+    /* It took the WebSocket, and is waited for until it is calm. */
+    struct conn *conn; /* NULL: it is not */
+    char *subprotocol; /* that it chose; NULL: none */
+    struct strbuf rest;
+    struct timer calm;
+    bool is_pinged;
 };
 
 struct seek {
@@ -87,6 +95,20 @@ void seek_ask_init(struct seek *k);
 void seek_ask_cancel_all(struct seek *k);
 /* What is asked of this server is given up. The seek may be gone when this returns. */
 void seek_ask_give_up(struct seek *k, const struct server *s, const char *why);
+
+/* A server took the WebSocket: it has the session. Takes f->conn; the server is filled in here. The seek is gone when
+ * this returns. */
+void seek_ask_found(struct seek_ask *a, struct seek_found *f);
+/* The same, when it broke off before. */
+void seek_ask_failed(struct seek_ask *a, const char *why, enum outcome outcome);
+
+/* ---- seek_calm.c ---- */
+void seek_calm_init(struct seek_ask *a);
+/* A server took the WebSocket. True: it was late, so seek_ask_found() or seek_ask_failed() follows later, and the
+ * connection is taken. */
+bool seek_calm_begin(struct seek_ask *a, const struct call_joined *j);
+/* It is not waited for any more; the connection is closed. Harmless when it is not waited for. */
+void seek_calm_cancel(struct seek_ask *a);
 
 /* ---- seek_line.c ---- */
 /* Those who may go to the same servers wait behind each other: if the first cannot be served, no other can. */

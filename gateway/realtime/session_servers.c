@@ -86,9 +86,8 @@ static void on_asking(void *arg, const struct server *server)
         s->protocol->on_moving(s->speaker, true);
 }
 
-static bool is_same_subprotocol(const struct session *s, const struct http_head *head)
+static bool is_same_subprotocol(const struct session *s, struct http_view v)
 {
-    const struct http_view v = http_value(head, "sec-websocket-protocol");
     if (s->subprotocol == NULL || v.data == NULL)
         return s->subprotocol == NULL && v.data == NULL;
     return http_view_is(v, s->subprotocol);
@@ -101,7 +100,7 @@ static void on_found(void *arg, const struct seek_found *f)
     struct conn *conn = f->conn;
     struct server *server = f->server;
     s->seek = NULL;
-    if (!is_same_subprotocol(s, f->head)) {
+    if (!is_same_subprotocol(s, f->subprotocol)) {
         conn_close(&conn, true);
         server_unref(&server);
         session_note(s, "another subprotocol was chosen");

@@ -18,6 +18,7 @@
 #include "base/stats.h"
 #include "conf/conf.h"
 #include "gateway/upstream/circuit.h"
+#include "gateway/upstream/lag.h"
 #include "gateway/upstream/pace.h"
 #include "gateway/upstream/ramp.h"
 #include "health/verdict.h"
@@ -85,6 +86,7 @@ struct server {
     struct tls_ctx *tls; /* for wss and https */
     void *lookup;
 
+    struct lag lag;    /* written by gateway/realtime/leg.c and seek_calm.c, and the worker as verdicts change */
     struct pace joins; /* written by gateway/realtime/seek.c: those it is given because another server was lost */
 
     /* written by links.c */

@@ -137,17 +137,26 @@ static void keep_socket(struct worker *w, const struct msg_listener *m, int fd)
 
 /* ---- verdicts ---- */
 
+static bool is_silent(const struct server *s)
+{
+    struct verdict_detail d;
+    return verdict_read_detail(s->env->verdicts, s->slot, &d) && d.is_silent != 0;
+}
+
 static void follow_server(struct worker *w, struct server *s)
 {
     bool is_down = server_verdict(s).state == VERDICT_DOWN;
     bool went_down = is_down && !w->was_down[s->slot], came_up = !is_down && w->was_down[s->slot];
     w->was_down[s->slot] = is_down;
     if (went_down) {
+        lag_went_down(&s->lag, is_silent(s));
         call_forget_server(s);
         tunnel_set_server_down(w->tunnels, s);
     }
-    if (came_up)
+    if (came_up) {
+        lag_came_up(&s->lag, loop_now_ms(w->loop));
         tunnel_set_retry(w->tunnels);
+    }
     /* Also those whose handshake was under way; but with fail_open clients are there although it is down. */
     if (!is_down || s->tunnel_count == 0 || (!went_down && s->pool_conf->fail_open))
         return;

@@ -84,6 +84,7 @@ void standing_set_check(struct standing *s, const struct conf_check *check)
 static void note(struct standing *s, const struct probe_result *r, struct standing_time t)
 {
     s->detail.last_probe_wall_ms = t.wall_ms;
+    s->detail.is_silent = r->err == ERR_TIMEOUT;
     memcpy(s->detail.cause, r->cause, sizeof s->detail.cause);
 }
 

@@ -36,6 +36,7 @@ struct owner {
     char found; /* letter */
     struct conn *conn;
     char rest[32];
+    char subprotocol[16]; /* "": none */
     enum seek_failure failure;
     uint16_t status;
     char why[64];
@@ -161,7 +162,7 @@ static inline void owner_on_found(void *arg, const struct seek_found *f)
     o->found = f->server->server_conf->name[0];
     o->conn = f->conn;
     conn_set_owner(o->conn, &owner_conn_ops, o);
-    assert_int_equal(f->head->status, 101);
+    (void)snprintf(o->subprotocol, sizeof o->subprotocol, "%.*s", (int)f->subprotocol.len, f->subprotocol.data);
     (void)snprintf(o->rest, sizeof o->rest, "%.*s", (int)f->rest_bytes, (const char *)f->rest);
     struct server *s = f->server;
     server_unref(&s);

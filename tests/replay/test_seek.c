@@ -316,6 +316,8 @@ static void test_a_slow_server_gets_company(void **state)
     assert_int_equal(strlen(o.asked), 2); /* two at a time are enough */
     server_reads(&w, second);
     server_accepts(&w, second, "\r\n");
+    rig_advance(&w.rig, LAG_CALM_MS); /* late as well, it has to be calm first (test_seek_calm.c) */
+    rig_write(&w.rig, second, "\x8a\0", 2);
     assert_int_equal(o.found, o.asked[1]);
     assert_true(server_is_left(&w, first));
     assert_int_equal(seeking_counted(&w, o.asked[0], STAT_SERVER_FAILURES), 0); /* slow is not broken */
@@ -342,6 +344,8 @@ static void test_the_first_may_still_win(void **state)
     server_declines(&w, second, 401); /* which does not end what the other is doing */
     assert_int_equal(o.failed_count, 0);
     server_accepts(&w, first, "\r\n");
+    rig_advance(&w.rig, LAG_CALM_MS); /* late, it has to be calm first (test_seek_calm.c) */
+    rig_write(&w.rig, first, "\x8a\0", 2);
     assert_int_equal(o.found, o.asked[0]);
     owner_fini(&o);
     close(first);

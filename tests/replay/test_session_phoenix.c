@@ -1,5 +1,6 @@
 /* One client's Phoenix session through a whole worker, from the first server to the last: what is a matter of minutes
  * passes in no time. Scripts of single corner cases are in tests/unit/gateway/realtime. */
+#include "gateway/upstream/lag.h"
 #include "gateway/ws/close.h"
 #include "tests/replay/phoenix_talk.h"
 
@@ -164,6 +165,53 @@ static void a_server_that_stopped_is_left_when_it_has_been_silent_for_too_long(v
     world_close(&w);
 }
 
+/* Its end of the heartbeat that comes within 3 s, answered so much later. */
+static void answers_heartbeat_after(struct world *w, int64_t ms)
+{
+    char text[4096], answer[256];
+    const char *got = "";
+    for (int i = 0; got[0] == '\0' && i < 3000; i++) {
+        rig_advance(&w->rig, 1);
+        got = next_text(&w->server, text);
+    }
+    const char *ref = strstr(got, "\"g");
+    assert_non_null(ref);
+    (void)snprintf(answer, sizeof answer,
+                   "[null,\"%.*s\",\"phoenix\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]",
+                   (int)strcspn(ref + 1, "\""), ref + 1);
+    rig_advance(&w->rig, ms);
+    says(&w->server, answer);
+}
+
+/* What it missed while it stood still lies in its sockets: the client has heard that elsewhere, or will not. */
+static void a_server_that_answered_late_is_told_the_joins_when_it_is_calm(void **state)
+{
+    static const char ping[] = "\x89\x80\0\0\0\0", pong[] = "\x8a\0";
+    (void)state;
+    for (int64_t late_ms = LAG_LATE_MS - 100; late_ms <= LAG_LATE_MS + 100; late_ms += 200) {
+        struct world w;
+        char got[64];
+        world_open(&w, YAML("gap: silent, heartbeat: 3s, dead_after: 5s"));
+        rig_stop_server(&w.rig, 1);
+        rig_stop_server(&w.rig, 2);
+        answers_heartbeat_after(&w, late_ms);
+        dies(&w.server);
+        rig_advance(&w.rig, 0);
+        w.server = server_asked(&w.rig);
+        if (late_ms > LAG_LATE_MS) {
+            rig_advance(&w.rig, LAG_CALM_MS - 1);
+            gets_nothing(&w.server);
+            rig_advance(&w.rig, 1);
+            assert_int_equal(rig_read(&w.rig, w.server.fd, got, sizeof got), sizeof ping - 1);
+            assert_memory_equal(got, ping, sizeof ping - 1);
+            rig_write(&w.rig, w.server.fd, pong, sizeof pong - 1);
+        }
+        GETS_JOIN(&w.server);
+        GETS_TRACK(&w.server);
+        world_close(&w);
+    }
+}
+
 static void a_server_is_not_too_silent_for_rules_it_did_not_know(void **state)
 {
     struct world w;
@@ -316,6 +364,7 @@ int main(void)
         cmocka_unit_test(nobody_is_there_for_20_s_and_then_somebody_is),
         cmocka_unit_test(nobody_is_there_for_too_long_and_the_client_is_told),
         cmocka_unit_test(a_server_that_stopped_is_left_when_it_has_been_silent_for_too_long),
+        cmocka_unit_test(a_server_that_answered_late_is_told_the_joins_when_it_is_calm),
         cmocka_unit_test(a_server_is_not_too_silent_for_rules_it_did_not_know),
         cmocka_unit_test(of_what_waits_the_oldest_makes_room_and_nothing_waits_for_ever),
         cmocka_unit_test(servers_that_die_at_once_are_not_asked_without_end),

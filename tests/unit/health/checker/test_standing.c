@@ -12,6 +12,7 @@ static const struct conf_check tcp = {.type = CHECK_TCP, .rise = 1, .fall = 1};
 static const struct conf_check none = {.type = CHECK_NONE, .rise = 1, .fall = 1};
 static const struct probe_result well = {.latency_us = 1000};
 static const struct probe_result ill = {.err = ERR_REFUSED, .cause = "refused"};
+static const struct probe_result silent = {.err = ERR_TIMEOUT, .cause = "timeout"};
 
 static struct standing_time at(int64_t s)
 {
@@ -56,6 +57,19 @@ static void test_results_make_the_state(void **state)
     assert_int_equal(standing_detail(&s).last_probe_wall_ms, at(3).wall_ms);
     assert_int_equal(standing_detail(&s).failures_in_row, 1);
     assert_int_equal(standing_detail(&s).probed, VERDICT_DOWN);
+}
+
+static void test_silence_is_told_from_other_failures(void **state)
+{
+    (void)state;
+    struct standing s = fresh(&tcp, NULL, 1);
+    (void)standing_result(&s, &tcp, &silent, at(2));
+    assert_true(standing_detail(&s).is_silent);
+    (void)standing_result(&s, &tcp, &ill, at(3));
+    assert_false(standing_detail(&s).is_silent);
+    (void)standing_result(&s, &tcp, &silent, at(4));
+    (void)standing_result(&s, &tcp, &well, at(5));
+    assert_false(standing_detail(&s).is_silent);
 }
 
 static void test_slow_is_up_but_degraded(void **state)
@@ -182,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results_make_the_state),
+        cmocka_unit_test(test_silence_is_told_from_other_failures),
         cmocka_unit_test(test_slow_is_up_but_degraded),
         cmocka_unit_test(test_certificate_that_ends),
         cmocka_unit_test(test_operators_word_survives_checker_and_gateway),
