@@ -6,8 +6,6 @@
  *
  * Everything here happens inside calls of others, the session's or an exchange's. So a request that is over is only
  * marked, and what was held is passed on at the end of the pass (h2_requests_work). */
-#include <stdio.h>
-
 #include "base/mem.h"
 #include "gateway/front/client_h2_priv.h"
 #include "gateway/front/reply.h"
@@ -90,30 +88,6 @@ static void reset(struct h2_request *r, enum h2_code code)
 
 /* ---- the answer: what the exchange asks of its client ---- */
 
-/* The same head with the fields that HTTP/2 has in the place of others, and without those it has no use for. */
-static void make_head(struct http_head *to, const struct http_head *from, char length[24])
-{
-    http_head_clear(to);
-    to->status = from->status == 101 ? 200 : from->status;
-    for (uint32_t i = 0; i < from->field_count; i++) {
-        if (!http_view_is_nocase(from->fields[i].name, "content-length") &&
-            !http_view_is_nocase(from->fields[i].name, "sec-websocket-accept"))
-            (void)http_head_add(to, from->fields[i].name, from->fields[i].value);
-    }
-    if (from->content_length >= 0 && from->status >= 200 && from->status != 204) {
-        (void)snprintf(length, 24, "%lld", (long long)from->content_length);
-        (void)http_head_add(to, http_view_of("content-length"), http_view_of(length));
-    }
-}
-
-static void respond(struct h2_stream *st, const struct http_head *answer, bool has_body)
-{
-    struct http_head head;
-    char length[24];
-    make_head(&head, answer, length);
-    h2_server_respond(st, &head, has_body);
-}
-
 static void send_head(void *arg, const struct http_head *answer, bool has_body)
 {
     struct h2_request *r = arg;
@@ -121,7 +95,7 @@ static void send_head(void *arg, const struct http_head *answer, bool has_body)
     r->is_answered = true;
     r->is_sending = has_body || !r->is_ended;
     r->sent_ms = now_of(r);
-    respond(r->stream, answer, r->is_sending);
+    h2_server_respond(r->stream, answer, r->is_sending);
 }
 
 static void send_body(void *arg, const uint8_t *data, size_t len)
@@ -259,7 +233,7 @@ static struct conn *take(void *arg, const struct http_head *answer, struct slice
 {
     struct h2_request *r = arg;
     CHECK_OBJ(r, H2_REQUEST_MAGIC);
-    respond(r->stream, answer, true);
+    h2_server_respond(r->stream, answer, true);
     r->exchange = NULL;
     r->is_answered = true;
     r->is_sending = true;
@@ -290,7 +264,7 @@ static const struct requester_ops requester_ops = {
 static void send_reply(struct h2_stream *st, struct reply *r, bool is_head)
 {
     const bool has_body = r->body.len > 0 && !is_head;
-    respond(st, &r->head, has_body);
+    h2_server_respond(st, &r->head, has_body);
     if (has_body) {
         h2_stream_send(st, r->body.data, r->body.len);
         h2_stream_end(st);

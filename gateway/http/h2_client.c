@@ -215,7 +215,7 @@ struct h2_stream *h2_client_request(struct h2_client *c, const struct http_head 
                                     bool has_body, void *owner)
 {
     const nghttp2_data_provider body = h2_stream_source();
-    struct h2_fields fields = {.count = 0};
+    struct h2_fields fields;
     struct strbuf path;
 
     if (!h2_client_can_request(c) || (head->protocol.data != NULL && !h2_client_serves_connect(c)))
@@ -227,8 +227,11 @@ struct h2_stream *h2_client_request(struct h2_client *c, const struct http_head 
         strbuf_add(&path, "?", 1);
         strbuf_add(&path, head->query.data, head->query.len);
     }
+    h2_fields_begin(&fields);
     add_pseudo(&fields, head, scheme, &path);
     h2_fields_add_all(&fields, head);
+    if (has_body && head->protocol.data == NULL)
+        h2_fields_add_length(&fields, head->content_length);
 
     struct h2_stream *st = h2_stream_create(&c->session, 0);
     st->id = nghttp2_submit_request(c->session.ng, NULL, fields.list, fields.count, has_body ? &body : NULL, st);

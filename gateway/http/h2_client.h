@@ -63,10 +63,10 @@ bool h2_client_has_settings(const struct h2_client *c);    /* the server has spo
 bool h2_client_serves_connect(const struct h2_client *c);  /* announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) */
 uint32_t h2_client_max_streams(const struct h2_client *c); /* the lesser of the server's limit and the own one */
 
-/* Makes a request: method, authority, path and query of `head`, its `protocol` for an extended CONNECT, and its fields,
- * except host and what belongs to an HTTP/1.1 connection; names become lower case. `scheme` is "http" or "https".
- * Without `has_body` the request is complete. `owner` is the stream's. NULL when h2_client_can_request() says no, or
- * for an extended CONNECT that the server has not announced. */
+/* Makes a request: method, authority, path and query of `head`, its `protocol` for an extended CONNECT, else its
+ * content_length if there is a body, and its fields, except host and what belongs to an HTTP/1.1 connection; names
+ * become lower case. `scheme` is "http" or "https". Without `has_body` the request is complete. `owner` is the
+ * stream's. NULL when h2_client_can_request() says no, or for an extended CONNECT that the server has not announced. */
 struct h2_stream *h2_client_request(struct h2_client *c, const struct http_head *head, const char *scheme,
                                     bool has_body, void *owner);
 

@@ -219,46 +219,83 @@ uint32_t h2_head_urgency(const struct http_head *request)
 
 /* ---- out ---- */
 
-static bool is_for_connection(struct http_view name)
-{
-    static const char *const names[] = {
-        "connection", "host", "http2-settings", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade",
-    };
-    return http_view_is_any(name, names, COUNT(names));
-}
+enum manner {
+    SAID = 0,
+    SAID_APART, /* never in the table of the compression */
+    UNSAID,
+};
 
-/* Never in the table of the compression, which requests of many users share (RFC 7541 section 7.1.3). */
-static bool is_secret(struct http_view name)
+/* Fields that are not said like all others, in lower case by the length of their names. UNSAID: what HTTP/1.1 says
+ * about a connection, or to make it a WebSocket. SAID_APART: secrets, since requests of many users share the table (RFC
+ * 7541 section 7.1.3), and what is never the same twice, which would only drive out what is. */
+#define NAMES_OF_A_LENGTH 3
+static const struct {
+    const char *name;
+    enum manner manner;
+} manners[][NAMES_OF_A_LENGTH] = {
+    [2] = {{"te", UNSAID}},
+    [4] = {{"host", UNSAID}},
+    [6] = {{"cookie", SAID_APART}},
+    [7] = {{"upgrade", UNSAID}},
+    [10] = {{"connection", UNSAID}, {"keep-alive", UNSAID}, {"set-cookie", SAID_APART}},
+    [11] = {{"traceparent", SAID_APART}},
+    [12] = {{"x-request-id", SAID_APART}},
+    [13] = {{"authorization", SAID_APART}},
+    [14] = {{"http2-settings", UNSAID}, {"content-length", UNSAID}},
+    [16] = {{"proxy-connection", UNSAID}},
+    [17] = {{"transfer-encoding", UNSAID}},
+    [19] = {{"proxy-authorization", SAID_APART}},
+    [20] = {{"sec-websocket-accept", UNSAID}},
+};
+
+static enum manner manner_of(struct http_view name)
 {
-    static const char *const names[] = {"authorization", "cookie", "proxy-authorization", "set-cookie"};
-    return http_view_is_any(name, names, COUNT(names));
+    if (name.len >= COUNT(manners))
+        return SAID;
+    for (size_t i = 0; i < NAMES_OF_A_LENGTH && manners[name.len][i].name != NULL; i++) {
+        if (http_view_is_nocase(name, manners[name.len][i].name))
+            return manners[name.len][i].manner;
+    }
+    return SAID;
 }
 
 /* nghttp2 copies names and values and makes the names lower case; the pointers are only not const by history. */
-static nghttp2_nv field_of(struct http_view name, struct http_view value)
+static void add(struct h2_fields *f, struct http_view name, struct http_view value, uint8_t flags)
 {
-    nghttp2_nv nv = {.namelen = name.len, .valuelen = value.len, .flags = NGHTTP2_NV_FLAG_NONE};
-    memcpy(&nv.name, &name.data, sizeof nv.name);
-    memcpy(&nv.value, &value.data, sizeof nv.value);
-    if (is_secret(name))
-        nv.flags = NGHTTP2_NV_FLAG_NO_INDEX;
-    return nv;
+    ASSERT(f->count < COUNT(f->list));
+    nghttp2_nv *nv = &f->list[f->count++];
+    memcpy(&nv->name, &name.data, sizeof nv->name);
+    memcpy(&nv->value, &value.data, sizeof nv->value);
+    nv->namelen = name.len;
+    nv->valuelen = value.len;
+    nv->flags = flags;
+}
+
+void h2_fields_begin(struct h2_fields *f)
+{
+    f->count = 0;
 }
 
 void h2_fields_add(struct h2_fields *f, const char *name, struct http_view value)
 {
-    ASSERT(f->count < COUNT(f->list));
-    f->list[f->count++] = field_of(http_view_of(name), value);
+    add(f, http_view_of(name), value, NGHTTP2_NV_FLAG_NONE);
 }
 
 void h2_fields_add_all(struct h2_fields *f, const struct http_head *head)
 {
     for (uint32_t i = 0; i < head->field_count; i++) {
         const struct http_field *field = &head->fields[i];
-        if (!http_is_token(field->name) || is_for_connection(field->name) ||
-            !nghttp2_check_header_value_rfc9113((const uint8_t *)field->value.data, field->value.len))
-            continue;
-        ASSERT(f->count < COUNT(f->list));
-        f->list[f->count++] = field_of(field->name, field->value);
+        const enum manner m = manner_of(field->name);
+        if (m != UNSAID && http_is_token(field->name) &&
+            nghttp2_check_header_value_rfc9113((const uint8_t *)field->value.data, field->value.len) != 0)
+            add(f, field->name, field->value, m == SAID_APART ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
     }
+}
+
+void h2_fields_add_length(struct h2_fields *f, int64_t content_length)
+{
+    if (content_length < 0)
+        return;
+    const size_t len = decimal_text((uint64_t)content_length, f->length);
+    h2_fields_add(f, "content-length", (struct http_view){f->length, len});
 }

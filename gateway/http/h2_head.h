@@ -50,12 +50,18 @@ uint32_t h2_head_urgency(const struct http_head *request);
 
 /* Fields on their way out; they look at texts that must stay until they are submitted. */
 struct h2_fields {
-    nghttp2_nv list[HTTP_ROOM_FIELDS + 8];
     size_t count;
+    char length[DECIMAL_BYTES];
+    /* from here on not zeroed: most of it is never used */
+    nghttp2_nv list[HTTP_ROOM_FIELDS + 8];
 };
 
+void h2_fields_begin(struct h2_fields *f);
 void h2_fields_add(struct h2_fields *f, const char *name, struct http_view value);
-/* Adds the fields of `head`, without those that say something about a connection, and those HTTP/2 cannot carry. */
+/* Adds the fields of `head`, without those that say something about a connection or its framing, and those HTTP/2
+ * cannot carry. */
 void h2_fields_add_all(struct h2_fields *f, const struct http_head *head);
+/* Adds content-length; -1: nothing. */
+void h2_fields_add_length(struct h2_fields *f, int64_t content_length);
 
 #endif

@@ -164,10 +164,11 @@ static void put_status(char text[4], uint16_t status)
 void h2_server_inform(struct h2_stream *st, uint16_t status)
 {
     char text[4];
-    struct h2_fields fields = {.count = 0};
+    struct h2_fields fields;
 
     ASSERT(st->session->role->is_server && status < 200 && !st->is_head_sent);
     put_status(text, status);
+    h2_fields_begin(&fields);
     h2_fields_add(&fields, ":status", http_view_of(text));
     (void)nghttp2_submit_headers(st->session->ng, NGHTTP2_FLAG_NONE, st->id, NULL, fields.list, fields.count, NULL);
     h2_session_touched(st->session);
@@ -176,13 +177,17 @@ void h2_server_inform(struct h2_stream *st, uint16_t status)
 void h2_server_respond(struct h2_stream *st, const struct http_head *head, bool has_body)
 {
     char text[4];
-    struct h2_fields fields = {.count = 0};
+    struct h2_fields fields;
     const nghttp2_data_provider body = h2_stream_source();
+    const bool is_joined = head->status == 101;
 
-    ASSERT(st->session->role->is_server && head->status >= 200 && !st->is_head_sent);
-    put_status(text, head->status);
+    ASSERT(st->session->role->is_server && (head->status >= 200 || is_joined) && !st->is_head_sent);
+    put_status(text, is_joined ? 200 : head->status);
+    h2_fields_begin(&fields);
     h2_fields_add(&fields, ":status", http_view_of(text));
     h2_fields_add_all(&fields, head);
+    if (!is_joined && head->status != 204)
+        h2_fields_add_length(&fields, head->content_length);
     st->is_head_sent = true;
     st->is_open = has_body;
     const int rv = nghttp2_submit_response(st->session->ng, st->id, fields.list, fields.count, has_body ? &body : NULL);

@@ -84,8 +84,9 @@ void h2_server_destroy(struct h2_server **sp);
 
 /* An interim answer: 100 or another 1xx but 101, without fields. Before h2_server_respond. */
 void h2_server_inform(struct h2_stream *st, uint16_t status);
-/* The head of the answer: status (200 to 999) and fields; what belongs to an HTTP/1.1 connection is left out, names
- * become lower case. Once. With `has_body` false the answer is complete. */
+/* The head of the answer: status (200 to 999; a 101 is said as 200, as RFC 8441 has it), content_length and fields;
+ * what belongs to an HTTP/1.1 connection is left out, names become lower case. Once. With `has_body` false the answer
+ * is complete. */
 void h2_server_respond(struct h2_stream *st, const struct http_head *head, bool has_body);
 
 #endif

@@ -2,9 +2,6 @@
  * join: the object between the stream and the carried connection that the tunnel gets. */
 #include "gateway/upstream/call_priv.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/mem.h"
 #include "gateway/net/carried.h"
 
@@ -12,8 +9,6 @@
 
 /* Moved at a time from a carried connection to its stream. */
 #define PULL_BYTES (16u * 1024u)
-
-#define LENGTH_BYTES 24u /* of an int64_t as text */
 
 struct join {
     uint32_t magic;
@@ -176,27 +171,14 @@ static void stream_head(const struct call *c, struct http_head *to)
         (void)http_head_add(to, http_view_of("sec-websocket-version"), http_view_of("13"));
 }
 
-/* A request's head with the length of its body, as far as that is known; `length` holds its text. */
-static void sized_head(const struct call *c, struct http_head *to, char length[LENGTH_BYTES])
-{
-    *to = c->head;
-    if (!c->has_body || c->head.content_length < 0)
-        return;
-    (void)snprintf(length, LENGTH_BYTES, "%" PRId64, c->head.content_length);
-    (void)http_head_add(to, http_view_of("content-length"), http_view_of(length));
-}
-
 static void on_board(void *arg)
 {
     struct call *c = arg;
     struct http_head head;
-    char length[LENGTH_BYTES];
     CHECK_OBJ(c, CALL_MAGIC);
     if (c->is_websocket)
         stream_head(c, &head);
-    else
-        sized_head(c, &head, length);
-    if (rider_request(&c->h2.rider, &head, c->has_body || c->is_websocket))
+    if (rider_request(&c->h2.rider, c->is_websocket ? &head : &c->head, c->has_body || c->is_websocket))
         call_sent_head(c);
     else
         call_fail(c, ERR_LIMIT, "request cannot be written", true);

@@ -176,6 +176,7 @@ void h2_call_begin(struct h2_call *c, struct h2_user *u, const char *method, con
     h.method = http_view_of(method);
     h.path = http_view_of(path);
     add_fields(&h, fields);
+    assert_null(http_head_set_length(&h));
     begin(c, u, &h, has_body);
 }
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/http/h2_watch.h"
 #include "tests/unit/gateway/http/h2_peer.h"
 
 /* ---- streams ---- */
@@ -171,6 +172,74 @@ static void test_answer_too_large(void **state)
     assert_string_equal(sent(&p), "RST_STREAM:1=INTERNAL_ERROR");
     assert_string_equal(p.log, "GET / close INTERNAL_ERROR ");
     stop(&p);
+}
+
+/* How long its head is on the wire. */
+static size_t answer_with_id(struct peer *p, uint32_t stream_id)
+{
+    char id[32];
+    struct http_head head;
+    WIRE_GET(&p->in, stream_id, END_STREAM, NULL);
+    exchange(p);
+    http_head_clear(&head);
+    head.status = 200;
+    http_head_add(&head, http_view_of("X-Page"), http_view_of("the same in all answers"));
+    (void)snprintf(id, sizeof id, "%024u", stream_id);
+    http_head_add(&head, http_view_of("X-Request-Id"), http_view_of(id));
+    h2_server_respond(p->stream, &head, false);
+    fetch(p);
+    return p->out.len;
+}
+
+/* What is another in each answer stays out of the table of the compression, and so drives nothing out of it. */
+static void test_heads_stay_short(void **state)
+{
+    struct peer p;
+    (void)state;
+    start(&p);
+    const size_t first_bytes = answer_with_id(&p, 1);
+    const size_t next_bytes = answer_with_id(&p, 3);
+    assert_true(next_bytes + strlen("X-Page") < first_bytes);
+    for (uint32_t id = 5; id < 1005; id += 2)
+        assert_true(answer_with_id(&p, id) <= next_bytes + strlen("100")); /* of which some letters take more room */
+    stop(&p);
+}
+
+/* The length is said by the head alone, and a WebSocket that is accepted is no length and no 101. */
+static void test_length(void **state)
+{
+    static const struct {
+        uint16_t status;
+        int64_t content_length;
+        const char *block; /* names and statuses are in the static table of RFC 7541 */
+        size_t block_bytes;
+    } rows[] = {
+        {200, 5,
+         "\x88\x0f\x0d\x01"
+         "5",
+         5},
+        {200, -1, "\x88", 1},
+        {204, 0, "\x89", 1},
+        {101, 0, "\x88", 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct http_head head;
+        struct peer p;
+        start(&p);
+        WIRE_GET(&p.in, 1, END_STREAM, NULL);
+        exchange(&p);
+        http_head_clear(&head);
+        head.status = rows[i].status;
+        head.content_length = rows[i].content_length;
+        http_head_add(&head, http_view_of("Content-Length"), http_view_of("77"));
+        http_head_add(&head, http_view_of("Sec-WebSocket-Accept"), http_view_of("x"));
+        h2_server_respond(p.stream, &head, false);
+        fetch(&p);
+        assert_int_equal(p.out.len, H2_FRAME_HEADER_BYTES + rows[i].block_bytes);
+        assert_memory_equal(p.out.data + H2_FRAME_HEADER_BYTES, rows[i].block, rows[i].block_bytes);
+        stop(&p);
+    }
 }
 
 /* ---- the connection ---- */
@@ -451,6 +520,8 @@ int main(void)
         cmocka_unit_test(test_early_answer),
         cmocka_unit_test(test_answer_with_body),
         cmocka_unit_test(test_answer_too_large),
+        cmocka_unit_test(test_heads_stay_short),
+        cmocka_unit_test(test_length),
         cmocka_unit_test(test_preface),
         cmocka_unit_test(test_broken_connections),
         cmocka_unit_test(test_stream_limit),
