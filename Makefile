@@ -163,7 +163,7 @@ check-debug:
 	@$(MAKE) --no-print-directory BUILD=build-debug SAN=address,undefined check
 
 bench: all tests/scene/node_modules/.package-lock.json
-	@TIDEGATE_BUILD=$(abspath $(BUILD)) tests/bench/run
+	@TIDEGATE_BUILD=$(abspath $(BUILD)) tests/bench/run --write
 
 # ---- upkeep -------------------------------------------------------------------------------------------------
 SOURCES := $(wildcard base/*.[ch] conf/*.[ch] cache/*.[ch] health/*.[ch] health/*/*.[ch] gateway/*/*.[ch] \

@@ -1,7 +1,7 @@
 'use strict';
 // Hundreds of sessions through minutes of chaos: what the scene tests/scene/sessions-soak.test.js plays for seconds, and the figures of it. What happens when is
 // decided by the seed, which is printed. From outside: SOAK_SEED, SOAK_MINUTES, SOAK_MEMBERS, and SOAK_KINDS, how regions are lost (killed,stopped,paused).
-const { print, integer } = require('./lib/table.js');
+const { integer } = require('./lib/table.js');
 
 const MEMBERS = 500;
 const LIBRARY = 20; // of them realtime-js
@@ -34,7 +34,7 @@ function rows(soak, sum) {
   ];
 }
 
-async function soak() {
+async function soak(stage, names, { report }) {
   const { Soak, Scene } = require('../scene/lib'); // stands on packages that only this needs: `make bench` installs them
   const seed = setting('seed', Date.now() % 1000000);
   const kinds = (process.env.SOAK_KINDS ?? 'killed').split(',');
@@ -47,7 +47,7 @@ async function soak() {
     for (const { name, what } of play.ledger.troubles.slice(0, 20)) console.error(`soak: ${name}: ${what}`);
     for (const each of [...play.ledger.duplicates.slice(0, 10), ...play.ledger.disorders.slice(0, 10)]) console.error(`soak: ${each}`);
     for (const each of [...play.deaf().slice(0, 5), ...play.strangers().slice(0, 5)]) console.error(`soak: ${each}`);
-    print(`Soak: ${play.members.length} clients (${LIBRARY} of them realtime-js) with three channels and presence each, regions ${kinds.join(', ')}, ${minutes} min, seed ${seed}`, ['', 'count'], rows(play, sum));
+    report.table(`Soak: ${play.members.length} clients (${LIBRARY} of them realtime-js) with three channels and presence each, regions ${kinds.join(', ')}, ${minutes} min, seed ${seed}`, ['', 'count'], rows(play, sum));
   } finally {
     await s.end();
   }

@@ -7,7 +7,7 @@ const path = require('node:path');
 const { setTimeout: pause } = require('node:timers/promises');
 const processes = require('./process.js');
 const { program, write } = require('./files.js');
-const { median, print } = require('./table.js');
+const { median } = require('./figures.js');
 
 const PRIMARY = '192.0.2.1';
 const BACKUP = '192.0.2.2';
@@ -138,13 +138,13 @@ async function measure(dir, { title, intervalMs, gatewayCount, runs, watch = fal
   return found;
 }
 
-async function failover(stage, names, { rounds }) {
+async function failover(stage, names, { rounds, report }) {
   if (!names.includes('tidegate')) return;
   const kinds = [
-    { title: 'checks every second', intervalMs: 1000, gatewayCount: 1, runs: 2 * rounds },
-    { title: 'every second, watched', intervalMs: 1000, gatewayCount: 1, runs: 2 * rounds, watch: true },
-    { title: 'every second, three gateways with a quorum', intervalMs: 1000, gatewayCount: 3, runs: 2 * rounds },
-    { title: 'every 250 ms', intervalMs: 250, gatewayCount: 1, runs: 2 * rounds },
+    { title: 'checks every second', intervalMs: 1000, gatewayCount: 1, runs: rounds },
+    { title: 'every second, watched', intervalMs: 1000, gatewayCount: 1, runs: rounds, watch: true },
+    { title: 'every second, three gateways with a quorum', intervalMs: 1000, gatewayCount: 3, runs: rounds },
+    { title: 'every 250 ms', intervalMs: 250, gatewayCount: 1, runs: rounds },
     { title: 'every 5 seconds', intervalMs: 5000, gatewayCount: 1, runs: rounds },
   ];
   const rows = [];
@@ -154,8 +154,8 @@ async function failover(stage, names, { rounds }) {
     for (const [how, found] of Object.entries(await measure(dir, kind)))
       rows.push([`${how}, ${kind.title}`, ...['noticed', 'told', 'all', 'ttl'].map((key) => both(found, key))]);
   }
-  print(
-    `DNS, a region is lost (timeout 800 ms or the interval, fall 2): milliseconds, median / longest of ${2 * rounds} (every 5 seconds: of ${rounds})`,
+  report.table(
+    `DNS, a region is lost (timeout 800 ms or the interval, fall 2): milliseconds, median / longest of ${rounds}`,
     ['', 'until it is known', 'from then to answers without it', 'altogether', 'TTL of those, s'], rows,
   );
 }

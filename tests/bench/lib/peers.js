@@ -91,6 +91,31 @@ backend back
     },
   },
 
+  caddy: {
+    title: 'Caddy',
+    isOneProcess: true,
+    hasLargeConnections: true, // 32 KiB of buffer for each direction of a WebSocket
+    // As many threads as run at a time: more of them would share the core.
+    command: ({ dir, port, backend, workers, connections, tls }) => {
+      const transport = { protocol: 'http', compression: false, keep_alive: { max_idle_conns_per_host: connections, idle_timeout: '1h' } };
+      const server = {
+        listen: [`127.0.0.1:${port}`],
+        idle_timeout: '1h',
+        automatic_https: { disable: true },
+        routes: [{ handle: [{ handler: 'reverse_proxy', transport, upstreams: [{ dial: `127.0.0.1:${backend}` }] }] }],
+        ...(tls === null ? {} : { tls_connection_policies: [{ default_sni: 'bench.example' }] }),
+      };
+      const certificates = tls === null ? {} : { tls: { certificates: { load_files: [{ certificate: tls.cert, key: tls.key }] } } };
+      const config = {
+        admin: { disabled: true, config: { persist: false } },
+        logging: { logs: { default: { level: 'ERROR' } } },
+        apps: { http: { grace_period: '1s', servers: { bench: server } }, ...certificates },
+      };
+      const file = write(dir, 'caddy.json', JSON.stringify(config));
+      return ['env', [`GOMAXPROCS=${workers}`, `HOME=${dir}`, 'caddy', 'run', '--config', file]];
+    },
+  },
+
   varnish: {
     title: 'Varnish',
     hasNoTls: true,

@@ -10,8 +10,9 @@ async function rounds(started, count, what, measure) {
       const peer = started[(i + round) % started.length];
       const before = processes.cpuMicroseconds(peer.child.pid);
       const result = await measure(peer);
-      // what the proxy itself spent on one message; unlike the rate it hardly depends on who else uses the machine
-      result.cpu_us = (processes.cpuMicroseconds(peer.child.pid) - before) / result.echoes;
+      // what the proxy itself spent on one message (or what else is counted); unlike the rate it hardly depends on who else
+      // uses the machine
+      result.cpu_us = (processes.cpuMicroseconds(peer.child.pid) - before) / result.echoes / (result.units_per_echo ?? 1);
       if (result.failed > 0 || result.dropped > 0)
         console.error(`${what}: ${peer.name}: failed=${result.failed} dropped=${result.dropped} ${result.first_error}`);
       found.get(peer.name).push(result);

@@ -6,7 +6,8 @@ const path = require('node:path');
 const { setTimeout: pause } = require('node:timers/promises');
 const processes = require('./process.js');
 const { program, write } = require('./files.js');
-const { median, print, integer } = require('./table.js');
+const { median } = require('./figures.js');
+const { integer } = require('./table.js');
 
 const SESSIONS = 500;
 const SAY_EVERY_MS = 25;
@@ -101,7 +102,7 @@ async function lose(stage, signal) {
   }
 }
 
-async function sessionFailover(stage, names, { rounds }) {
+async function sessionFailover(stage, names, { rounds, report }) {
   if (!names.includes('tidegate')) return;
   const rows = [];
   for (const [title, signal] of [['killed (SIGKILL)', 'SIGKILL'], ['paused (SIGSTOP)', 'SIGSTOP']]) {
@@ -122,7 +123,7 @@ async function sessionFailover(stage, names, { rounds }) {
       integer(sum('dropped')), integer(sum('refused')), integer(sum('again')), (sum('missing') / (SESSIONS * rounds)).toFixed(1), integer(sum('awaiting')),
     ]);
   }
-  print(
+  report.table(
     `A region with ${SESSIONS} sessions is lost: milliseconds from then to the first message through another one, of ${rounds} losses (one message every ${SAY_EVERY_MS} ms; checks every 250 ms)`,
     ['', 'p50', 'p99', 'longest', 'until checks know it', 'longest from then', 'closed', 'channels failed', 'heard twice', 'missed by each', 'never again'], rows,
   );

@@ -4,18 +4,20 @@
 const processes = require('./process.js');
 const { peers } = require('./peers.js');
 const { rounds } = require('./rounds.js');
-const { median, print, integer, ratio } = require('./table.js');
+const { median, medianRatio, spread } = require('./figures.js');
+const { integer, ratio, milliseconds } = require('./table.js');
 
 const CONNECTIONS = 500;
 const BYTES = 100; // with what Phoenix puts around it, 150
 const HELD = 2000;
+const HELD_ROUNDS = 3; // memory hardly differs from one round to the next
 
 const OPAQUE = '/opaque/websocket?vsn=2.0.0';
 const SESSION = '/session/websocket?vsn=2.0.0';
 
 const kinds = [
-  { what: 'pushes, answered with phx_reply (vsn 2.0.0, text)', args: [] },
-  { what: 'broadcasts of kind 3, heard again as kind 4 (binary)', args: ['--binary'] },
+  { id: 'sessions', what: 'pushes, answered with phx_reply (vsn 2.0.0, text)', args: [] },
+  { id: 'sessions-binary', what: 'broadcasts of kind 3, heard again as kind 4 (binary)', args: ['--binary'] },
 ];
 
 async function sessions(stage, names, options) {
@@ -25,25 +27,24 @@ async function sessions(stage, names, options) {
     started.push({ ...peer, title: name === 'tidegate' ? 'Tidegate, opaque' : peers[name].title, path: OPAQUE });
     if (name === 'tidegate') started.push({ ...peer, name: 'session', title: 'Tidegate, phoenix', path: SESSION });
   }
-  for (const { what, args } of kinds) {
+  for (const { id, what, args } of kinds) {
     const found = await rounds(started, options.rounds, `sessions, ${what}`, ({ port, path }) => stage.load(port, [
       '--path', path, '--channels', 1, '--connections', CONNECTIONS, '--size', BYTES, '--warm-up', 1, '--seconds', options.seconds, ...args,
     ]));
-    const value = (name, key) => median(found.get(name).map((r) => r[key]));
-    // the rounds' own ratios: those of one round stand in the same minute
-    const of = (name, base, key) => (found.has(base) ? ratio(median(found.get(name).map((r, i) => r[key] / found.get(base)[i][key])), 1) : '-');
-    print(
+    const values = (name, key) => found.get(name).map((r) => r[key]);
+    const of = (name, base, key) => (found.has(base) ? ratio(medianRatio(values(name, key), values(base, key))) : '-');
+    options.report.table(
       `Phoenix ${what}, ${CONNECTIONS} connections with one in flight each, one worker: round trips`,
-      ['', 'per second', 'of nginx', 'of opaque', 'proxy CPU us each', 'of opaque', 'p50 ms', 'p99 ms'],
+      ['', 'per second', 'spread', 'of nginx', 'of opaque', 'proxy CPU us each', 'spread', 'of opaque', 'p50 ms', 'p99 ms'],
       started.map(({ name, title }) => [
         title,
-        integer(value(name, 'round_trips_per_second')),
+        integer(median(values(name, 'round_trips_per_second'))), spread(values(name, 'round_trips_per_second')),
         ...['nginx', 'tidegate'].map((base) => of(name, base, 'round_trips_per_second')),
-        value(name, 'cpu_us').toFixed(2),
-        of(name, 'tidegate', 'cpu_us'),
-        ...['latency_p50_us', 'latency_p99_us'].map((key) => (value(name, key) / 1000).toFixed(2)),
+        median(values(name, 'cpu_us')).toFixed(2), spread(values(name, 'cpu_us')), of(name, 'tidegate', 'cpu_us'),
+        ...['latency_p50_us', 'latency_p99_us'].map((key) => milliseconds(median(values(name, key)))),
       ]),
     );
+    options.report.measure(id, found, ['round_trips_per_second', 'cpu_us', 'latency_p50_us', 'latency_p99_us']);
   }
   for (const { child } of started) await processes.stop(child);
 }
@@ -60,18 +61,23 @@ async function held(stage, path, channels) {
   return { each: (result.inspected - empty) / result.opened, result };
 }
 
-async function sessionMemory(stage, names) {
+async function sessionMemory(stage, names, options) {
   if (!names.includes('tidegate')) return;
   const rows = [];
   for (const [title, path] of [['opaque', OPAQUE], ['phoenix', SESSION]]) {
-    const [one, ten] = [await held(stage, path, 1), await held(stage, path, 10)];
-    const perChannel = (ten.each - one.each) / 9;
-    rows.push([title, integer(one.each), integer(ten.each), integer(perChannel), integer(one.result.join_bytes)]);
-    console.error(`sessions-memory: ${title}`);
+    const found = [];
+    for (let round = 0; round < Math.min(options.rounds, HELD_ROUNDS); round++) {
+      const [one, ten] = [await held(stage, path, 1), await held(stage, path, 10)];
+      found.push({ one: one.each, ten: ten.each, further: (ten.each - one.each) / 9, join: one.result.join_bytes });
+      console.error(`sessions-memory: ${title}: round ${round + 1}`);
+    }
+    const values = (key) => found.map((r) => r[key]);
+    const both = (key) => [integer(median(values(key))), spread(values(key))];
+    rows.push([title, ...both('one'), ...both('ten'), integer(median(values('further'))), integer(median(values('join')))]);
   }
-  print(
+  options.report.table(
     `Memory of ${integer(HELD)} idle Phoenix WebSockets, one worker: bytes each (PSS of all processes; without the kernel's socket buffers)`,
-    ['', 'with one channel', 'with ten channels', 'each further channel', 'of which its join, as sent'], rows,
+    ['', 'with one channel', 'spread', 'with ten channels', 'spread', 'each further channel', 'of which its join, as sent'], rows,
   );
 }
 

@@ -13,6 +13,8 @@ const { peers } = require('./peers.js');
 // The proxy has a core to itself; load and backend share the other, so that a faster proxy cannot be hidden behind them.
 const PROXY_CORE = '0';
 const LOAD_CORE = '1';
+// closing thousands of connections is no part of what a message costs, and neither is opening them
+const METER_MARGIN_S = 0.4;
 const DNSPERF = ['-c', 16, '-T', 1, '-q', 200]; // sixteen sockets, 200 queries under way in all
 
 // A key and a certificate of it that nobody vouches for: what TLS costs depends on the kind of key alone. ECDSA over P-256.
@@ -35,10 +37,10 @@ class Stage {
     for (const dir of [stage.dir, stage.memory]) fs.chmodSync(dir, 0o755);
     stage.tls = makeCertificate(stage.dir);
     stage.backend = await processes.freePort();
-    const server = processes.start(program('tidegate-bench'), ['--serve', `127.0.0.1:${stage.backend}`], {
+    stage.server = processes.start(program('tidegate-bench'), ['--serve', `127.0.0.1:${stage.backend}`], {
       cores: LOAD_CORE,
     });
-    await processes.untilListening(server, stage.backend);
+    await processes.untilListening(stage.server, stage.backend);
     return stage;
   }
 
@@ -46,6 +48,11 @@ class Stage {
   async openOrigin() {
     this.origin ??= await Origin.open();
     return this.origin;
+  }
+
+  // Stops what a failed benchmark has left running.
+  async clear() {
+    await processes.stopAll([this.server]);
   }
 
   async close() {
@@ -87,10 +94,26 @@ class Stage {
 
   // One run of the load tester; its findings as an object.
   async load(port, args) {
+    return this.#finish(...this.#begin(port, args));
+  }
+
+  // The same while a meter runs on a peer's process; findings plus `used`, of the measured part without its first and last
+  // moments: { cpu_us, seconds }.
+  async loadMetered(port, args, peer) {
+    const meter = new processes.Meter(peer.pid);
+    try {
+      const result = await this.#finish(...this.#begin(port, args));
+      return { ...result, used: meter.between(result.measured_seconds - METER_MARGIN_S, METER_MARGIN_S) };
+    } finally {
+      meter.stop();
+    }
+  }
+
+  #begin(port, args) {
     const child = processes.start(program('tidegate-bench'), ['--connect', `127.0.0.1:${port}`, '--json', ...args], {
       cores: LOAD_CORE,
     });
-    return this.#finish(child, this.#lines(child));
+    return [child, this.#lines(child)];
   }
 
   // One run of h2load; what it found, in the words of the load tester.
