@@ -211,7 +211,7 @@ static void keep_fields(struct cache_entry *e, const struct field_list *l)
         (void)keep(e, (struct http_view){": ", 2});
         e->fields[i].value = keep(e, l->fields[i].value);
         (void)keep(e, (struct http_view){"\r\n", 2});
-        are_lines = are_lines && http_is_token(l->fields[i].name) && text_is_inline(l->fields[i].value);
+        are_lines = are_lines && http_is_token(l->fields[i].name) && http_view_is_inline(l->fields[i].value);
     }
     if (are_lines)
         e->written = (struct http_view){(const char *)e->texts.data + begin, e->texts.len - begin};

@@ -112,7 +112,7 @@ void exchange_start(struct exchange_env *env, const struct exchange_start *o, st
 {
     struct exchange *x;
     struct addr peer;
-    OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, head);
+    OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, verdict.add);
     x->env = env;
     x->self = ep;
     x->ops = o->ops;

@@ -102,7 +102,6 @@ struct exchange {
     struct trace trace;
     struct ws_deflate_params deflate;           /* agreed with the client, ... */
     char deflate_answer[WS_OFFER_ANSWER_BYTES]; /* ... and what tells it so; "": nothing was agreed */
-    struct rules_verdict verdict;
 
     /* its place on the route */
     struct seat seat;
@@ -126,7 +125,9 @@ struct exchange {
 
     struct lookup cache;
 
-    struct http_head head; /* the request's; last, for its fields are not zeroed */
+    /* last, for the fields of both are not zeroed */
+    struct rules_verdict verdict;
+    struct http_head head; /* the request's */
 };
 
 /* ---- exchange.c ---- */

@@ -85,7 +85,7 @@ void inner_create(const struct inner_start *o, struct exchange **xp)
     struct exchange *x;
     struct http_head made;
     struct http_texts texts;
-    OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, head);
+    OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, verdict.add);
     x->env = of->env;
     x->self = xp;
     x->ops = o->ops;

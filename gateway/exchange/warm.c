@@ -70,7 +70,7 @@ static void fetch_one(struct warm *w, const struct conf_route *r, const char *ta
     const int slot = slots_find(w->env->slots, SLOT_ROUTE, r->name);
     if (slot < 0 || r->cache.policy == CACHE_OFF)
         return;
-    OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, head);
+    OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, verdict.add);
     x->env = w->env;
     x->self = &self;
     x->conf = conf_ref(w->conf);

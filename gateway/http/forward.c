@@ -10,58 +10,79 @@
 #include "gateway/http/target.h"
 #include "gateway/http/text.h"
 
-/* RFC 9110 section 7.6.1; what frames a message or names its target; what is asked of the next hop alone (Expect,
- * Proxy-*); the trailers that are dropped; and what never meant anything good ("Proxy": CVE-2016-5385). */
-static const char *const ending_here[] = {
-    "connection",
-    "proxy-connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "content-length",
-    "upgrade",
-    "host",
-    "expect",
-    "http2-settings",
-    "proxy-authorization",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy",
+/* What becomes of a field, by its name. */
+enum trait {
+    /* RFC 9110 section 7.6.1; what frames a message or names its target; what is asked of the next hop alone (Expect,
+     * Proxy-*); the trailers that are dropped; and what never meant anything good ("Proxy": CVE-2016-5385). */
+    ENDS_HERE = 1,
+    CLAIM = 2,     /* about the client, which only a proxy may make */
+    KEPT = 4,      /* end-to-end whatever Connection says */
+    REWRITTEN = 8, /* for the server */
+    WEBSOCKET = 16 /* of a handshake, and for the server */
+};
+/* These also hold of a name that a server could take for the one in the table. */
+#define TRAITS_OF_LOOKALIKES ((unsigned)(ENDS_HERE | CLAIM))
+
+struct known {
+    const char *name; /* lower case, with dashes; NULL: no more */
+    unsigned traits;
 };
 
-/* End-to-end whatever Connection says. */
-static const char *const kept[] = {
-    "content-type",
-    "authorization",
-    "cookie",
-    "set-cookie",
-    "origin",
-    "cache-control",
-    "via",
-    "traceparent",
-    "tracestate",
-    "sec-websocket-key",
-    "sec-websocket-version",
-    "sec-websocket-protocol",
+#define KNOWN_LEN_MAX 25u
+/* By the length of the name: nearly always one or two are left to compare, if any. */
+static const struct known *const known_names[KNOWN_LEN_MAX + 1] = {
+    [2] = (const struct known[]){{"te", ENDS_HERE}, {0}},
+    [3] = (const struct known[]){{"via", KEPT}, {0}},
+    [4] = (const struct known[]){{"host", ENDS_HERE}, {0}},
+    [5] = (const struct known[]){{"proxy", ENDS_HERE}, {0}},
+    [6] = (const struct known[]){{"expect", ENDS_HERE}, {"cookie", KEPT}, {"origin", KEPT}, {0}},
+    [7] = (const struct known[]){{"trailer", ENDS_HERE}, {"upgrade", ENDS_HERE}, {0}},
+    [9] = (const struct known[]){{"forwarded", CLAIM | REWRITTEN}, {"x-real-ip", CLAIM}, {0}},
+    [10] =
+        (const struct known[]){
+            {"connection", ENDS_HERE}, {"keep-alive", ENDS_HERE}, {"set-cookie", KEPT}, {"tracestate", KEPT}, {0}},
+    [11] = (const struct known[]){{"traceparent", KEPT}, {0}},
+    [12] = (const struct known[]){{"content-type", KEPT}, {"x-request-id", CLAIM | REWRITTEN}, {0}},
+    [13] = (const struct known[]){{"authorization", KEPT}, {"cache-control", KEPT}, {0}},
+    [14] = (const struct known[]){{"content-length", ENDS_HERE}, {"http2-settings", ENDS_HERE}, {0}},
+    [15] = (const struct known[]){{"x-forwarded-for", REWRITTEN}, {0}},
+    [16] = (const struct known[]){{"proxy-connection", ENDS_HERE}, {"x-forwarded-host", REWRITTEN}, {0}},
+    [17] = (const struct known[]){{"transfer-encoding", ENDS_HERE},
+                                  {"x-forwarded-proto", REWRITTEN},
+                                  {"sec-websocket-key", KEPT | WEBSOCKET},
+                                  {0}},
+    [18] = (const struct known[]){{"proxy-authenticate", ENDS_HERE}, {0}},
+    [19] = (const struct known[]){{"proxy-authorization", ENDS_HERE}, {0}},
+    [21] = (const struct known[]){{"sec-websocket-version", KEPT | WEBSOCKET}, {0}},
+    [22] = (const struct known[]){{"sec-websocket-protocol", KEPT | WEBSOCKET}, {0}},
+    [25] = (const struct known[]){{"proxy-authentication-info", ENDS_HERE}, {0}},
 };
-
-/* Written anew for the server. */
-static const char *const rewritten[] = {
-    "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-request-id",
-};
-
-static const char *const websocket_fields[] = {"sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol"};
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 #define NOTHING      ((struct http_view){.data = NULL, .len = 0})
 
 /* A head being made. */
 struct making {
+    const struct http_head *from;
     struct http_head *to;
     struct http_texts *texts;
     bool failed; /* a field did not fit */
+
+    /* what Connection names */
+    struct http_view options[HTTP_MAX_OPTIONS];
+    size_t option_count;
 };
+
+/* Not by an initialiser, which would clear room for options that nobody has. */
+static void making_init(struct making *m, const struct http_head *from, struct http_head *to, struct http_texts *t)
+{
+    m->from = from;
+    m->to = to;
+    m->texts = t;
+    m->failed = false;
+    m->option_count = 0;
+    http_head_clear(to);
+}
 
 static void add(struct making *m, struct http_view name, struct http_view value)
 {
@@ -90,37 +111,53 @@ static bool resembles(struct http_view a, struct http_view b)
     return true;
 }
 
-/* One of the table (in lower case, with dashes), or what a server could take for one. */
-static bool resembles_one(struct http_view name, const char *const *table, size_t count)
+static unsigned traits_of(struct http_view name)
 {
-    for (size_t i = 0; i < count; i++) {
-        size_t at = 0;
-        while (at < name.len && table[i][at] != '\0' && fold(name.data[at]) == table[i][at])
-            at++;
-        if (at == name.len && table[i][at] == '\0')
+    const struct known *k = name.len <= KNOWN_LEN_MAX ? known_names[name.len] : NULL;
+    if (k == NULL)
+        return 0;
+    const bool is_plain = memchr(name.data, '_', name.len) == NULL;
+    for (; k->name != NULL; k++) {
+        const struct http_view known = {k->name, name.len};
+        if (is_plain && http_view_equal_nocase(name, known))
+            return k->traits;
+        if (!is_plain && resembles(name, known))
+            return k->traits & TRAITS_OF_LOOKALIKES;
+    }
+    return 0;
+}
+
+/* The parser has counted them. */
+static void note_options(struct making *m)
+{
+    for (uint32_t i = 0; i < m->from->field_count; i++) {
+        if (!http_view_is_nocase(m->from->fields[i].name, "connection"))
+            continue;
+        struct http_view list = m->from->fields[i].value, option;
+        while (http_list_next(&list, &option)) {
+            if (m->option_count == HTTP_MAX_OPTIONS)
+                m->failed = true;
+            else
+                m->options[m->option_count++] = option;
+        }
+    }
+}
+
+static bool ends_here(const struct making *m, struct http_view name, unsigned traits)
+{
+    if ((traits & ENDS_HERE) != 0)
+        return true;
+    for (size_t i = 0; i < m->option_count && (traits & KEPT) == 0; i++) {
+        if (http_view_equal_nocase(m->options[i], name))
             return true;
     }
     return false;
-}
-
-static bool ends_here(const struct http_head *h, struct http_view name)
-{
-    if (resembles_one(name, ending_here, COUNT(ending_here)))
-        return true;
-    return !http_view_is_any(name, kept, COUNT(kept)) && http_connection_names(h->fields, h->field_count, name);
 }
 
 static bool begins_with(struct http_view name, const char *prefix)
 {
     const size_t len = strlen(prefix);
     return name.len >= len && resembles((struct http_view){.data = name.data, .len = len}, http_view_of(prefix));
-}
-
-/* A claim about the client that only a proxy may make. */
-static bool is_claim(struct http_view name)
-{
-    static const char *const names[] = {"forwarded", "x-real-ip", "x-request-id"};
-    return resembles_one(name, names, COUNT(names)) || begins_with(name, "x-forwarded-");
 }
 
 /* A proxy makes such claims with dashes; in other letters they are its client's. */
@@ -273,22 +310,26 @@ static void add_via(struct making *m, const struct http_head *from, const char *
 
 /* ---- requests ---- */
 
-static bool request_field_passes(const struct http_head *r, struct http_view name, const struct forward *f)
+static bool request_field_passes(const struct making *m, struct http_view name, const struct forward *f)
 {
+    const unsigned traits = traits_of(name);
     if (begins_with(name, "sec-websocket-"))
-        return f->is_websocket && http_view_is_any(name, websocket_fields, COUNT(websocket_fields));
+        return f->is_websocket && (traits & WEBSOCKET) != 0;
     if (f->trace != NULL && f->trace->owns_fields &&
         (http_view_is_nocase(name, "traceparent") ||
          (!f->trace->is_continued && http_view_is_nocase(name, "tracestate"))))
         return false;
-    return !http_view_is_any(name, rewritten, COUNT(rewritten)) && !ends_here(r, name) &&
-           (may_claim(name, f->is_trusted) || !is_claim(name)) && !is_own(name, f);
+    const bool is_claim = (traits & CLAIM) != 0 || begins_with(name, "x-forwarded-");
+    return (traits & REWRITTEN) == 0 && !ends_here(m, name, traits) && (!is_claim || may_claim(name, f->is_trusted)) &&
+           !is_own(name, f);
 }
 
-static void add_request_fields(struct making *m, const struct http_head *r, const struct forward *f)
+static void add_request_fields(struct making *m, const struct forward *f)
 {
+    const struct http_head *r = m->from;
+    note_options(m);
     for (uint32_t i = 0; i < r->field_count; i++) {
-        if (request_field_passes(r, r->fields[i].name, f))
+        if (request_field_passes(m, r->fields[i].name, f))
             add(m, r->fields[i].name, r->fields[i].value);
     }
     if (f->is_websocket && http_find(r, "sec-websocket-version") == NULL)
@@ -297,17 +338,17 @@ static void add_request_fields(struct making *m, const struct http_head *r, cons
 
 bool forward_request(struct http_head *to, struct http_texts *t, const struct http_head *from, const struct forward *f)
 {
-    struct making m = {.to = to, .texts = t};
+    struct making m;
+    making_init(&m, from, to, t);
     const bool has_ip = strcmp(f->client_ip, "unix") != 0;
 
-    http_head_clear(to);
     to->method = f->is_websocket ? http_view_of("GET") : from->method;
     to->major_version = from->major_version;
     to->minor_version = from->minor_version;
     to->content_length = from->content_length;
     to->authority = authority_for(from, f);
     make_target(&m, from, f);
-    add_request_fields(&m, from, f);
+    add_request_fields(&m, f);
     add_x_forwarded(&m, from, f, has_ip);
     add_forwarded(&m, from, f, has_ip);
     add_named(&m, "X-Request-Id", f->request_id);
@@ -323,13 +364,13 @@ bool forward_request(struct http_head *to, struct http_texts *t, const struct ht
 
 /* ---- answers ---- */
 
-static bool answer_field_passes(const struct http_head *r, struct http_view name, const struct forward_answer *f)
+static bool answer_field_passes(const struct making *m, struct http_view name, const struct forward_answer *f)
 {
     if (f->server != NULL && http_view_is_nocase(name, "server"))
         return false;
     if (f->is_joined && begins_with(name, "sec-websocket-"))
         return http_view_is_nocase(name, "sec-websocket-protocol");
-    return !ends_here(r, name);
+    return !ends_here(m, name, traits_of(name));
 }
 
 static void add_date(struct making *m, int64_t wall_ms)
@@ -342,16 +383,17 @@ static void add_date(struct making *m, int64_t wall_ms)
 bool forward_response(struct http_head *to, struct http_texts *t, const struct http_head *from,
                       const struct forward_answer *f)
 {
-    struct making m = {.to = to, .texts = t};
+    struct making m;
+    making_init(&m, from, to, t);
 
-    http_head_clear(to);
     to->status = f->is_joined ? 101 : from->status;
     to->reason = f->is_joined ? NOTHING : from->reason;
     to->major_version = from->major_version;
     to->minor_version = from->minor_version;
     to->content_length = f->is_joined ? -1 : from->content_length;
+    note_options(&m);
     for (uint32_t i = 0; i < from->field_count; i++) {
-        if (answer_field_passes(from, from->fields[i].name, f))
+        if (answer_field_passes(&m, from->fields[i].name, f))
             add(&m, from->fields[i].name, from->fields[i].value);
     }
     if (f->server != NULL && f->server[0] != '\0')

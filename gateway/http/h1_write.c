@@ -38,7 +38,7 @@ static void add_view(struct strbuf *out, struct http_view v)
 
 static void add_field(struct strbuf *out, struct http_view name, struct http_view value)
 {
-    if (!http_is_token(name) || !text_is_inline(value)) {
+    if (!http_is_token(name) || !http_view_is_inline(value)) {
         out->failed = true;
         return;
     }
@@ -98,7 +98,7 @@ bool h1_write_response(struct strbuf *out, const struct http_head *h, const stru
 {
     ASSERT(h->status >= 100 && h->status <= 999);
     const struct http_view reason = h->reason.data != NULL ? h->reason : http_view_of(answer_reason(h->status));
-    if (!text_is_inline(reason))
+    if (!http_view_is_inline(reason))
         out->failed = true;
     strbuf_reserve(out, HEAD_BYTES_USUAL);
     strbuf_puts(out, "HTTP/1.1 ");

@@ -12,35 +12,9 @@
 /* The longest name there is (RFC 1035 section 3.1), with a dot at its end and a port. */
 #define AUTHORITY_BYTES 260u
 
-bool http_view_matches_nocase(struct http_view v, const char *lower)
-{
-    if (v.data == NULL)
-        return false;
-    for (size_t i = 0; i < v.len; i++) {
-        if (lower[i] == '\0' || text_lower(v.data[i]) != lower[i])
-            return false;
-    }
-    return lower[v.len] == '\0';
-}
-
-bool http_view_equal_nocase(struct http_view a, struct http_view b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++) {
-        if (text_lower(a.data[i]) != text_lower(b.data[i]))
-            return false;
-    }
-    return true;
-}
-
 bool http_is_token(struct http_view v)
 {
-    for (size_t i = 0; i < v.len; i++) {
-        if (!text_is_tchar(v.data[i]))
-            return false;
-    }
-    return v.len > 0;
+    return v.len > 0 && text_token_len(v) == v.len;
 }
 
 bool http_list_next(struct http_view *list, struct http_view *element)
@@ -60,26 +34,21 @@ bool http_list_next(struct http_view *list, struct http_view *element)
 
 /* ---- lookups ---- */
 
-const struct http_field *http_find(const struct http_head *h, const char *name)
+const struct http_field *http_find_named(const struct http_head *h, struct http_view name)
 {
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (http_view_is_nocase(h->fields[i].name, name))
+        if (http_view_equal_nocase(h->fields[i].name, name))
             return &h->fields[i];
     }
     return NULL;
 }
 
-struct http_view http_value(const struct http_head *h, const char *name)
-{
-    const struct http_field *f = http_find(h, name);
-    return f != NULL ? f->value : (struct http_view){.data = NULL, .len = 0};
-}
-
 uint32_t http_count(const struct http_head *h, const char *name)
 {
+    const struct http_view wanted = http_view_of(name);
     uint32_t count = 0;
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (http_view_is_nocase(h->fields[i].name, name))
+        if (http_view_equal_nocase(h->fields[i].name, wanted))
             count++;
     }
     return count;
@@ -97,8 +66,9 @@ bool http_list_has(struct http_view list, struct http_view element)
 
 bool http_has_token(const struct http_head *h, const char *name, const char *token)
 {
+    const struct http_view wanted = http_view_of(name);
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (http_view_is_nocase(h->fields[i].name, name) && http_list_has(h->fields[i].value, http_view_of(token)))
+        if (http_view_equal_nocase(h->fields[i].name, wanted) && http_list_has(h->fields[i].value, http_view_of(token)))
             return true;
     }
     return false;

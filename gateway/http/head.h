@@ -8,15 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "base/buf.h"
-
-/* Text somewhere else; not NUL-terminated. `data` NULL: not there at all, which is not the same as empty. */
-struct http_view {
-    const char *data;
-    size_t len;
-};
+#include "gateway/http/view.h"
 
 struct http_field {
     struct http_view name;  /* as written (HTTP/2: lower case); compare without case */
@@ -79,10 +73,19 @@ const char *http_head_set_target(struct http_head *h);
 /* Sets content_length from the fields; NULL, or a few static words about why they are no good. */
 const char *http_head_set_length(struct http_head *h);
 
-/* The first field of that name (lower case), or NULL. */
-const struct http_field *http_find(const struct http_head *h, const char *name);
+/* The first field of that name, or NULL. */
+const struct http_field *http_find_named(const struct http_head *h, struct http_view name);
+static inline const struct http_field *http_find(const struct http_head *h, const char *name)
+{
+    return http_find_named(h, http_view_of(name));
+}
 /* Its value; data NULL when there is no such field. */
-struct http_view http_value(const struct http_head *h, const char *name);
+static inline struct http_view http_value(const struct http_head *h, const char *name)
+{
+    const struct http_field *f = http_find(h, name);
+    return f != NULL ? f->value : (struct http_view){.data = NULL, .len = 0};
+}
+/* How many fields have that name. */
 uint32_t http_count(const struct http_head *h, const char *name);
 /* Whether a comma-separated list, over all fields of that name, has the token (lower case; compared without case). */
 bool http_has_token(const struct http_head *h, const char *name, const char *token);
@@ -95,33 +98,6 @@ bool http_list_next(struct http_view *list, struct http_view *element);
 /* Whether such a list has this element, compared without case. */
 bool http_list_has(struct http_view list, struct http_view element);
 
-/* Of a C string; NULL gives no text. Both of these are here so that the length of a literal costs nothing. */
-static inline struct http_view http_view_of(const char *text)
-{
-    return (struct http_view){text, text != NULL ? strlen(text) : 0};
-}
-/* Same bytes. */
-static inline bool http_view_is(struct http_view v, const char *text)
-{
-    const size_t len = strlen(text);
-    return v.data != NULL && v.len == len && memcmp(v.data, text, len) == 0;
-}
-bool http_view_matches_nocase(struct http_view v, const char *lower);
-/* `lower` in lower case. A head is asked for some fifty names, and hardly any of its own begins alike. */
-static inline bool http_view_is_nocase(struct http_view v, const char *lower)
-{
-    return (v.len == 0 || (v.data[0] | 0x20) == (lower[0] | 0x20)) && http_view_matches_nocase(v, lower);
-}
-/* Whether it is one of `count` names in lower case. */
-static inline bool http_view_is_any(struct http_view v, const char *const *lower, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (http_view_is_nocase(v, lower[i]))
-            return true;
-    }
-    return false;
-}
-bool http_view_equal_nocase(struct http_view a, struct http_view b);
 bool http_is_token(struct http_view v);     /* RFC 9110 section 5.6.2: one or more tchar */
 bool http_is_authority(struct http_view v); /* host[:port] of RFC 9110 section 4.2, nothing odd in it */
 

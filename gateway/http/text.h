@@ -3,10 +3,10 @@
 #define GATEWAY_HTTP_TEXT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
-#include "gateway/http/head.h"
+#include "gateway/http/view.h"
 
 static inline char text_lower(char c)
 {
@@ -23,12 +23,11 @@ static inline bool text_is_alnum(char c)
     return text_is_digit(c) || (text_lower(c) >= 'a' && text_lower(c) <= 'z');
 }
 
-/* A bit for each digit, each letter and each of !#$%&'*+-.^_`|~ : names are looked at byte by byte, and twice. */
+extern const bool text_tchars[256];
+
 static inline bool text_is_tchar(char c)
 {
-    static const uint64_t bits[4] = {0x03ff6cfa00000000, 0x57ffffffc7fffffe, 0, 0};
-    const uint8_t u = (uint8_t)c;
-    return (bits[u >> 6] >> (u & 63u) & 1u) != 0;
+    return text_tchars[(uint8_t)c];
 }
 
 static inline bool text_is_space(char c)
@@ -47,14 +46,13 @@ static inline struct http_view text_trim(struct http_view v)
     return v;
 }
 
-/* Whether it stays within its line of HTTP/1. */
-static inline bool text_is_inline(struct http_view v)
+/* How many tchars it begins with. */
+static inline size_t text_token_len(struct http_view v)
 {
-    for (size_t i = 0; i < v.len; i++) {
-        if (v.data[i] == '\r' || v.data[i] == '\n' || v.data[i] == '\0')
-            return false;
-    }
-    return true;
+    size_t len = 0;
+    while (len < v.len && text_is_tchar(v.data[len]))
+        len++;
+    return len;
 }
 
 #endif

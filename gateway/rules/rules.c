@@ -262,7 +262,7 @@ void rules_check(struct rules *r, const struct rules_request *q, struct rules_ve
     static rule_fn *const rules[] = {rule_access, rule_ws_origin, rule_cors,       rule_methods,
                                      rule_rate,   rule_token,     rule_claim_rate, rule_forward};
     CHECK_OBJ(r, RULES_MAGIC);
-    memset(out, 0, sizeof *out);
+    memset(out, 0, offsetof(struct rules_verdict, add));
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
         if (!rules[i](r, q, out))
             break;

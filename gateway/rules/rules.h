@@ -44,24 +44,25 @@ struct rules_request {
 #define RULES_MAX_FORWARD 16u /* claims passed on */
 
 /* Views look into the request's head, the configuration, `claims` and the verdict itself: it must not be moved. */
+/* Its fields come last: most requests have none, and nobody looks at what was not counted. */
 struct rules_verdict {
     uint16_t status;        /* 0: go on. Else the answer: 204 (preflight), 401, 403, 405, 429, 503; 204 has no body */
     const char *reason;     /* of a refusal: a few words for the log and the body; static */
     uint32_t retry_after_s; /* 429, 503; else 0. Not among the fields */
 
-    struct http_field add[RULES_MAX_FIELDS]; /* for the answer, whoever gives it: Allow, CORS, Vary, WWW-Authenticate */
-    uint32_t add_count;
     bool replaces_cors; /* the route has its own CORS rules: see rules_drops_answer_field() */
-
-    /* For the server: fields made of claims. Fields of these names that the client sent are dropped, also when there is
-     * no value (data NULL) to put in their place. */
-    struct http_field forward[RULES_MAX_FORWARD];
-    uint32_t forward_count;
 
     struct addr client;          /* whom the request counts for: the peer, or the client a trusted proxy named */
     struct token_claims *claims; /* verified; a reference; NULL: the route wants no token, or does not insist */
     int64_t expires_wall_ms;     /* when what the token allows ends, leeway and grace included; 0: never */
     char number_text[24];        /* Access-Control-Max-Age */
+
+    uint32_t add_count;
+    uint32_t forward_count;
+    struct http_field add[RULES_MAX_FIELDS]; /* for the answer, whoever gives it: Allow, CORS, Vary, WWW-Authenticate */
+    /* For the server: fields made of claims. Fields of these names that the client sent are dropped, also when there is
+     * no value (data NULL) to put in their place. */
+    struct http_field forward[RULES_MAX_FORWARD];
 };
 
 /* Judges one request. Always fills *out; rules_verdict_fini() it. */

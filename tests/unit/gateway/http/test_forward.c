@@ -123,6 +123,86 @@ static void hop_by_hop_fields_end_here(void **state)
                   &plain, "POST a /\n(2 bytes)\nX-End: y\n" TAIL);
 }
 
+/* Whether a request's field of that name, with a Connection field of that value, gets to the server. */
+static bool passes(const char *name, const char *connection)
+{
+    struct http_head from, to;
+    struct http_texts texts;
+    http_head_clear(&from);
+    from.method = http_view_of("GET");
+    from.path = from.target = http_view_of("/");
+    (void)http_head_add(&from, http_view_of("Connection"), http_view_of(connection));
+    (void)http_head_add(&from, http_view_of(name), http_view_of("secret"));
+    http_texts_init(&texts, TEXTS_BYTES);
+    assert_true(forward_request(&to, &texts, &from, &plain));
+    bool is_there = false;
+    for (uint32_t i = 0; i < to.field_count; i++)
+        is_there = is_there || http_view_is(to.fields[i].value, "secret");
+    http_texts_fini(&texts);
+    return is_there;
+}
+
+/* In the letters of the table, in capitals, as a server's environment variable; and nearly. */
+static void check_name(const char *name, bool may_pass, bool may_pass_as_variable, const char *connection)
+{
+    char capitals[64], variable[64], longer[64] = "", shorter[64] = "";
+    const size_t len = strlen(name);
+    assert_true(len + 1 < sizeof capitals);
+    for (size_t i = 0; i <= len; i++) {
+        capitals[i] = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 0x20) : name[i];
+        variable[i] = name[i] == '-' ? '_' : name[i];
+    }
+    memcpy(longer, name, len);
+    longer[len] = 'x';
+    memcpy(shorter, name, len - 1);
+    if (passes(name, connection) != may_pass || passes(capitals, connection) != may_pass)
+        fail_msg("%s", name);
+    if (strchr(name, '-') != NULL && passes(variable, connection) != may_pass_as_variable)
+        fail_msg("%s", variable);
+    if (strncmp(name, "x-forwarded-", 12) != 0 && (!passes(longer, connection) || !passes(shorter, connection)))
+        fail_msg("like %s", name);
+}
+
+static void every_name_that_is_known(void **state)
+{
+    static const char *const ending_here[] = {
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "content-length",
+        "upgrade",
+        "host",
+        "expect",
+        "proxy-connection",
+        "proxy",
+        "http2-settings",
+        "proxy-authorization",
+        "connection",
+        "x-real-ip",
+        "x-request-id",
+        "proxy-authenticate",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "proxy-authentication-info",
+    };
+    static const char *const kept[] = {
+        "content-type",  "authorization", "cookie",      "set-cookie", "origin",
+        "cache-control", "via",           "traceparent", "tracestate",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof ending_here / sizeof ending_here[0]; i++)
+        check_name(ending_here[i], false, false, "close");
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        char connection[256];
+        (void)snprintf(connection, sizeof connection, "close, %s, keep-alive", kept[i]);
+        check_name(kept[i], true, true, connection);
+    }
+    assert_false(passes("content_types", "content_types"));
+}
+
 static void connection_cannot_take_away_what_matters(void **state)
 {
     (void)state;
@@ -455,6 +535,7 @@ int main(void)
         cmocka_unit_test(a_handshake_keeps_what_the_server_needs),
         cmocka_unit_test(a_handshake_over_http2_becomes_one_of_http1),
         cmocka_unit_test(hop_by_hop_fields_end_here),
+        cmocka_unit_test(every_name_that_is_known),
         cmocka_unit_test(connection_cannot_take_away_what_matters),
         cmocka_unit_test(framing_is_left_to_the_writer),
         cmocka_unit_test(an_untrusted_peer_cannot_speak_for_others),

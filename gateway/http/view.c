@@ -1,0 +1,79 @@
+/* Text looked at eight bytes at a time. The last eight may be some that were looked at before, and in a word made of a
+ * shorter text some of its bytes stand twice: neither changes an answer, and nothing outside the text is read. */
+#include "gateway/http/view.h"
+
+#include <stdint.h>
+
+#define EVERY_BYTE(b) ((uint64_t)0x0101010101010101u * (b))
+
+#define WORD_BYTES sizeof(uint64_t)
+
+static uint64_t word_at(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* All of 1 to 7 bytes; what is left of the word repeats them. */
+static uint64_t word_of_few(const char *at, size_t len)
+{
+    uint32_t first, last;
+    if (len < sizeof first)
+        return EVERY_BYTE((uint8_t)at[0]) << 16 | (uint64_t)(uint8_t)at[len / 2] << 8 | (uint8_t)at[len - 1];
+    memcpy(&first, at, sizeof first);
+    memcpy(&last, at + len - sizeof last, sizeof last);
+    return (uint64_t)first << 32 | last;
+}
+
+/* The high bit of each byte that is zero, and perhaps of bytes above one that is. */
+static uint64_t zeroes(uint64_t word)
+{
+    return (word - EVERY_BYTE(1)) & ~word & EVERY_BYTE(0x80);
+}
+
+/* Hardly any text has a byte below these at all. */
+static bool leaves_line(uint64_t word)
+{
+    if (((word - EVERY_BYTE('\r' + 1)) & ~word & EVERY_BYTE(0x80)) == 0)
+        return false;
+    return (zeroes(word) | zeroes(word ^ EVERY_BYTE('\r')) | zeroes(word ^ EVERY_BYTE('\n'))) != 0;
+}
+
+bool http_view_is_inline(struct http_view v)
+{
+    if (v.len == 0)
+        return true;
+    if (v.len < WORD_BYTES)
+        return !leaves_line(word_of_few(v.data, v.len));
+    for (size_t i = 0; i < v.len - WORD_BYTES; i += WORD_BYTES) {
+        if (leaves_line(word_at(v.data + i)))
+            return false;
+    }
+    return !leaves_line(word_at(v.data + v.len - WORD_BYTES));
+}
+
+/* The high bit of each byte that is a letter. */
+static uint64_t letters(uint64_t word)
+{
+    const uint64_t lower = (word | EVERY_BYTE(0x20)) & EVERY_BYTE(0x7f); /* leaves room for a carry in each byte */
+    return (lower + EVERY_BYTE(0x80 - 'a')) & ~(lower + EVERY_BYTE(0x7f - 'z')) & ~word & EVERY_BYTE(0x80);
+}
+
+/* Bytes may differ in one bit, where they are letters. */
+static bool same_word(uint64_t a, uint64_t b)
+{
+    const uint64_t difference = a ^ b;
+    return difference == 0 || (difference & ~(letters(a) >> 2)) == 0;
+}
+
+bool http_same_nocase(const char *a, const char *b, size_t len)
+{
+    if (len < WORD_BYTES)
+        return same_word(word_of_few(a, len), word_of_few(b, len));
+    for (size_t i = 0; i < len - WORD_BYTES; i += WORD_BYTES) {
+        if (!same_word(word_at(a + i), word_at(b + i)))
+            return false;
+    }
+    return same_word(word_at(a + len - WORD_BYTES), word_at(b + len - WORD_BYTES));
+}
