@@ -54,8 +54,9 @@ static uint16_t port_of(int fd)
     return addr_port(&a);
 }
 
-/* Different texts for a port the kernel chooses, so that entries differ. */
-#define FIRST  "127.0.0.1:0"
+/* Different texts for a port the kernel chooses, so that entries differ. Not 127.0.0.1, where connections of all the
+ * machine have ports, and one that is free for UDP may be taken for TCP. */
+#define FIRST  "127.0.0.7:0"
 #define SECOND "127.0.0.2:0"
 #define ADMIN  "127.0.0.3:0"
 
