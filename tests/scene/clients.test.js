@@ -10,7 +10,7 @@ const phoenix = require('phoenix');
 const { RealtimeClient } = require('@supabase/realtime-js');
 const { Server: SocketIoServer } = require('socket.io');
 const { io: socketIoClient } = require('socket.io-client');
-const { Client, LOST, event, scene, waitFor, within } = require('./lib');
+const { Client, LOST, event, resetSocket, scene, waitFor, within } = require('./lib');
 
 const MAX_MESSAGE = 1 << 20;
 
@@ -174,7 +174,7 @@ describe('ws', { concurrency: true }, () => {
 
   scene('a server that is stopped says so itself; one that breaks off is 1012', async (s) => {
     const { client, server } = await pair(s);
-    server.socket._socket.resetAndDestroy();
+    resetSocket(server.socket._socket);
     const { code, reason } = await client.closing();
     assert.equal(code, 1012);
     assert.match(reason, LOST);
@@ -202,7 +202,7 @@ describe('socket.io', { concurrency: true }, () => {
     web.on('connection', (socket) => sockets.add(socket));
     const kill = () => {
       web.close();
-      for (const socket of sockets) socket.resetAndDestroy();
+      for (const socket of sockets) resetSocket(socket);
     };
     s.atEnd(() => {
       kill();

@@ -2,6 +2,7 @@
 'use strict';
 
 const net = require('node:net');
+const { resetSocket } = require('./raw');
 const { later } = require('./wait');
 
 class Cable {
@@ -29,7 +30,7 @@ class Cable {
   #join(near) {
     near.on('error', () => {});
     if (this.isCut) {
-      near.resetAndDestroy();
+      resetSocket(near);
       return;
     }
     const far = net.connect({ port: this.to, host: '127.0.0.1', noDelay: true });
@@ -64,7 +65,7 @@ class Cable {
   // All connections are reset, and so are new ones.
   cut() {
     this.isCut = true;
-    for (const pair of this.pairs) for (const socket of pair) socket.resetAndDestroy();
+    for (const pair of this.pairs) for (const socket of pair) resetSocket(socket);
   }
 
   mend() {

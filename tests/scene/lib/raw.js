@@ -64,6 +64,13 @@ function parseFrame(bytes) {
 }
 
 // A TCP connection with what has come and was not taken yet.
+// RST instead of FIN. Not while an end is on its way: node does not close a socket then, and later waits for it for ever when it
+// should end itself.
+function resetSocket(socket) {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 class Raw {
   // `from`: the loopback address to come from.
   static async connect(port, { host = '127.0.0.1', from, ms = 5000 } = {}) {
@@ -188,7 +195,7 @@ class Raw {
   }
 
   reset() {
-    this.socket.resetAndDestroy();
+    resetSocket(this.socket);
   }
 
   destroy() {
@@ -228,4 +235,4 @@ function upgradeAnswer(head, headers = {}) {
   return `HTTP/1.1 101 Switching Protocols\r\n${lines.join('\r\n')}\r\n\r\n`;
 }
 
-module.exports = { OPCODE, Raw, acceptKey, closeFrame, frame, parseFrame, upgradeAnswer, upgradeRequest };
+module.exports = { OPCODE, Raw, acceptKey, closeFrame, frame, parseFrame, upgradeAnswer, upgradeRequest, resetSocket };
