@@ -9,6 +9,7 @@ const { program } = require('./lib/files.js');
 const { peers, isThere } = require('./lib/peers.js');
 const { Report } = require('./lib/report.js');
 const results = require('./lib/results.js');
+const { targetsText } = require('./lib/targets.js');
 const { versionsOf, tidegateVersion, machine } = require('./lib/versions.js');
 const { echo, wss, large, churn, secureChurn, latency } = require('./lib/relays.js');
 const { http, https, h2 } = require('./lib/requests.js');
@@ -34,6 +35,8 @@ async function hitRatio(stage, names, { report }) {
 // Who takes part (the property a peer must have), what else has a version worth telling, and about how many seconds it takes
 // with `n` programs, `r` rounds and `s` seconds each: a round of one program is its seconds, one of warming up, and starting.
 const row = (name, group, title, part, tools, run, cost) => ({ name, group, title, part, tools, run, cost });
+// Of Tidegate alone, and long: run when named, or with `all`.
+const alone = (...columns) => ({ ...row(...columns), isAlone: true });
 const RELAYING = 'Relaying WebSockets';
 const REQUESTS = 'Passing requests on';
 const CACHING = 'Answers from the cache';
@@ -56,11 +59,11 @@ const catalogue = [
   row('stale', CACHING, 'Stale hits', 'cache', [], stale, (n, r, s) => 2 * r * (s + 1.5)),
   row('ratio', CACHING, 'Hit ratio beside LRU', 'cache', [], hitRatio, () => 30),
   row('dns', NAMES, 'Answers', 'names', ['dnsperf'], dns, (n, r, s) => 7 * n * r * (s + 0.5)),
-  row('failover', NAMES, 'A region is lost, and DNS follows', 'names', ['Redis'], failover, (n, r) => 130 * r),
+  alone('failover', NAMES, 'A region is lost, and DNS follows', 'names', ['Redis'], failover, (n, r) => 130 * r),
   row('sessions', SESSIONS, 'Messages', 'command', [], sessions, (n, r, s) => 2 * (n + 1) * r * (s + 1.5)),
   row('sessions-memory', SESSIONS, 'Memory', 'command', [], sessionMemory, (n, r) => 4 * Math.min(r, 3) * 6),
-  row('sessions-failover', SESSIONS, 'A region is lost', 'command', ['Redis'], sessionFailover, (n, r) => 2 * r * 11),
-  row('soak', SESSIONS, 'Minutes of chaos', 'command', [], soak, () => 60 * (Number(process.env.SOAK_MINUTES) || 3) + 30),
+  alone('sessions-failover', SESSIONS, 'A region is lost', 'command', ['Redis'], sessionFailover, (n, r) => 2 * r * 11),
+  alone('soak', SESSIONS, 'Minutes of chaos', 'command', [], soak, () => 60 * (Number(process.env.SOAK_MINUTES) || 3) + 30),
 ];
 
 function parse() {
@@ -72,7 +75,7 @@ function parse() {
     },
   });
   const names = values.peers.split(',');
-  const known = catalogue.map(({ name }) => name);
+  const known = ['all', ...catalogue.map(({ name }) => name)];
   for (const name of [...positionals.filter((b) => !known.includes(b)), ...names.filter((n) => !(n in peers))])
     throw new Error(`no such benchmark or peer: ${name}`);
   const number = (key) => {
@@ -81,7 +84,8 @@ function parse() {
     return value;
   };
   return {
-    chosen: catalogue.filter(({ name }) => positionals.length === 0 || positionals.includes(name)),
+    chosen: catalogue.filter(({ name, isAlone = false }) =>
+      positionals.includes('all') || positionals.includes(name) || (positionals.length === 0 && !isAlone)),
     names, rounds: number('rounds'), seconds: number('seconds'), writes: values.write, onlyRenders: values.render,
   };
 }
@@ -116,7 +120,7 @@ async function runOne(stage, one, options, facts) {
 
 async function runAll(stage, options, facts) {
   const deadline = Date.now() + PATIENCE * 1000 * announce(options) + 60000;
-  const failures = [];
+  const [failures, measures] = [[], {}];
   for (const one of options.chosen) {
     if (Date.now() > deadline) {
       failures.push(`${one.name}: not begun, the others took too long`);
@@ -124,6 +128,7 @@ async function runAll(stage, options, facts) {
     }
     try {
       const section = await runOne(stage, one, options, facts);
+      Object.assign(measures, section.measures);
       if (!options.writes) continue;
       results.save(section);
       results.write(catalogue); // at once: what was measured stays, whatever becomes of the rest
@@ -133,6 +138,8 @@ async function runAll(stage, options, facts) {
       await stage.clear();
     }
   }
+  const text = targetsText(measures, { onlyMeasured: true });
+  if (text !== null) console.log(`\n## Targets\n\n${text}`);
   return failures;
 }
 

@@ -55,13 +55,19 @@ test('a target is met by the median of the rounds, and what was not measured is 
   assert.ok(!text.includes('\n- '), 'no reasons for what is not missed');
 });
 
+test('of a run that measured little, only that is shown', () => {
+  const text = targetsText({ h2: rates({ nginx: [[100], [20]], tidegate: [[150], [10]] }) }, { onlyMeasured: true });
+  assert.equal(text.split('\n').length, 3);
+  assert.equal(targetsText({}, { onlyMeasured: true }), null);
+});
+
 test('a missed target says by how much and why, and only then', () => {
   const measures = (own) => ({ h2: rates({ nginx: [[100], [20]], tidegate: [[own], [25]] }) });
-  const missed = targetsText(measures(88), { h2: 'It is slower.' });
+  const missed = targetsText(measures(88), { because: { h2: 'It is slower.' } });
   assert.equal(rowOf(missed, 'uncached proxying, HTTP/2').at(-1), 'missed by 12 %');
   assert.match(missed, /\n- uncached proxying, HTTP\/2 \(at least nginx\): missed by 12 %. It is slower\.$/);
-  assert.doesNotMatch(targetsText(measures(101), { h2: 'It is slower.' }), /slower/);
-  assert.match(targetsText(measures(88), {}), /Why is not known yet/);
+  assert.doesNotMatch(targetsText(measures(101), { because: { h2: 'It is slower.' } }), /slower/);
+  assert.match(targetsText(measures(88), { because: {} }), /Why is not known yet/);
 });
 
 test('the best peer is whoever was best, and the plain relay is none', () => {
@@ -82,8 +88,11 @@ test('what costs is held against whoever needs least', () => {
 test('growth is the dearest number of connections beside the fewest', () => {
   const own = { cpu_us_100: [10, 10], cpu_us_1000: [12, 12], cpu_us_9000: [11, 11], each_100: [9000, 9000], each_1000: [1000, 1000], each_9000: [1100, 1100] };
   const text = targetsText({ growth: { tidegate: own } });
-  assert.deepEqual(rowOf(text, 'CPU per message, 1,000 and 9,000 connections beside 100').slice(2), ['1.20 x', '1.20 x', '-', 'missed by 4 %']);
-  assert.deepEqual(rowOf(text, 'memory per connection, 9,000 beside 1,000').slice(2), ['1.10 x', '1.10 x', '-', 'met']);
+  const [cpu, memory] = ['CPU per message, 1,000 and 9,000 connections beside 100', 'memory per connection, 9,000 beside 1,000'];
+  assert.deepEqual(rowOf(text, cpu).slice(2), ['1.20 x', '1.20', '-', 'missed by 4 %']);
+  assert.deepEqual(rowOf(text, memory).slice(2), ['1.10 x', '1.10', '-', 'met']);
+  const withFloor = targetsText({ growth: { tidegate: own, raw: { ...own, cpu_us_1000: [10, 10] } } });
+  assert.equal(rowOf(withFloor, cpu)[2], '1.20 x; the plain relay 1.10 x');
 });
 
 test('each target has a name of its own, and each reason a target', () => {
