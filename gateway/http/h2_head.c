@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "gateway/http/h2_field.h"
 
 #define H2_HEAD_MAGIC 0x8ead2c51u
 
@@ -219,47 +220,7 @@ uint32_t h2_head_urgency(const struct http_head *request)
 
 /* ---- out ---- */
 
-enum manner {
-    SAID = 0,
-    SAID_APART, /* never in the table of the compression */
-    UNSAID,
-};
-
-/* Fields that are not said like all others, in lower case by the length of their names. UNSAID: what HTTP/1.1 says
- * about a connection, or to make it a WebSocket. SAID_APART: secrets, since requests of many users share the table (RFC
- * 7541 section 7.1.3), and what is never the same twice, which would only drive out what is. */
-#define NAMES_OF_A_LENGTH 3
-static const struct {
-    const char *name;
-    enum manner manner;
-} manners[][NAMES_OF_A_LENGTH] = {
-    [2] = {{"te", UNSAID}},
-    [4] = {{"host", UNSAID}},
-    [6] = {{"cookie", SAID_APART}},
-    [7] = {{"upgrade", UNSAID}},
-    [10] = {{"connection", UNSAID}, {"keep-alive", UNSAID}, {"set-cookie", SAID_APART}},
-    [11] = {{"traceparent", SAID_APART}},
-    [12] = {{"x-request-id", SAID_APART}},
-    [13] = {{"authorization", SAID_APART}},
-    [14] = {{"http2-settings", UNSAID}, {"content-length", UNSAID}},
-    [16] = {{"proxy-connection", UNSAID}},
-    [17] = {{"transfer-encoding", UNSAID}},
-    [19] = {{"proxy-authorization", SAID_APART}},
-    [20] = {{"sec-websocket-accept", UNSAID}},
-};
-
-static enum manner manner_of(struct http_view name)
-{
-    if (name.len >= COUNT(manners))
-        return SAID;
-    for (size_t i = 0; i < NAMES_OF_A_LENGTH && manners[name.len][i].name != NULL; i++) {
-        if (http_view_is_nocase(name, manners[name.len][i].name))
-            return manners[name.len][i].manner;
-    }
-    return SAID;
-}
-
-/* nghttp2 copies names and values and makes the names lower case; the pointers are only not const by history. */
+/* The pointers are only not const by history. */
 static void add(struct h2_fields *f, struct http_view name, struct http_view value, uint8_t flags)
 {
     ASSERT(f->count < COUNT(f->list));
@@ -278,18 +239,27 @@ void h2_fields_begin(struct h2_fields *f)
 
 void h2_fields_add(struct h2_fields *f, const char *name, struct http_view value)
 {
-    add(f, http_view_of(name), value, NGHTTP2_NV_FLAG_NONE);
+    add(f, http_view_of(name), value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
+}
+
+/* nghttp2 copies values, and names that are not known here, which it makes lower case. */
+static void add_field(struct h2_fields *f, const struct http_field *field)
+{
+    const struct h2_name *known = h2_name_find(field->name);
+    const enum h2_manner manner = known != NULL ? known->manner : H2_SAID;
+    if (manner == H2_UNSAID || (known == NULL && !http_is_token(field->name)) || !h2_value_is_sound(field->value))
+        return;
+    const unsigned apart = manner == H2_SAID_APART ? NGHTTP2_NV_FLAG_NO_INDEX : 0;
+    if (known != NULL)
+        add(f, known->text, field->value, (uint8_t)(apart | NGHTTP2_NV_FLAG_NO_COPY_NAME));
+    else
+        add(f, field->name, field->value, NGHTTP2_NV_FLAG_NONE);
 }
 
 void h2_fields_add_all(struct h2_fields *f, const struct http_head *head)
 {
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        const struct http_field *field = &head->fields[i];
-        const enum manner m = manner_of(field->name);
-        if (m != UNSAID && http_is_token(field->name) &&
-            nghttp2_check_header_value_rfc9113((const uint8_t *)field->value.data, field->value.len) != 0)
-            add(f, field->name, field->value, m == SAID_APART ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
-    }
+    for (uint32_t i = 0; i < head->field_count; i++)
+        add_field(f, &head->fields[i]);
 }
 
 void h2_fields_add_length(struct h2_fields *f, int64_t content_length)

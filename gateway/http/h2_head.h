@@ -57,6 +57,7 @@ struct h2_fields {
 };
 
 void h2_fields_begin(struct h2_fields *f);
+/* `name` is a literal, in lower case. */
 void h2_fields_add(struct h2_fields *f, const char *name, struct http_view value);
 /* Adds the fields of `head`, without those that say something about a connection or its framing, and those HTTP/2
  * cannot carry. */
