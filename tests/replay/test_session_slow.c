@@ -1,5 +1,6 @@
 /* Sessions with somebody who says a lot and reads nothing: what waits in the gateway's memory is bounded, whoever it
  * is, and when he reads again nothing is missing. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,16 +81,30 @@ static void expect_bounded(struct world *w)
     assert_true(buffered <= BOUND_BYTES);
 }
 
-/* Reads until nothing comes any more: it must be the same frame, `count` times at least. */
+/* A kernel that ran out of room may have dropped what it is sent again a moment later, in real time. */
+static bool comes_late(struct world *w, int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    for (int looks = 0; looks < 500; looks++) {
+        sim_settle(w->rig.loop);
+        if (poll(&p, 1, 10) == 1)
+            return true;
+    }
+    return false;
+}
+
+/* Reads until all of it is there: the same frame, `count` times at least. */
 static void expect_each(struct world *w, int fd, const uint8_t *one, size_t one_bytes, size_t count)
 {
     static char buf[65536];
     size_t total = 0;
     int n;
-    while ((n = rig_read(&w->rig, fd, buf, sizeof buf)) > 0)
-        for (int i = 0; i < n; i++, total++)
-            assert_int_equal((uint8_t)buf[i], one[total % one_bytes]);
-    assert_int_equal(n, -1); /* open as ever */
+    do {
+        while ((n = rig_read(&w->rig, fd, buf, sizeof buf)) > 0)
+            for (int i = 0; i < n; i++, total++)
+                assert_int_equal((uint8_t)buf[i], one[total % one_bytes]);
+        assert_int_equal(n, -1); /* open as ever */
+    } while (total / one_bytes < count && comes_late(w, fd));
     assert_true(total / one_bytes >= count);
 }
 
