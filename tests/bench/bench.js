@@ -133,12 +133,13 @@ async function runAll(stage, options, facts) {
       results.save(section);
       results.write(catalogue); // at once: what was measured stays, whatever becomes of the rest
     } catch (error) {
+      if (stage.isClosed) break; // somebody stopped it
       failures.push(`${one.name}: ${error.message}`);
       console.error(`bench: ${failures.at(-1)}`);
       await stage.clear();
     }
   }
-  const text = targetsText(measures, { onlyMeasured: true });
+  const text = stage.isClosed ? null : targetsText(measures, { onlyMeasured: true });
   if (text !== null) console.log(`\n## Targets\n\n${text}`);
   return failures;
 }

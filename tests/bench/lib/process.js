@@ -5,9 +5,11 @@ const fs = require('node:fs');
 const net = require('node:net');
 
 const running = new Set();
+let isOver = false; // nothing is started any more
 
 // Starts `command`, pinned to `cores` ("0", "0,1"; null: anywhere). Its stderr is kept for the case that it fails.
 function start(command, args, { cores = null, cwd, stdin = 'ignore' } = {}) {
+  if (isOver) throw new Error('the run is over');
   const [file, argv] = cores === null ? [command, args] : ['taskset', ['-c', cores, command, ...args]];
   const child = spawn(file, argv, { cwd, stdio: [stdin, 'pipe', 'pipe'] });
   child.label = command;
@@ -38,6 +40,12 @@ async function stop(child) {
 
 async function stopAll(but = []) {
   await Promise.all([...running].filter((child) => !but.includes(child)).map(stop));
+}
+
+// The same for good: nothing that is still on its way starts anything any more.
+async function end() {
+  isOver = true;
+  await stopAll();
 }
 
 // A port nobody listens on at the moment.
@@ -154,4 +162,4 @@ async function settledPssBytes(pid) {
   return before;
 }
 
-module.exports = { start, stop, stopAll, freePort, untilListening, cpuMicroseconds, settledPssBytes, Meter };
+module.exports = { start, stop, stopAll, end, freePort, untilListening, cpuMicroseconds, settledPssBytes, Meter };

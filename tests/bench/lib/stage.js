@@ -56,7 +56,8 @@ class Stage {
   }
 
   async close() {
-    await processes.stopAll();
+    this.isClosed = true;
+    await processes.end();
     await this.origin?.close();
     for (const dir of [this.dir, this.memory]) fs.rmSync(dir, { recursive: true, force: true });
   }
