@@ -1,25 +1,34 @@
-/* The course of a run: phases, pacing, patience.
+/* The course of a run: phases, patience, links that are opened again.
  *
  * Each phase ends for certain: opening because every handshake has a time limit, measuring by the clock or the number
- * of messages, a hold by the clock or the end of stdin, the last words by the same time limit. */
+ * of messages, a hold by the clock or the end of stdin, the last words by the same time limit. A signal ends the phase
+ * it meets. */
 #include "gateway/bench/load.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "gateway/bench/net.h"
 
 #define EVENTS_PER_PASS 512
-#define TICK_MS         20
-#define PACE_TICK_MS    1
-#define NS_PER_MS       1000000
+#define TICK_NS         (20 * (int64_t)NS_PER_MS)
+#define LAST_WORDS_NS   (3 * (int64_t)NS_PER_S) /* for broadcasts that have not come yet */
+#define CHURN_FAILURES  1000u /* a server that refuses everything would be asked a hundred thousand times a second */
 
 static uint32_t opening_count(const struct load *l)
 {
     return l->count[LINK_CONNECTING] + l->count[LINK_SECURING] + l->count[LINK_UPGRADING] + l->count[LINK_JOINING];
+}
+
+static uint32_t open_count(const struct load *l)
+{
+    return l->count[LINK_IDLE] + l->count[LINK_WAITING];
 }
 
 static void set_phase(struct load *l, enum phase to)
@@ -27,6 +36,10 @@ static void set_phase(struct load *l, enum phase to)
     l->phase = to;
     l->phase_since_ns = l->now_ns = net_now_ns();
     l->paced = 0;
+    for (uint32_t i = 0; i < l->options->connections; i++)
+        l->links[i].owed_count = 0;
+    if (to == PHASE_MEASURE)
+        l->measure_since_ns = l->now_ns;
 }
 
 static bool is_phase_over(const struct load *l, int64_t length_ms)
@@ -34,59 +47,172 @@ static bool is_phase_over(const struct load *l, int64_t length_ms)
     return l->now_ns - l->phase_since_ns >= length_ms * NS_PER_MS;
 }
 
+static bool is_speaking(const struct load *l)
+{
+    return l->phase == PHASE_WARM_UP || l->phase == PHASE_MEASURE;
+}
+
 /* ---- what links tell ---- */
+
+/* As long as nothing was heard on this link, in the measured part. */
+static void look_at_gap(struct load *l, const struct link *k, int64_t now_ns)
+{
+    const int64_t since_ns = k->heard_ns > l->measure_since_ns ? k->heard_ns : l->measure_since_ns;
+    if (l->phase == PHASE_MEASURE && k->was_open && now_ns - since_ns > l->result->longest_gap_ns)
+        l->result->longest_gap_ns = now_ns - since_ns;
+}
+
+static void note_latency(struct load *l, int64_t took_ns)
+{
+    const uint64_t ns = took_ns < 0 ? 0 : (uint64_t)took_ns;
+    histogram_add(&l->result->latency, ns);
+    if (l->tally.is_shown)
+        histogram_add(&l->result->second, ns);
+}
 
 void load_on_open(struct load *l, struct link *k)
 {
+    const struct options *o = l->options;
+    const int64_t now_ns = net_now_ns();
     l->result->opened++;
-    histogram_add(&l->result->handshake, (uint64_t)(net_now_ns() - k->since_ns));
+    l->result->reopened += k->was_open && k->retry_count > 0;
+    histogram_add(&l->result->connects, (uint64_t)(now_ns - k->since_ns));
+    if (!k->was_open)
+        k->heard_ns = now_ns;
+    k->was_open = true;
+    k->retry_count = 0;
+    k->beat_ns = now_ns + o->heartbeat_ms * NS_PER_MS;
+    if (l->owed != NULL)
+        delivery_open(l->owed, k->number);
+    if (pace_send_owed(l, k))
+        return;
     /* an HTTP client that is held idle is one between two requests */
-    if (l->options->mode == MODE_CHURN || (l->options->mode == MODE_HOLD && l->options->speaks_http))
-        link_send(l, k);
+    if (o->mode == MODE_CHURN || (o->mode == MODE_HOLD && o->url.speaks_http) ||
+        (o->mode == MODE_ECHO && is_speaking(l) && !pace_is_set(l)))
+        link_send(l, k, now_ns);
 }
 
-void load_on_reply(struct load *l, struct link *k, int64_t took_ns)
+void load_on_delivery(struct load *l, struct link *k, uint64_t topic, uint64_t number, int64_t due_ns)
 {
+    const bool is_measured = l->measure_since_ns > 0 && due_ns >= l->measure_since_ns;
+    const int64_t now_ns = net_now_ns();
+    switch (topic == UINT64_MAX ? DELIVERY_NONE : delivery_hear(l->owed, k->number, topic, number)) {
+    case DELIVERY_NONE:
+        return;
+    case DELIVERY_AGAIN:
+        l->result->twice += is_measured;
+        return;
+    case DELIVERY_FIRST:
+        break;
+    }
+    look_at_gap(l, k, now_ns);
+    k->heard_ns = now_ns;
     l->result->echoes++;
-    if (l->phase == PHASE_MEASURE) {
-        l->result->round_trips++;
-        histogram_add(&l->result->latency, (uint64_t)took_ns);
-    }
-    if (l->options->mode == MODE_CHURN) {
-        link_say_goodbye(l, k);
+    if (!is_measured)
         return;
-    }
-    if (l->options->mode == MODE_HOLD) {
-        l->result->alive += l->phase == PHASE_LAST_WORDS;
-        return;
-    }
+    l->result->deliveries++;
+    note_latency(l, now_ns - due_ns);
+}
+
+/* One round trip is done; what this link does next. */
+static void go_on(struct load *l, struct link *k)
+{
     const uint32_t messages = l->options->messages;
-    if (l->options->pace > 0)
+    if (l->options->url.speaks_http && k->answer.is_last)
+        load_on_ended(l, k);
+    else if (l->options->mode == MODE_CHURN)
+        link_say_goodbye(l, k);
+    else if (l->options->mode == MODE_HOLD || pace_send_owed(l, k) || pace_is_set(l))
         return;
-    if (l->phase == PHASE_WARM_UP || (l->phase == PHASE_MEASURE && (messages == 0 || k->message_count < messages)))
-        link_send(l, k);
+    else if (l->phase == PHASE_WARM_UP || (l->phase == PHASE_MEASURE && (messages == 0 || k->message_count < messages)))
+        link_send(l, k, net_now_ns());
+}
+
+void load_on_reply(struct load *l, struct link *k, bool is_good)
+{
+    const int64_t now_ns = net_now_ns();
+    l->result->echoes++;
+    if (l->phase == PHASE_MEASURE)
+        l->result->round_trips += is_good;
+    if (k->is_measured) {
+        l->result->answered += is_good;
+        note_latency(l, now_ns - k->due_ns);
+    }
+    look_at_gap(l, k, now_ns);
+    k->heard_ns = now_ns;
+    if (l->options->mode == MODE_HOLD)
+        l->result->alive += l->phase == PHASE_LAST_WORDS;
+    go_on(l, k);
+}
+
+static void retry_at(struct load *l, struct link *k, int64_t when_ns)
+{
+    if (l->phase >= PHASE_LAST_WORDS || k->retry_ns > 0)
+        return;
+    k->retry_ns = when_ns;
+    l->retry_count++;
+}
+
+void load_on_ended(struct load *l, struct link *k)
+{
+    link_drop(l, k);
+    if (l->options->mode == MODE_CHURN)
+        load_on_gone(l, k, true, true);
+    else
+        retry_at(l, k, net_now_ns());
 }
 
 void load_on_gone(struct load *l, struct link *k, bool was_open, bool in_order)
 {
-    (void)k; /* churn opens it again in its own time */
+    /* as realtime-js does, and not all at once */
+    static const int64_t waits_ms[] = {1000, 2000, 5000, 10000};
+    const uint32_t last = sizeof waits_ms / sizeof waits_ms[0] - 1;
+    if (l->owed != NULL)
+        delivery_gone(l->owed, k->number);
+    l->result->unsent += k->owed_count;
+    k->owed_count = 0;
     if (in_order)
         l->result->cycles += l->phase == PHASE_MEASURE;
     else if (was_open)
         l->result->dropped++;
     else
         l->result->failed++;
+    if (in_order || !l->options->reconnects)
+        return; /* churn opens it again in its own time */
+    const int64_t wait_ms = waits_ms[k->retry_count < last ? k->retry_count : last];
+    if (k->retry_count < last)
+        k->retry_count++;
+    retry_at(l, k, net_now_ns() + wait_ms * NS_PER_MS + (int64_t)(k->number % 100) * wait_ms * NS_PER_MS / 1000);
 }
 
 /* ---- phases ---- */
 
-static void open_more(struct load *l)
+static bool may_open_another(const struct load *l)
 {
     const struct options *o = l->options;
-    while (l->next_link < o->connections && opening_count(l) < o->opening_count) {
-        if (o->rate > 0 && (double)l->next_link > (double)o->rate * (double)(net_now_ns() - l->start_ns) / 1e9)
-            return;
+    const int64_t past_ns = net_now_ns() - l->start_ns;
+    const double due = o->ramp_ms > 0 ? (double)o->connections * (double)past_ns / 1e6 / (double)o->ramp_ms
+                                      : (double)o->ramp_per_second * (double)past_ns / 1e9;
+    return (o->ramp_ms == 0 && o->ramp_per_second == 0) || (double)l->next_link <= due;
+}
+
+static void open_more(struct load *l)
+{
+    while (l->next_link < l->options->connections && opening_count(l) < l->options->opening_count &&
+           may_open_another(l))
         link_open(l, &l->links[l->next_link++]);
+}
+
+static void open_again(struct load *l)
+{
+    for (uint32_t i = 0; i < l->options->connections && l->retry_count > 0; i++) {
+        struct link *k = &l->links[i];
+        if (k->retry_ns == 0 || k->retry_ns > l->now_ns || opening_count(l) >= l->options->opening_count)
+            continue;
+        k->retry_ns = 0;
+        l->retry_count--;
+        if (k->state == LINK_NONE) /* churn may have opened it meanwhile */
+            link_open(l, k);
     }
 }
 
@@ -94,22 +220,7 @@ static void send_on_all(struct load *l)
 {
     for (uint32_t i = 0; i < l->options->connections; i++) {
         if (l->links[i].state == LINK_IDLE)
-            link_send(l, &l->links[i]);
-    }
-}
-
-/* What is due by the clock, on links in turn. When all wait for answers it stays due. */
-static void send_paced(struct load *l)
-{
-    const uint32_t count = l->options->connections;
-    const double due = (double)l->options->pace * (double)(l->now_ns - l->phase_since_ns) / 1e9;
-    for (uint32_t looked = 0; looked < count && (double)l->paced < due; looked++) {
-        struct link *k = &l->links[l->next_idle];
-        l->next_idle = (l->next_idle + 1) % count;
-        if (k->state != LINK_IDLE)
-            continue;
-        l->paced++;
-        link_send(l, k);
+            link_send(l, &l->links[i], net_now_ns());
     }
 }
 
@@ -134,28 +245,40 @@ static void step_opening(struct load *l)
         return;
     }
     set_phase(l, l->options->warm_up_ms > 0 ? PHASE_WARM_UP : PHASE_MEASURE);
-    if (l->options->pace == 0)
+    if (!pace_is_set(l))
         send_on_all(l);
+}
+
+/* The measured part, or the hold, is over. */
+static void begin_last_words(struct load *l)
+{
+    for (uint32_t i = 0; i < l->options->connections; i++) {
+        look_at_gap(l, &l->links[i], l->now_ns);
+        l->result->unsent += l->links[i].owed_count;
+    }
+    if (l->phase == PHASE_MEASURE || l->phase == PHASE_HOLD)
+        l->result->measured_ns = net_now_ns() - l->phase_since_ns;
+    if (l->options->mode == MODE_ECHO && l->options->per_connection <= 0 && pace_next_ns(l) < l->now_ns)
+        l->result->unsent += (uint64_t)((double)(l->now_ns - pace_next_ns(l)) / 1e9 * l->options->rate);
+    set_phase(l, PHASE_LAST_WORDS);
+    if (l->beside != NULL && l->beside->phase < PHASE_LAST_WORDS)
+        begin_last_words(l->beside);
 }
 
 static void step_measure(struct load *l)
 {
     const bool is_counted = l->options->messages > 0;
-    const bool has_any = l->count[LINK_NONE] < l->options->connections;
+    const bool has_any = l->count[LINK_NONE] < l->options->connections || l->retry_count > 0;
     if (has_any && (is_counted ? l->count[LINK_WAITING] > 0 : !is_phase_over(l, l->options->time_ms)))
         return;
-    l->result->measured_ns = net_now_ns() - l->phase_since_ns;
-    set_phase(l, PHASE_LAST_WORDS);
+    begin_last_words(l);
 }
 
 static void step_churn(struct load *l)
 {
-    /* a server that refuses everything would be asked a hundred thousand times a second */
-    const uint64_t failures = l->result->failed + l->result->dropped;
-    if (is_phase_over(l, l->options->time_ms) || failures > 1000) {
-        l->result->measured_ns = net_now_ns() - l->phase_since_ns;
-        l->result->open_ns = l->result->measured_ns;
-        set_phase(l, PHASE_LAST_WORDS);
+    if (is_phase_over(l, l->options->time_ms) || l->result->failed + l->result->dropped > CHURN_FAILURES) {
+        l->result->open_ns = net_now_ns() - l->phase_since_ns;
+        begin_last_words(l);
         return;
     }
     for (uint32_t i = 0; i < l->options->connections && opening_count(l) < l->options->opening_count; i++) {
@@ -168,20 +291,29 @@ static void end_hold(struct load *l)
 {
     if (l->has_input)
         (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
-    l->result->measured_ns = net_now_ns() - l->phase_since_ns;
-    set_phase(l, PHASE_LAST_WORDS);
+    begin_last_words(l);
     if (l->options->mode == MODE_HOLD)
         send_on_all(l);
 }
 
+static void step_last_words(struct load *l)
+{
+    const bool is_heard = l->result->deliveries >= l->result->expected ||
+                          l->now_ns - l->phase_since_ns > LAST_WORDS_NS || open_count(l) == 0;
+    if (is_heard && opening_count(l) + l->count[LINK_WAITING] + l->count[LINK_CLOSING] == 0)
+        set_phase(l, PHASE_DONE);
+}
+
 static void step(struct load *l)
 {
+    if (l->retry_count > 0 && l->phase < PHASE_LAST_WORDS)
+        open_again(l);
     switch (l->phase) {
     case PHASE_OPENING:
         step_opening(l);
         return;
     case PHASE_WARM_UP:
-        send_paced(l);
+        pace_send(l);
         if (is_phase_over(l, l->options->warm_up_ms))
             set_phase(l, PHASE_MEASURE);
         return;
@@ -190,7 +322,7 @@ static void step(struct load *l)
             step_churn(l);
             return;
         }
-        send_paced(l);
+        pace_send(l);
         step_measure(l);
         return;
     case PHASE_HOLD:
@@ -198,22 +330,36 @@ static void step(struct load *l)
             end_hold(l);
         return;
     case PHASE_LAST_WORDS:
-        if (opening_count(l) + l->count[LINK_WAITING] + l->count[LINK_CLOSING] == 0)
-            set_phase(l, PHASE_DONE);
+        step_last_words(l);
         return;
     case PHASE_DONE:
         return;
     }
 }
 
-static void lose_patience(struct load *l)
+/* ---- once a second ---- */
+
+static void look_after(struct load *l, struct link *k)
 {
-    for (uint32_t i = 0; i < l->options->connections; i++) {
-        struct link *k = &l->links[i];
-        if (k->state != LINK_NONE && k->state != LINK_IDLE && l->now_ns - k->since_ns > LINK_PATIENCE_NS)
-            link_on_timeout(l, k);
+    const bool is_busy = k->state != LINK_NONE && k->state != LINK_IDLE;
+    if (is_busy && l->now_ns - k->since_ns > l->options->timeout_ms * NS_PER_MS)
+        link_on_timeout(l, k);
+    else if ((k->state == LINK_IDLE || k->state == LINK_WAITING) && l->options->channel_count > 0 &&
+             l->options->heartbeat_ms > 0 && k->beat_ns <= l->now_ns && l->phase < PHASE_LAST_WORDS) {
+        k->beat_ns = l->now_ns + l->options->heartbeat_ms * NS_PER_MS;
+        link_beat(l, k);
     }
 }
+
+static void look_after_all(struct load *l)
+{
+    static const char *const phase_texts[] = {"opening", "warm-up", "measuring", "holding", "ending", "done"};
+    for (uint32_t i = 0; i < l->options->connections; i++)
+        look_after(l, &l->links[i]);
+    progress_tick(&l->tally, l->result, open_count(l), phase_texts[l->phase], l->now_ns);
+}
+
+/* ---- the loop ---- */
 
 static void on_input(struct load *l)
 {
@@ -228,62 +374,206 @@ static void on_input(struct load *l)
         listen_on_line(l, line);
 }
 
-static void run(struct load *l)
+static void on_signal(struct load *l)
 {
-    struct epoll_event events[EVENTS_PER_PASS];
-    const int tick_ms = l->options->pace > 0 ? PACE_TICK_MS : TICK_MS;
-    int64_t looked_ns = l->now_ns;
-    while (l->phase != PHASE_DONE) {
-        const int n = epoll_wait(l->epoll_fd, events, EVENTS_PER_PASS, tick_ms);
-        for (int i = 0; i < n; i++) {
-            struct link *k = events[i].data.ptr;
-            if (k == NULL)
-                on_input(l);
-            else if (k->state != LINK_NONE)
-                link_on_events(l, k, events[i].events);
-        }
-        l->now_ns = net_now_ns();
-        step(l);
-        if (l->now_ns - looked_ns > 1000 * (int64_t)NS_PER_MS) {
-            looked_ns = l->now_ns;
-            lose_patience(l);
-        }
+    struct signalfd_siginfo info;
+    if (read(l->signal_fd, &info, sizeof info) != sizeof info)
+        return;
+    l->now_ns = net_now_ns();
+    if (l->result->is_interrupted)
+        set_phase(l, PHASE_DONE);
+    else if (l->phase == PHASE_HOLD)
+        end_hold(l);
+    else if (l->phase < PHASE_LAST_WORDS)
+        begin_last_words(l);
+    l->result->is_interrupted = true;
+}
+
+static void on_event(struct load *l, const struct epoll_event *event)
+{
+    if (event->data.ptr == NULL) {
+        on_input(l);
+    } else if (event->data.ptr == l) {
+        on_signal(l);
+    } else {
+        struct link *k = event->data.ptr;
+        if (k->state != LINK_NONE)
+            link_on_events(k->load, k, event->events);
     }
 }
 
-bool load_run(const struct options *o, struct result *r)
+/* Until something happens or is due. */
+static int wait_for_events(struct load *l, struct epoll_event *events)
 {
-    if (net_raise_fd_limit() < o->connections + 16u) {
-        fprintf(stderr, "tidegate-bench: %u connections need as many descriptors: raise `ulimit -n`\n", o->connections);
-        return false;
+    int64_t until_ns = l->now_ns + TICK_NS;
+    for (const struct load *each = l; each != NULL; each = each->beside) {
+        if (pace_next_ns(each) < until_ns)
+            until_ns = pace_next_ns(each);
     }
-    struct load *l = mem_alloc(sizeof *l);
+    /* what could not be sent when it was due is looked at again soon */
+    const int64_t wait_ns = until_ns - net_now_ns() > 0 ? until_ns - net_now_ns() : NS_PER_MS / 4;
+    const struct timespec wait = {.tv_nsec = wait_ns};
+    const int n = epoll_pwait2(l->epoll_fd, events, EVENTS_PER_PASS, &wait, NULL);
+    return n < 0 && errno == ENOSYS ? epoll_wait(l->epoll_fd, events, EVENTS_PER_PASS, 1) : n;
+}
+
+static void run(struct load *l)
+{
+    struct epoll_event events[EVENTS_PER_PASS];
+    int64_t looked_ns = l->now_ns;
+    while (l->phase != PHASE_DONE) {
+        const int n = wait_for_events(l, events);
+        for (int i = 0; i < n; i++)
+            on_event(l, &events[i]);
+        const bool is_second_over = net_now_ns() - looked_ns > NS_PER_S / 10;
+        for (struct load *each = l; each != NULL; each = each->beside) {
+            each->now_ns = net_now_ns();
+            step(each);
+            if (is_second_over)
+                look_after_all(each);
+        }
+        if (is_second_over)
+            looked_ns = l->now_ns;
+    }
+}
+
+/* ---- begin and end ---- */
+
+static struct load *load_create(const struct options *o, const struct addr *address, struct result *r)
+{
+    struct load *l;
+    OBJ_NEW(l, LOAD_MAGIC);
     l->options = o;
+    l->address = address;
     l->result = r;
+    l->links = mem_alloc_array(o->connections, sizeof *l->links);
+    for (uint32_t i = 0; i < o->connections; i++) {
+        l->links[i].number = i;
+        l->links[i].load = l;
+        l->links[i].fd = -1;
+    }
+    l->count[LINK_NONE] = o->connections;
+    l->start_ns = net_now_ns();
+    vocabulary_init(&l->words, o, (uint32_t)getpid());
+    strbuf_init(&l->frame, WORDS_FRAME_BYTES);
+    if (o->mode == MODE_BROADCAST || l->words.message_count == 0)
+        l->owed =
+            delivery_create(o->connections, o->channel_count, o->member_count > 0 ? o->member_count : o->connections);
+    set_phase(l, o->mode == MODE_CHURN ? PHASE_MEASURE : PHASE_OPENING);
+    return l;
+}
+
+static void load_destroy(struct load **lp)
+{
+    struct load *l = *lp;
+    CHECK_OBJ(l, LOAD_MAGIC);
+    for (uint32_t i = 0; i < l->options->connections; i++)
+        link_drop(l, &l->links[i]);
+    vocabulary_fini(&l->words);
+    strbuf_fini(&l->frame);
+    if (l->owed != NULL)
+        delivery_destroy(&l->owed);
+    mem_free(l->links);
+    OBJ_FREE(lp, LOAD_MAGIC);
+}
+
+/* The options of queries: a load of its own kind, for as long as the other one runs. */
+static void query_options(struct options *to, const struct options *o)
+{
+    *to = (struct options){.mode = MODE_ECHO,
+                           .url = o->url,
+                           .connections = o->query_connections,
+                           .opening_count = o->query_connections,
+                           .timeout_ms = o->timeout_ms,
+                           .reconnects = true,
+                           .rate = o->query_rate,
+                           .size_bytes = 1,
+                           .time_ms = INT64_MAX / NS_PER_MS / 2,
+                           .token = o->token,
+                           .header_count = o->header_count};
+    memcpy(to->headers, o->headers, sizeof to->headers);
+    to->url.speaks_http = true;
+    const bool is_set = url_set_target(&to->url, o->queries);
+    ASSERT(is_set);
+}
+
+/* What the queries found is part of the same report. */
+static void add_queries(struct result *r, const struct result *queries)
+{
+    r->queries = queries->sent;
+    r->queries_failed = queries->sent - queries->answered;
+    r->cache_hits += queries->cache_hits;
+    r->cache_answers += queries->cache_answers;
+    r->bytes_sent += queries->bytes_sent;
+    r->bytes_received += queries->bytes_received;
+    histogram_merge(&r->query_latency, &queries->latency);
+    for (uint32_t i = 0; i < ERROR_KIND_COUNT; i++)
+        r->errors[i] += queries->errors[i];
+    if (r->first_error[0] == '\0')
+        memcpy(r->first_error, queries->first_error, sizeof r->first_error);
+}
+
+static bool begin(struct load *l, char *error)
+{
+    const struct options *o = l->options;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    l->secure = o->is_tls ? secure_create(o->resumes) : NULL;
-    if (l->epoll_fd < 0 || (o->is_tls && l->secure == NULL)) {
-        fprintf(stderr, "tidegate-bench: cannot begin: %s\n", l->epoll_fd < 0 ? "epoll" : secure_failure_text());
-        mem_free(l);
+    l->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = l};
+    if (l->epoll_fd < 0 || l->signal_fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->signal_fd, &ev) != 0) {
+        (void)snprintf(error, OPTIONS_ERROR_BYTES, "cannot begin: %s", strerror(errno));
         return false;
     }
-    l->links = mem_alloc_array(o->connections, sizeof *l->links);
-    for (uint32_t i = 0; i < o->connections; i++)
-        l->links[i].number = i;
-    l->count[LINK_NONE] = o->connections;
-    vocabulary_init(&l->words, o);
-    r->join_bytes = o->channel_count > 0 ? l->words.joins[0].message_len : 0;
-    set_phase(l, o->mode == MODE_CHURN ? PHASE_MEASURE : PHASE_OPENING);
-    l->start_ns = l->now_ns;
-    step(l);
-    run(l);
-    for (uint32_t i = 0; i < o->connections; i++)
-        link_drop(l, &l->links[i]);
-    close(l->epoll_fd);
-    if (l->secure != NULL)
-        secure_destroy(&l->secure);
-    vocabulary_fini(&l->words);
-    mem_free(l->links);
-    mem_free(l);
-    return true;
+    if (!o->url.is_tls)
+        return true;
+    l->secure = secure_create(o->url.host, o->ca_file, o->is_insecure, o->resumes);
+    if (l->secure == NULL)
+        (void)snprintf(error, OPTIONS_ERROR_BYTES, "cannot use TLS%s%s: %s", o->ca_file != NULL ? " with " : "",
+                       o->ca_file != NULL ? o->ca_file : "", secure_failure_text());
+    return l->secure != NULL;
+}
+
+bool load_run(const struct options *o, const struct addr *address, struct result *r, char *error)
+{
+    struct options queries;
+    struct result *query_result = NULL;
+    if (net_raise_fd_limit() < o->connections + o->query_connections + 16u) {
+        (void)snprintf(error, OPTIONS_ERROR_BYTES, "%u connections need as many descriptors: raise `ulimit -n`",
+                       o->connections);
+        return false;
+    }
+    struct load *l = load_create(o, address, r);
+    const bool has_begun = begin(l, error);
+    if (has_begun && o->queries != NULL) {
+        query_options(&queries, o);
+        query_result = mem_alloc(sizeof *query_result);
+        l->beside = load_create(&queries, address, query_result);
+        l->beside->epoll_fd = l->epoll_fd;
+        l->beside->secure = l->secure;
+    }
+    if (has_begun) {
+        progress_init(&l->tally, o->shows_progress, l->now_ns);
+        step(l);
+        run(l);
+        progress_end(&l->tally);
+    }
+    if (l->beside != NULL) {
+        add_queries(r, query_result);
+        mem_free(query_result);
+        load_destroy(&l->beside);
+    }
+    struct secure *secure = l->secure;
+    const int fds[] = {l->epoll_fd, l->signal_fd};
+    load_destroy(&l);
+    if (secure != NULL)
+        secure_destroy(&secure);
+    for (size_t i = 0; i < 2; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    return has_begun;
 }

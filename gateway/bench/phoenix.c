@@ -7,20 +7,14 @@
 #include "base/mem.h"
 #include "gateway/ws/frame.h"
 
-#define ELEMENT_COUNT 4u /* join_ref, ref, topic, event; the payload comes after them */
+#define TEXT(literal) ((struct phoenix_text){literal, sizeof(literal) - 1})
 
-struct text {
-    const char *data;
-    size_t len;
-};
-#define TEXT(literal) ((struct text){literal, sizeof(literal) - 1})
-
-static bool is(struct text t, const char *what)
+bool phoenix_text_is(struct phoenix_text t, const char *what)
 {
     return t.len == strlen(what) && memcmp(t.data, what, t.len) == 0;
 }
 
-static void add_frame(struct strbuf *out, enum ws_opcode opcode, const struct text *parts, size_t part_count)
+static void add_frame(struct strbuf *out, enum ws_opcode opcode, const struct phoenix_text *parts, size_t part_count)
 {
     uint8_t header[WS_HEADER_BYTES];
     size_t len = 0;
@@ -31,30 +25,31 @@ static void add_frame(struct strbuf *out, enum ws_opcode opcode, const struct te
         strbuf_add(out, parts[i].data, parts[i].len);
 }
 
-/* The JSON texts of the first elements, and the rest without the closing bracket. */
-static bool split(const char *message, size_t len, struct text elements[ELEMENT_COUNT], struct text *payload)
+bool phoenix_split(struct phoenix_text message, struct phoenix_text elements[PHOENIX_ELEMENTS],
+                   struct phoenix_text *payload)
 {
-    const char *at = message + 1, *end = message + len;
-    if (len < 2 || message[0] != '[' || end[-1] != ']')
+    if (message.len < 2 || message.data[0] != '[' || message.data[message.len - 1] != ']')
         return false;
-    for (size_t i = 0; i < ELEMENT_COUNT; i++) {
+    const char *at = message.data + 1, *end = message.data + message.len;
+    for (size_t i = 0; i < PHOENIX_ELEMENTS; i++) {
         const char *comma = memchr(at, ',', (size_t)(end - at));
         if (comma == NULL)
             return false;
-        elements[i] = (struct text){at, (size_t)(comma - at)};
+        elements[i] = (struct phoenix_text){at, (size_t)(comma - at)};
         at = comma + 1;
     }
-    *payload = (struct text){at, (size_t)(end - 1 - at)};
+    *payload = (struct phoenix_text){at, (size_t)(end - 1 - at)};
     return true;
 }
 
 static void answer_text(struct strbuf *out, const char *message, size_t len)
 {
-    struct text e[ELEMENT_COUNT], payload;
-    if (!split(message, len, e, &payload))
+    struct phoenix_text e[PHOENIX_ELEMENTS], payload;
+    if (!phoenix_split((struct phoenix_text){message, len}, e, &payload))
         return;
-    const bool is_control = is(e[3], "\"phx_join\"") || is(e[3], "\"heartbeat\"") || is(e[3], "\"phx_leave\"");
-    const struct text parts[] = {
+    const bool is_control = phoenix_text_is(e[3], "\"phx_join\"") || phoenix_text_is(e[3], "\"heartbeat\"") ||
+                            phoenix_text_is(e[3], "\"phx_leave\"");
+    const struct phoenix_text parts[] = {
         TEXT("["),
         e[0],
         TEXT(","),
@@ -77,7 +72,7 @@ static void answer_binary(struct strbuf *out, const uint8_t *m, size_t len)
     if (payload_at > len)
         return;
     const char head[] = {4, (char)m[3], (char)m[4], 0, (char)m[6]};
-    const struct text parts[] = {
+    const struct phoenix_text parts[] = {
         {head, sizeof head},
         {(const char *)m + topic_at, metadata_at - topic_at},
         {(const char *)m + payload_at, len - payload_at},

@@ -5,15 +5,22 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "base/mem.h"
 
+#define SECURE_MAGIC      0x5ec04b1du
+#define SECURE_LINK_MAGIC 0x5ec04b1eu
+
 struct secure {
+    uint32_t magic;
     SSL_CTX *ctx;
+    const char *name;     /* to be asked for; NULL: an address is no name */
     SSL_SESSION *session; /* the newest; NULL: none yet, or not wanted */
 };
 
 struct secure_link {
+    uint32_t magic;
     SSL *ssl;
 };
 
@@ -25,41 +32,66 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
     return 1; /* kept */
 }
 
-struct secure *secure_create(bool resumes)
+/* Whose certificate is expected, and who may vouch for it. */
+static bool set_trust(SSL_CTX *ctx, const char *host, const char *ca_file)
+{
+    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    if (X509_VERIFY_PARAM_set1_ip_asc(param, host) != 1 && X509_VERIFY_PARAM_set1_host(param, host, 0) != 1)
+        return false;
+    ERR_clear_error();
+    return (ca_file != NULL ? SSL_CTX_load_verify_file(ctx, ca_file) : SSL_CTX_set_default_verify_paths(ctx)) == 1;
+}
+
+static bool is_address(const char *host)
+{
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(host);
+    const bool is_one = address != NULL;
+    ASN1_OCTET_STRING_free(address);
+    ERR_clear_error();
+    return is_one;
+}
+
+struct secure *secure_create(const char *host, const char *ca_file, bool is_insecure, bool resumes)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1) {
+    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+        (!is_insecure && !set_trust(ctx, host, ca_file))) {
         SSL_CTX_free(ctx);
         return NULL;
     }
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_mode(ctx,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ctx,
                                    resumes ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
     if (resumes)
         SSL_CTX_sess_set_new_cb(ctx, on_session);
-    struct secure *s = mem_alloc(sizeof *s);
+    struct secure *s;
+    OBJ_NEW(s, SECURE_MAGIC);
     s->ctx = ctx;
+    s->name = is_address(host) ? NULL : host;
     SSL_CTX_set_app_data(ctx, s);
     return s;
 }
 
 void secure_destroy(struct secure **sp)
 {
+    CHECK_OBJ(*sp, SECURE_MAGIC);
     SSL_SESSION_free((*sp)->session);
     SSL_CTX_free((*sp)->ctx);
-    mem_free(*sp);
-    *sp = NULL;
+    OBJ_FREE(sp, SECURE_MAGIC);
 }
 
 struct secure_link *secure_link_create(struct secure *s, int fd)
 {
-    struct secure_link *k = mem_alloc(sizeof *k);
+    struct secure_link *k;
+    CHECK_OBJ(s, SECURE_MAGIC);
+    OBJ_NEW(k, SECURE_LINK_MAGIC);
     k->ssl = SSL_new(s->ctx);
-    if (k->ssl == NULL || SSL_set_fd(k->ssl, fd) != 1) {
+    if (k->ssl == NULL || SSL_set_fd(k->ssl, fd) != 1 ||
+        (s->name != NULL && SSL_set_tlsext_host_name(k->ssl, s->name) != 1)) {
         SSL_free(k->ssl);
-        mem_free(k);
+        OBJ_FREE(&k, SECURE_LINK_MAGIC);
         return NULL;
     }
     if (s->session != NULL)
@@ -69,12 +101,12 @@ struct secure_link *secure_link_create(struct secure *s, int fd)
 
 void secure_link_destroy(struct secure_link **kp)
 {
+    CHECK_OBJ(*kp, SECURE_LINK_MAGIC);
     if (SSL_is_init_finished((*kp)->ssl))
         (void)SSL_shutdown((*kp)->ssl);
     ERR_clear_error();
     SSL_free((*kp)->ssl);
-    mem_free(*kp);
-    *kp = NULL;
+    OBJ_FREE(kp, SECURE_LINK_MAGIC);
 }
 
 enum secure_result secure_handshake(struct secure_link *k)
@@ -96,6 +128,13 @@ enum secure_result secure_handshake(struct secure_link *k)
 bool secure_is_resumed(const struct secure_link *k)
 {
     return SSL_session_reused(k->ssl) == 1;
+}
+
+const char *secure_link_failure_text(const struct secure_link *k)
+{
+    CHECK_OBJ(k, SECURE_LINK_MAGIC);
+    const long verdict = SSL_get_verify_result(k->ssl);
+    return verdict != X509_V_OK ? X509_verify_cert_error_string(verdict) : secure_failure_text();
 }
 
 const char *secure_failure_text(void)

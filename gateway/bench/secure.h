@@ -1,6 +1,6 @@
-/* TLS of the load tester's links: 1.3 alone, no look at who signed the certificate, and on request every connection
- * after the first one resumes the session of one before it. OpenSSL directly, not base/tls.h: what is measured should
- * not share its mistakes with what measures. */
+/* TLS of the load tester's links: 1.2 or later, and on request every connection after the first one resumes the session
+ * of one before it. The server's certificate is checked, unless that is not wanted. OpenSSL directly, not base/tls.h:
+ * what is measured should not share its mistakes with what measures. */
 #ifndef GATEWAY_BENCH_SECURE_H
 #define GATEWAY_BENCH_SECURE_H
 
@@ -11,8 +11,9 @@
 struct secure;      /* what all connections share */
 struct secure_link; /* one connection */
 
-/* NULL when OpenSSL cannot. */
-struct secure *secure_create(bool resumes);
+/* `host` must be a name of the certificate, and is asked for (SNI) when it is no address. `ca_file` NULL: the system's
+ * authorities. NULL when OpenSSL cannot, or the file is no good. */
+struct secure *secure_create(const char *host, const char *ca_file, bool is_insecure, bool resumes);
 void secure_destroy(struct secure **sp);
 
 /* Over a connected, non-blocking socket, which stays the caller's. */
@@ -23,6 +24,9 @@ void secure_link_destroy(struct secure_link **kp);
 enum secure_result { SECURE_DONE = 0, SECURE_WANTS_READ, SECURE_WANTS_WRITE, SECURE_FAILED };
 enum secure_result secure_handshake(struct secure_link *k);
 bool secure_is_resumed(const struct secure_link *k);
+/* Why the handshake failed: what is wrong with the certificate, if anything. */
+const char *secure_link_failure_text(const struct secure_link *k);
+/* Why something else did. */
 const char *secure_failure_text(void);
 
 /* As send() and recv(): a count, 0 at the end of the stream, or -1 with errno. */

@@ -27,7 +27,10 @@
 #define SCRATCH_MAX_BYTES (FRAME_MAX_BYTES + WS_HEADER_BYTES + READ_BYTES)
 #define ANSWER_MAX_BYTES  (4 * SCRATCH_MAX_BYTES) /* Phoenix: an answer is longer than its question */
 
+#define PEER_MAGIC 0x9ee2b5c3u
+
 struct peer {
+    uint32_t magic;
     int fd;
     bool is_open; /* upgraded */
     bool is_phoenix;
@@ -49,7 +52,7 @@ static void peer_destroy(struct peer *p)
     close(p->fd);
     mem_free(p->in);
     mem_free(p->out);
-    mem_free(p);
+    OBJ_FREE(&p, PEER_MAGIC);
 }
 
 static void watch(struct server *v, struct peer *p, uint32_t what)
@@ -244,7 +247,8 @@ static void on_client(struct server *v)
 {
     struct addr from;
     for (int fd; sock_accept(v->listen_fd, &fd, &from) == ERR_NONE;) {
-        struct peer *p = mem_alloc(sizeof *p);
+        struct peer *p;
+        OBJ_NEW(p, PEER_MAGIC);
         p->fd = fd;
         struct epoll_event ev = {.events = EPOLLIN, .data.ptr = p};
         if (epoll_ctl(v->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0)
@@ -257,11 +261,13 @@ bool serve_run(const struct options *o)
     struct server v = {.scratch = mem_alloc(SCRATCH_MAX_BYTES)};
     strbuf_init(&v.answers, ANSWER_MAX_BYTES);
     (void)net_raise_fd_limit();
-    const enum err e = sock_listen(&o->address, false, 4096, &v.listen_fd);
+    const enum err e = sock_listen(&o->serve, false, 4096, &v.listen_fd);
     v.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL}, events[EVENTS_PER_PASS];
     if (e != ERR_NONE || v.epoll_fd < 0 || epoll_ctl(v.epoll_fd, EPOLL_CTL_ADD, v.listen_fd, &ev) != 0) {
-        fprintf(stderr, "tidegate-bench: cannot listen on %s: %s\n", o->authority, err_text(e));
+        char address[ADDR_TEXT_BYTES];
+        fprintf(stderr, "tidegate-bench: cannot listen on %s: %s\n", addr_text(&o->serve, address, sizeof address),
+                err_text(e));
         return false;
     }
     for (;;) {

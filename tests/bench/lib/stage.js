@@ -28,6 +28,28 @@ function makeCertificate(dir) {
   return tls;
 }
 
+// The load tester's own words for what a run asks for: where and over what is in the URL, and nobody vouches for the certificate. Channels are pushed on
+// with an event that the backend answers with what it was given.
+function loadArguments(port, args) {
+  const [rest, flags] = [[], new Set()];
+  let target = '/';
+  for (let i = 0; i < args.length; i++) {
+    if (['--http', '--tls'].includes(args[i])) flags.add(args[i]);
+    else if (args[i] === '--path') target = args[++i];
+    else rest.push(args[i] === '--pace' ? '--rate' : args[i]);
+  }
+  const scheme = `${flags.has('--http') ? 'http' : 'ws'}${flags.has('--tls') ? 's' : ''}`;
+  return [`${scheme}://127.0.0.1:${port}${target}`, '--json', '--insecure', ...(args.includes('--channels') ? ['--event', 'say'] : []), ...rest];
+}
+
+// What it found, in the words of the results: microseconds, and an answer with an error status is as bad as none.
+function found(report) {
+  const us = Object.entries({
+    latency_p50_us: 'p50_ms', latency_p99_us: 'p99_ms', latency_max_us: 'max_ms', handshake_p50_us: 'connect_p50_ms', handshake_p99_us: 'connect_p99_ms',
+  }).map(([key, ms]) => [key, report[ms] * 1000]);
+  return { ...report, ...Object.fromEntries(us), dropped: report.dropped + report.errors_answer };
+}
+
 class Stage {
   static async open() {
     const stage = new Stage();
@@ -111,7 +133,7 @@ class Stage {
   }
 
   #begin(port, args) {
-    const child = processes.start(program('tidegate-bench'), ['--connect', `127.0.0.1:${port}`, '--json', ...args], {
+    const child = processes.start(program('tidegate-bench'), loadArguments(port, args), {
       cores: LOAD_CORE,
     });
     return [child, this.#lines(child)];
@@ -177,7 +199,7 @@ class Stage {
 
   async #whileOpen(port, args, inspect) {
     const child = processes.start(
-      program('tidegate-bench'), ['--connect', `127.0.0.1:${port}`, '--json', '--seconds', '120', ...args], { cores: LOAD_CORE, stdin: 'pipe' },
+      program('tidegate-bench'), loadArguments(port, ['--seconds', '120', ...args]), { cores: LOAD_CORE, stdin: 'pipe' },
     );
     const lines = this.#lines(child);
     const first = await lines.next();
@@ -198,7 +220,7 @@ class Stage {
     for (let line = await lines.next(); !line.done; line = await lines.next()) {
       if (line.value.startsWith('{')) {
         await child.gone;
-        return JSON.parse(line.value);
+        return found(JSON.parse(line.value));
       }
     }
     throw new Error(`tidegate-bench ended without a result\n${child.errors}`);

@@ -23,9 +23,10 @@ struct stage {
 static int begin(void **state)
 {
     struct stage *t = mem_alloc(sizeof *t);
-    t->options = (struct options){.mode = MODE_LISTEN, .connections = 1};
+    t->options = (struct options){.mode = MODE_LISTEN, .connections = 1, .channel_count = 1, .topic = "realtime:bench"};
     t->load.options = &t->options;
     t->load.result = &t->result;
+    t->link.load = &t->load;
     t->load.links = &t->link;
     t->link.state = LINK_IDLE;
     t->link.fd = -1;
@@ -67,10 +68,10 @@ static void numbers_are_counted_in_any_pieces(void **state)
     for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
         add_broadcast(t, said[i], 1);
     for (size_t piece = 1; piece <= t->len; piece++) {
-        t->result = (struct result){0};
+        memset(&t->result, 0, sizeof t->result);
         t->link.heard.last = 0;
         for (size_t at = 0; at < t->len; at += piece)
-            listen_on_bytes(&t->load, &t->link, t->bytes + at, piece < t->len - at ? piece : t->len - at);
+            hear_on_bytes(&t->load, &t->link, t->bytes + at, piece < t->len - at ? piece : t->len - at);
         assert_int_equal(t->result.heard, 6);
         assert_int_equal(t->result.missing, 2);
         assert_int_equal(t->result.again, 2);
@@ -84,12 +85,12 @@ static void what_was_said_before_the_mark_does_not_end_the_silence(void **state)
     assert_int_equal(t->result.awaiting, 1);
     add_broadcast(t, 1, 999);
     add_broadcast(t, 2, 1000);
-    listen_on_bytes(&t->load, &t->link, t->bytes, t->len);
+    hear_on_bytes(&t->load, &t->link, t->bytes, t->len);
     assert_int_equal(t->result.awaiting, 1);
     t->len = 0;
     add_broadcast(t, 3, 1001);
     add_broadcast(t, 4, 1002);
-    listen_on_bytes(&t->load, &t->link, t->bytes, t->len);
+    hear_on_bytes(&t->load, &t->link, t->bytes, t->len);
     assert_int_equal(t->result.awaiting, 0);
     assert_int_equal(t->result.latency.count, 1);
 }
@@ -98,7 +99,7 @@ static void a_channel_that_fails_is_told(void **state)
 {
     struct stage *t = *state;
     add(t, "[\"1\",\"1\",\"realtime:bench-0\",\"phx_error\",{}]");
-    listen_on_bytes(&t->load, &t->link, t->bytes, t->len);
+    hear_on_bytes(&t->load, &t->link, t->bytes, t->len);
     assert_int_equal(t->result.refused, 1);
     assert_string_equal(t->result.first_error, "channel: failed or closed");
 }
