@@ -57,15 +57,33 @@ static enum h1_result scan_byte(struct http_head *h, struct h1_scan *s, uint8_t 
     return H1_MORE;
 }
 
-/* Whether one of eight bytes is below 0x20 or is 0x7f. A borrow only ever comes from a byte that is, so that the answer
- * is right, whatever the bit says about the bytes above it. */
-static bool has_control(const uint8_t *data)
+/* How many of eight bytes go before the first that is below 0x20 or is 0x7f. A borrow only ever comes from a byte that
+ * is, so that the lowest mark is right, whatever is said about the bytes above it. */
+static size_t plain_of_8(const uint8_t *data)
 {
     const uint64_t ones = UINT64_MAX / 0xff, high = ones * 0x80;
     uint64_t w;
     memcpy(&w, data, sizeof w);
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+        w = __builtin_bswap64(w);
     const uint64_t deleted = w ^ ones * 0x7f;
-    return ((((w - ones * 0x20) & ~w) | ((deleted - ones) & ~deleted)) & high) != 0;
+    const uint64_t marks = (((w - ones * 0x20) & ~w) | ((deleted - ones) & ~deleted)) & high;
+    return marks == 0 ? sizeof w : (size_t)__builtin_ctzll(marks) / 8;
+}
+
+/* How many bytes go before the first of that kind. */
+static size_t plain_bytes(const uint8_t *data, size_t room)
+{
+    size_t n = 0;
+    while (room - n >= sizeof(uint64_t)) {
+        const size_t more = plain_of_8(data + n);
+        n += more;
+        if (more < sizeof(uint64_t))
+            return n;
+    }
+    while (n < room && data[n] >= 0x20 && data[n] != 0x7f)
+        n++;
+    return n;
 }
 
 /* Walks over bytes that stand for nothing but themselves, as far as no limit is near. */
@@ -78,12 +96,7 @@ static void scan_plain(struct h1_scan *s, const uint8_t *data, size_t len, const
         room = left - 1;
     if (s->line_count == 0 && room > line_left)
         room = line_left;
-    size_t n = 0;
-    data += s->seen_bytes;
-    while (room - n >= sizeof(uint64_t) && !has_control(data + n))
-        n += sizeof(uint64_t);
-    for (; n < room && data[n] >= 0x20 && data[n] != 0x7f;)
-        n++;
+    const size_t n = plain_bytes(data + s->seen_bytes, room);
     s->seen_bytes += n;
     s->line_bytes += n;
 }
@@ -236,30 +249,28 @@ static enum h1_result read_transfer_encoding(struct http_head *h)
     return H1_DONE;
 }
 
-static uint32_t option_count(const struct http_head *h)
+static enum h1_result read_connection(struct http_head *h)
 {
-    uint32_t count = 0;
+    bool has_close = false, has_keep_alive = false, has_upgrade = false;
+    uint32_t option_count = 0;
     for (uint32_t i = 0; i < h->field_count; i++) {
         if (!http_view_is_nocase(h->fields[i].name, "connection"))
             continue;
         struct http_view list = h->fields[i].value, option;
-        while (http_list_next(&list, &option))
-            count++;
+        for (; http_list_next(&list, &option); option_count++) {
+            has_close = has_close || http_view_is_nocase(option, "close");
+            has_keep_alive = has_keep_alive || http_view_is_nocase(option, "keep-alive");
+            has_upgrade = has_upgrade || http_view_is_nocase(option, "upgrade");
+        }
     }
-    return count;
-}
-
-static enum h1_result read_connection(struct http_head *h)
-{
-    if (option_count(h) > HTTP_MAX_OPTIONS)
+    if (option_count > HTTP_MAX_OPTIONS)
         return refuse(h, 400, "too many connection options");
-    const bool is_close = http_has_token(h, "connection", "close");
     if (h->minor_version == 0) { /* which has neither Upgrade nor Expect */
-        h->is_persistent = !is_close && http_has_token(h, "connection", "keep-alive");
+        h->is_persistent = !has_close && has_keep_alive;
         return H1_DONE;
     }
-    h->is_persistent = !is_close;
-    h->wants_upgrade = http_has_token(h, "connection", "upgrade") && http_find(h, "upgrade") != NULL;
+    h->is_persistent = !has_close;
+    h->wants_upgrade = has_upgrade && http_find(h, "upgrade") != NULL;
     h->expects_continue = http_view_is_nocase(http_value(h, "expect"), "100-continue");
     return H1_DONE;
 }

@@ -71,9 +71,14 @@ static void add_connection(struct strbuf *out, const struct http_head *h, const 
         [H1_CONNECTION_DEFAULT] = NULL, [H1_CONNECTION_CLOSE] = "close", [H1_CONNECTION_KEEP_ALIVE] = "keep-alive"};
     const char *word = words[w->connection];
     const bool has_upgrade = http_find(h, "upgrade") != NULL;
-    if (has_upgrade || word != NULL)
-        strbuf_printf(out, "Connection: %s%s%s\r\n", has_upgrade ? "Upgrade" : "",
-                      has_upgrade && word != NULL ? ", " : "", word != NULL ? word : "");
+    if (!has_upgrade && word == NULL)
+        return;
+    strbuf_puts(out, has_upgrade ? "Connection: Upgrade" : "Connection: ");
+    if (has_upgrade && word != NULL)
+        strbuf_puts(out, ", ");
+    if (word != NULL)
+        strbuf_puts(out, word);
+    strbuf_puts(out, "\r\n");
 }
 
 static void add_length(struct strbuf *out, uint64_t length)

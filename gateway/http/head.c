@@ -43,12 +43,11 @@ const struct http_field *http_find_named(const struct http_head *h, struct http_
     return NULL;
 }
 
-uint32_t http_count(const struct http_head *h, const char *name)
+uint32_t http_count_named(const struct http_head *h, struct http_view name)
 {
-    const struct http_view wanted = http_view_of(name);
     uint32_t count = 0;
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (http_view_equal_nocase(h->fields[i].name, wanted))
+        if (http_view_equal_nocase(h->fields[i].name, name))
             count++;
     }
     return count;
@@ -64,11 +63,10 @@ bool http_list_has(struct http_view list, struct http_view element)
     return false;
 }
 
-bool http_has_token(const struct http_head *h, const char *name, const char *token)
+bool http_has_token_named(const struct http_head *h, struct http_view name, struct http_view token)
 {
-    const struct http_view wanted = http_view_of(name);
     for (uint32_t i = 0; i < h->field_count; i++) {
-        if (http_view_equal_nocase(h->fields[i].name, wanted) && http_list_has(h->fields[i].value, http_view_of(token)))
+        if (http_view_equal_nocase(h->fields[i].name, name) && http_list_has(h->fields[i].value, token))
             return true;
     }
     return false;
@@ -202,6 +200,11 @@ void http_head_clear(struct http_head *h)
 {
     memset(h, 0, offsetof(struct http_head, fields));
     h->content_length = -1;
+}
+
+void http_head_borrow(struct http_head *to, const struct http_head *from)
+{
+    memcpy(to, from, offsetof(struct http_head, fields) + from->field_count * sizeof from->fields[0]);
 }
 
 bool http_head_add(struct http_head *h, struct http_view name, struct http_view value)

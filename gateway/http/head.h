@@ -64,6 +64,9 @@ struct http_head {
 void http_head_clear(struct http_head *h);
 /* Copies all text of `from` into one block, whose slice is returned (slice_release it), and makes `to` look there. */
 struct slice http_head_copy(struct http_head *to, const struct http_head *from);
+/* Makes `to` look at the text of `from`, too. Not by an assignment, which would copy room for fields that nobody has.
+ */
+void http_head_borrow(struct http_head *to, const struct http_head *from);
 /* Adds a field that looks at the given text. False when there is no room for another. */
 bool http_head_add(struct http_head *h, struct http_view name, struct http_view value);
 
@@ -73,7 +76,7 @@ const char *http_head_set_target(struct http_head *h);
 /* Sets content_length from the fields; NULL, or a few static words about why they are no good. */
 const char *http_head_set_length(struct http_head *h);
 
-/* The first field of that name, or NULL. */
+/* Lookups compare names and tokens without case. The first field of that name, or NULL. */
 const struct http_field *http_find_named(const struct http_head *h, struct http_view name);
 static inline const struct http_field *http_find(const struct http_head *h, const char *name)
 {
@@ -86,9 +89,17 @@ static inline struct http_view http_value(const struct http_head *h, const char 
     return f != NULL ? f->value : (struct http_view){.data = NULL, .len = 0};
 }
 /* How many fields have that name. */
-uint32_t http_count(const struct http_head *h, const char *name);
-/* Whether a comma-separated list, over all fields of that name, has the token (lower case; compared without case). */
-bool http_has_token(const struct http_head *h, const char *name, const char *token);
+uint32_t http_count_named(const struct http_head *h, struct http_view name);
+static inline uint32_t http_count(const struct http_head *h, const char *name)
+{
+    return http_count_named(h, http_view_of(name));
+}
+/* Whether a comma-separated list, over all fields of that name, has the token. */
+bool http_has_token_named(const struct http_head *h, struct http_view name, struct http_view token);
+static inline bool http_has_token(const struct http_head *h, const char *name, const char *token)
+{
+    return http_has_token_named(h, http_view_of(name), http_view_of(token));
+}
 
 /* Whether a Connection among the fields names that one: it ends with the connection (RFC 9110 section 7.6.1). */
 bool http_connection_names(const struct http_field *fields, uint32_t count, struct http_view name);

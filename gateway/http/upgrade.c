@@ -6,17 +6,17 @@
 
 #include "base/assert.h"
 #include "base/digest.h"
+#include "gateway/http/text.h"
 
 /* RFC 6455 section 1.3: proves that the server has read the key as a WebSocket key. */
 #define ACCEPT_GUID       "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define KEY_RAW_BYTES     16u
 #define WEBSOCKET_VERSION "13"
 
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 /* RFC 4648 section 4, with padding and a NUL. */
 static void base64(const uint8_t *in, size_t len, char *out)
 {
+    static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < len; i += 3) {
         const size_t have = len - i < 3 ? len - i : 3;
         uint32_t bits = (uint32_t)in[i] << 16;
@@ -38,7 +38,7 @@ static bool is_key(struct http_view key)
     if (key.len != UPGRADE_KEY_BYTES - 1 || memcmp(key.data + 22, "==", 2) != 0)
         return false;
     for (size_t i = 0; i < 22; i++) {
-        if (key.data[i] == '\0' || strchr(base64_digits, key.data[i]) == NULL)
+        if (!text_is_alnum(key.data[i]) && key.data[i] != '+' && key.data[i] != '/')
             return false;
     }
     return true;

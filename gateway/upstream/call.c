@@ -226,7 +226,7 @@ bool call_answer(struct call *c, const struct http_head *h, bool has_body, bool 
 static void clean_joined(struct http_head *to, const struct http_head *h)
 {
     static const char *const dropped[] = {"upgrade", "sec-websocket-accept"};
-    *to = *h;
+    http_head_borrow(to, h);
     to->status = 101;
     to->content_length = -1;
     to->reason = (struct http_view){0};

@@ -89,7 +89,7 @@ static struct h1_write framing_of(const struct call *c)
 static bool upgrade_head(const struct call *c, struct http_head *to)
 {
     bool has_room = true;
-    *to = c->head;
+    http_head_borrow(to, &c->head);
     has_room &= http_head_add(to, http_view_of("Upgrade"), http_view_of("websocket"));
     if (http_find(to, "sec-websocket-version") == NULL)
         has_room &= http_head_add(to, http_view_of("Sec-WebSocket-Version"), http_view_of("13"));

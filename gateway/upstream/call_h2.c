@@ -160,7 +160,7 @@ static void release(struct call *c)
 /* A WebSocket's head as it is sent. */
 static void stream_head(const struct call *c, struct http_head *to)
 {
-    *to = c->head;
+    http_head_borrow(to, &c->head);
     to->method = http_view_of("CONNECT");
     to->protocol = http_view_of("websocket");
     to->field_count = 0;
