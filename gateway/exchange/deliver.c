@@ -132,7 +132,7 @@ enum step deliver_answer(struct exchange *x, struct answer *a, const char *reaso
     x->ops->send_head(x->arg, &head, has_body);
     if (has_body) {
         x->sent_bytes = body.len;
-        x->ops->send_body(x->arg, (const uint8_t *)body.data, body.len);
+        x->ops->send_body(x->arg, slice_borrow(body.data, body.len));
     }
     deliver_log(x, a->status, reason);
     http_texts_fini(&texts);
@@ -223,7 +223,7 @@ bool deliver_head(struct exchange *x, const struct http_head *from, bool has_bod
 void deliver_body(struct exchange *x, const uint8_t *data, size_t len)
 {
     x->sent_bytes += len;
-    x->ops->send_body(x->arg, data, len);
+    x->ops->send_body(x->arg, slice_borrow(data, len));
     if (x->call != NULL && x->ops->is_full(x->arg)) /* a reader of a fetch is asked by the fetch */
         call_pause(x->call);
 }

@@ -50,7 +50,8 @@ struct requester_ops {
      * a body (HEAD, 204, 304, nothing to say) finish follows at once; content_length is then still what the head is to
      * say, -1: nothing. */
     void (*send_head)(void *arg, const struct http_head *answer, bool has_body);
-    void (*send_body)(void *arg, const uint8_t *data, size_t len);
+    /* `piece` is borrowed; who keeps it takes a reference, if it has an owner, or copies it. */
+    void (*send_body)(void *arg, struct slice piece);
     bool (*is_full)(void *arg);   /* then wait for exchange_client_drained() */
     void (*finish)(void *arg);    /* all was said */
     void (*break_off)(void *arg); /* the answer, begun or not, cannot be completed: the client must notice */

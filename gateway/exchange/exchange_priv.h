@@ -68,8 +68,7 @@ struct lookup {
 
     /* a stored answer on its way */
     struct cache_entry *entry;
-    const uint8_t *data; /* what is left of its body */
-    size_t left_bytes;
+    struct slice left; /* of its body; borrowed from it */
 };
 
 struct exchange {

@@ -409,24 +409,24 @@ void fetch_failed(struct fetch *f, uint16_t status, const char *reason)
 
 /* ---- the requester's side of the exchange that asks ---- */
 
-static void send_body(void *arg, const uint8_t *data, size_t len)
+static void send_body(void *arg, struct slice piece)
 {
     struct fetch *f = arg;
     CHECK_OBJ(f, FETCH_MAGIC);
     if (f->state == FETCH_READING) {
-        deliver_body(f->reader, data, len);
+        deliver_body(f->reader, piece.data, piece.len);
         return;
     }
     if (f->state != FETCH_COLLECTING)
         return;
-    if (may_collect(f, f->body.len + len)) {
-        strbuf_add(&f->body, data, len);
+    if (may_collect(f, f->body.len + piece.len)) {
+        strbuf_add(&f->body, piece.data, piece.len);
         return;
     }
     f->storing.why = "too-long";
     pass(f, true);
     if (f->state == FETCH_READING)
-        deliver_body(f->reader, data, len);
+        deliver_body(f->reader, piece.data, piece.len);
 }
 
 static bool is_full(void *arg)

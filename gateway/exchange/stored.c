@@ -44,14 +44,15 @@ static void reuse_written(struct http_head *h, const struct cache_entry *e)
 static enum step push(struct exchange *x)
 {
     struct lookup *l = &x->cache;
-    while (l->left_bytes > 0) {
-        const size_t len = l->left_bytes < PIECE_BYTES ? l->left_bytes : PIECE_BYTES;
-        const uint8_t *data = l->data;
-        l->data += len;
-        l->left_bytes -= len;
-        x->sent_bytes += len;
-        x->ops->send_body(x->arg, data, len);
-        if (l->left_bytes > 0 && x->ops->is_full(x->arg))
+    while (l->left.len > 0) {
+        struct slice piece = l->left;
+        if (piece.len > PIECE_BYTES)
+            piece.len = PIECE_BYTES;
+        l->left.data += piece.len;
+        l->left.len -= piece.len;
+        x->sent_bytes += piece.len;
+        x->ops->send_body(x->arg, piece);
+        if (l->left.len > 0 && x->ops->is_full(x->arg))
             return STEP_WAIT;
     }
     deliver_end(x);
@@ -73,10 +74,8 @@ enum step stored_deliver(struct exchange *x, struct cache_entry *e)
         return deliver_own(x, 502, "answer's head cannot be passed on");
     }
     const struct slice *body = s.coding == e->coding ? &e->body : &e->coded[s.coding];
-    if (s.has_body) {
-        x->cache.data = body->data + s.from_byte;
-        x->cache.left_bytes = s.byte_count;
-    }
+    if (s.has_body)
+        x->cache.left = (struct slice){body->data + s.from_byte, s.byte_count, body->owner};
     reuse_written(&head, e);
     deliver_begin(x, s.status);
     x->ops->send_head(x->arg, &head, s.has_body);

@@ -50,11 +50,11 @@ static void send_head(void *arg, const struct http_head *answer, bool has_body)
     c->is_last = true;
 }
 
-static void send_body(void *arg, const uint8_t *data, size_t len)
+static void send_body(void *arg, struct slice piece)
 {
     struct client_h1 *c = arg;
     CHECK_OBJ(c, CLIENT_H1_MAGIC);
-    client_h1_wrote(c, h1_answer_body(&c->answer, c->conn, data, len));
+    client_h1_wrote(c, h1_answer_body(&c->answer, c->conn, piece.data, piece.len));
 }
 
 static bool is_full(void *arg)
@@ -171,7 +171,7 @@ void h1_send_reply(struct client_h1 *c, struct reply *r)
     c->state = H1_SERVING;
     send_head(c, &r->head, has_body);
     if (has_body)
-        send_body(c, (const uint8_t *)r->body.data, r->body.len);
+        send_body(c, slice_borrow(r->body.data, r->body.len));
     reply_fini(r);
     finish(c);
 }

@@ -98,11 +98,11 @@ static void send_head(void *arg, const struct http_head *answer, bool has_body)
     h2_server_respond(r->stream, answer, r->is_sending);
 }
 
-static void send_body(void *arg, const uint8_t *data, size_t len)
+static void send_body(void *arg, struct slice piece)
 {
     struct h2_request *r = arg;
     CHECK_OBJ(r, H2_REQUEST_MAGIC);
-    h2_stream_send(r->stream, data, len);
+    h2_stream_send_slice(r->stream, piece);
 }
 
 static bool is_full(void *arg)

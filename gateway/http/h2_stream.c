@@ -119,14 +119,19 @@ static void resume(struct h2_stream *st)
 
 void h2_stream_send(struct h2_stream *st, const void *data, size_t len)
 {
+    h2_stream_send_slice(st, slice_borrow(data, len));
+}
+
+void h2_stream_send_slice(struct h2_stream *st, struct slice s)
+{
     CHECK_OBJ(st, H2_STREAM_MAGIC);
     ASSERT(st->is_open);
-    h2_queue_add(&st->queue, data, len);
+    h2_queue_add(&st->queue, s);
     if (st->queue.len > st->session->queue_bytes) {
         st->is_full = true;
         list_unlink(&st->writable_link);
     }
-    if (len > 0)
+    if (s.len > 0)
         resume(st);
 }
 

@@ -1,8 +1,8 @@
 /* One HTTP/2 stream (RFC 9113), of a client (h2_server.h) or towards a server (h2_client.h): one request, its answer
  * and the bytes of both.
  *
- * Bytes to send are pushed and copied into the stream's queue, from where they leave as the peer's windows and the
- * connection allow. Bytes received are handed on at once; the peer gets its window back only for what the owner
+ * Bytes to send are pushed into the stream's queue, from where they leave as the peer's windows and the connection
+ * allow. Bytes received are handed on at once; the peer gets its window back only for what the owner
  * consumed, so that it sends no faster than somebody reads.
  *
  * Law of life: a stream's pointer is valid from the event or call that brings it until on_close returns, or until the
@@ -63,6 +63,8 @@ uint32_t h2_stream_id(const struct h2_stream *st);
 /* Queues bytes of the body. The head must have been sent, with a body to follow, and h2_stream_end not been called. All
  * of it is taken; the owner keeps the queue bounded by heeding h2_stream_is_full. */
 void h2_stream_send(struct h2_stream *st, const void *data, size_t len);
+/* The same; instead of a copy it may keep a reference. `s` is borrowed. */
+void h2_stream_send_slice(struct h2_stream *st, struct slice s);
 /* The body is complete. The stream closes (on_close) once the peer's message has ended as well. A server's answer that
  * is complete before the request is ends both: the rest of the request is not wanted. Only the directions of an
  * extended CONNECT end one by one. */
