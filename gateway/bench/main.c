@@ -89,7 +89,7 @@ int main(int argc, char **argv)
     char error[OPTIONS_ERROR_BYTES];
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL); /* TLS writes without MSG_NOSIGNAL */
-    switch (options_parse(&o, argc, argv, error)) {
+    switch (options_parse(&o, argc, (const char *const *)argv, error)) {
     case OPTIONS_HELP:
         options_print_usage(stdout);
         return STATUS_GOOD;

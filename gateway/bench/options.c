@@ -306,7 +306,7 @@ static bool take_all(struct options *o, size_t count, const char *const *words, 
     return true;
 }
 
-static bool take_scenario_options(struct options *o, int argc, char *const *argv, char *error)
+static bool take_scenario_options(struct options *o, int argc, const char *const *argv, char *error)
 {
     for (int i = 1; i + 1 < argc; i++) {
         const struct scenario *s = strcmp(argv[i], "--scenario") == 0 ? scenario_find(argv[i + 1]) : NULL;
@@ -354,7 +354,7 @@ static bool complete(struct options *o, char *error)
     return true;
 }
 
-enum options_verdict options_parse(struct options *o, int argc, char *const *argv, char *error)
+enum options_verdict options_parse(struct options *o, int argc, const char *const *argv, char *error)
 {
     static const struct {
         const char *name;
@@ -380,7 +380,7 @@ enum options_verdict options_parse(struct options *o, int argc, char *const *arg
         }
     }
     if (!take_scenario_options(o, argc, argv, error) ||
-        !take_all(o, argc > 0 ? (size_t)argc - 1 : 0, (const char *const *)argv + 1, error) || !complete(o, error))
+        !take_all(o, argc > 0 ? (size_t)argc - 1 : 0, argv + 1, error) || !complete(o, error))
         return OPTIONS_BAD;
     return OPTIONS_RUN;
 }

@@ -96,7 +96,7 @@ enum options_verdict {
 };
 
 /* A scenario's options come first, whatever the order; others override them. `error` has OPTIONS_ERROR_BYTES. */
-enum options_verdict options_parse(struct options *o, int argc, char *const *argv, char *error);
+enum options_verdict options_parse(struct options *o, int argc, const char *const *argv, char *error);
 void options_print_usage(FILE *to);
 const char *mode_text(enum mode m);
 
