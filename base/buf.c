@@ -141,14 +141,13 @@ void strbuf_puts(struct strbuf *b, const char *s)
 
 size_t decimal_text(uint64_t n, char out[DECIMAL_BYTES])
 {
-    char reversed[DECIMAL_BYTES];
-    size_t len = 0;
+    char digits[DECIMAL_BYTES];
+    size_t at = sizeof digits;
     do
-        reversed[len++] = (char)('0' + n % 10);
+        digits[--at] = (char)('0' + n % 10);
     while ((n /= 10) > 0);
-    for (size_t i = 0; i < len; i++)
-        out[i] = reversed[len - 1 - i];
-    return len;
+    memcpy(out, digits + at, sizeof digits - at);
+    return sizeof digits - at;
 }
 
 char *hex_text(const uint8_t *data, size_t count, char *out)

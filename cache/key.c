@@ -80,10 +80,11 @@ bool key_field_is_secret(struct http_view name)
 /* Each field of its own: to an origin that takes the first or the last of them, "a" and "b" are not "a, b". */
 static void add_fields(struct strbuf *out, const struct http_head *request, const char *name)
 {
-    key_part_add(out, KEY_PART_FIELD, http_view_of(name));
+    const struct http_view n = http_view_of(name);
+    key_part_add(out, KEY_PART_FIELD, n);
     for (uint32_t i = 0; i < request->field_count; i++) {
         const struct http_field *f = &request->fields[i];
-        if (!http_view_is_nocase(f->name, name))
+        if (!http_view_equal_nocase(f->name, n))
             continue;
         if (key_field_is_secret(f->name))
             key_part_add_sha256(out, KEY_PART_DIGEST, f->value);

@@ -14,24 +14,36 @@
 
 /* ---- in ---- */
 
-struct h2_head *h2_head_create(enum h2_head_kind kind, int32_t stream_id)
+struct h2_head *h2_head_create(void)
 {
     struct h2_head *h;
     OBJ_NEW_UP_TO(h, H2_HEAD_MAGIC, head);
+    return h;
+}
+
+void h2_head_begin(struct h2_head *h, enum h2_head_kind kind, int32_t stream_id)
+{
+    CHECK_OBJ(h, H2_HEAD_MAGIC);
     h->kind = kind;
     h->stream_id = stream_id;
     http_head_clear(&h->head);
     h->head.major_version = 2;
     h->head.is_persistent = true;
-    return h;
+}
+
+void h2_head_clear(struct h2_head *h)
+{
+    CHECK_OBJ(h, H2_HEAD_MAGIC);
+    for (uint32_t i = 0; i < h->held_count; i++)
+        nghttp2_rcbuf_decref(h->held[i]);
+    strbuf_fini(&h->cookie);
+    memset(h, 0, offsetof(struct h2_head, head));
+    h->magic = H2_HEAD_MAGIC;
 }
 
 void h2_head_destroy(struct h2_head **hp)
 {
-    CHECK_OBJ(*hp, H2_HEAD_MAGIC);
-    for (uint32_t i = 0; i < (*hp)->held_count; i++)
-        nghttp2_rcbuf_decref((*hp)->held[i]);
-    strbuf_fini(&(*hp)->cookie);
+    h2_head_clear(*hp);
     OBJ_FREE(hp, H2_HEAD_MAGIC);
 }
 
@@ -63,25 +75,30 @@ static bool set_status(struct h2_head *h, struct http_view v)
     return true;
 }
 
+/* Where it goes; NULL: it is no pseudo-header of a request. */
+static struct http_view *pseudo_of(struct h2_head *h, struct http_view name)
+{
+    if (http_view_is(name, ":method"))
+        return &h->head.method;
+    if (http_view_is(name, ":path"))
+        return &h->head.target;
+    if (http_view_is(name, ":scheme"))
+        return &h->scheme;
+    if (http_view_is(name, ":authority"))
+        return &h->head.authority;
+    return http_view_is(name, ":protocol") ? &h->head.protocol : NULL;
+}
+
 /* nghttp2 lets only those through that belong to the kind of message, once each. */
 static bool add_pseudo(struct h2_head *h, struct http_view name, nghttp2_rcbuf *value)
 {
-    const struct {
-        const char *name;
-        struct http_view *to;
-    } rows[] = {
-        {":method", &h->head.method},       {":path", &h->head.target},       {":scheme", &h->scheme},
-        {":authority", &h->head.authority}, {":protocol", &h->head.protocol},
-    };
     if (http_view_is(name, ":status"))
         return set_status(h, view_of(value));
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        if (http_view_is(name, rows[i].name)) {
-            *rows[i].to = hold(h, value);
-            return true;
-        }
-    }
-    return malformed(h, "unknown pseudo-header");
+    struct http_view *to = pseudo_of(h, name);
+    if (to == NULL)
+        return malformed(h, "unknown pseudo-header");
+    *to = hold(h, value);
+    return true;
 }
 
 /* RFC 9113 section 8.2.3: a client may cut its cookies into many fields; nobody behind this gateway expects that. False
@@ -135,10 +152,14 @@ static void put_cookie(struct h2_head *h)
 
 static void drop_fields(struct http_head *head, const char *name)
 {
+    const struct http_view n = http_view_of(name);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < head->field_count; i++) {
-        if (!http_view_is(head->fields[i].name, name))
-            head->fields[kept++] = head->fields[i];
+        if (!http_view_equal_nocase(head->fields[i].name, n)) {
+            if (kept < i)
+                head->fields[kept] = head->fields[i];
+            kept++;
+        }
     }
     head->field_count = kept;
 }

@@ -36,7 +36,9 @@ struct h2_head {
     nghttp2_rcbuf *held[2 * HTTP_MAX_FIELDS + 16];
 };
 
-struct h2_head *h2_head_create(enum h2_head_kind kind, int32_t stream_id);
+struct h2_head *h2_head_create(void); /* empty */
+void h2_head_begin(struct h2_head *h, enum h2_head_kind kind, int32_t stream_id);
+void h2_head_clear(struct h2_head *h); /* empties it, for another block */
 void h2_head_destroy(struct h2_head **hp);
 /* The next field, which nghttp2 has found well-formed. False: the stream is to be reset (malformed says why). */
 bool h2_head_add(struct h2_head *h, const struct h2_head_limits *l, nghttp2_rcbuf *name, nghttp2_rcbuf *value);

@@ -44,7 +44,8 @@ struct h2_session {
     uint32_t max_streams;
 
     struct h2_watch watch;
-    struct h2_head *head; /* being received; NULL: none, or one that nobody wants */
+    struct h2_head *head;  /* being received; NULL: none, or one that nobody wants */
+    struct h2_head *spare; /* for the next one, if that comes within the same feed */
     struct list streams;
     struct list writable;  /* whose queue has fallen to half: on_writable is owed */
     uint32_t stream_count; /* of those the owner knows: the others have no head yet */

@@ -30,10 +30,26 @@
 
 /* ---- heads ---- */
 
+static void begin_head(struct h2_session *s, enum h2_head_kind kind, int32_t stream_id)
+{
+    s->head = s->spare != NULL ? s->spare : h2_head_create();
+    s->spare = NULL;
+    h2_head_begin(s->head, kind, stream_id);
+}
+
 static void drop_head(struct h2_session *s)
 {
-    if (s->head != NULL)
-        h2_head_destroy(&s->head);
+    if (s->head == NULL)
+        return;
+    h2_head_clear(s->head);
+    s->spare = s->head;
+    s->head = NULL;
+}
+
+static void drop_spare(struct h2_session *s)
+{
+    if (s->spare != NULL)
+        h2_head_destroy(&s->spare);
 }
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -50,9 +66,9 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         st = h2_stream_create(s, id);
         (void)nghttp2_session_set_stream_user_data(ng, id, st);
-        s->head = h2_head_create(H2_HEAD_REQUEST, id);
+        begin_head(s, H2_HEAD_REQUEST, id);
     } else if (st != NULL) {
-        s->head = h2_head_create(st->has_head ? H2_HEAD_TRAILERS : H2_HEAD_RESPONSE, id);
+        begin_head(s, st->has_head ? H2_HEAD_TRAILERS : H2_HEAD_RESPONSE, id);
     }
     return 0;
 }
@@ -357,6 +373,7 @@ void h2_session_init(struct h2_session *s, const nghttp2_settings_entry *setting
 static void release(struct h2_session *s)
 {
     drop_head(s);
+    drop_spare(s);
     nghttp2_session_del(s->ng);
     s->role->free(s);
 }
@@ -432,6 +449,7 @@ void h2_session_feed(struct h2_session *s, const uint8_t *data, size_t len, int6
     s->depth++;
     const size_t fit = h2_watch_feed(&s->watch, data, len, now_ms);
     const ssize_t rv = fit > 0 ? nghttp2_session_mem_recv(s->ng, data, fit) : 0;
+    drop_spare(s);
     if (!s->is_destroyed)
         judge_feed(s, rv);
     leave(s);
