@@ -19,6 +19,7 @@ const { dns } = require('./lib/answers.js');
 const { failover } = require('./lib/failover.js');
 const { sessions, sessionMemory } = require('./lib/sessions.js');
 const { sessionFailover } = require('./lib/session_failover.js');
+const { scenarios } = require('./lib/scenarios.js');
 const { soak } = require('./soak.js');
 
 const DEFAULTS = { rounds: '3', seconds: '3' };
@@ -63,6 +64,7 @@ const catalogue = [
   row('sessions', SESSIONS, 'Messages', 'command', [], sessions, (n, r, s) => 2 * (n + 1) * r * (s + 1.5)),
   row('sessions-memory', SESSIONS, 'Memory', 'command', [], sessionMemory, (n, r) => 4 * Math.min(r, 3) * 6),
   alone('sessions-failover', SESSIONS, 'A region is lost', 'command', ['Redis'], sessionFailover, (n, r) => 2 * r * 11),
+  alone('scenarios', SESSIONS, 'The loads of others', 'command', ['Redis'], scenarios, () => 500),
   alone('soak', SESSIONS, 'Minutes of chaos', 'command', [], soak, () => 60 * (Number(process.env.SOAK_MINUTES) || 3) + 30),
 ];
 
@@ -86,7 +88,7 @@ function parse() {
   return {
     chosen: catalogue.filter(({ name, isAlone = false }) =>
       positionals.includes('all') || positionals.includes(name) || (positionals.length === 0 && !isAlone)),
-    names, rounds: number('rounds'), seconds: number('seconds'), writes: values.write, onlyRenders: values.render,
+    names, rounds: number('rounds'), seconds: number('seconds'), isQuick: values.quick, writes: values.write, onlyRenders: values.render,
   };
 }
 
@@ -114,7 +116,7 @@ async function runOne(stage, one, options, facts) {
     machine: facts.machine, load: facts.load, versions,
   });
   console.log(`\n## ${one.title} (${one.name})`);
-  await one.run(stage, those, { rounds: options.rounds, seconds: options.seconds, report });
+  await one.run(stage, those, { rounds: options.rounds, seconds: options.seconds, isQuick: options.isQuick, report });
   return report.section;
 }
 

@@ -5,6 +5,8 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+process.env.TIDEGATE_BUILD ??= 'build'; // nothing of it is started here
+const { parseScenario } = require('../bench/lib/scenarios.js');
 const { median, medianRatio, spread, range, bestOf } = require('../bench/lib/figures.js');
 const { markdown } = require('../bench/lib/table.js');
 const { targets, targetsText } = require('../bench/lib/targets.js');
@@ -99,6 +101,13 @@ test('each target has a name of its own, and each reason a target', () => {
   const ids = targets.map(({ id }) => id);
   assert.equal(new Set(ids).size, ids.length);
   assert.deepEqual(Object.keys(reasons).filter((id) => !ids.includes(id)), []);
+});
+
+test('of a report for people, the figures of a scenario are read by their columns', () => {
+  const line = (...cells) => `${cells[0].padEnd(26)} ${cells[1].padStart(12)} ${cells[2].padStart(12)}`;
+  const text = ['ws://a/', 'latency      p50 1', '', 'scenario failover: a region goes', line('', 'theirs', 'ours'), line('longest silence', '5-10 s', '255 ms'), line('messages lost', '-', '65'), '', 'good'].join('\n');
+  assert.deepEqual(parseScenario(text, 'failover'), { summary: 'a region goes', rows: [['longest silence', '5-10 s', '255 ms'], ['messages lost', '-', '65']] });
+  assert.equal(parseScenario(text, 'updates'), null);
 });
 
 test('RESULTS.md keeps the sections of what was not run again, each with its command and its note', (t) => {

@@ -1,11 +1,9 @@
 'use strict';
 // How long a session hears nothing when the region behind it is lost. Two regions of one cluster; all sessions are on the first one, and somebody on the second goes on saying
 // numbered things on a topic that all have joined. What was said after the loss can only come through the second.
-const fs = require('node:fs');
-const path = require('node:path');
 const { setTimeout: pause } = require('node:timers/promises');
 const processes = require('./process.js');
-const { program, write } = require('./files.js');
+const { startRegions } = require('./regions.js');
 const { median } = require('./figures.js');
 const { integer } = require('./table.js');
 
@@ -14,37 +12,8 @@ const SAY_EVERY_MS = 25;
 const AHEAD_MS = 50; // the listeners know before it happens
 const RECOVER_MS = 6000;
 const TOPIC = 'realtime:bench-0';
-const CHECK = { type: 'http', path: '/health', interval: '250ms', timeout: '200ms' };
 
 const nowNs = () => process.hrtime.bigint();
-
-async function startAll(stage, others, websocket) {
-  const dir = fs.mkdtempSync(path.join(stage.dir, 'sessions-'));
-  fs.chmodSync(dir, 0o755);
-  const start = async (command, args, port) => {
-    const child = processes.start(command, args.map(String));
-    others.push(child);
-    await processes.untilListening(child, port);
-    return { child, port };
-  };
-  const free = () => processes.freePort();
-  const redis = await free();
-  await start('redis-server', ['--port', redis, '--bind', '127.0.0.1', '--save', '', '--dir', dir], redis);
-  const regions = [];
-  for (const name of ['first', 'second']) {
-    const port = await free();
-    regions.push(await start(program('region'), ['--listen', `127.0.0.1:${port}`, '--name', name, '--redis', `redis://127.0.0.1:${redis}/0`], port));
-  }
-  const port = await free();
-  const config = {
-    node: { name: 'bench' }, workers: 1, state_dir: '', control: { path: '' }, log: { level: 'info', access: false },
-    listen: [{ address: `127.0.0.1:${port}`, backlog: 4096 }],
-    pools: { p: { check: CHECK, servers: regions.map((region, i) => ({ name: `r${i}`, url: `http://127.0.0.1:${region.port}`, tier: i === 0 ? 'primary' : 'backup' })) } },
-    routes: [{ path: '/', pool: 'p', websocket: { protocol: 'phoenix', ...websocket } }],
-  };
-  const gateway = await start(program('tidegate'), ['-c', write(dir, 'tidegate.yaml', JSON.stringify(config))], port);
-  return { regions, gateway };
-}
 
 // Says numbered things on the topic until stop().
 async function startSpeaker(port) {
@@ -80,7 +49,7 @@ async function lose(stage, signal) {
   const others = [];
   let speaker;
   try {
-    const { regions, gateway } = await startAll(stage, others, {});
+    const { regions, gateway } = await startRegions(stage, others);
     await pause(1500); // the regions have met, and the checks are calm
     speaker = await startSpeaker(regions[1].port);
     let detected;
