@@ -18,7 +18,6 @@
 
 #define EVENTS_PER_PASS 512
 #define TICK_NS         (20 * (int64_t)NS_PER_MS)
-#define LAST_WORDS_NS   (3 * (int64_t)NS_PER_S) /* for broadcasts that have not come yet */
 #define CHURN_FAILURES  1000u /* a server that refuses everything would be asked a hundred thousand times a second */
 
 static uint32_t opening_count(const struct load *l)
@@ -298,8 +297,9 @@ static void end_hold(struct load *l)
 
 static void step_last_words(struct load *l)
 {
-    const bool is_heard = l->result->deliveries >= l->result->expected ||
-                          l->now_ns - l->phase_since_ns > LAST_WORDS_NS || open_count(l) == 0;
+    /* broadcasts that have not come yet are waited for like answers */
+    const bool is_heard =
+        l->result->deliveries >= l->result->expected || is_phase_over(l, l->options->timeout_ms) || open_count(l) == 0;
     if (is_heard && opening_count(l) + l->count[LINK_WAITING] + l->count[LINK_CLOSING] == 0)
         set_phase(l, PHASE_DONE);
 }
