@@ -98,8 +98,8 @@ static void reads_a_user_broadcast(void **state)
 static void writes_a_shout_in_each_form(void **state)
 {
     static const char *const wanted[WIRE_FORM_COUNT] = {
-        "{\"topic\":\"room\",\"event\":\"broadcast\",\"ref\":null,"
-        "\"payload\":{\"type\":\"broadcast\",\"event\":\"cur\",\"payload\":{\"x\":1}}}",
+        ("{\"topic\":\"room\",\"event\":\"broadcast\",\"ref\":null,"
+         "\"payload\":{\"type\":\"broadcast\",\"event\":\"cur\",\"payload\":{\"x\":1}}}"),
         "[null,null,\"room\",\"broadcast\",{\"type\":\"broadcast\",\"event\":\"cur\",\"payload\":{\"x\":1}}]",
         "\x04\x04\x03",
     };
