@@ -24,6 +24,7 @@ const { soak } = require('./soak.js');
 
 const DEFAULTS = { rounds: '3', seconds: '3' };
 const QUICK = { rounds: '1', seconds: '1' };
+const QUIET_LOAD = 0.5;
 const PATIENCE = 1.5; // so many times what was announced, and no further benchmark begins
 
 // Hit ratios of made-up traces; there is no clock in it, so one round is as good as many.
@@ -33,7 +34,7 @@ async function hitRatio(stage, names, { report }) {
   report.table('Hit ratio beside LRU: made-up traces, L1 and plain LRU bounded to a part of the bytes of all answers', head, rows);
 }
 
-// Who takes part (the property a peer must have), what else has a version worth telling, and about how many seconds it takes
+// Who takes part (the property a peer must have; `own`: Tidegate alone), what else has a version worth telling, and about how many seconds it takes
 // with `n` programs, `r` rounds and `s` seconds each: a round of one program is its seconds, one of warming up, and starting.
 const row = (name, group, title, part, tools, run, cost) => ({ name, group, title, part, tools, run, cost });
 // Of Tidegate alone, and long: run when named, or with `all`.
@@ -57,15 +58,15 @@ const catalogue = [
   row('https', REQUESTS, 'HTTP/1.1 over TLS', 'command', ['OpenSSL'], https, (n, r, s) => 4 * n * r * (s + 1)),
   row('h2', REQUESTS, 'HTTP/2', 'command', ['OpenSSL', 'h2load'], h2, (n, r, s) => n * r * (s + 0.5)),
   row('cache', CACHING, 'Hits', 'cache', ['OpenSSL', 'h2load'], cache, (n, r, s) => 3 * n * r * (s + 1.5)),
-  row('stale', CACHING, 'Stale hits', 'cache', [], stale, (n, r, s) => 2 * r * (s + 1.5)),
-  row('ratio', CACHING, 'Hit ratio beside LRU', 'cache', [], hitRatio, () => 30),
+  row('stale', CACHING, 'Stale hits', 'own', [], stale, (n, r, s) => 2 * r * (s + 1.5)),
+  row('ratio', CACHING, 'Hit ratio beside LRU', 'own', [], hitRatio, () => 30),
   row('dns', NAMES, 'Answers', 'names', ['dnsperf'], dns, (n, r, s) => 7 * n * r * (s + 0.5)),
-  alone('failover', NAMES, 'A region is lost, and DNS follows', 'names', ['Redis'], failover, (n, r) => 130 * r),
+  alone('failover', NAMES, 'A region is lost, and DNS follows', 'own', ['Redis'], failover, (n, r) => 130 * r),
   row('sessions', SESSIONS, 'Messages', 'command', [], sessions, (n, r, s) => 2 * (n + 1) * r * (s + 1.5)),
-  row('sessions-memory', SESSIONS, 'Memory', 'command', [], sessionMemory, (n, r) => 4 * Math.min(r, 3) * 6),
-  alone('sessions-failover', SESSIONS, 'A region is lost', 'command', ['Redis'], sessionFailover, (n, r) => 2 * r * 11),
-  alone('scenarios', SESSIONS, 'The loads of others', 'command', ['Redis'], scenarios, () => 500),
-  alone('soak', SESSIONS, 'Minutes of chaos', 'command', [], soak, () => 60 * (Number(process.env.SOAK_MINUTES) || 3) + 30),
+  row('sessions-memory', SESSIONS, 'Memory', 'own', [], sessionMemory, (n, r) => 4 * Math.min(r, 3) * 6),
+  alone('sessions-failover', SESSIONS, 'A region is lost', 'own', ['Redis'], sessionFailover, (n, r) => 2 * r * 11),
+  alone('scenarios', SESSIONS, 'The loads of others', 'own', ['Redis'], scenarios, () => 500),
+  alone('soak', SESSIONS, 'Minutes of chaos', 'own', [], soak, () => 60 * (Number(process.env.SOAK_MINUTES) || 3) + 30),
 ];
 
 function parse() {
@@ -99,12 +100,13 @@ const commandOf = ({ name }, { rounds, seconds, names }) => [
   ...(names.length < Object.keys(peers).length ? [`--peers ${names.join(',')}`] : []),
 ].join(' ');
 
-const partOf = ({ part }, names) => names.filter((name) => isThere(name) && part in peers[name]);
+const partOf = ({ part }, names) => names.filter((name) => isThere(name) && (part === 'own' ? name === 'tidegate' : part in peers[name]));
 
 function announce({ chosen, names, rounds, seconds }) {
   for (const name of names.filter((n) => !isThere(n))) console.error(`${name} is not built and is left out`);
   const cost = chosen.reduce((sum, one) => sum + one.cost(partOf(one, names).length, rounds, seconds), 0);
   console.error(`bench: ${chosen.length} benchmarks, ${rounds} rounds of ${seconds} s: about ${Math.ceil(cost / 60)} minutes`);
+  if (os.loadavg()[0] > QUIET_LOAD) console.error(`bench: the machine has other work (load ${os.loadavg()[0].toFixed(1)}): rates say little, processor times a bit more`);
   return cost;
 }
 

@@ -85,6 +85,10 @@ test('what costs is held against whoever needs least', () => {
   assert.deepEqual(rowOf(text, 'added latency at half of saturation, p50').slice(2), ['50 us; nginx 55', '44-66', '-', 'met, not in every round']);
   measures.latency.tidegate = added([110, 110, 110]);
   assert.equal(rowOf(targetsText(measures), 'added latency at half of saturation, p99').at(-1), 'missed by 100 %');
+  measures.latency.tidegate = added([165, 165, 165]);
+  assert.equal(rowOf(targetsText(measures), 'added latency at half of saturation, p99').at(-1), 'missed: 3.0 times as much');
+  measures.latency.nginx = added([-5, -5, -5]); // less than without a proxy: the machine was not quiet
+  assert.equal(rowOf(targetsText(measures), 'added latency at half of saturation, p99').at(-1), 'missed');
 });
 
 test('growth is the dearest number of connections beside the fewest', () => {

@@ -15,7 +15,7 @@ const two = (value) => value.toFixed(2);
 function verdict(isMet, middle, limit, areMet) {
   if (isMet) return { isMet, text: areMet.every(Boolean) ? 'met' : 'met, not in every round' };
   const percent = (100 * Math.abs(middle - limit)) / limit;
-  const by = !(limit > 0) ? '' : percent < 1 ? ' by less than 1 %' : ` by ${Math.round(percent)} %`;
+  const by = !(limit > 0) ? '' : percent < 1 ? ' by less than 1 %' : percent > 100 ? `: ${(middle / limit).toFixed(1)} times as much` : ` by ${Math.round(percent)} %`;
   return { isMet, text: `missed${by}${areMet.some(Boolean) ? ', met in some rounds' : ''}` };
 }
 

@@ -42,7 +42,7 @@ function tidegateVersion() {
 function machine() {
   const hypervisor = /^flags.*\bhypervisor\b/m.test(fs.readFileSync('/proc/cpuinfo', 'utf8')) ? ' (virtual)' : '';
   const memory = Math.round(os.totalmem() / 2 ** 30);
-  return `${os.cpus()[0].model.trim()}${hypervisor}, ${os.cpus().length} cores, ${memory} GiB, Linux ${os.release()}`;
+  return `${os.cpus()[0].model.trim()}${hypervisor}, ${os.cpus().length} cores, ${memory} GiB, Linux ${/^[\d.]*\d/.exec(os.release())[0]}`;
 }
 
 module.exports = { versionsOf, tidegateVersion, machine };
