@@ -87,16 +87,14 @@ void strbuf_clear(struct strbuf *b)
         b->data[0] = '\0';
 }
 
-/* Room for `len` more bytes and the NUL; false, and the builder failed, when the bound is in the way. */
-static bool reserve(struct strbuf *b, size_t len)
+/* Memory for `len` more bytes and the NUL; false, and the builder failed, when the bound is in the way. */
+static bool grow(struct strbuf *b, size_t len)
 {
     if (b->failed || len > b->max_bytes - b->len) {
         b->failed = true;
         return false;
     }
     size_t need = b->len + len + 1;
-    if (need <= b->cap_bytes)
-        return true;
     size_t cap = b->cap_bytes > 0 ? b->cap_bytes : STRBUF_FIRST_BYTES;
     while (cap < need)
         cap = cap > SIZE_MAX / 2 ? need : cap * 2;
@@ -105,6 +103,12 @@ static bool reserve(struct strbuf *b, size_t len)
     b->data = mem_realloc(b->data, cap);
     b->cap_bytes = cap;
     return true;
+}
+
+/* The same for the usual case: there is never memory beyond the bound. */
+static inline bool reserve(struct strbuf *b, size_t len)
+{
+    return (!b->failed && len < b->cap_bytes - b->len) || grow(b, len);
 }
 
 void strbuf_reserve(struct strbuf *b, size_t len)

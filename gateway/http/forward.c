@@ -1,5 +1,5 @@
 /* Heads for the other side. The hard part is what must not pass: hop-by-hop fields, whatever Connection names (but
- * never the fields in `kept`, or a client could take away what this gateway or the server relies on), and what an
+ * never what is HTTP_KEPT, or a client could take away what this gateway or the server relies on), and what an
  * untrusted client claims about itself. Servers that build environment variables of header names cannot tell "_"
  * from "-", so neither do we where names are dropped for safety. */
 #include "gateway/http/forward.h"
@@ -7,56 +7,9 @@
 #include <string.h>
 
 #include "gateway/http/date.h"
+#include "gateway/http/names.h"
 #include "gateway/http/target.h"
 #include "gateway/http/text.h"
-
-/* What becomes of a field, by its name. */
-enum trait {
-    /* RFC 9110 section 7.6.1; what frames a message or names its target; what is asked of the next hop alone (Expect,
-     * Proxy-*); the trailers that are dropped; and what never meant anything good ("Proxy": CVE-2016-5385). */
-    ENDS_HERE = 1,
-    CLAIM = 2,     /* about the client, which only a proxy may make */
-    KEPT = 4,      /* end-to-end whatever Connection says */
-    REWRITTEN = 8, /* for the server */
-    WEBSOCKET = 16 /* of a handshake, and for the server */
-};
-/* These also hold of a name that a server could take for the one in the table. */
-#define TRAITS_OF_LOOKALIKES ((unsigned)(ENDS_HERE | CLAIM))
-
-struct known {
-    const char *name; /* lower case, with dashes; NULL: no more */
-    unsigned traits;
-};
-
-#define KNOWN_LEN_MAX 25u
-/* By the length of the name: nearly always one or two are left to compare, if any. */
-static const struct known *const known_names[KNOWN_LEN_MAX + 1] = {
-    [2] = (const struct known[]){{"te", ENDS_HERE}, {0}},
-    [3] = (const struct known[]){{"via", KEPT}, {0}},
-    [4] = (const struct known[]){{"host", ENDS_HERE}, {0}},
-    [5] = (const struct known[]){{"proxy", ENDS_HERE}, {0}},
-    [6] = (const struct known[]){{"expect", ENDS_HERE}, {"cookie", KEPT}, {"origin", KEPT}, {0}},
-    [7] = (const struct known[]){{"trailer", ENDS_HERE}, {"upgrade", ENDS_HERE}, {0}},
-    [9] = (const struct known[]){{"forwarded", CLAIM | REWRITTEN}, {"x-real-ip", CLAIM}, {0}},
-    [10] =
-        (const struct known[]){
-            {"connection", ENDS_HERE}, {"keep-alive", ENDS_HERE}, {"set-cookie", KEPT}, {"tracestate", KEPT}, {0}},
-    [11] = (const struct known[]){{"traceparent", KEPT}, {0}},
-    [12] = (const struct known[]){{"content-type", KEPT}, {"x-request-id", CLAIM | REWRITTEN}, {0}},
-    [13] = (const struct known[]){{"authorization", KEPT}, {"cache-control", KEPT}, {0}},
-    [14] = (const struct known[]){{"content-length", ENDS_HERE}, {"http2-settings", ENDS_HERE}, {0}},
-    [15] = (const struct known[]){{"x-forwarded-for", REWRITTEN}, {0}},
-    [16] = (const struct known[]){{"proxy-connection", ENDS_HERE}, {"x-forwarded-host", REWRITTEN}, {0}},
-    [17] = (const struct known[]){{"transfer-encoding", ENDS_HERE},
-                                  {"x-forwarded-proto", REWRITTEN},
-                                  {"sec-websocket-key", KEPT | WEBSOCKET},
-                                  {0}},
-    [18] = (const struct known[]){{"proxy-authenticate", ENDS_HERE}, {0}},
-    [19] = (const struct known[]){{"proxy-authorization", ENDS_HERE}, {0}},
-    [21] = (const struct known[]){{"sec-websocket-version", KEPT | WEBSOCKET}, {0}},
-    [22] = (const struct known[]){{"sec-websocket-protocol", KEPT | WEBSOCKET}, {0}},
-    [25] = (const struct known[]){{"proxy-authentication-info", ENDS_HERE}, {0}},
-};
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 #define NOTHING      ((struct http_view){.data = NULL, .len = 0})
@@ -94,39 +47,6 @@ static void add_named(struct making *m, const char *name, struct http_view value
     add(m, http_view_of(name), value);
 }
 
-static char fold(char c)
-{
-    return c == '_' ? '-' : text_lower(c);
-}
-
-/* Whether the names are the same to a server that cannot tell "_" from "-". */
-static bool resembles(struct http_view a, struct http_view b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++) {
-        if (fold(a.data[i]) != fold(b.data[i]))
-            return false;
-    }
-    return true;
-}
-
-static unsigned traits_of(struct http_view name)
-{
-    const struct known *k = name.len <= KNOWN_LEN_MAX ? known_names[name.len] : NULL;
-    if (k == NULL)
-        return 0;
-    const bool is_plain = memchr(name.data, '_', name.len) == NULL;
-    for (; k->name != NULL; k++) {
-        const struct http_view known = {k->name, name.len};
-        if (is_plain && http_view_equal_nocase(name, known))
-            return k->traits;
-        if (!is_plain && resembles(name, known))
-            return k->traits & TRAITS_OF_LOOKALIKES;
-    }
-    return 0;
-}
-
 /* The parser has counted them. */
 static void note_options(struct making *m)
 {
@@ -145,9 +65,9 @@ static void note_options(struct making *m)
 
 static bool ends_here(const struct making *m, struct http_view name, unsigned traits)
 {
-    if ((traits & ENDS_HERE) != 0)
+    if ((traits & HTTP_ENDS_HERE) != 0)
         return true;
-    for (size_t i = 0; i < m->option_count && (traits & KEPT) == 0; i++) {
+    for (size_t i = 0; i < m->option_count && (traits & HTTP_KEPT) == 0; i++) {
         if (http_view_equal_nocase(m->options[i], name))
             return true;
     }
@@ -157,7 +77,8 @@ static bool ends_here(const struct making *m, struct http_view name, unsigned tr
 static bool begins_with(struct http_view name, const char *prefix)
 {
     const size_t len = strlen(prefix);
-    return name.len >= len && resembles((struct http_view){.data = name.data, .len = len}, http_view_of(prefix));
+    return name.len >= len &&
+           http_names_resemble((struct http_view){.data = name.data, .len = len}, http_view_of(prefix));
 }
 
 /* A proxy makes such claims with dashes; in other letters they are its client's. */
@@ -170,7 +91,7 @@ static bool may_claim(struct http_view name, bool is_trusted)
 static bool is_own(struct http_view name, const struct forward *f)
 {
     for (size_t i = 0; i < f->own_count; i++) {
-        if (resembles(name, f->own[i].name))
+        if (http_names_resemble(name, f->own[i].name))
             return true;
     }
     return false;
@@ -312,16 +233,16 @@ static void add_via(struct making *m, const struct http_head *from, const char *
 
 static bool request_field_passes(const struct making *m, struct http_view name, const struct forward *f)
 {
-    const unsigned traits = traits_of(name);
+    const unsigned traits = http_traits(name);
     if (begins_with(name, "sec-websocket-"))
-        return f->is_websocket && (traits & WEBSOCKET) != 0;
+        return f->is_websocket && (traits & HTTP_HANDSHAKE) != 0;
     if (f->trace != NULL && f->trace->owns_fields &&
         (http_view_is_nocase(name, "traceparent") ||
          (!f->trace->is_continued && http_view_is_nocase(name, "tracestate"))))
         return false;
-    const bool is_claim = (traits & CLAIM) != 0 || begins_with(name, "x-forwarded-");
-    return (traits & REWRITTEN) == 0 && !ends_here(m, name, traits) && (!is_claim || may_claim(name, f->is_trusted)) &&
-           !is_own(name, f);
+    const bool is_claim = (traits & HTTP_CLAIM) != 0 || begins_with(name, "x-forwarded-");
+    return (traits & HTTP_REWRITTEN) == 0 && !ends_here(m, name, traits) &&
+           (!is_claim || may_claim(name, f->is_trusted)) && !is_own(name, f);
 }
 
 static void add_request_fields(struct making *m, const struct forward *f)
@@ -370,7 +291,7 @@ static bool answer_field_passes(const struct making *m, struct http_view name, c
         return false;
     if (f->is_joined && begins_with(name, "sec-websocket-"))
         return http_view_is_nocase(name, "sec-websocket-protocol");
-    return !ends_here(m, name, traits_of(name));
+    return !ends_here(m, name, http_traits(name));
 }
 
 static void add_date(struct making *m, int64_t wall_ms)

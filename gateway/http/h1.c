@@ -314,6 +314,7 @@ enum h1_result h1_parse_request(struct http_head *h, struct h1_scan *s, const ui
     if (rest.data[0] == '\r')
         next_line(&rest);
     h->head_bytes = s->seen_bytes;
+    h->text = rest;
     r = parse_request_line(h, next_line(&rest), l);
     if (r == H1_DONE)
         r = parse_fields(h, rest);
@@ -334,6 +335,7 @@ enum h1_result h1_parse_response(struct http_head *h, struct h1_scan *s, const u
     if (r == H1_DONE) {
         struct http_view rest = {.data = (const char *)data, .len = s->seen_bytes};
         h->head_bytes = s->seen_bytes;
+        h->text = rest;
         r = parse_status_line(h, next_line(&rest));
         if (r == H1_DONE)
             r = parse_fields(h, rest);

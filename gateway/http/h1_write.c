@@ -13,12 +13,11 @@
 #define HEAD_BYTES_USUAL 1000u
 
 /* Fields that belong to this connection: the writer's own business. */
-static const char *const own_fields[] = {"connection", "content-length", "transfer-encoding", "keep-alive",
-                                         "proxy-connection"};
-
 static bool is_own(struct http_view name)
 {
-    return http_view_is_any(name, own_fields, sizeof own_fields / sizeof own_fields[0]);
+    return http_view_is_nocase(name, "connection") || http_view_is_nocase(name, "content-length") ||
+           http_view_is_nocase(name, "transfer-encoding") || http_view_is_nocase(name, "keep-alive") ||
+           http_view_is_nocase(name, "proxy-connection");
 }
 
 /* A word of the request line. */
@@ -53,7 +52,7 @@ static void add_field(struct strbuf *out, struct http_view name, struct http_vie
     memcpy(at + 2 + value.len, "\r\n", 2);
 }
 
-/* The fields, without those named in own_fields and the one called `but` (NULL: none). */
+/* The fields, without the writer's own and the one called `but` (NULL: none). */
 static void add_fields(struct strbuf *out, const struct http_head *h, const char *but)
 {
     if (h->written_count > 0)

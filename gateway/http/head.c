@@ -12,11 +12,6 @@
 /* The longest name there is (RFC 1035 section 3.1), with a dot at its end and a port. */
 #define AUTHORITY_BYTES 260u
 
-bool http_is_token(struct http_view v)
-{
-    return v.len > 0 && text_token_len(v) == v.len;
-}
-
 bool http_list_next(struct http_view *list, struct http_view *element)
 {
     while (list->len > 0) {
@@ -215,40 +210,72 @@ bool http_head_add(struct http_head *h, struct http_view name, struct http_view 
     return true;
 }
 
-static struct http_view copy_view(struct slice *room, struct http_view v)
+/* The views of a head besides its fields. */
+static const size_t views[] = {offsetof(struct http_head, method),    offsetof(struct http_head, target),
+                               offsetof(struct http_head, path),      offsetof(struct http_head, query),
+                               offsetof(struct http_head, authority), offsetof(struct http_head, protocol),
+                               offsetof(struct http_head, reason)};
+#define VIEW_COUNT (sizeof views / sizeof views[0])
+
+static struct http_view *view_at(struct http_head *h, size_t i)
 {
-    if (v.data == NULL)
-        return v;
-    uint8_t *to = room->owner->data + room->len;
-    memcpy(to, v.data, v.len);
-    room->len += v.len;
-    return (struct http_view){.data = (const char *)to, .len = v.len};
+    return (struct http_view *)(void *)((char *)h + views[i]);
+}
+
+/* Where a copy's text comes from and goes to. */
+struct moving {
+    struct http_view text; /* goes in one piece, to `to` */
+    char *to;
+    char *rest; /* the next byte for what does not lie in there */
+};
+
+static inline bool is_inside(const struct moving *m, struct http_view v)
+{
+    return v.len <= m->text.len && (uintptr_t)v.data - (uintptr_t)m->text.data <= m->text.len - v.len;
+}
+
+static inline size_t outside_bytes(const struct moving *m, struct http_view v)
+{
+    return is_inside(m, v) ? 0 : v.len;
+}
+
+static inline void move(struct moving *m, struct http_view *v)
+{
+    if (v->data == NULL)
+        return;
+    if (is_inside(m, *v)) {
+        v->data = m->to + (v->data - m->text.data);
+        return;
+    }
+    memcpy(m->rest, v->data, v->len);
+    v->data = m->rest;
+    m->rest += v->len;
 }
 
 struct slice http_head_copy(struct http_head *to, const struct http_head *from)
 {
-    static const size_t views[] = {offsetof(struct http_head, method),    offsetof(struct http_head, target),
-                                   offsetof(struct http_head, path),      offsetof(struct http_head, query),
-                                   offsetof(struct http_head, authority), offsetof(struct http_head, protocol),
-                                   offsetof(struct http_head, reason)};
-    size_t bytes = 0;
-    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
-        bytes += ((const struct http_view *)(const void *)((const char *)from + views[i]))->len;
-    for (uint32_t i = 0; i < from->field_count; i++)
-        bytes += from->fields[i].name.len + from->fields[i].value.len;
-
-    struct slice room = {.owner = block_create(bytes)};
-    room.data = room.owner->data;
-    memcpy(to, from, offsetof(struct http_head, fields));
+    struct moving m = {.text = from->text};
+    http_head_borrow(to, from);
     to->written = (struct http_view){NULL, 0};
     to->written_count = 0;
-    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
-        struct http_view *v = (struct http_view *)(void *)((char *)to + views[i]);
-        *v = copy_view(&room, *v);
+    size_t bytes = m.text.len;
+    for (size_t i = 0; i < VIEW_COUNT; i++)
+        bytes += outside_bytes(&m, *view_at(to, i));
+    for (uint32_t i = 0; i < to->field_count; i++)
+        bytes += outside_bytes(&m, to->fields[i].name) + outside_bytes(&m, to->fields[i].value);
+
+    struct slice room = {.owner = block_create(bytes), .len = bytes};
+    room.data = room.owner->data;
+    m.to = (char *)room.owner->data;
+    m.rest = m.to + m.text.len;
+    if (m.text.len > 0)
+        memcpy(m.to, m.text.data, m.text.len);
+    for (size_t i = 0; i < VIEW_COUNT; i++)
+        move(&m, view_at(to, i));
+    for (uint32_t i = 0; i < to->field_count; i++) {
+        move(&m, &to->fields[i].name);
+        move(&m, &to->fields[i].value);
     }
-    for (uint32_t i = 0; i < from->field_count; i++) {
-        to->fields[i].name = copy_view(&room, from->fields[i].name);
-        to->fields[i].value = copy_view(&room, from->fields[i].value);
-    }
+    to->text = (struct http_view){.data = m.text.data != NULL ? m.to : NULL, .len = m.text.len};
     return room;
 }

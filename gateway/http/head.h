@@ -53,6 +53,10 @@ struct http_head {
     struct http_view written;
     uint32_t written_count;
 
+    /* Where most of its text lies in one piece, as HTTP/1 came; data NULL: nowhere. What is not in there is still good.
+     */
+    struct http_view text;
+
     /* After H1_BAD. A response's error_status is always 502. */
     uint16_t error_status;    /* 400, 414, 431, 501, 505 */
     const char *error_reason; /* a few words for the log, static */
@@ -109,7 +113,6 @@ bool http_list_next(struct http_view *list, struct http_view *element);
 /* Whether such a list has this element, compared without case. */
 bool http_list_has(struct http_view list, struct http_view element);
 
-bool http_is_token(struct http_view v);     /* RFC 9110 section 5.6.2: one or more tchar */
 bool http_is_authority(struct http_view v); /* host[:port] of RFC 9110 section 4.2, nothing odd in it */
 
 #endif

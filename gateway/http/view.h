@@ -46,6 +46,7 @@ static inline bool http_view_is_any(struct http_view v, const char *const *names
     }
     return false;
 }
+bool http_is_token(struct http_view v); /* RFC 9110 section 5.6.2: one or more tchar */
 /* Whether it stays within its line of HTTP/1: no CR, LF or NUL. */
 bool http_view_is_inline(struct http_view v);
 

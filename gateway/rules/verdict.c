@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "gateway/http/text.h"
+#include "gateway/http/names.h"
 
 void verdict_add(struct rules_verdict *v, const char *name, struct http_view value)
 {
@@ -36,23 +36,10 @@ bool rules_drops_answer_field(const struct rules_verdict *v, struct http_view na
 }
 
 /* Behind many servers X_User_Id and X-User-Id are the same variable, so who may not send one may not send the other. */
-static bool is_same_variable(struct http_view a, struct http_view b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++) {
-        const char x = a.data[i] == '_' ? '-' : text_lower(a.data[i]);
-        const char y = b.data[i] == '_' ? '-' : text_lower(b.data[i]);
-        if (x != y)
-            return false;
-    }
-    return true;
-}
-
 bool rules_drops_request_field(const struct rules_verdict *v, struct http_view name)
 {
     for (uint32_t i = 0; i < v->forward_count; i++)
-        if (is_same_variable(v->forward[i].name, name))
+        if (http_names_resemble(v->forward[i].name, name))
             return true;
     return false;
 }
