@@ -122,7 +122,8 @@ bool answer_on_end(struct load *l, struct link *k)
         on_answered(l, k);
         return true;
     }
-    if (k->state != LINK_IDLE || l->options->mode != MODE_ECHO)
+    /* one that never answers anything is not asked over and over */
+    if (k->state != LINK_IDLE || l->options->mode != MODE_ECHO || k->message_count == 0)
         return false;
     load_on_ended(l, k);
     return true;

@@ -67,7 +67,7 @@ void link_open(struct load *l, struct link *k)
     const uint32_t sources = l->options->source_count;
     k->fd = net_connect(l->address, sources == 0 ? 0 : 1 + k->number % sources);
     k->since_ns = net_now_ns();
-    k->message_count = k->sent_bytes = k->got_bytes = k->joined_count = 0;
+    k->sent_bytes = k->got_bytes = k->joined_count = 0;
     k->words = NULL;
     k->is_closed = k->is_beat_out = k->answer.is_under_way = false;
     k->heard.last = 0;

@@ -1,24 +1,18 @@
-/* The course of a run: phases, patience, links that are opened again.
+/* The course of a load: phases, patience, links that are opened again.
  *
  * Each phase ends for certain: opening because every handshake has a time limit, measuring by the clock or the number
  * of messages, a hold by the clock or the end of stdin, the last words by the same time limit. A signal ends the phase
  * it meets. */
 #include "gateway/bench/load.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "gateway/bench/net.h"
 
-#define EVENTS_PER_PASS 512
-#define TICK_NS         (20 * (int64_t)NS_PER_MS)
-#define CHURN_FAILURES  1000u /* a server that refuses everything would be asked a hundred thousand times a second */
+#define CHURN_FAILURES 1000u /* a server that refuses everything would be asked a hundred thousand times a second */
 
 static uint32_t opening_count(const struct load *l)
 {
@@ -85,9 +79,10 @@ void load_on_open(struct load *l, struct link *k)
         delivery_open(l->owed, k->number);
     if (pace_send_owed(l, k))
         return;
+    const bool has_more = o->messages == 0 || k->message_count < o->messages;
     /* an HTTP client that is held idle is one between two requests */
     if (o->mode == MODE_CHURN || (o->mode == MODE_HOLD && o->url.speaks_http) ||
-        (o->mode == MODE_ECHO && is_speaking(l) && !pace_is_set(l)))
+        (o->mode == MODE_ECHO && is_speaking(l) && !pace_is_set(l) && has_more))
         link_send(l, k, now_ns);
 }
 
@@ -169,7 +164,7 @@ void load_on_gone(struct load *l, struct link *k, bool was_open, bool in_order)
     if (l->owed != NULL)
         delivery_gone(l->owed, k->number);
     l->result->unsent += k->owed_count;
-    k->owed_count = 0;
+    k->owed_count = k->message_count = 0;
     if (in_order)
         l->result->cycles += l->phase == PHASE_MEASURE;
     else if (was_open)
@@ -268,7 +263,9 @@ static void step_measure(struct load *l)
 {
     const bool is_counted = l->options->messages > 0;
     const bool has_any = l->count[LINK_NONE] < l->options->connections || l->retry_count > 0;
-    if (has_any && (is_counted ? l->count[LINK_WAITING] > 0 : !is_phase_over(l, l->options->time_ms)))
+    /* links that are lost for good, or for as long as their server is, do not hold up a run that counts messages */
+    const uint32_t busy = l->count[LINK_WAITING] + opening_count(l) + (l->options->reconnects ? 0 : l->retry_count);
+    if (has_any && (is_counted ? busy > 0 : !is_phase_over(l, l->options->time_ms)))
         return;
     begin_last_words(l);
 }
@@ -304,7 +301,7 @@ static void step_last_words(struct load *l)
         set_phase(l, PHASE_DONE);
 }
 
-static void step(struct load *l)
+void load_step(struct load *l)
 {
     if (l->retry_count > 0 && l->phase < PHASE_LAST_WORDS)
         open_again(l);
@@ -351,7 +348,7 @@ static void look_after(struct load *l, struct link *k)
     }
 }
 
-static void look_after_all(struct load *l)
+void load_look_after(struct load *l)
 {
     static const char *const phase_texts[] = {"opening", "warm-up", "measuring", "holding", "ending", "done"};
     for (uint32_t i = 0; i < l->options->connections; i++)
@@ -359,9 +356,9 @@ static void look_after_all(struct load *l)
     progress_tick(&l->tally, l->result, open_count(l), phase_texts[l->phase], l->now_ns);
 }
 
-/* ---- the loop ---- */
+/* ---- from outside ---- */
 
-static void on_input(struct load *l)
+void load_on_input(struct load *l)
 {
     char line[256];
     if (l->phase != PHASE_HOLD)
@@ -374,11 +371,8 @@ static void on_input(struct load *l)
         listen_on_line(l, line);
 }
 
-static void on_signal(struct load *l)
+void load_interrupt(struct load *l)
 {
-    struct signalfd_siginfo info;
-    if (read(l->signal_fd, &info, sizeof info) != sizeof info)
-        return;
     l->now_ns = net_now_ns();
     if (l->result->is_interrupted)
         set_phase(l, PHASE_DONE);
@@ -389,57 +383,9 @@ static void on_signal(struct load *l)
     l->result->is_interrupted = true;
 }
 
-static void on_event(struct load *l, const struct epoll_event *event)
-{
-    if (event->data.ptr == NULL) {
-        on_input(l);
-    } else if (event->data.ptr == l) {
-        on_signal(l);
-    } else {
-        struct link *k = event->data.ptr;
-        if (k->state != LINK_NONE)
-            link_on_events(k->load, k, event->events);
-    }
-}
-
-/* Until something happens or is due. */
-static int wait_for_events(struct load *l, struct epoll_event *events)
-{
-    int64_t until_ns = l->now_ns + TICK_NS;
-    for (const struct load *each = l; each != NULL; each = each->beside) {
-        if (pace_next_ns(each) < until_ns)
-            until_ns = pace_next_ns(each);
-    }
-    /* what could not be sent when it was due is looked at again soon */
-    const int64_t wait_ns = until_ns - net_now_ns() > 0 ? until_ns - net_now_ns() : NS_PER_MS / 4;
-    const struct timespec wait = {.tv_nsec = wait_ns};
-    const int n = epoll_pwait2(l->epoll_fd, events, EVENTS_PER_PASS, &wait, NULL);
-    return n < 0 && errno == ENOSYS ? epoll_wait(l->epoll_fd, events, EVENTS_PER_PASS, 1) : n;
-}
-
-static void run(struct load *l)
-{
-    struct epoll_event events[EVENTS_PER_PASS];
-    int64_t looked_ns = l->now_ns;
-    while (l->phase != PHASE_DONE) {
-        const int n = wait_for_events(l, events);
-        for (int i = 0; i < n; i++)
-            on_event(l, &events[i]);
-        const bool is_second_over = net_now_ns() - looked_ns > NS_PER_S / 10;
-        for (struct load *each = l; each != NULL; each = each->beside) {
-            each->now_ns = net_now_ns();
-            step(each);
-            if (is_second_over)
-                look_after_all(each);
-        }
-        if (is_second_over)
-            looked_ns = l->now_ns;
-    }
-}
-
 /* ---- begin and end ---- */
 
-static struct load *load_create(const struct options *o, const struct addr *address, struct result *r)
+struct load *load_create(const struct options *o, const struct addr *address, struct result *r)
 {
     struct load *l;
     OBJ_NEW(l, LOAD_MAGIC);
@@ -463,7 +409,7 @@ static struct load *load_create(const struct options *o, const struct addr *addr
     return l;
 }
 
-static void load_destroy(struct load **lp)
+void load_destroy(struct load **lp)
 {
     struct load *l = *lp;
     CHECK_OBJ(l, LOAD_MAGIC);
@@ -475,105 +421,4 @@ static void load_destroy(struct load **lp)
         delivery_destroy(&l->owed);
     mem_free(l->links);
     OBJ_FREE(lp, LOAD_MAGIC);
-}
-
-/* The options of queries: a load of its own kind, for as long as the other one runs. */
-static void query_options(struct options *to, const struct options *o)
-{
-    *to = (struct options){.mode = MODE_ECHO,
-                           .url = o->url,
-                           .connections = o->query_connections,
-                           .opening_count = o->query_connections,
-                           .timeout_ms = o->timeout_ms,
-                           .reconnects = true,
-                           .rate = o->query_rate,
-                           .size_bytes = 1,
-                           .time_ms = INT64_MAX / NS_PER_MS / 2,
-                           .token = o->token,
-                           .header_count = o->header_count};
-    memcpy(to->headers, o->headers, sizeof to->headers);
-    to->url.speaks_http = true;
-    const bool is_set = url_set_target(&to->url, o->queries);
-    ASSERT(is_set);
-}
-
-/* What the queries found is part of the same report. */
-static void add_queries(struct result *r, const struct result *queries)
-{
-    r->queries = queries->sent;
-    r->queries_failed = queries->sent - queries->answered;
-    r->cache_hits += queries->cache_hits;
-    r->cache_answers += queries->cache_answers;
-    r->bytes_sent += queries->bytes_sent;
-    r->bytes_received += queries->bytes_received;
-    histogram_merge(&r->query_latency, &queries->latency);
-    for (uint32_t i = 0; i < ERROR_KIND_COUNT; i++)
-        r->errors[i] += queries->errors[i];
-    if (r->first_error[0] == '\0')
-        memcpy(r->first_error, queries->first_error, sizeof r->first_error);
-}
-
-static bool begin(struct load *l, char *error)
-{
-    const struct options *o = l->options;
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    l->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = l};
-    if (l->epoll_fd < 0 || l->signal_fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->signal_fd, &ev) != 0) {
-        (void)snprintf(error, OPTIONS_ERROR_BYTES, "cannot begin: %s", strerror(errno));
-        return false;
-    }
-    if (!o->url.is_tls)
-        return true;
-    l->secure = secure_create(o->url.host, o->ca_file, o->is_insecure, o->resumes);
-    if (l->secure == NULL)
-        (void)snprintf(error, OPTIONS_ERROR_BYTES, "cannot use TLS%s%s: %s", o->ca_file != NULL ? " with " : "",
-                       o->ca_file != NULL ? o->ca_file : "", secure_failure_text());
-    return l->secure != NULL;
-}
-
-bool load_run(const struct options *o, const struct addr *address, struct result *r, char *error)
-{
-    struct options queries;
-    struct result *query_result = NULL;
-    if (net_raise_fd_limit() < o->connections + o->query_connections + 16u) {
-        (void)snprintf(error, OPTIONS_ERROR_BYTES, "%u connections need as many descriptors: raise `ulimit -n`",
-                       o->connections);
-        return false;
-    }
-    struct load *l = load_create(o, address, r);
-    const bool has_begun = begin(l, error);
-    if (has_begun && o->queries != NULL) {
-        query_options(&queries, o);
-        query_result = mem_alloc(sizeof *query_result);
-        l->beside = load_create(&queries, address, query_result);
-        l->beside->epoll_fd = l->epoll_fd;
-        l->beside->secure = l->secure;
-    }
-    if (has_begun) {
-        progress_init(&l->tally, o->shows_progress, l->now_ns);
-        step(l);
-        run(l);
-        progress_end(&l->tally);
-    }
-    if (l->beside != NULL) {
-        add_queries(r, query_result);
-        mem_free(query_result);
-        load_destroy(&l->beside);
-    }
-    struct secure *secure = l->secure;
-    const int fds[] = {l->epoll_fd, l->signal_fd};
-    load_destroy(&l);
-    if (secure != NULL)
-        secure_destroy(&secure);
-    for (size_t i = 0; i < 2; i++) {
-        if (fds[i] >= 0)
-            close(fds[i]);
-    }
-    return has_begun;
 }

@@ -6,7 +6,8 @@
  * others.
  *
  * link.c is the life of one connection, utter.c how it gets its words out; answer.c reads HTTP, hear.c Phoenix, and
- * listen.c what others broadcast. load.c says when a link is opened and when the run is over, pace.c when it speaks. */
+ * listen.c what others broadcast. load.c says when a link is opened and when the load is over, pace.c when it speaks,
+ * and run.c keeps it all going. */
 #ifndef GATEWAY_BENCH_LOAD_H
 #define GATEWAY_BENCH_LOAD_H
 
@@ -41,7 +42,7 @@ struct link {
     struct secure_link *tls; /* NULL: none */
     uint32_t number;
     uint32_t joined_count;  /* channels */
-    uint32_t message_count; /* round trips completed */
+    uint32_t message_count; /* round trips completed; over connections that ended in order, too */
     uint32_t owed_count;    /* messages of its own pace that were due while it waited */
     int64_t since_ns;       /* of the connect, the message or the close frame under way */
     int64_t due_ns;         /* when that message was to be sent */
@@ -119,6 +120,7 @@ struct load {
     uint8_t scratch[SCRATCH_BYTES];
 };
 
+/* ---- run.c ---- */
 /* Runs to the end, or until SIGINT or SIGTERM, which end the measured part; a second one ends it all. The outcome is in
  * *r. False with a sentence in `error` (OPTIONS_ERROR_BYTES) when it could not even begin. */
 bool load_run(const struct options *o, const struct addr *address, struct result *r, char *error);
@@ -175,6 +177,19 @@ bool pace_send_owed(struct load *l, struct link *k);
 bool pace_is_set(const struct load *l);
 /* When the next message is due; INT64_MAX: never. */
 int64_t pace_next_ns(const struct load *l);
+
+/* ---- load.c, called by the loop ---- */
+/* Address and result are borrowed. It does nothing before its epoll_fd is set and it is stepped. */
+struct load *load_create(const struct options *o, const struct addr *address, struct result *r);
+void load_destroy(struct load **lp); /* closes all its links, neither epoll_fd nor secure */
+/* Does what is due now; to be called after every wait. */
+void load_step(struct load *l);
+/* Several times a second: looks for what took too long, and tells the progress. */
+void load_look_after(struct load *l);
+/* Something can be read on stdin. */
+void load_on_input(struct load *l);
+/* The first time, ends what is measured; after that, ends it all. */
+void load_interrupt(struct load *l);
 
 /* ---- load.c, called by links ---- */
 void load_on_open(struct load *l, struct link *k);

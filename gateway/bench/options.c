@@ -41,6 +41,12 @@ __attribute__((format(printf, 2, 3))) static bool bad(char *error, const char *f
 
 /* ---- what takes values ---- */
 
+/* Where the row's value goes. */
+static void *place(struct options *o, const struct row *row)
+{
+    return (char *)o + row->offset;
+}
+
 static bool to_number(const struct row *row, const char *text, double *value, char *error)
 {
     char *end;
@@ -55,13 +61,14 @@ static bool take_count(struct options *o, const struct row *row, const char *tex
     double value;
     if (!to_number(row, text, &value, error))
         return false;
-    *(uint32_t *)((char *)o + row->offset) = (uint32_t)value;
+    uint32_t *to = place(o, row);
+    *to = (uint32_t)value;
     return true;
 }
 
 static bool take_rate(struct options *o, const struct row *row, const char *text, char *error)
 {
-    return to_number(row, text, (double *)((char *)o + row->offset), error);
+    return to_number(row, text, place(o, row), error);
 }
 
 /* There is one pace; the last word counts. */
@@ -77,14 +84,16 @@ static bool take_time(struct options *o, const struct row *row, const char *text
     double value;
     if (!to_number(row, text, &value, error))
         return false;
-    *(int64_t *)((char *)o + row->offset) = (int64_t)(value * 1000);
+    int64_t *to = place(o, row);
+    *to = (int64_t)(value * 1000);
     return true;
 }
 
 static bool take_flag(struct options *o, const struct row *row, const char *text, char *error)
 {
     (void)text, (void)error;
-    *(bool *)((char *)o + row->offset) = true;
+    bool *to = place(o, row);
+    *to = true;
     return true;
 }
 
@@ -92,7 +101,8 @@ static bool take_text(struct options *o, const struct row *row, const char *text
 {
     if (*text == '\0')
         return bad(error, "%s takes a text", row->name);
-    *(const char **)((char *)o + row->offset) = text;
+    const char **to = place(o, row);
+    *to = text;
     return true;
 }
 
@@ -107,7 +117,8 @@ static bool take_word(struct options *o, const struct row *row, const char *text
             return bad(error, "%s takes letters, digits and signs, but no blanks, quotes, commas or backslashes",
                        row->name);
     }
-    *(const char **)((char *)o + row->offset) = text;
+    const char **to = place(o, row);
+    *to = text;
     return true;
 }
 
@@ -195,7 +206,8 @@ static bool take_path(struct options *o, const struct row *row, const char *text
     struct url tried = {0};
     if (!url_set_target(&tried, text))
         return bad(error, "%s takes a path like /rest/v1/items?select=id, not \"%.80s\"", row->name, text);
-    *(const char **)((char *)o + row->offset) = text;
+    const char **to = place(o, row);
+    *to = text;
     return true;
 }
 

@@ -14,8 +14,7 @@ enum threshold_compare {
     THRESHOLD_UNDER,
     THRESHOLD_AT_MOST,
     THRESHOLD_EQUAL,
-    THRESHOLD_OTHER,
-    THRESHOLD_COMPARE_COUNT
+    THRESHOLD_OTHER
 };
 
 struct threshold {
