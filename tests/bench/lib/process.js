@@ -7,11 +7,11 @@ const net = require('node:net');
 const running = new Set();
 let isOver = false; // nothing is started any more
 
-// Starts `command`, pinned to `cores` ("0", "0,1"; null: anywhere). Its stderr is kept for the case that it fails.
-function start(command, args, { cores = null, cwd, stdin = 'ignore' } = {}) {
+// Starts `command`, pinned to `cores` ("0", "0,1"; null: anywhere), with `env` beside the environment. Its stderr is kept for the case that it fails.
+function start(command, args, { cores = null, cwd, stdin = 'ignore', env = {} } = {}) {
   if (isOver) throw new Error('the run is over');
   const [file, argv] = cores === null ? [command, args] : ['taskset', ['-c', cores, command, ...args]];
-  const child = spawn(file, argv, { cwd, stdio: [stdin, 'pipe', 'pipe'] });
+  const child = spawn(file, argv, { cwd, stdio: [stdin, 'pipe', 'pipe'], env: { ...process.env, ...env } });
   child.label = command;
   child.errors = '';
   child.stderr.on('data', (data) => {
