@@ -7,6 +7,8 @@ const os = require('node:os');
 const path = require('node:path');
 process.env.TIDEGATE_BUILD ??= 'build'; // nothing of it is started here
 const { parseScenario } = require('../bench/lib/scenarios.js');
+const { compare } = require('../bench/lib/compare.js');
+const { Report, blockText } = require('../bench/lib/report.js');
 const { median, medianRatio, spread, range, bestOf } = require('../bench/lib/figures.js');
 const { markdown } = require('../bench/lib/table.js');
 const { targets, targetsText } = require('../bench/lib/targets.js');
@@ -46,6 +48,40 @@ test('the best has the best median, not the best round', () => {
 
 test('a table is Markdown with aligned columns', () => {
   assert.equal(markdown(['', 'n'], [['a', 1], ['bcd', 100]]), '|     |   n |\n|-----|----:|\n| a   |   1 |\n| bcd | 100 |');
+});
+
+// What `found`, name -> rounds of [rate, cpu], becomes in a report.
+function compared(found, how, losses = {}) {
+  const findings = Object.entries(found).map(([name, list]) => [
+    name, list.map(([rate, cpu]) => ({ rate, cpu_us: cpu, failed: 0, dropped: 0, first_error: '', ...losses[name] })),
+  ]);
+  const log = console.log;
+  console.log = () => {};
+  try {
+    const report = new Report({ name: 'x' });
+    compare(report, new Map(findings), { id: 'x', title: 'X', key: 'rate', extra: [], ...how });
+    return report.section;
+  } finally {
+    console.log = log;
+  }
+}
+
+test('programs are held against nginx and the plain relay, with the spread of their rounds', () => {
+  const { blocks, measures } = compared({ raw: [[200, 5], [200, 5]], nginx: [[100, 10], [100, 10]], tidegate: [[90, 8], [130, 8]] }, {});
+  assert.equal(blocks.length, 1);
+  assert.deepEqual(blocks[0].head, ['', 'per second', 'spread', 'of nginx', 'of plain relay', 'proxy CPU us each', 'spread', 'of nginx']);
+  assert.deepEqual(blocks[0].rows[2], ['Tidegate', '110', '-18 +18 %', '1.10x', '0.55x', '8.00', '-0 +0 %', '0.80x']);
+  assert.deepEqual(measures.x.tidegate, { rate: [90, 130], cpu_us: [8, 8] });
+});
+
+test('among the best, the fastest and the most frugal may be different ones', () => {
+  const { blocks } = compared({ nginx: [[100, 10]], haproxy: [[200, 20]], tidegate: [[150, 15]] }, { amongBest: true });
+  assert.deepEqual(blocks[0].rows[2], ['Tidegate', '150', '-', '0.75x', '15.00', '-', '1.50x']);
+});
+
+test('who lost connections is named below the table', () => {
+  const { blocks } = compared({ nginx: [[100, 10], [100, 10]], tidegate: [[90, 8], [130, 8]] }, {}, { nginx: { dropped: 2, first_error: 'reset' } });
+  assert.equal(blockText(blocks[1]), '- nginx: 0 failed, 4 lost in all rounds (reset)');
 });
 
 test('a target is met by the median of the rounds, and what was not measured is neither met nor missed', () => {
