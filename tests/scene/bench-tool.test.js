@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { describe } = require('node:test');
-const { Authority, run, scene, tool } = require('./lib');
+const { Authority, run, scene, waitFor } = require('./lib');
 
 const CHECK = { type: 'http', path: '/health', interval: '250ms', timeout: '200ms' };
 const FRESH = { policy: 'stale-while-revalidate', fresh: '1m' };
@@ -219,10 +219,29 @@ describe('tidegate-bench', { concurrency: 2 }, () => {
     assert.equal(missing.report.first_error, 'answer: status 404');
   });
 
+  scene('a stall counts for everything that it kept waiting', async (s) => {
+    const port = await s.freePort();
+    const program = path.join(process.env.TIDEGATE_BUILD, 'tidegate-bench');
+    const backend = await s.start({ name: 'serve', command: program, args: ['--serve', `127.0.0.1:${port}`] });
+    await waitFor('the backend to listen', async () => (await s.connect(port)).destroy() ?? true);
+    const p = await s.start({ name: 'bench', command: program, args: [`ws://127.0.0.1:${port}/`, '--connections', '2', '--rate', '100', '--seconds', '6', '--progress', '--json'] });
+    await p.line(/measuring +2 open/);
+    backend.signalled('SIGSTOP');
+    await p.line(/ 0 received\/s/); // a whole second of it
+    backend.signalled('SIGCONT');
+    await p.exited;
+    const report = JSON.parse(p.lines.find((line) => line.startsWith('{')));
+    // one message of each connection waited for an answer, and some hundred for their turn
+    assert.ok(report.max_ms > 900, `${report.max_ms} ms at most`);
+    assert.ok(report.p90_ms > 200, `90 % within ${report.p90_ms} ms`);
+    assert.equal(report.answered, report.sent);
+    assert.ok(report.unsent < 10, `${report.unsent} of them have not had it`);
+  });
+
   scene('its own backend: echo, Phoenix and HTTP', async (s) => {
     const port = await s.freePort();
     await s.start({ name: 'serve', command: path.join(process.env.TIDEGATE_BUILD, 'tidegate-bench'), args: ['--serve', `127.0.0.1:${port}`] });
-    await tool('sh', ['-c', `for i in $(seq 100); do curl -s -o /dev/null http://127.0.0.1:${port}/ && exit; sleep 0.05; done; exit 1`]);
+    await waitFor('the backend to listen', async () => (await s.connect(port)).destroy() ?? true);
     for (const [url, ...more] of [[`ws://127.0.0.1:${port}/`], [`ws://127.0.0.1:${port}/`, '--channels', 2], [`ws://127.0.0.1:${port}/`, '--channels', 2, '--binary'], [`http://127.0.0.1:${port}/`]]) {
       const { report } = await bench(url, '--json', '--connections', 3, '--messages', 7, ...more);
       assert.equal(report.answered, 21, url);

@@ -1,4 +1,4 @@
-/* What is counted of broadcasts, however they are cut into pieces. */
+/* What a Phoenix link makes of what it hears, however it is cut into pieces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -104,11 +104,44 @@ static void a_channel_that_fails_is_told(void **state)
     assert_string_equal(t->result.first_error, "channel: failed or closed");
 }
 
+static void replies_are_known_by_their_reference(void **state)
+{
+    struct stage *t = *state;
+    static const struct {
+        const char *text;
+        bool is_answer, is_good;
+    } rows[] = {
+        {"[\"1\",\"1007\",\"realtime:bench-0\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]", true, true},
+        {"[\"1\",\"1007\",\"realtime:bench-0\",\"phx_reply\",{\"response\":{},\"status\":\"ok\"}]", true, true},
+        {"[\"1\",\"1007\",\"realtime:bench-0\",\"phx_reply\",{\"status\":\"error\",\"response\":{}}]", true, false},
+        {"[null,\"beat\",\"phoenix\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]", false, false},
+        {"[\"1\",\"1\",\"realtime:bench-0\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]", false, false},
+        {"[\"1\",null,\"realtime:bench-0\",\"presence_state\",{}]", false, false},
+        {"no JSON", false, false},
+        {"[]", false, false},
+    };
+    t->options.mode = MODE_ECHO;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        memset(&t->result, 0, sizeof t->result);
+        link_set_state(&t->load, &t->link, LINK_WAITING);
+        t->link.is_measured = true;
+        t->link.is_beat_out = true;
+        t->len = 0;
+        add(t, rows[i].text);
+        hear_on_bytes(&t->load, &t->link, t->bytes, t->len);
+        assert_int_equal(t->result.echoes, rows[i].is_answer);
+        assert_int_equal(t->result.answered, rows[i].is_good);
+        assert_int_equal(t->result.errors[ERROR_ANSWER], rows[i].is_answer && !rows[i].is_good);
+        assert_int_equal(t->link.is_beat_out, strstr(rows[i].text, "beat") == NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(numbers_are_counted_in_any_pieces, begin, end),
         cmocka_unit_test_setup_teardown(what_was_said_before_the_mark_does_not_end_the_silence, begin, end),
+        cmocka_unit_test_setup_teardown(replies_are_known_by_their_reference, begin, end),
         cmocka_unit_test_setup_teardown(a_channel_that_fails_is_told, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
