@@ -216,7 +216,8 @@ describe('watched servers', { concurrency: true }, () => {
     const check = { ...SOON, type: 'http', path: '/health', fall: 1, watch: true };
     const gateway = await s.gateway(onePool({ check, servers: servers([b]) }));
     await waitFor('checks', () => b.asked.length >= 12);
-    assert.ok([3, 4].includes(connections - b.asked.length), `${connections} connections, ${b.asked.length} checks`); // three watched, one perhaps about to ask
+    const idle = connections - b.asked.length; // three watched, one perhaps about to ask, and who was slow to ask was hung up on
+    assert.ok(idle >= 3 && idle <= 6, `${connections} connections, ${b.asked.length} checks`);
     const calm = b.asked[11].at - b.asked[6].at;
     assert.ok(calm >= 700, `${calm} ms for five intervals of 200`);
     assert.equal((await standings(gateway)).backend.state, 'up');

@@ -339,7 +339,7 @@ describe("handshake: the gateway's refusals", { concurrency: true }, () => {
 
   scene('408: a head that does not come to its end; and one who says nothing is shown the door without a word', async (s) => {
     const b = await backend(s);
-    const gateway = await front(s, b.url, { limits: { header_timeout: '200ms' } });
+    const gateway = await front(s, b.url, { limits: { header_timeout: '1s' } });
     const silent = await s.connect(gateway.port);
     const slow = await ask(s, gateway, 'GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ');
     assert.equal(slow.answer.status, 408);

@@ -8,8 +8,9 @@ const timers = require('node:timers');
 const LOOK_MS = 20;
 
 // Sanitized programs are several times slower and never give memory back, and both builds share their machine with others.
+// Waiting longer for what comes costs nothing.
 const isSanitized = fs.readFileSync(path.join(process.env.TIDEGATE_BUILD, 'region')).includes('__asan_init');
-const PATIENCE = Number(process.env.TIDEGATE_PATIENCE) || (isSanitized ? 4 : 1);
+const PATIENCE = Number(process.env.TIDEGATE_PATIENCE) || (isSanitized ? 4 : 2);
 
 function later(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
