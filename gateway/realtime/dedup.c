@@ -171,7 +171,7 @@ static uint32_t *copy_of(struct dedup *d, enum dedup_feed feed, uint64_t hash)
 
 /* ---- messages ---- */
 
-bool dedup_take(struct dedup *d, enum dedup_feed feed, uint64_t hash, int64_t now_ms)
+bool dedup_take_copy(struct dedup *d, enum dedup_feed feed, uint64_t hash, int64_t now_ms)
 {
     CHECK_OBJ(d, DEDUP_MAGIC);
     ASSERT(!d->is_ended[feed]);
@@ -179,9 +179,16 @@ bool dedup_take(struct dedup *d, enum dedup_feed feed, uint64_t hash, int64_t no
     uint32_t *copy = copy_of(d, feed, hash);
     if (copy != NULL)
         forget_at(d, copy);
-    else if (!d->is_ended[1 - feed])
+    return copy != NULL;
+}
+
+bool dedup_take(struct dedup *d, enum dedup_feed feed, uint64_t hash, int64_t now_ms)
+{
+    if (dedup_take_copy(d, feed, hash, now_ms))
+        return false;
+    if (!d->is_ended[1 - feed])
         remember(d, feed, hash, now_ms);
-    return copy == NULL;
+    return true;
 }
 
 void dedup_end(struct dedup *d, enum dedup_feed feed)

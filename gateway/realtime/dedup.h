@@ -35,6 +35,9 @@ void dedup_destroy(struct dedup **dp);
 uint64_t dedup_hash(const struct dedup *d, const struct dedup_part *parts, size_t part_count);
 /* A message came on a feed. True: it is to be delivered; false: it has been, when the other feed brought it. */
 bool dedup_take(struct dedup *d, enum dedup_feed feed, uint64_t hash, int64_t now_ms);
+/* The same for a message that is not delivered yet: true when it need not be, because the other feed has brought it.
+ * Else nothing is remembered, and dedup_take() follows when it is delivered. */
+bool dedup_take_copy(struct dedup *d, enum dedup_feed feed, uint64_t hash, int64_t now_ms);
 /* Nothing more comes on a feed. What it was ahead with still suppresses the other's copies; what the other was ahead
  * with is not waited for any more. */
 void dedup_end(struct dedup *d, enum dedup_feed feed);

@@ -227,6 +227,7 @@ static void on_timer(void *arg)
     free_left(p);
     phoenix_on_time_journal(p, now_ms);
     phoenix_on_time_switch(p, now_ms);
+    phoenix_on_time_ahead(p, now_ms);
     phoenix_on_time_feeds(p, now_ms);
     LIST_EACH (it, &p->channels) {
         on_time_channel(p, LIST_ENTRY(it, struct phx_channel, link), now_ms);
@@ -289,6 +290,7 @@ static void *open_speaker(struct session *s, const struct protocol_hello *h)
     p->journal.barrier_ms = INT64_MAX;
     list_init(&p->channels);
     list_init(&p->left);
+    list_init(&p->ahead);
     list_init(&p->journal.sent);
     p->by_topic = map_create();
     for (size_t i = 0; i < sizeof p->key; i += sizeof(uint64_t)) {
@@ -304,6 +306,7 @@ static void close_speaker(void *arg)
     struct phoenix *p = arg;
     CHECK_OBJ(p, PHOENIX_MAGIC);
     phoenix_journal_fini(p);
+    phoenix_ahead_drop(p);
     phoenix_feeds_end(p);
     list_splice(&p->channels, &p->left);
     LIST_EACH (it, &p->channels) {

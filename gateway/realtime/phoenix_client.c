@@ -207,7 +207,7 @@ static enum sift_verdict on_push(struct phoenix *p, const struct phx_frame *f, c
         if ((phoenix_keeps_journal(p) || p->feeds != NULL) && !m->is_whole && !m->is_at_limit)
             return SIFT_MORE;
         if (p->feeds != NULL)
-            phoenix_expect_echo(p, c, f);
+            phoenix_expect_echo(p, c, f, m->is_whole);
         phoenix_sent(p, c, f, m, push);
         return SIFT_PASS;
     }

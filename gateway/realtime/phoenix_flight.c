@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json_scan.h"
+#include "base/json_hash.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "gateway/realtime/phoenix_priv.h"
@@ -41,8 +41,8 @@ static struct json_text bare(struct json_text string)
     return string;
 }
 
-/* By what a broadcast is known when it comes back, whichever way it went: its event and its payload. Servers take a
- * binary one as it is; one that was text they write anew, and may write it otherwise. 0: it is none. */
+/* By what a broadcast is known when it comes back, whichever way it went and whoever wrote it anew: its event and its
+ * payload. 0: it is none. */
 static uint64_t content_of(const struct phoenix *p, const struct phx_frame *f)
 {
     struct json_text event = {f->user_event.data, f->user_event.len}, payload = {f->payload.data, f->payload.len};
@@ -52,7 +52,7 @@ static uint64_t content_of(const struct phoenix *p, const struct phx_frame *f)
         event = bare(json_find(payload, "event"));
         payload = json_find(payload, "payload");
     }
-    return (siphash24(p->key, event.data, event.len) * 31 + siphash24(p->key, payload.data, payload.len)) | 1;
+    return (siphash24(p->key, event.data, event.len) * 31 + json_hash(p->key, payload)) | 1;
 }
 
 static struct phx_note make_note(const struct phoenix *p, const struct phx_channel *c, const struct phx_frame *f,
@@ -171,7 +171,9 @@ void phoenix_suspect_longest(struct phoenix *p)
 void phoenix_hold(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f, const struct ws_message *m,
                   enum phx_push push)
 {
-    const struct phx_note note = make_note(p, c, f, push);
+    struct phx_note note = make_note(p, c, f, push);
+    if (!c->gets_own)
+        note.content = phoenix_echo_of(p, c, f);
     session_hold(p->session, m, c->lane, deadline_ms(p, push, session_now_ms(p->session)), &note, sizeof note);
 }
 
@@ -184,6 +186,8 @@ void phoenix_flush(struct phoenix *p, struct phx_channel *c, struct leg *to)
         const struct phx_note note = note_of(h);
         if (h->try_count++ > 0)
             session_count(p->session, STAT_ROUTE_SESSION_RESENT, 1);
+        if (!c->gets_own && note.content != 0)
+            phoenix_expect_late_echo(p, c, note.content);
         leg_send_frames(to, held_frames(h), h->frames_bytes);
         if (note.push == PHX_PUSH_LEAVE)
             c->life = PHX_LEAVING;

@@ -100,6 +100,8 @@ void phoenix_on_lost(void *arg, struct leg *l)
     if (place >= PHX_PLACES)
         return;
     stop_switching(p);
+    if (place == PHX_NEXT)
+        phoenix_ahead_drop(p);
     phoenix_feeds_end(p);
     if (place == PHX_NEXT) {
         lost_next(p);
@@ -139,6 +141,10 @@ void phoenix_on_moved(void *arg, struct leg *old)
     stop_switching(p);
     p->epoch[PHX_BEFORE] = leg_epoch(old);
     finish_leaving(p);
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        c->was_before = c->on[PHX_HERE].state == PHX_THERE;
+    }
     shift_places(p);
     expect_changes(p);
     phoenix_feeds_moved(p);

@@ -8,6 +8,7 @@
  *   phoenix_restore.c  another server: joins again, what waited, planned moves
  *   phoenix_places.c   servers that are lost, and moves that are complete
  *   phoenix_feeds.c    two servers that deliver the same
+ *   phoenix_ahead.c    what the newer of the two brings first
  *   phoenix_flight.c   pushes in flight: what becomes of them when their server is lost
  *   phoenix_poison.c   joins and tracks after which servers are lost
  *   phx_channel.c      what is known of a channel */
@@ -31,7 +32,7 @@ enum phx_place {
 
 /* What waits, and what was sent and may have to be sent again, carries this as its note. */
 struct phx_note {
-    uint64_t content; /* of a broadcast that will come back; 0: of none */
+    uint64_t content; /* of a broadcast that comes back: to who gets its own, or by the other server; 0: of none */
     uint32_t number;  /* of the journal */
     uint8_t push;     /* enum phx_push */
     uint8_t ref_bytes;
@@ -61,6 +62,9 @@ struct phoenix { /* what every message needs comes first */
     struct session *session;
     struct phx_channel *newest; /* the last one looked up; NULL: none */
     struct dedup *feeds;        /* while two servers deliver; else NULL */
+    struct list ahead;          /* of what the newer of the two brought, and the older one has not yet */
+    uint32_t ahead_count;
+    size_t ahead_bytes;
     int64_t due_ms;
     char own[24]; /* begins the gateway's references; not to be guessed */
     struct phx_journal journal;
@@ -74,7 +78,7 @@ struct phoenix { /* what every message needs comes first */
     uint32_t beat_number[PHX_PLACES];
     uint32_t failed_epoch;  /* of the newest leg that was given up here, and not lost */
     uint32_t leaving_epoch; /* of the newest that refused a join because it is about to go; 0: none did */
-    uint32_t switch_number; /* the barrier before a switch; 0: none */
+    uint32_t switch_number; /* the barrier before a switch; 0: none, or it has been passed */
     int64_t switch_by_ms;
     int64_t ready_by_ms;  /* a planned move does not wait longer for changes to flow on the next server; 0: for none */
     int64_t feeds_end_ms; /* when the one before has ended; 0: no move is complete */
@@ -127,6 +131,9 @@ uint32_t phoenix_own_number(const struct phoenix *p, struct phx_text ref);
 /* ---- phoenix_client.c, phoenix_server.c, phoenix_system.c ---- */
 enum sift_verdict phoenix_on_client(void *arg, const struct ws_message *m);
 enum sift_verdict phoenix_on_server(void *arg, struct leg *from, const struct ws_message *m);
+/* What is new on a channel, if no other server has told it. */
+enum sift_verdict phoenix_deliver(struct phoenix *p, struct phx_channel *c, enum phx_place place,
+                                  const struct phx_frame *f);
 /* That the client's leave is done. */
 void phoenix_tell_left(struct phoenix *p, const struct phx_channel *c, struct phx_text ref);
 /* The join was answered by a server: the reply that waited goes out. */
@@ -185,12 +192,36 @@ void phoenix_on_moving(void *arg, bool is_asking);
 void phoenix_feeds_moved(struct phoenix *p); /* what was next is here now, and the one before ends soon */
 void phoenix_feeds_end(struct phoenix *p);   /* there is one again */
 void phoenix_on_time_feeds(struct phoenix *p, int64_t now_ms);
-/* Whether a server's message is to be delivered, as far as the other server is concerned. */
-bool phoenix_feeds_take(struct phoenix *p, struct phx_channel *c, enum phx_place place, const struct phx_frame *f);
+/* What is to be done with a server's message, as far as the other server is concerned. */
+enum phx_feed {
+    PHX_FEED_DELIVER = 0,
+    PHX_FEED_COPY,  /* the client has it, or will have it from the other one */
+    PHX_FEED_WAITS, /* it is delivered later */
+};
+enum phx_feed phoenix_feeds_take(struct phoenix *p, struct phx_channel *c, enum phx_place place,
+                                 const struct phx_frame *f, const struct ws_message *m);
+/* A message that waited is delivered: whether it still has to be. */
+bool phoenix_feeds_take_waited(struct phoenix *p, uint64_t hash);
 /* The same of a presence_state, from which on that server's presence_diffs count. */
 bool phoenix_feeds_take_state(struct phoenix *p, struct phx_channel *c, enum phx_place place);
-/* The client pushes; the server that does not know it as the sender will bring it back. */
-void phoenix_expect_echo(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f);
+/* The client pushes; the server that does not know it as the sender will bring it back, and a move waits a moment for
+ * that. */
+void phoenix_expect_echo(struct phoenix *p, struct phx_channel *c, const struct phx_frame *f, bool is_whole);
+/* By what a broadcast of the client's will be known then; 0: it is none, or does not come back that way. */
+uint64_t phoenix_echo_of(const struct phoenix *p, const struct phx_channel *c, const struct phx_frame *f);
+/* The same as the first, of a push that had to wait. */
+void phoenix_expect_late_echo(struct phoenix *p, struct phx_channel *c, uint64_t echo);
+
+/* ---- phoenix_ahead.c ---- */
+/* Keeps a message of the newer server, which the older one is to bring as well. */
+void phoenix_ahead_keep(struct phoenix *p, enum phx_place place, uint64_t hash, const struct ws_message *m);
+/* The older one has brought it: true when it was kept, and is not any more. */
+bool phoenix_ahead_found(struct phoenix *p, uint64_t hash);
+/* The older one brings nothing more: what is kept goes to the client. */
+void phoenix_ahead_deliver(struct phoenix *p);
+/* The newer one is gone, and the older one goes on. */
+void phoenix_ahead_drop(struct phoenix *p);
+void phoenix_on_time_ahead(struct phoenix *p, int64_t now_ms);
 
 /* ---- phoenix_flight.c ---- */
 /* Keeps a push until the channel is live. */

@@ -2,7 +2,8 @@
  * channels for which messages wait; each goes on as soon as its own join is answered. In a planned move the same
  * happens on the next server while the one before serves. Only when all channels are there, and the changes they listen
  * to flow (which is later, and nobody could tell what was missed), pushes wait until the old server has answered a
- * heartbeat, which proves that it has handed on all that came before; then they go to the new one.
+ * heartbeat, which proves that it has handed on all that came before, and the next one has brought back what the client
+ * pushed last, which proves that others hear it before what comes then; then they go to the new one.
  *
  * The client's join_ref stays, so nothing but the gateway's own answers differs from what it would see anyway. */
 #include "base/assert.h"
@@ -247,6 +248,28 @@ static void begin_switch(struct phoenix *p)
     phoenix_wake_at(p, p->switch_by_ms);
 }
 
+/* Until when the next server may bring back what the client has pushed; 0: it has. */
+static int64_t echo_by_ms(const struct phoenix *p)
+{
+    int64_t by_ms = 0;
+    LIST_EACH (it, &p->channels) {
+        const struct phx_channel *c = channel_of(it);
+        if (c->echo != 0 && c->echo_by_ms > by_ms)
+            by_ms = c->echo_by_ms;
+    }
+    return by_ms;
+}
+
+static void on_last_word(struct phoenix *p)
+{
+    p->switch_number = 0;
+    p->switch_by_ms = echo_by_ms(p);
+    if (p->switch_by_ms <= session_now_ms(p->session))
+        finish_switch(p);
+    else
+        phoenix_wake_at(p, p->switch_by_ms);
+}
+
 void phoenix_on_time_switch(struct phoenix *p, int64_t now_ms)
 {
     if (now_ms < p->ready_by_ms) {
@@ -257,7 +280,7 @@ void phoenix_on_time_switch(struct phoenix *p, int64_t now_ms)
     }
     if (!p->is_switching)
         return;
-    if (now_ms >= p->switch_by_ms)
+    if (now_ms >= p->switch_by_ms || (p->switch_number == 0 && now_ms >= echo_by_ms(p)))
         finish_switch(p);
     else
         phoenix_wake_at(p, p->switch_by_ms);
@@ -417,7 +440,7 @@ static void on_beat_reply(struct phoenix *p, struct leg *from, enum phx_place pl
     if (p->journal.barrier_number == number)
         phoenix_barrier_passed(p);
     if (p->switch_number == number)
-        finish_switch(p);
+        on_last_word(p);
 }
 
 void phoenix_on_own_reply(struct phoenix *p, struct leg *from, enum phx_place place, uint32_t number,

@@ -202,17 +202,9 @@ static enum sift_verdict renumber(struct phoenix *p, const struct phx_channel *c
     return count < 0 ? SIFT_PASS : SIFT_DROP;
 }
 
-static enum sift_verdict on_news(struct phoenix *p, struct phx_channel *c, enum phx_place place,
-                                 const struct phx_frame *f, const struct ws_message *m)
+enum sift_verdict phoenix_deliver(struct phoenix *p, struct phx_channel *c, enum phx_place place,
+                                  const struct phx_frame *f)
 {
-    if (!m->is_whole || c == NULL)
-        return only_from_here(place);
-    if (phx_text_is(f->event, "presence_state")) /* the whole of it, by which clients correct what they know */
-        return phoenix_feeds_take_state(p, c, place) ? SIFT_PASS : SIFT_DROP;
-    if ((p->feeds != NULL || place != PHX_HERE) && !phoenix_feeds_take(p, c, place, f)) {
-        session_count(p->session, STAT_ROUTE_SESSION_DUPLICATES, 1);
-        return SIFT_DROP;
-    }
     if (phx_text_is(f->event, "broadcast")) {
         if (c->gets_own && p->journal.count > 0)
             phoenix_echoed(p, c, f);
@@ -222,6 +214,20 @@ static enum sift_verdict on_news(struct phoenix *p, struct phx_channel *c, enum 
     if (c->ids[ids] != NULL && place != PHX_BEFORE && phx_text_is(f->event, "postgres_changes"))
         return renumber(p, c, place, f);
     return SIFT_PASS;
+}
+
+static enum sift_verdict on_news(struct phoenix *p, struct phx_channel *c, enum phx_place place,
+                                 const struct phx_frame *f, const struct ws_message *m)
+{
+    if (!m->is_whole || c == NULL)
+        return only_from_here(place);
+    if (phx_text_is(f->event, "presence_state")) /* the whole of it, by which clients correct what they know */
+        return phoenix_feeds_take_state(p, c, place) ? SIFT_PASS : SIFT_DROP;
+    const bool is_alone = p->feeds == NULL && place == PHX_HERE;
+    const enum phx_feed feed = is_alone ? PHX_FEED_DELIVER : phoenix_feeds_take(p, c, place, f, m);
+    if (feed == PHX_FEED_COPY)
+        session_count(p->session, STAT_ROUTE_SESSION_DUPLICATES, 1);
+    return feed == PHX_FEED_DELIVER ? phoenix_deliver(p, c, place, f) : SIFT_DROP;
 }
 
 enum sift_verdict phoenix_on_server(void *arg, struct leg *from, const struct ws_message *m)

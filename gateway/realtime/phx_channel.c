@@ -51,7 +51,8 @@ void phx_channel_join(struct phx_channel *c, const struct phx_frame *f, int64_t 
     c->asked_ms = now_ms;
     c->refused_count = c->loss_count = c->track_loss_count = 0;
     c->is_ready_told = c->is_stored_swallowed = false;
-    c->has_new_presence = c->has_pushed_text = false;
+    c->echo = 0;
+    c->has_new_presence = c->has_pushed_long = c->was_before = false;
     c->closing_ms = c->lost_ms = c->rejoined_ms = c->stored_ms = c->notice_by_ms = c->fail_by_ms = 0;
     c->join_ref =
         mem_strndup(f->join_ref.len > 0 ? f->join_ref.data : "null", f->join_ref.len > 0 ? f->join_ref.len : 4);

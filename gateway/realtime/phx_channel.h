@@ -88,7 +88,8 @@ struct phx_channel { /* what every message needs comes first */
     bool is_ready_told;       /* the client has heard "Subscribed to PostgreSQL": after another join it is no news */
     bool is_stored_swallowed; /* nor the next "Replication connection established" */
     bool has_new_presence;    /* since two servers deliver: the new one has told all of it */
-    bool has_pushed_text;     /* since two servers deliver: its echo cannot be told from what others said */
+    bool has_pushed_long;     /* since two servers deliver: its echo cannot be told from what is as long */
+    bool was_before;          /* it is on the server that a planned move has left */
     uint32_t dropped_count;   /* pushes that nobody waits for, and that waited in vain: the client hears of them when it
                                  is joined again */
 
@@ -113,6 +114,8 @@ struct phx_channel { /* what every message needs comes first */
     int64_t lost_ms;       /* since when it may have missed something */
     int64_t rejoined_ms;   /* when it was joined again after its server had dropped it */
     int64_t stored_ms;     /* wall clock of the newest stored broadcast; 0: none came */
+    uint64_t echo;         /* of the newest push that the next server has not brought back; 0: none */
+    int64_t echo_by_ms;    /* it is not waited for longer */
     uint64_t *seen;        /* a ring of PHX_SEEN_MAX; NULL before the first */
     uint32_t seen_next;
 };

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/json_edit.h"
+#include "base/json_hash.h"
 #include "base/json_scan.h"
 #include "base/mem.h"
 
@@ -83,6 +84,21 @@ static void check_edit(const char *text, size_t len)
     strbuf_fini(&out);
 }
 
+/* A value is the same with blanks around it. */
+static void check_hash(const char *text, size_t len)
+{
+    static const uint8_t key[16] = {1};
+    struct strbuf out;
+    const uint64_t hash = json_hash(key, (struct json_text){text, len});
+    strbuf_init(&out, len + 2);
+    strbuf_puts(&out, " ");
+    strbuf_add(&out, text, len);
+    strbuf_puts(&out, "\n");
+    if (json_is_value((struct json_text){text, len}))
+        ASSERT(json_hash(key, (struct json_text){out.data, out.len}) == hash);
+    strbuf_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len == 0)
@@ -92,5 +108,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_cut(text, len - 1, data[0] % len);
     check_string(text, len - 1);
     check_edit(text, len - 1);
+    check_hash(text, len - 1);
     return 0;
 }

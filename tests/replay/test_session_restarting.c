@@ -51,8 +51,10 @@ static void joins_that_a_restarting_server_refuses_are_made_elsewhere_and_it_ser
     gets(&w.client, OTHER_ANSWER("2", IS_OK));
     gets_asked(&old, "null", "phoenix", "heartbeat", "{}", beat);
     says(&old, HEARD("3"));
+    says(&next, HEARD("7")); /* pushed there, and now it is here */
     answers(&old, "null", beat, "phoenix", IS_OK);
     gets(&w.client, HEARD("3"));
+    rig_advance(&w.rig, 500); /* the old one brings nothing more */
     serves(&w, &next, PUSH("8"), OK("8"), HEARD("4"));
     assert_false(is_any_asked(&w.rig)); /* one move for all */
     (void)close(old.fd);

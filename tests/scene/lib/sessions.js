@@ -48,7 +48,7 @@ class Party {
     await waitFor(`${this.kind}: the last message`, () => witness.heardFrom(guest.name).includes(last), 10000);
     const heard = witness.heardFrom(guest.name);
     const lost = Array.from({ length: last }, (_, i) => i + 1).filter((n) => !heard.includes(n));
-    if (!mayRepeat) assert.deepEqual(heard, [...new Set(heard)].sort((a, b) => a - b), 'in order, and none twice');
+    if (!mayRepeat) assert.deepEqual(heard, [...new Set(heard)].sort((a, b) => a - b), 'what the guest said: in order, and none twice');
     assert.ok(lost.length <= mayLose, `lost: ${lost}`);
   }
 
@@ -59,7 +59,7 @@ class Party {
     await witness.say();
     await waitFor(`${this.kind}: the last message for the guest`, () => guest.heardFrom(witness.name).includes(last), 10000);
     const heard = guest.heardFrom(witness.name);
-    assert.deepEqual(heard, [...new Set(heard)].sort((a, b) => a - b), 'in order, and none twice');
+    assert.deepEqual(heard, [...new Set(heard)].sort((a, b) => a - b), 'what the guest heard: in order, and none twice');
     assert.ok(last - heard.length <= mayLose, `${last - heard.length} of ${last} were lost`);
   }
 

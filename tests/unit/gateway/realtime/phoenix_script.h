@@ -7,7 +7,8 @@
  *    1- 4, 12, 13, 30   pushes under way, order, presence, echoes     test_phoenix_flight.c
  *    3                  joins and tracks that kill servers             test_phoenix_poison.c
  *    5- 9, 11, 14, 15, 17   tokens, gaps, keys, joins under way       test_phoenix_restore.c
- *   10                  planned moves, two servers at once            test_phoenix_move.c, test_phoenix_restarting.c
+ *   10                  planned moves, two servers at once            test_phoenix_move.c, test_phoenix_feeds.c,
+ *                                                                     test_phoenix_restarting.c
  *   18-20, 22-25        closes, versions, names, refusals             test_phoenix_channel.c
  *   16                  a server that is thought dead and is not      tests/replay/test_session_phoenix.c
  *   21                  a client that does not read                   tests/replay/test_session_slow.c
@@ -179,6 +180,16 @@ static inline struct session *joined_with(const char *join, const char *reply)
     return s;
 }
 #define JOINED(config) joined_with(JOIN(config), REPLY("3", "ok", "{}"))
+
+/* The next server has been found and has the channel; pushes wait for the old one's last word. */
+static inline struct leg *moves(struct session *s, const char *config_rejoin)
+{
+    struct leg *next = fake_find(s);
+    server_got(next, config_rejoin);
+    server_says(s, next, REPLY("g#0", "ok", "{}"));
+    server_got(s->leg, BEAT("g#9"));
+    return next;
+}
 
 static inline void ends(struct session *s)
 {

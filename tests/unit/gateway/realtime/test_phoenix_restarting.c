@@ -46,6 +46,7 @@ static void test_10_refused_by_one_that_restarts_is_joined_on_the_next_while_the
     client_got(s, IN_OTHER("4", "news", "{\"b\":1}"));
     server_says(s, next, REPLY("g#0", "ok", "{}"));
     server_got(old, BEAT("g#9"));
+    server_says(s, next, HEARD("7"));
     server_says(s, old, BEAT_REPLY("g#9"));
     assert_ptr_equal(s->leg, next);
     server_got(next, IN_OTHER("8", "news", "{}"));
