@@ -77,8 +77,10 @@ enum tls_want { TLS_WANT_NONE = 0, TLS_WANT_READ, TLS_WANT_WRITE };
 enum err tls_handshake(struct tls *t, enum tls_want *want) MUST_CHECK;
 enum err tls_read(struct tls *t, void *buf, size_t cap, size_t *got, enum tls_want *want) MUST_CHECK;
 enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum tls_want *want) MUST_CHECK;
-bool tls_has_pending(const struct tls *t); /* decrypted bytes wait although the socket may be silent */
-void tls_shutdown(struct tls *t);          /* sends close_notify, does not wait */
+/* Bytes that came are here, though the socket may be silent: whole records, or the beginning of one, of which it is not
+ * known before a read finds nothing. */
+bool tls_has_pending(const struct tls *t);
+void tls_shutdown(struct tls *t); /* sends close_notify, does not wait */
 /* Why the last call failed, for the log; valid until the next call. */
 const char *tls_failure_text(const struct tls *t);
 

@@ -22,7 +22,8 @@ struct tls {
     struct tls_ctx *ctx;
     enum err failed; /* the failure after which only tls_destroy is allowed */
     bool is_established;
-    char *failure; /* NULL: none */
+    bool is_starved; /* the last read found no whole record: what OpenSSL holds is the beginning of one at most */
+    char *failure;   /* NULL: none */
 };
 
 static enum err fail(struct tls *t, enum err e, const char *text)
@@ -68,7 +69,8 @@ static struct tls *create(struct tls_ctx *c)
     t->ctx = tls_ctx_ref(c);
     ERR_clear_error();
     t->ssl = SSL_new(c->ctx);
-    ASSERT(t->ssl != NULL); /* out of memory */
+    ASSERT(t->ssl != NULL);        /* out of memory */
+    SSL_set_read_ahead(t->ssl, 1); /* else each record is two calls: for its header, and for the rest */
     return t;
 }
 
@@ -178,6 +180,7 @@ enum err tls_read(struct tls *t, void *buf, size_t cap, size_t *got, enum tls_wa
     if (e != ERR_NONE)
         return e;
     int rc = SSL_read(t->ssl, buf, cap > INT_MAX ? INT_MAX : (int)cap);
+    t->is_starved = rc <= 0;
     if (rc > 0) {
         *got = (size_t)rc;
         return ERR_NONE;
@@ -202,11 +205,10 @@ enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum
     return e == ERR_EOF ? fail(t, ERR_RESET, "closed by the peer") : e;
 }
 
-/* Not SSL_has_pending(): that one also counts the beginning of a record whose rest has not arrived. */
 bool tls_has_pending(const struct tls *t)
 {
     CHECK_OBJ(t, TLS_MAGIC);
-    return SSL_pending(t->ssl) > 0;
+    return !t->is_starved && SSL_has_pending(t->ssl) != 0;
 }
 
 void tls_shutdown(struct tls *t)

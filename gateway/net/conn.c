@@ -161,7 +161,7 @@ static enum err peek_some(struct conn *c, size_t *got)
     return ERR_NONE;
 }
 
-/* Decrypted bytes that wait inside TLS raise no event: a writable socket serves as the reminder. */
+/* Bytes that wait inside TLS raise no event: a writable socket serves as the reminder. */
 static void read_soon_if_pending(struct conn *c)
 {
     if (c->tls != NULL && !c->is_paused && tls_has_pending(c->tls)) {
@@ -218,7 +218,7 @@ static void handshake(struct conn *c)
         return;
     }
     c->state = CONN_OPEN;
-    c->tls_read_blocked = false;
+    c->tls_read_blocked = tls_has_pending(c->tls); /* see read_soon_if_pending */
     conn_update_interest(c);
     if (c->ops->on_open != NULL)
         c->ops->on_open(c->arg);

@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const http = require('node:http');
+const net = require('node:net');
 const path = require('node:path');
 const tls = require('node:tls');
 const { execFile } = require('node:child_process');
@@ -99,6 +100,43 @@ async function failure(connecting) {
   }
 }
 
+// How many records of TLS a text holds whole, and how many of them are ciphertext of TLS 1.3.
+function records(text) {
+  const found = { bytes: 0, secret: 0 };
+  while (found.bytes + 5 <= text.length) {
+    const length = 5 + text.readUInt16BE(found.bytes + 3);
+    if (found.bytes + length > text.length) break;
+    if (text[found.bytes] === 23) found.secret++;
+    found.bytes += length;
+  }
+  return found;
+}
+
+// A port before the gateway's, from where the end of a client's handshake and its first request arrive in one piece.
+async function inOnePiece(s, port) {
+  const server = net.createServer((client) => {
+    const gateway = net.connect(port, '127.0.0.1');
+    let held = Buffer.alloc(0);
+    gateway.pipe(client);
+    for (const socket of [client, gateway]) {
+      socket.on('error', () => {});
+      s.atEnd(() => socket.destroy());
+    }
+    client.on('data', (data) => {
+      held = Buffer.concat([held, data]);
+      const { bytes, secret } = records(held);
+      const isHello = held[0] === 22 && bytes === held.length;
+      if (!isHello && secret < 2) return;
+      gateway.write(held);
+      held = Buffer.alloc(0);
+    });
+  });
+  s.atEnd(() => server.close());
+  server.listen(0, '127.0.0.1');
+  await event(server, 'listening');
+  return server.address().port;
+}
+
 describe('TLS to the clients', { concurrency: true }, () => {
   scene('pages and WebSockets, over HTTP/1.1 and HTTP/2, by agreement', async (s) => {
     const e = await Edge.start(s);
@@ -111,6 +149,18 @@ describe('TLS to the clients', { concurrency: true }, () => {
     assert.deepEqual(await c.close(4001, 'bye'), { code: 4001, reason: 'bye' });
     await e.reload({ listen: { http2: false } });
     assert.equal((await version()).stdout, '200 1.1');
+  });
+
+  scene('a request that comes in one piece with the end of the handshake is answered', async (s) => {
+    const e = await Edge.start(s);
+    const port = await inOnePiece(s, e.gateway.port);
+    const socket = tls.connect({ host: '127.0.0.1', port, servername: NAME, ca: e.trust, minVersion: 'TLSv1.3' });
+    s.atEnd(() => socket.destroy());
+    socket.write(`GET /health HTTP/1.1\r\nHost: ${NAME}\r\nConnection: close\r\n\r\n`);
+    let text = '';
+    socket.on('data', (data) => (text += data));
+    await event(socket, 'end');
+    assert.match(text, /^HTTP\/1\.1 200 /);
   });
 
   scene('the name a client asks for selects the certificate', async (s) => {

@@ -284,6 +284,30 @@ static void test_bytes_read_in_part_are_pending(void **state)
     tls_ctx_unref(&c);
 }
 
+/* What came together is taken from the socket together, and then only said by what is pending. */
+static void test_records_that_came_together_are_pending(void **state)
+{
+    const struct authority *a = *state;
+    struct tls_ctx *c = client_ctx(&(struct tls_client_opts){.ca_pem = a->ca_pem});
+    struct link l;
+    enum tls_want want;
+    char buf[16];
+    size_t got = 0;
+    link_open(&l, &a->server, c, "edge.test");
+    assert_int_equal(link_handshake(&l), ERR_NONE);
+    SSL_write(l.server, "hello", 5);
+    SSL_write(l.server, "world!", 6);
+    assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_NONE);
+    assert_int_equal(got, 5);
+    assert_true(recv(l.client_fd, buf, 1, MSG_PEEK | MSG_DONTWAIT) < 0);
+    assert_true(tls_has_pending(l.client));
+    assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_NONE);
+    assert_int_equal(got, 6);
+    assert_false(tls_has_pending(l.client));
+    link_close(&l);
+    tls_ctx_unref(&c);
+}
+
 /* Who reads again while something is pending would turn in circles until the rest of the record arrives. */
 static void test_half_a_record_is_not_pending(void **state)
 {
@@ -408,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_a_client_certificate_is_shown_when_asked_for),
         cmocka_unit_test(test_bytes_arrive_whole_in_both_directions),
         cmocka_unit_test(test_bytes_read_in_part_are_pending),
+        cmocka_unit_test(test_records_that_came_together_are_pending),
         cmocka_unit_test(test_half_a_record_is_not_pending),
         cmocka_unit_test(test_a_good_bye_and_a_cut_are_told_apart),
         cmocka_unit_test(test_our_good_bye_reaches_the_server),
