@@ -19,7 +19,11 @@
 
 #include "base/mem.h"
 
-#define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+/* AES with 128 bits first: nobody breaks it, and with 256 each byte costs four rounds more in ten. */
+#define TLS13_CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+#define TLS12_CIPHERS                                                                                                  \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"                         \
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE+CHACHA20"
 
 bool tls_complain(char *error, const char *what)
 {
@@ -122,7 +126,8 @@ static bool set_policy(SSL_CTX *ctx)
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_default_passwd_cb(ctx, tls_refuse_passphrase);
-    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 && SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1;
+    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_ciphersuites(ctx, TLS13_CIPHERS) == 1 && SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1;
 }
 
 SSL_CTX *tls_new_native(const SSL_METHOD *method, char *error)
