@@ -22,22 +22,60 @@ static void put_two(char *out, int n)
     out[1] = (char)('0' + n % 10);
 }
 
+/* A day of the Gregorian calendar. Years begin in March here, so that the odd day of a leap year is the last of its
+ * year, and of its four, hundred and four hundred years: each division but the last may leave one that is part of the
+ * one before. Months from March on are 153 days in five. */
+struct day {
+    int year;
+    int month; /* 0: January */
+    int day;   /* of the month, from 1 */
+};
+
+#define DAYS_OF_4_YEARS   1461
+#define DAYS_OF_100_YEARS 36524
+#define DAYS_OF_400_YEARS 146097
+#define DAYS_BEFORE_1970  719468 /* since the 1st of March of year 0 */
+
+static int at_most(int n, int most)
+{
+    return n < most ? n : most;
+}
+
+static struct day day_of(int64_t days_since_1970)
+{
+    const int64_t since = days_since_1970 + DAYS_BEFORE_1970;
+    int left = (int)(since % DAYS_OF_400_YEARS);
+    const int hundreds = at_most(left / DAYS_OF_100_YEARS, 3);
+    left -= hundreds * DAYS_OF_100_YEARS;
+    const int fours = left / DAYS_OF_4_YEARS;
+    left -= fours * DAYS_OF_4_YEARS;
+    const int ones = at_most(left / 365, 3);
+    left -= ones * 365;
+    const int since_march = (5 * left + 2) / 153;
+    const bool is_next_year = since_march >= 10;
+    return (struct day){.year =
+                            (int)(since / DAYS_OF_400_YEARS) * 400 + hundreds * 100 + fours * 4 + ones + is_next_year,
+                        .month = is_next_year ? since_march - 10 : since_march + 2,
+                        .day = left - (153 * since_march + 2) / 5 + 1};
+}
+
 const char *date_text(int64_t wall_ms, char out[DATE_BYTES])
 {
     static const char form[DATE_BYTES] = "Sun, 06 Nov 1994 08:49:37 GMT";
-    const time_t s = (time_t)(wall_ms / 1000);
-    struct tm tm = {0};
+    const int64_t seconds = wall_ms > 0 ? wall_ms / 1000 : 0; /* a clock that was never set */
+    const int64_t days_since_1970 = seconds / 86400;
+    const int second = (int)(seconds % 86400);
+    const struct day d = day_of(days_since_1970);
 
-    (void)gmtime_r(&s, &tm);
     memcpy(out, form, sizeof form);
-    memcpy(out, days[(unsigned)tm.tm_wday % 7], 3);
-    put_two(out + 5, tm.tm_mday);
-    memcpy(out + 8, months[(unsigned)tm.tm_mon % 12], 3);
-    put_two(out + 12, (tm.tm_year + 1900) / 100);
-    put_two(out + 14, (tm.tm_year + 1900) % 100);
-    put_two(out + 17, tm.tm_hour);
-    put_two(out + 20, tm.tm_min);
-    put_two(out + 23, tm.tm_sec);
+    memcpy(out, days[(days_since_1970 + 4) % 7], 3); /* it began on a Thursday */
+    put_two(out + 5, d.day);
+    memcpy(out + 8, months[d.month], 3);
+    put_two(out + 12, d.year / 100);
+    put_two(out + 14, d.year % 100);
+    put_two(out + 17, second / 3600);
+    put_two(out + 20, second / 60 % 60);
+    put_two(out + 23, second % 60);
     return out;
 }
 

@@ -8,6 +8,9 @@
 #include "gateway/http/h1.h"
 
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "base/assert.h"
 #include "gateway/http/text.h"
@@ -57,9 +60,27 @@ static enum h1_result scan_byte(struct http_head *h, struct h1_scan *s, uint8_t 
     return H1_MORE;
 }
 
-/* How many of eight bytes go before the first that is below 0x20 or is 0x7f. A borrow only ever comes from a byte that
- * is, so that the lowest mark is right, whatever is said about the bytes above it. */
-static size_t plain_of_8(const uint8_t *data)
+/* How many bytes of a step go before the first that is below 0x20 or is 0x7f. */
+#if defined(__SSE2__)
+
+#define STEP_BYTES 16u
+
+static size_t plain_of_step(const uint8_t *data)
+{
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)data);
+    const __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes),
+                                     _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
+    const unsigned marks = (unsigned)_mm_movemask_epi8(hit);
+    return marks == 0 ? STEP_BYTES : (size_t)__builtin_ctz(marks);
+}
+
+#else
+
+#define STEP_BYTES 8u
+
+/* A borrow only ever comes from a byte that is marked, so that the lowest mark is right, whatever is said about the
+ * bytes above it. */
+static size_t plain_of_step(const uint8_t *data)
 {
     const uint64_t ones = UINT64_MAX / 0xff, high = ones * 0x80;
     uint64_t w;
@@ -68,17 +89,19 @@ static size_t plain_of_8(const uint8_t *data)
         w = __builtin_bswap64(w);
     const uint64_t deleted = w ^ ones * 0x7f;
     const uint64_t marks = (((w - ones * 0x20) & ~w) | ((deleted - ones) & ~deleted)) & high;
-    return marks == 0 ? sizeof w : (size_t)__builtin_ctzll(marks) / 8;
+    return marks == 0 ? STEP_BYTES : (size_t)__builtin_ctzll(marks) / 8;
 }
+
+#endif
 
 /* How many bytes go before the first of that kind. */
 static size_t plain_bytes(const uint8_t *data, size_t room)
 {
     size_t n = 0;
-    while (room - n >= sizeof(uint64_t)) {
-        const size_t more = plain_of_8(data + n);
+    while (room - n >= STEP_BYTES) {
+        const size_t more = plain_of_step(data + n);
         n += more;
-        if (more < sizeof(uint64_t))
+        if (more < STEP_BYTES)
             return n;
     }
     while (n < room && data[n] >= 0x20 && data[n] != 0x7f)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -157,6 +158,22 @@ static void two_digits_of_a_year_are_within_fifty_years(void **state)
     assert_int_equal(seconds_of("Sunday, 29-Feb-26 00:00:00 GMT", NOW_MS), -1);
 }
 
+/* Every day of more than 400 years, against the C library's calendar. */
+static void days_are_those_of_the_calendar(void **state)
+{
+    char text[DATE_BYTES], expected[DATE_BYTES];
+
+    (void)state;
+    for (int64_t day = 0; day < INT64_C(430) * 366; day++) {
+        const time_t s = (time_t)(day * 86400 + day % 86400);
+        struct tm tm;
+        assert_non_null(gmtime_r(&s, &tm));
+        assert_int_equal(strftime(expected, sizeof expected, "%a, %d %b %Y %H:%M:%S GMT", &tm), DATE_BYTES - 1);
+        assert_string_equal(date_text((int64_t)s * SECOND_MS, text), expected);
+    }
+    assert_string_equal(date_text(-1, text), "Thu, 01 Jan 1970 00:00:00 GMT");
+}
+
 static void what_is_written_is_read_again(void **state)
 {
     char text[DATE_BYTES];
@@ -178,6 +195,7 @@ int main(void)
         cmocka_unit_test(what_is_no_date),
         cmocka_unit_test(the_beginning_of_a_date_is_none),
         cmocka_unit_test(two_digits_of_a_year_are_within_fifty_years),
+        cmocka_unit_test(days_are_those_of_the_calendar),
         cmocka_unit_test(what_is_written_is_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
