@@ -250,6 +250,8 @@ static void begin_last_words(struct load *l)
         look_at_gap(l, &l->links[i], l->now_ns);
         l->result->unsent += l->links[i].owed_count;
     }
+    if (l->phase == PHASE_OPENING) /* interrupted */
+        l->result->open_ns = l->now_ns - l->start_ns;
     if (l->phase == PHASE_MEASURE || l->phase == PHASE_HOLD)
         l->result->measured_ns = net_now_ns() - l->phase_since_ns;
     if (l->options->mode == MODE_ECHO && l->options->per_connection <= 0 && pace_next_ns(l) < l->now_ns)

@@ -38,6 +38,13 @@ static int list_figures(void)
     return STATUS_GOOD;
 }
 
+/* A long run should not end with this. */
+static bool may_write(const char *file)
+{
+    FILE *to = fopen(file, "ae");
+    return to != NULL && fclose(to) == 0;
+}
+
 static bool write_report(const char *file, const struct strbuf *json)
 {
     FILE *to = fopen(file, "we");
@@ -77,6 +84,10 @@ static int load(const struct options *o)
     struct addr address;
     if (!target_find(&address, &o->url, error))
         return complain(STATUS_CANNOT_RUN, error);
+    if (o->report_file != NULL && !may_write(o->report_file)) {
+        (void)snprintf(error, sizeof error, "cannot write %.200s: %s", o->report_file, strerror(errno));
+        return complain(STATUS_CANNOT_RUN, error);
+    }
     struct result *r = mem_alloc(sizeof *r);
     const int status = load_run(o, &address, r, error) ? tell(o, r) : complain(STATUS_CANNOT_RUN, error);
     mem_free(r);

@@ -234,7 +234,7 @@ static bool take_scenario(struct options *o, const struct row *row, const char *
 static const struct row rows[] = {
     {"--connections",       "N",          take_count,     TO(connections),       1, 200000, "how many (default 100)"},
     {"--ramp",              "N or Ns",    take_ramp,      0,                     0, 1e6,    "connections opened per second, or the seconds over which they open (default: at once)"},
-    {"--rate",              "N",          take_pace,      TO(rate),              0, 1e6,    "messages per second over all connections (default: each as soon as the last is answered)"},
+    {"--rate",              "N",          take_pace,      TO(rate),              0, OPTIONS_RATE_MAX, "messages per second over all connections (default: each as soon as the last is answered)"},
     {"--per-connection",    "N",          take_pace,      TO(per_connection),    0, 1e5,    "messages per second on each connection, instead of --rate"},
     {"--size",              "BYTES",      take_count,     TO(size_bytes),        1, 1 << 20,"payload of a message (default 128)"},
     {"--seconds",           "N",          take_time,      TO(time_ms),         0.1, 86400,  "length of the measured part (default 10)"},
@@ -346,6 +346,13 @@ static bool complete(struct options *o, char *error)
         return bad(error, "--broadcast needs --rate or --per-connection: nothing is answered that would set the pace");
     if (o->mode == MODE_BROADCAST && (o->is_binary || o->messages > 0))
         return bad(error, "--broadcast goes with neither --binary nor --messages");
+    if (o->messages > 0 && (o->rate > 0 || o->per_connection > 0))
+        return bad(error,
+                   "--messages counts messages that follow each other: it goes without --rate and --per-connection");
+    if (o->per_connection * o->connections > OPTIONS_RATE_MAX)
+        return bad(error, "more than %u messages per second in all", OPTIONS_RATE_MAX);
+    if (o->is_binary && o->channel_count == 0)
+        return bad(error, "--binary goes with --channels");
     if ((uint64_t)o->connections * o->channel_count > OPTIONS_SUBSCRIPTIONS_MAX)
         return bad(error, "more than %u channels in all", OPTIONS_SUBSCRIPTIONS_MAX);
     if (o->channel_count > 0 && !o->url.has_path) {

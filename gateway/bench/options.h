@@ -25,6 +25,7 @@ enum mode {
 #define OPTIONS_ERROR_BYTES    512u
 #define OPTIONS_HEADERS_MAX    16u
 #define OPTIONS_THRESHOLDS_MAX 32u
+#define OPTIONS_RATE_MAX       1000000u /* messages per second over all connections */
 /* Channels over all connections: each has its place in memory. */
 #define OPTIONS_SUBSCRIPTIONS_MAX 2000000u
 

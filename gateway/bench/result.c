@@ -19,8 +19,13 @@ const char *error_kind_text(enum error_kind kind)
 void result_error(struct result *r, enum error_kind kind, const char *detail)
 {
     r->errors[kind]++;
-    if (r->first_error[0] == '\0')
-        (void)snprintf(r->first_error, sizeof r->first_error, "%s: %s", error_kind_text(kind), detail);
+    if (r->first_error[0] != '\0')
+        return;
+    (void)snprintf(r->first_error, sizeof r->first_error, "%s: %s", error_kind_text(kind), detail);
+    for (char *at = r->first_error; *at != '\0'; at++) { /* a server's words, on somebody's terminal */
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    }
 }
 
 uint64_t result_error_count(const struct result *r)

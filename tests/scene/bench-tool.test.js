@@ -77,7 +77,7 @@ describe('tidegate-bench', { concurrency: 2 }, () => {
   });
 
   scene('mistakes are one sentence', async (s) => {
-    const port = await s.freePort();
+    const [port, listening] = [await s.freePort(), await s.server(() => {})];
     const wrong = [
       [2, /no URL to load/, []],
       [2, /not a ws:\/\/, wss:\/\/, http:\/\/ or https:\/\/ URL: localhost/, ['localhost']],
@@ -85,6 +85,7 @@ describe('tidegate-bench', { concurrency: 2 }, () => {
       [2, /--connections takes a number from 1 to 200000, not "many"/, ['ws://localhost/', '--connections', 'many']],
       [2, /no figure of the report has that name/, ['ws://localhost/', '--fail-if', 'speed > 3']],
       [3, new RegExp(`cannot connect to 127.0.0.1 port ${port}: Connection refused`), [`ws://127.0.0.1:${port}/`]],
+      [3, /cannot write \/nowhere\/report: No such file/, [`ws://127.0.0.1:${listening}/`, '--report', '/nowhere/report']],
       [3, /cannot look up gateway\.invalid/, ['ws://gateway.invalid/']],
     ];
     for (const [status, words, args] of wrong) {
