@@ -181,6 +181,11 @@ const char *leg_server(const struct leg *l)
     return l->server->server_conf->slot_name;
 }
 
+int64_t leg_heard_ms(const struct leg *l)
+{
+    return l->heard_ms;
+}
+
 uint16_t leg_close_code(const struct leg *l)
 {
     return l->close_code;

@@ -109,7 +109,7 @@ void phoenix_on_lost(void *arg, struct leg *l)
     }
     const bool is_rescued = session_next_leg(p->session) != NULL && p->epoch[PHX_NEXT] != 0; /* by a move */
     finish_leaving(p);
-    phoenix_suspect(p, p->failed_epoch != leg_epoch(l) && p->leaving_epoch != leg_epoch(l));
+    phoenix_suspect(p, l, p->failed_epoch != leg_epoch(l) && p->leaving_epoch != leg_epoch(l));
     if (leg_close_code(l) == WS_CLOSE_TOO_BIG)
         phoenix_suspect_longest(p);
     forget_place(p, PHX_HERE);

@@ -45,11 +45,11 @@ static bool is_track_under_way(const struct phx_channel *c, int64_t at_ms)
     return false;
 }
 
-static void suspect_track(struct phoenix *p, struct phx_channel *c, bool is_killed)
+static void suspect_track(struct phoenix *p, struct phx_channel *c, const struct leg *l, bool is_killed)
 {
     if (c->track.data == NULL)
         return;
-    if (!is_track_under_way(c, session_lost_since_ms(p->session))) {
+    if (!is_track_under_way(c, leg_heard_ms(l))) {
         if (c->on[PHX_HERE].state == PHX_THERE)
             c->track_loss_count = 0;
         return;
@@ -60,11 +60,11 @@ static void suspect_track(struct phoenix *p, struct phx_channel *c, bool is_kill
     }
 }
 
-void phoenix_suspect(struct phoenix *p, bool is_killed)
+void phoenix_suspect(struct phoenix *p, const struct leg *l, bool is_killed)
 {
     LIST_EACH (it, &p->channels) {
         struct phx_channel *c = channel_of(it);
-        suspect_track(p, c, is_killed);
+        suspect_track(p, c, l, is_killed);
         if (c->on[PHX_HERE].state != PHX_ASKED || !is_killed)
             continue;
         c->loss_count++;

@@ -262,7 +262,7 @@ void phoenix_ask_presence(struct phoenix *p, struct phx_channel *c, enum phx_pla
 /* Whether, one thing at a time, others have to wait until it is seen what a channel's track does. */
 bool phoenix_is_track_awaited(struct phoenix *p, const struct phx_channel *c, enum phx_place place);
 /* The server here is lost, killed or given up: what was under way there is remembered, or has been survived. */
-void phoenix_suspect(struct phoenix *p, bool is_killed);
+void phoenix_suspect(struct phoenix *p, const struct leg *l, bool is_killed);
 /* After that: what too many servers were lost after is given up. */
 void phoenix_drop_poisonous(struct phoenix *p);
 

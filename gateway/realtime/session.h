@@ -100,6 +100,7 @@ void held_free(struct held **hp);
 uint32_t leg_epoch(const struct leg *l);     /* 1 for a session's first, and so on */
 const char *leg_server(const struct leg *l); /* "pool/server" */
 
+int64_t leg_heard_ms(const struct leg *l);    /* when its server last said anything */
 uint16_t leg_close_code(const struct leg *l); /* with which its server closed; 0: it did not */
 
 void leg_send(struct leg *l, enum ws_opcode opcode, const void *payload, size_t len);

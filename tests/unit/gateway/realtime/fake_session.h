@@ -39,6 +39,7 @@ struct leg {
     bool is_restored;
     enum leg_fault fault;
     const char *why;
+    int64_t heard_ms;
     uint16_t close_code;
     uint32_t answered_count; /* heartbeats */
     int64_t silence_ms;
@@ -253,6 +254,10 @@ const char *leg_server(const struct leg *l)
 {
     (void)l;
     return "pool/server";
+}
+int64_t leg_heard_ms(const struct leg *l)
+{
+    return l->heard_ms;
 }
 uint16_t leg_close_code(const struct leg *l)
 {

@@ -125,10 +125,12 @@ static inline void time_passes(struct session *s, int64_t ms)
     s->now_ms = end_ms;
 }
 
-/* The server dies. */
+/* The server dies. What is missed is missed since the first of those that die before all is restored. */
 static inline void dies(struct session *s, struct leg *l)
 {
-    s->lost_since_ms = s->now_ms;
+    l->heard_ms = s->now_ms;
+    if (l->is_restored || l->epoch == 1)
+        s->lost_since_ms = s->now_ms;
     fake_lose(s, l);
     time_passes(s, 0);
 }

@@ -240,6 +240,38 @@ static void test_3_nor_one_after_which_it_has_lived_on(void **state)
     ends(s);
 }
 
+/* The same of servers that are lost before they have all channels: each has had its own time. */
+static void test_3_nor_one_after_which_each_has_lived_on_though_not_all_was_restored(void **state)
+{
+    (void)state;
+    struct session *s = present();
+    client_says(s, OTHER_JOIN("4"));
+    server_says(s, s->leg, OTHER_OK("4"));
+    client_says(s, "[\"5\",\"5\",\"third\",\"phx_join\",{}]");
+    server_says(s, s->leg, "[\"5\",\"5\",\"third\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    fake_forget(&s->told);
+    dies(s, s->leg);
+    struct leg *l = fake_find(s);
+    fake_forget(&l->said);
+    dies(s, l); /* from here on one thing at a time */
+    l = is_told(s, "Ann");
+    time_passes(s, 5000);
+    server_got(l, OTHER_JOIN("g#2"));
+    server_says(s, l, OTHER_OK("g#2"));
+    server_got(l, "[\"5\",\"g#3\",\"third\",\"phx_join\",{}]");
+    dies(s, l); /* of the third channel */
+    client_got(s, "[\"5\",\"5\",\"third\",\"phx_error\",{}]");
+    l = is_told(s, "Ann");
+    time_passes(s, 5000);
+    server_got(l, OTHER_JOIN("g#2"));
+    assert_false(l->is_restored);
+    dies(s, l); /* of the other one, for all that is known */
+    (void)is_told(s, "Ann");
+    client_got_nothing(s);
+    assert_int_equal(s->counts[STAT_ROUTE_SESSION_POISONED], 1);
+    ends(s);
+}
+
 static void test_3_a_new_track_is_another(void **state)
 {
     (void)state;
@@ -334,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_3_of_several_tracks_the_one_that_kills_servers_is_found),
         cmocka_unit_test(test_3_a_track_that_a_server_has_answered_is_not_what_it_dies_of),
         cmocka_unit_test(test_3_nor_one_after_which_it_has_lived_on),
+        cmocka_unit_test(test_3_nor_one_after_which_each_has_lived_on_though_not_all_was_restored),
         cmocka_unit_test(test_3_a_new_track_is_another),
         cmocka_unit_test(test_3_nobody_is_told_again_what_was_taken_back),
         cmocka_unit_test(test_3_servers_that_refuse_a_join_are_not_killed_by_tracks),
