@@ -304,6 +304,13 @@ static void feed(struct leg *l, const uint8_t *data, size_t len)
         session_touch_after_bytes(s);
 }
 
+void leg_pause(struct leg *l)
+{
+    CHECK_OBJ(l, LEG_MAGIC);
+    forget_beat(l); /* how long the answer takes says nothing about the server now */
+    conn_pause(l->conn);
+}
+
 void leg_start(struct leg *l, const uint8_t *early, size_t len)
 {
     if (len > 0)
@@ -442,7 +449,7 @@ void leg_on_time(struct leg *l, int64_t now_ms)
     if (now_ms < l->beat_at_ms)
         return;
     l->beat_at_ms = now_ms + session_conf(s)->heartbeat_ms;
-    if (l->beat_us == 0) {
+    if (l->beat_us == 0 && !s->is_client_full) {
         l->beat_us = loop_fresh_us(s->tunnel->set->loop);
         lag_asked(&l->server->lag, now_ms);
     }

@@ -152,7 +152,7 @@ void session_pause(struct session *s)
     s->is_client_full = true;
     for (size_t i = 0; i < sizeof legs / sizeof legs[0]; i++)
         if (legs[i] != NULL && !legs[i]->is_over)
-            conn_pause(legs[i]->conn);
+            leg_pause(legs[i]);
 }
 
 void session_resume(struct session *s)

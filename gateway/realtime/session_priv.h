@@ -169,6 +169,8 @@ void session_end_overlap(struct session *s, int64_t now_ms);
 /* ---- leg.c ---- */
 struct leg *leg_create(struct session *s, struct conn *conn, struct server *server);
 void leg_start(struct leg *l, const uint8_t *early, size_t len);
+/* It is not listened to, because the client does not read. */
+void leg_pause(struct leg *l);
 /* Lost for a reason (copied). Does nothing when it is already. */
 void leg_lose(struct leg *l, enum leg_fault fault, enum leg_loss loss, const char *why);
 /* Sends what is owed, as soon as no message of the client's is half out. */

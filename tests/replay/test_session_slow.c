@@ -164,6 +164,35 @@ static void a_client_that_reads_slowly_slows_its_server_and_misses_nothing(void 
     world_close(&w);
 }
 
+/* What a server has answered lies unread behind what the client does not read: that is not the server's slowness, and
+ * another session is not kept waiting for it (gateway/upstream/lag.h). */
+static void a_client_that_reads_slowly_makes_no_server_late(void **state)
+{
+    struct world w;
+    uint8_t news[256];
+    char got[4096];
+    int other_fd;
+    (void)state;
+    world_open(&w);
+    const size_t news_bytes = frame(news, WS_OPCODE_TEXT, "[null,null,\"room\",\"broadcast\",{\"n\":1}]", false);
+    (void)say_without_reading(&w, w.server_fd, news, news_bytes);
+    rig_advance(&w.rig, 31000);
+    assert_true(rig_read(&w.rig, w.server_fd, got, sizeof got) > 0); /* it was asked for a sign of life */
+    const int client_fd = rig_websocket(&w.rig, PATH, 0, &other_fd);
+    rig_send_text(&w.rig, client_fd, "[\"3\",\"3\",\"other\",\"phx_join\",{}]", true);
+    rig_send_text(&w.rig, other_fd, "[\"3\",\"3\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]", false);
+    close(other_fd);
+    sim_settle(w.rig.loop);
+    other_fd = rig_accept(&w.rig, 0);
+    rig_upgrade(&w.rig, other_fd);
+    assert_true(rig_read(&w.rig, other_fd, got, sizeof got) > 0);
+    assert_int_equal((uint8_t)got[0], 0x80 | WS_OPCODE_TEXT); /* the join */
+    close(client_fd);
+    sim_settle(w.rig.loop);
+    close(other_fd);
+    world_close(&w);
+}
+
 static void a_server_that_reads_slowly_slows_its_client(void **state)
 {
     struct world w;
@@ -185,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_client_that_reads_no_answers_to_its_pings_is_not_heard),
         cmocka_unit_test(a_server_that_reads_no_answers_to_its_pings_gets_fewer),
         cmocka_unit_test(a_client_that_reads_slowly_slows_its_server_and_misses_nothing),
+        cmocka_unit_test(a_client_that_reads_slowly_makes_no_server_late),
         cmocka_unit_test(a_server_that_reads_slowly_slows_its_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
