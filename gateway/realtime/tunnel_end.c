@@ -1,5 +1,5 @@
 /* How a tunnel ends: who ends it, and what both sides see of it (of a tunnel with a session its servers do not end it:
- * session.c):
+ * session_servers.c):
  *
  *   client closes             its close frame goes on, the server's answer comes back
  *   server closes             its close frame goes on, the client's answer goes back
@@ -305,7 +305,7 @@ static void tell_lost(struct tunnel *t)
 {
     char reason[48];
     const int64_t retry_ms = backoff_hint_ms(t->server->tunnel_count, tunnel_random(t->set));
-    snprintf(reason, sizeof reason, "upstream lost, retry in %" PRId64 " ms", retry_ms);
+    (void)snprintf(reason, sizeof reason, "upstream lost, retry in %" PRId64 " ms", retry_ms);
     end(t, WS_CLOSE_SERVICE_RESTART, 0, reason);
 }
 

@@ -146,9 +146,9 @@ void tunnel_moves_set_shares(struct tunnel_moves *m, uint32_t worker_count);
 void tunnel_moves_server_removed(struct tunnel_moves *m, struct tunnel *t, int64_t time_ms);
 /* A server has said that it restarts. */
 void tunnel_moves_announced(struct tunnel_moves *m, const struct server *s, int64_t now_ms);
-/* A server may be there that was not: those that found none try again. */
 /* A session's own wish (session_ask_move). */
 void tunnel_moves_asked(struct tunnel_moves *m, struct tunnel *t);
+/* A server may be there that was not: those that found none try again. */
 void tunnel_moves_hurry(struct tunnel_moves *m);
 void tunnel_moves_stop(struct tunnel_moves *m); /* the gateway is leaving: nothing moves any more */
 
