@@ -308,6 +308,7 @@ static void close_speaker(void *arg)
     phoenix_journal_fini(p);
     phoenix_ahead_drop(p);
     phoenix_feeds_end(p);
+    phoenix_heard_fini(p);
     list_splice(&p->channels, &p->left);
     LIST_EACH (it, &p->channels) {
         struct phx_channel *c = LIST_ENTRY(it, struct phx_channel, link);

@@ -11,6 +11,7 @@
 #include "gateway/realtime/phoenix_priv.h"
 
 #define OVERLAP_MS 2000        /* longer than sessions let the one before deliver */
+#define AGAIN_MS   2000        /* what a lost server said may come again from the next one for so long */
 #define ECHO_MS    500         /* by then the next server has heard of a push, or never will */
 #define LONG_BYTES (64u << 10) /* as long at least is, written anew, what of a client is not read to its end */
 
@@ -114,6 +115,24 @@ static bool is_old_there(struct phoenix *p, const struct phx_channel *c)
         return phoenix_leg(p, PHX_HERE) != NULL && c->on[PHX_HERE].state == PHX_THERE;
     const struct leg *old = session_old_leg(p->session);
     return c->was_before && old != NULL && leg_epoch(old) == p->epoch[PHX_BEFORE];
+}
+
+void phoenix_feeds_begin_after_loss(struct phoenix *p)
+{
+    ASSERT(p->feeds == NULL);
+    p->feeds = dedup_create(AGAIN_MS, DEDUP_COUNT_MAX);
+}
+
+void phoenix_feeds_expect_again(struct phoenix *p, const struct phx_channel *c, const struct phx_frame *f)
+{
+    (void)dedup_take(p->feeds, DEDUP_OLD, hash_of(p, c, content_of(p, f)), session_now_ms(p->session));
+}
+
+void phoenix_feeds_end_old(struct phoenix *p)
+{
+    dedup_end(p->feeds, DEDUP_OLD);
+    p->feeds_end_ms = session_now_ms(p->session) + AGAIN_MS;
+    phoenix_wake_at(p, p->feeds_end_ms);
 }
 
 bool phoenix_feeds_take_waited(struct phoenix *p, uint64_t hash)

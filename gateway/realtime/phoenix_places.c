@@ -107,6 +107,7 @@ void phoenix_on_lost(void *arg, struct leg *l)
         lost_next(p);
         return;
     }
+    phoenix_heard_expect(p);
     const bool is_rescued = session_next_leg(p->session) != NULL && p->epoch[PHX_NEXT] != 0; /* by a move */
     finish_leaving(p);
     phoenix_suspect(p, l, p->failed_epoch != leg_epoch(l) && p->leaving_epoch != leg_epoch(l));

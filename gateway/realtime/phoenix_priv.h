@@ -9,6 +9,7 @@
  *   phoenix_places.c   servers that are lost, and moves that are complete
  *   phoenix_feeds.c    two servers that deliver the same
  *   phoenix_ahead.c    what the newer of the two brings first
+ *   phoenix_heard.c    what a lost server said last
  *   phoenix_flight.c   pushes in flight: what becomes of them when their server is lost
  *   phoenix_poison.c   joins and tracks after which servers are lost
  *   phx_channel.c      what is known of a channel */
@@ -65,6 +66,7 @@ struct phoenix { /* what every message needs comes first */
     struct list ahead;          /* of what the newer of the two brought, and the older one has not yet */
     uint32_t ahead_count;
     size_t ahead_bytes;
+    struct phx_heard *heard; /* NULL: nothing yet */
     int64_t due_ms;
     char own[24]; /* begins the gateway's references; not to be guessed */
     struct phx_journal journal;
@@ -211,6 +213,19 @@ void phoenix_expect_echo(struct phoenix *p, struct phx_channel *c, const struct 
 uint64_t phoenix_echo_of(const struct phoenix *p, const struct phx_channel *c, const struct phx_frame *f);
 /* The same as the first, of a push that had to wait. */
 void phoenix_expect_late_echo(struct phoenix *p, struct phx_channel *c, uint64_t echo);
+
+/* The server of now is lost. What it said last, as told by the second, does not come again from the next one; nothing
+ * more comes from it after the third. */
+void phoenix_feeds_begin_after_loss(struct phoenix *p);
+void phoenix_feeds_expect_again(struct phoenix *p, const struct phx_channel *c, const struct phx_frame *f);
+void phoenix_feeds_end_old(struct phoenix *p);
+
+/* ---- phoenix_heard.c ---- */
+/* A message of a server goes to the client. */
+void phoenix_heard_keep(struct phoenix *p, const struct ws_message *m);
+/* The server of now is lost: what was heard a moment ago does not count when it comes again. */
+void phoenix_heard_expect(struct phoenix *p);
+void phoenix_heard_fini(struct phoenix *p);
 
 /* ---- phoenix_ahead.c ---- */
 /* Keeps a message of the newer server, which the older one is to bring as well. */

@@ -227,7 +227,11 @@ static enum sift_verdict on_news(struct phoenix *p, struct phx_channel *c, enum 
     const enum phx_feed feed = is_alone ? PHX_FEED_DELIVER : phoenix_feeds_take(p, c, place, f, m);
     if (feed == PHX_FEED_COPY)
         session_count(p->session, STAT_ROUTE_SESSION_DUPLICATES, 1);
-    return feed == PHX_FEED_DELIVER ? phoenix_deliver(p, c, place, f) : SIFT_DROP;
+    if (feed != PHX_FEED_DELIVER)
+        return SIFT_DROP;
+    if (!phx_text_is(f->event, "presence_diff"))
+        phoenix_heard_keep(p, m);
+    return phoenix_deliver(p, c, place, f);
 }
 
 enum sift_verdict phoenix_on_server(void *arg, struct leg *from, const struct ws_message *m)

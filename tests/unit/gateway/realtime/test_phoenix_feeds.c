@@ -1,5 +1,8 @@
-/* Planned moves: what two servers bring, in order, once, and without what the client said itself. */
+/* What two servers bring comes in order, once, and without what the client said itself: while a planned move has both,
+ * and when one was lost a moment ago. */
 #include "tests/unit/gateway/realtime/phoenix_script.h"
+
+#define DIFF "[null,null,\"" TOPIC "\",\"presence_diff\",{\"joins\":{},\"leaves\":{}}]"
 
 static void test_what_both_servers_bring_comes_once(void **state)
 {
@@ -255,6 +258,96 @@ static void test_others_are_heard_while_a_long_push_does_not_come_back(void **st
     ends(s);
 }
 
+/* ---- a server that is lost ---- */
+
+/* The server dies, and another one has the channel. */
+static struct leg *lives_on(struct session *s)
+{
+    dies(s, s->leg);
+    struct leg *another = fake_find(s);
+    server_got(another, REJOIN("0", ""));
+    server_says(s, another, REPLY("g#0", "ok", "{}"));
+    return another;
+}
+
+/* What it said itself its own clients had at once, and the others of the cluster have yet to hear it. */
+static void test_what_a_lost_server_said_last_does_not_come_again(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    server_says(s, s->leg, HEARD("1"));
+    server_says(s, s->leg, DIFF);
+    client_got(s, HEARD("1"));
+    client_got(s, DIFF);
+    time_passes(s, 100);
+    server_says(s, s->leg, HEARD("2"));
+    client_got(s, HEARD("2"));
+    struct leg *another = lives_on(s);
+    server_says(s, another, HEARD("1"));
+    server_says(s, another, HEARD("3"));
+    client_got(s, HEARD("3"));
+    server_says(s, another, HEARD("2"));
+    client_got_nothing(s);
+    assert_int_equal(s->counts[STAT_ROUTE_SESSION_DUPLICATES], 2);
+    server_says(s, another, HEARD("2")); /* said once more */
+    client_got(s, HEARD("2"));
+    server_says(s, another, DIFF);
+    client_got(s, DIFF);
+    ends(s);
+}
+
+static void test_only_what_was_heard_a_moment_ago_can_come_again(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    server_says(s, s->leg, HEARD("1"));
+    client_got(s, HEARD("1"));
+    time_passes(s, 1001);
+    server_says(s, s->leg, HEARD("2"));
+    client_got(s, HEARD("2"));
+    struct leg *another = lives_on(s);
+    server_says(s, another, HEARD("1"));
+    client_got(s, HEARD("1"));
+    time_passes(s, 2001);
+    server_says(s, another, HEARD("2"));
+    client_got(s, HEARD("2"));
+    ends(s);
+}
+
+/* However much it was, the newest of it is known. */
+static void test_the_newest_that_was_heard_does_not_come_again(void **state)
+{
+    char text[256];
+    (void)state;
+    struct session *s = JOINED("");
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(text, sizeof text, "[null,null,\"" TOPIC "\",\"broadcast\",{\"n\":%d}]", i);
+        server_says(s, s->leg, text);
+        client_got(s, text);
+    }
+    struct leg *another = lives_on(s);
+    for (int i = 90; i < 100; i++) {
+        (void)snprintf(text, sizeof text, "[null,null,\"" TOPIC "\",\"broadcast\",{\"n\":%d}]", i);
+        server_says(s, another, text);
+    }
+    client_got_nothing(s);
+    ends(s);
+}
+
+static void test_what_a_lost_server_said_does_not_come_again_from_the_one_a_move_was_going_to(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *next = moves(s, REJOIN("0", ""));
+    server_says(s, s->leg, HEARD("1"));
+    client_got(s, HEARD("1"));
+    dies(s, s->leg);
+    assert_ptr_equal(s->leg, next);
+    server_says(s, next, HEARD("1"));
+    client_got_nothing(s);
+    ends(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +363,10 @@ int main(void)
         cmocka_unit_test(test_own_text_broadcasts_do_not_come_back_either),
         cmocka_unit_test(test_others_are_heard_while_own_text_does_not_come_back),
         cmocka_unit_test(test_others_are_heard_while_a_long_push_does_not_come_back),
+        cmocka_unit_test(test_what_a_lost_server_said_last_does_not_come_again),
+        cmocka_unit_test(test_only_what_was_heard_a_moment_ago_can_come_again),
+        cmocka_unit_test(test_the_newest_that_was_heard_does_not_come_again),
+        cmocka_unit_test(test_what_a_lost_server_said_does_not_come_again_from_the_one_a_move_was_going_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
