@@ -127,7 +127,7 @@ static bool judge(struct tunnel_moves *m, const struct departure *d, struct tunn
                   int64_t now_ms)
 {
     struct session *s = t->session;
-    if (s->mover.reason == MOVE_ASKED)
+    if (s->mover.reason == MOVE_ASKED && s->mover.from == t->server)
         return false; /* it goes before the others already */
     if (stays(d, t, why)) {
         mover_leave(&s->mover);

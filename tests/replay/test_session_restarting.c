@@ -113,12 +113,53 @@ static void a_server_that_does_not_restart_after_all_is_kept(void **state)
     world_close(&w);
 }
 
+/* That a server is to be left, which is none any more, does not keep the session on one that has to be left now. */
+static void what_a_lost_server_had_announced_is_forgotten_with_it(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open_refused(&w);
+    rig_stop_server(&w.rig, 2);
+    unsigned failed_count = 0;
+    for (int64_t at_ms = 0; failed_count < 3; at_ms += 100) { /* the pauses have grown to seconds then */
+        assert_true(at_ms < 7000);
+        rig_advance(&w.rig, 100);
+        if (!is_any_asked(&w.rig))
+            continue;
+        struct side next = server_asked(&w.rig);
+        (void)close(next.fd);
+        sim_settle(w.rig.loop);
+        failed_count++;
+    }
+    rig_advance(&w.rig, 100);
+    dies(&w.server);
+    rig_advance(&w.rig, 100);
+    w.server = server_asked(&w.rig);
+    GETS_JOIN(&w.server);
+    gets(&w.server, JOIN_OTHER("1"));
+    gets(&w.server, JOIN_OTHER("2"));
+    GETS_TRACK(&w.server);
+    says(&w.server, OTHER_ANSWER("1", IS_OK));
+    says(&w.server, OTHER_ANSWER("2", IS_OK));
+    gets(&w.client, OTHER_ANSWER("1", IS_OK));
+    gets(&w.client, OTHER_ANSWER("2", IS_OK));
+    comes_up(&w.rig, 2);
+    const int slot = slots_find(w.rig.slots, SLOT_SERVER, "rt/b");
+    const struct verdict v = {.state = VERDICT_UP, .is_draining = true};
+    (void)verdict_adopt(w.rig.verdicts, slot, atomic_load(&w.rig.slots->server[slot].era));
+    verdict_write(w.rig.verdicts, slot, &v, &(struct verdict_detail){0});
+    rig_advance(&w.rig, 1500);
+    assert_true(is_any_asked(&w.rig));
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(joins_that_a_restarting_server_refuses_are_made_elsewhere_and_it_serves_until_then),
         cmocka_unit_test(joins_that_all_servers_refuse_are_refused_in_time_and_the_session_stays),
         cmocka_unit_test(a_server_that_does_not_restart_after_all_is_kept),
+        cmocka_unit_test(what_a_lost_server_had_announced_is_forgotten_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
