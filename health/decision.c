@@ -1,6 +1,6 @@
 /* Views and decisions as lines of text; see the header.
  *
- *   view 1 gateway|checker reaching|cut-off ROWS          decision 1 TERM VERSION SINCE SERIAL ZONE ROWS STATES
+ *   view 1 gateway|checker reaching|cut-off SERIAL ROWS   decision 1 TERM VERSION SINCE SERIAL ZONE ROWS STATES
  *   node NAME                                             node NAME
  *   region NAME                                           row ID CHOSEN LAST_GOOD good|last-resort[,draining]
  *   STATE[,forced][,draining] CHECKS INTERVAL SERVER      state STATE SERVER
@@ -141,8 +141,8 @@ static bool is_read_whole(const struct reader *r)
 void view_print(const struct view *v, struct strbuf *out)
 {
     ASSERT(v->count <= SLOTS_SERVERS);
-    strbuf_printf(out, "view 1 %s %s %zu\nnode %s\nregion %s\n", v->is_gateway ? "gateway" : "checker",
-                  v->is_cut_off ? "cut-off" : "reaching", v->count, v->node, v->region);
+    strbuf_printf(out, "view 1 %s %s %" PRIu32 " %zu\nnode %s\nregion %s\n", v->is_gateway ? "gateway" : "checker",
+                  v->is_cut_off ? "cut-off" : "reaching", v->serial, v->count, v->node, v->region);
     for (size_t i = 0; i < v->count; i++) {
         const struct quorum_vote *q = &v->rows[i].vote;
         strbuf_printf(out, "%s%s%s %u %" PRIu32 " %s\n", verdict_state_text(q->state), q->is_forced ? FORCED : "",
@@ -171,6 +171,7 @@ bool view_parse(struct view *v, const char *text, size_t len)
     expect(&r, ' ', "1");
     v->is_gateway = next_choice(&r, ' ', "checker", "gateway");
     v->is_cut_off = next_choice(&r, ' ', "reaching", "cut-off");
+    v->serial = (uint32_t)next_number(&r, ' ', 10, UINT32_MAX);
     const size_t count = (size_t)next_number(&r, '\n', 10, SLOTS_SERVERS);
     expect(&r, ' ', "node");
     next_name(&r, v->node, sizeof v->node, false);

@@ -26,6 +26,7 @@ struct view {
     char region[STEERING_NODE_BYTES];
     bool is_cut_off;
     bool is_gateway; /* may lead: it answers DNS */
+    uint32_t serial; /* that it answers; 0: none yet */
     size_t count;
     struct view_row rows[SLOTS_SERVERS];
 };

@@ -103,6 +103,9 @@ static uint32_t next_serial(const struct decider *d, bool is_changed)
 
     if (newest == 0)
         return clock_s != 0 ? clock_s : 1;
+    /* Who was alone for a moment may have gone ahead of us, and goes back for nobody. */
+    if (d->serial_of_others != 0 && serial_is_newer(d->serial_of_others, newest))
+        return serial_next(d->serial_of_others, clock_s);
     if (d->base == NULL && newest != last)
         return newest; /* the leader has moved it for all of us */
     if (is_changed || d->zone_mark != d->last->zone_hash)

@@ -20,6 +20,7 @@ struct decider {
     uint64_t term;                   /* of ours; 0: that of `last` */
     uint64_t zone_mark;              /* zone_mark() */
     bool has_zone;                   /* without one there is no serial */
+    uint32_t serial_of_others;       /* who leads goes ahead of it; 0: nobody else's is known, or we do not lead */
     int64_t wall_ms;
 };
 

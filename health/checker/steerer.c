@@ -236,6 +236,7 @@ static void tell_view(struct steerer *s)
     snprintf(v->node, sizeof v->node, "%s", s->conf->node.name);
     snprintf(v->region, sizeof v->region, "%s", s->conf->node.region);
     v->is_gateway = has_zone(s) && !s->env.birth->is_alone;
+    v->serial = v->is_gateway ? s->decision.serial : 0;
     ballot_view(s->ballot, v);
     if (memcmp(v, &s->said, sizeof *v) != 0) {
         is_urgent = v->is_cut_off != s->said.is_cut_off || v->count != s->said.count;
@@ -296,6 +297,20 @@ static void publish_fleet(struct steerer *s)
     steering_store_fleet(&s->env.table->steering, &f);
 }
 
+/* The newest serial that any of the others answers. */
+static uint32_t serial_of_others(const struct steerer *s)
+{
+    uint32_t newest = 0;
+    int64_t age_ms;
+
+    for (size_t i = 0; i < fleet_view_count(s->fleet); i++) {
+        const uint32_t serial = fleet_view(s->fleet, i, &age_ms)->serial;
+        if (serial != 0 && (newest == 0 || serial_is_newer(serial, newest)))
+            newest = serial;
+    }
+    return newest;
+}
+
 /* What is decided by others, or goes on by itself, is believed; the rest is counted. */
 static void decide(struct steerer *s, const struct decision *standing, const struct decision *base,
                    struct steering_record *record)
@@ -312,6 +327,7 @@ static void decide(struct steerer *s, const struct decision *standing, const str
         .term = is_leader ? fleet_term(s->fleet) : 0,
         .zone_mark = s->mark,
         .has_zone = has_zone(s),
+        .serial_of_others = is_leader ? serial_of_others(s) : 0,
         .wall_ms = wall_ms(s),
     };
 

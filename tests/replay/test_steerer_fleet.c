@@ -195,6 +195,29 @@ static void redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone(vo
     assert_int_equal(last_event(w, 1, EVENT_QUORUM)->phase, EVENT_ENDS);
 }
 
+/* Nobody goes back, so the leader goes ahead: all have one serial again, although no answer changes. */
+static void the_serial_of_who_was_alone_is_overtaken(void **state)
+{
+    struct world *w = *state;
+    configure_fleet(w, 2);
+    reach(w, 0, false);
+    reach(w, 1, false);
+    sim_advance(w->loop, 60000);
+    probe(w, 1, US, VERDICT_DOWN);
+    probe(w, 1, US, VERDICT_UP);
+    const uint32_t ahead = record(w, 1).serial;
+    assert_true(serial_is_newer(ahead, record(w, 0).serial));
+    fleet_of(w, 0)->is_reached = fleet_of(w, 1)->is_reached = true;
+    lead(w, 0);
+    mingle(w);
+    assert_int_equal(record(w, 1).role, STEERING_FOLLOWS);
+    assert_false(serial_is_newer(ahead, record(w, 0).serial));
+    assert_int_equal(record(w, 1).serial, record(w, 0).serial);
+    const uint32_t settled = record(w, 0).serial;
+    sim_advance(w->loop, 60000);
+    assert_int_equal(record(w, 0).serial, settled); /* and they do not chase each other */
+}
+
 /* It ends between two settlements, where another one may not begin yet. */
 static void the_end_of_a_wait_is_no_busy_circle(void **state)
 {
@@ -428,6 +451,7 @@ int main(void)
         TEST(who_is_cut_off_and_left_alone_keeps_it_all),
         TEST(a_leader_of_the_past_is_not_believed),
         TEST(redis_away_keeps_the_decision_for_a_lease_then_each_decides_alone),
+        TEST(the_serial_of_who_was_alone_is_overtaken),
         TEST(the_end_of_a_wait_is_no_busy_circle),
         TEST(a_short_lease_is_waited_for_as_well),
         TEST(who_has_the_leaders_name_follows_him),

@@ -97,11 +97,13 @@ describe('region: broadcasts of the database', { concurrency: true }, () => {
     const [us, eu] = await Promise.all([s.region({ name: 'us-a', redis: url }), s.region({ name: 'eu-a', redis: url })]);
     await waitFor('the regions to meet', async () => (await us.stats()).cluster.length === 1 && (await eu.stats()).cluster.length === 1);
     const query = `&apikey=${token()}`;
-    const [live, late] = [await Talker.open(s, us, query), await Talker.open(s, eu, query)];
-    live.join({ private: true });
-    await live.reply();
+    const [live, there, late] = [await Talker.open(s, us, query), await Talker.open(s, eu, query), await Talker.open(s, eu, query)];
+    for (const talker of [live, there]) {
+      talker.join({ private: true });
+      await talker.reply();
+    }
     await us.broadcast('room', 'news', { n: 0 });
-    await live.client.message();
+    for (const talker of [live, there]) await talker.client.message();
     const since = Date.now() + 1;
     await waitFor('the next millisecond', () => Date.now() > since);
     for (const n of [1, 2, 3]) await us.broadcast('room', 'news', { n });
@@ -111,6 +113,7 @@ describe('region: broadcasts of the database', { concurrency: true }, () => {
       assert.deepEqual([...frame.subarray(0, 5)], [4, TOPIC.length, 4, frame[3], 1]);
       ids.push(JSON.parse(frame.toString('utf8', 5 + TOPIC.length + 4, 5 + TOPIC.length + 4 + frame[3])).id);
     }
+    for (let i = 0; i < 3; i++) await there.client.message(); // its region knows of all of them
     const joinRef = late.join({ private: true, broadcast: { replay: { since, limit: 2 } } });
     await late.reply();
     for (const n of [2, 3]) {

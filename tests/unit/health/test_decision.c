@@ -44,7 +44,7 @@ static bool parse_exact(struct pair *t, bool is_view, const char *text, size_t l
 }
 
 #define VIEW                                                                                                           \
-    "view 1 gateway reaching 3\nnode fra 1\nregion eu\nup 2 250 targets/us-edge\n"                                     \
+    "view 1 gateway reaching 1790000000 3\nnode fra 1\nregion eu\nup 2 250 targets/us-edge\n"                                     \
     "down,forced 255 1000 targets/eu edge\nunknown,forced,draining 0 0 pool/a\n"
 #define DECISION                                                                                                       \
     "decision 1 7 12 1790000000123 1790000000 9f86d081884c7d65 2 2\nnode fra-1\nrow cbf29ce484222325 1 0 good\n"       \
@@ -58,6 +58,7 @@ static void test_a_view_comes_back(void **state)
     assert_string_equal(v->node, "fra 1");
     assert_string_equal(v->region, "eu");
     assert_true(v->is_gateway && !v->is_cut_off);
+    assert_int_equal(v->serial, 1790000000);
     assert_int_equal(v->count, 3);
     const struct view_row *row = view_find(v, "targets/eu edge");
     assert_non_null(row);
@@ -164,17 +165,17 @@ static void test_damage_is_refused(void **state)
 static void test_hostile_texts_are_refused(void **state)
 {
     struct pair *t = *state;
-#define VIEW_OF(count, rows)       "view 1 checker reaching " count "\nnode n\nregion \n" rows
+#define VIEW_OF(count, rows)       "view 1 checker reaching 0 " count "\nnode n\nregion \n" rows
 #define DECISION_OF(numbers, rows) "decision 1 " numbers "\nnode n\n" rows
     static const char *const texts[] = {
         "",
         "\n",
         "view",
         "view 2 gateway reaching 0\nnode n\nregion r\n",
-        "view 1 leader reaching 0\nnode n\nregion r\n",
-        "view 1 gateway blind 0\nnode n\nregion r\n",
-        "view 1 gateway reaching 0\nnode \nregion r\n",
-        "view 1 gateway reaching 0\nnode a\x7f\nregion r\n",
+        "view 1 leader reaching 0 0\nnode n\nregion r\n",
+        "view 1 gateway blind 0 0\nnode n\nregion r\n",
+        "view 1 gateway reaching 0 0\nnode \nregion r\n",
+        "view 1 gateway reaching 0 0\nnode a\x7f\nregion r\n",
         VIEW_OF("257", ""),
         VIEW_OF("99999999999999999999999", ""),
         VIEW_OF("-1", ""),
@@ -217,12 +218,12 @@ static void test_a_name_that_does_not_end_in_time_is_refused(void **state)
     struct pair *t = *state;
     for (size_t len = SLOTS_NAME_BYTES - 1; len <= SLOTS_NAME_BYTES; len++) {
         strbuf_clear(&t->text);
-        strbuf_printf(&t->text, "view 1 checker reaching 1\nnode n\nregion \nup 1 1 %0*d\n", (int)len, 0);
+        strbuf_printf(&t->text, "view 1 checker reaching 0 1\nnode n\nregion \nup 1 1 %0*d\n", (int)len, 0);
         assert_int_equal(parse_exact(t, true, t->text.data, t->text.len), len < SLOTS_NAME_BYTES);
     }
     for (size_t len = STEERING_NODE_BYTES - 1; len <= STEERING_NODE_BYTES; len++) {
         strbuf_clear(&t->text);
-        strbuf_printf(&t->text, "view 1 checker reaching 0\nnode %0*d\nregion \n", (int)len, 0);
+        strbuf_printf(&t->text, "view 1 checker reaching 0 0\nnode %0*d\nregion \n", (int)len, 0);
         assert_int_equal(parse_exact(t, true, t->text.data, t->text.len), len < STEERING_NODE_BYTES);
     }
 }
