@@ -170,8 +170,15 @@ static void read_soon_if_pending(struct conn *c)
     }
 }
 
+void conn_foresee(const struct conn *c)
+{
+    mem_foresee(c, offsetof(struct conn, net));
+}
+
 static void read_ready(struct conn *c)
 {
+    if (c->ops->on_ready != NULL)
+        c->ops->on_ready(c->arg);
     for (int round = 0; round < CONN_READ_ROUNDS && !c->is_paused; round++) {
         size_t got = 0;
         enum err e = c->is_peeking ? peek_some(c, &got) : recv_some(c, &got);

@@ -47,6 +47,7 @@ struct seat;
 /* Callbacks to the owner; on_open only follows conn_connect. All but on_data and on_close may be NULL. */
 struct conn_ops {
     void (*on_open)(void *arg);                                  /* connected, TLS done */
+    void (*on_ready)(void *arg);                                 /* bytes are about to be read, see conn_foresee() */
     void (*on_data)(void *arg, const uint8_t *data, size_t len); /* borrowed until it returns */
     void (*on_eof)(void *arg);                                   /* the peer sends no more; writing may go on */
     void (*on_drain)(void *arg);                                 /* fell to half of the high watermark */
@@ -55,6 +56,10 @@ struct conn_ops {
 };
 
 #define CONN_HIGH_BYTES_DEFAULT (64u * 1024u)
+
+/* With thousands of connections what belongs to one of them is in no cache when its turn comes. While the kernel reads
+ * there is time to fetch it: owners say in on_ready() what they are going to need. This is what a write needs. */
+void conn_foresee(const struct conn *c);
 
 /* Takes an accepted socket; reads from the next pass on. It counts as a client (gateway/net/seats.h) until it is
  * closed. */

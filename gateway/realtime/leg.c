@@ -319,6 +319,16 @@ void leg_start(struct leg *l, const uint8_t *early, size_t len)
         conn_resume(l->conn);
 }
 
+static void on_ready(void *arg)
+{
+    const struct leg *l = arg;
+    mem_foresee(l, offsetof(struct leg, link));
+    mem_foresee(l->session->tunnel, offsetof(struct tunnel, link));
+    session_foresee(l->session);
+    if (l->session->tunnel->side[UP] != NULL)
+        conn_foresee(l->session->tunnel->side[UP]);
+}
+
 static void on_data(void *arg, const uint8_t *data, size_t len)
 {
     feed(arg, data, len);
@@ -343,7 +353,7 @@ static void on_drain(void *arg)
 }
 
 static const struct conn_ops leg_ops = {
-    .on_data = on_data, .on_eof = on_eof, .on_drain = on_drain, .on_close = on_conn_close};
+    .on_ready = on_ready, .on_data = on_data, .on_eof = on_eof, .on_drain = on_drain, .on_close = on_conn_close};
 
 static void on_parting_data(void *arg, const uint8_t *data, size_t len)
 {

@@ -223,6 +223,19 @@ static const struct sift_ops client_ops = {.on_message = on_client_message,
                                            .on_close = on_client_close,
                                            .on_bad = on_client_bad};
 
+#define SPEAKER_HOT_BYTES 192u /* what speakers have first, for every message */
+
+void session_foresee(const struct session *s)
+{
+    mem_foresee(s, offsetof(struct session, held));
+    mem_foresee(s->speaker, SPEAKER_HOT_BYTES);
+    if (s->leg != NULL) {
+        mem_foresee(s->leg, offsetof(struct leg, sift));
+        if (s->leg->conn != NULL)
+            conn_foresee(s->leg->conn);
+    }
+}
+
 void session_from_client(struct session *s, const uint8_t *data, size_t len)
 {
     CHECK_OBJ(s, SESSION_MAGIC);

@@ -121,6 +121,8 @@ struct session { /* what every message needs comes first */
 struct session *session_open(struct tunnel *t, const struct tunnel_start *o);
 /* Begins to read the first server, with what came behind its 101. */
 void session_start(struct session *s, const uint8_t *early, size_t len);
+/* The client's bytes are about to come: conn_foresee(). */
+void session_foresee(const struct session *s);
 /* Bytes of the client, judged already. */
 void session_from_client(struct session *s, const uint8_t *data, size_t len);
 bool session_is_full(const struct session *s); /* the client is to be paused */

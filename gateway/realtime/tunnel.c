@@ -74,6 +74,24 @@ static void relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
     }
 }
 
+static void on_client_ready(void *arg)
+{
+    const struct tunnel *t = arg;
+    mem_foresee(t, offsetof(struct tunnel, link));
+    if (t->session != NULL)
+        session_foresee(t->session);
+    else if (t->side[DOWN] != NULL)
+        conn_foresee(t->side[DOWN]);
+}
+
+static void on_server_ready(void *arg)
+{
+    const struct tunnel *t = arg;
+    mem_foresee(t, offsetof(struct tunnel, link));
+    if (t->side[UP] != NULL)
+        conn_foresee(t->side[UP]);
+}
+
 static void on_client_data(void *arg, const uint8_t *data, size_t len)
 {
     relay(arg, UP, data, len);
@@ -169,6 +187,7 @@ static void on_server_close(void *arg, enum err e)
 }
 
 static const struct conn_ops client_ops = {
+    .on_ready = on_client_ready,
     .on_data = on_client_data,
     .on_eof = on_client_eof,
     .on_drain = on_client_drain,
@@ -176,6 +195,7 @@ static const struct conn_ops client_ops = {
     .on_close = on_client_close,
 };
 static const struct conn_ops server_ops = {
+    .on_ready = on_server_ready,
     .on_data = on_server_data,
     .on_eof = on_server_eof,
     .on_drain = on_server_drain,
