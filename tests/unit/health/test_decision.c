@@ -44,7 +44,7 @@ static bool parse_exact(struct pair *t, bool is_view, const char *text, size_t l
 }
 
 #define VIEW                                                                                                           \
-    "view 1 gateway reaching 1790000000 3\nnode fra 1\nregion eu\nup 2 250 targets/us-edge\n"                                     \
+    "view 1 gateway reaching 1790000000 3\nnode fra 1\nregion eu\nup 2 250 targets/us-edge\n"                          \
     "down,forced 255 1000 targets/eu edge\nunknown,forced,draining 0 0 pool/a\n"
 #define DECISION                                                                                                       \
     "decision 1 7 12 1790000000123 1790000000 9f86d081884c7d65 2 2\nnode fra-1\nrow cbf29ce484222325 1 0 good\n"       \
