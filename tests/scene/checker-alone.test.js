@@ -52,7 +52,7 @@ describe('tidegate-checker by hand', { concurrency: 2 }, () => {
     const config = { state_dir, targets: { a: target(a) }, quorum: quorum(redis) };
     const first = await Checker.start(s, config, { name: 'watcher' });
     await first.process.line(/server changed.*server=targets\/a old=unknown new=up/);
-    await waitFor('its view', async () => /^\d+ 2000 view 1 checker reaching 1\nnode watcher\n[^]*\nup 1 \d+ targets\/a\n/.test(await view(redis)));
+    await waitFor('its view', async () => /^\d+ 2000 view 1 checker reaching 0 1\nnode watcher\n[^]*\nup 1 \d+ targets\/a\n/.test(await view(redis)));
     await first.process.stop('SIGINT');
     assert.equal(first.process.code, 0);
     assert.equal(await view(redis), '');
