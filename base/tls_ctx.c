@@ -9,8 +9,7 @@
  * that 7.6 KB are the SSL itself, 2.6 KB the keys of both directions, 0.9 KB the session, the rest what the handshake
  * leaves behind and no call gives back (key shares, the client's lists). SSL_MODE_RELEASE_BUFFERS keeps the 33 KB of
  * two record buffers from standing around; the stapled response, up to 2 KB, is dropped after the handshake
- * (base/tls_io.c). Smaller fragments would save nothing while idle and cost records while busy, and a read-ahead would
- * bring the buffers back. */
+ * (base/tls_io.c). Smaller fragments would save nothing while idle and cost records while busy. */
 #include "base/tls_priv.h"
 
 #include <openssl/err.h>

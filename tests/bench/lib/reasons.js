@@ -14,7 +14,6 @@ const reasons = {
   'session-binary': perMessage,
   'http-50': perRequest,
   'http-500': perRequest,
-  'cache-h2': 'A head is written field by field through nghttp2.',
 };
 
 module.exports = { reasons };
