@@ -183,6 +183,15 @@ static inline struct session *joined_with(const char *join, const char *reply)
 }
 #define JOINED(config) joined_with(JOIN(config), REPLY("3", "ok", "{}"))
 
+/* A second channel, of no interest in itself. */
+static inline void joins_other(struct session *s)
+{
+    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
+    server_says(s, s->leg, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    fake_forget(&s->told);
+    fake_forget(&s->leg->said);
+}
+
 /* The next server has been found and has the channel; pushes wait for the old one's last word. */
 static inline struct leg *moves(struct session *s, const char *config_rejoin)
 {

@@ -217,10 +217,7 @@ static void test_4_channels_do_not_wait_for_each_other(void **state)
 {
     (void)state;
     struct session *s = JOINED("");
-    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
-    server_says(s, s->leg, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
-    fake_forget(&s->told);
-    fake_forget(&s->leg->said);
+    joins_other(s);
     dies(s, s->leg);
     client_says(s, "[\"4\",null,\"other\",\"hello\",{}]");
     struct leg *l = fake_find(s);

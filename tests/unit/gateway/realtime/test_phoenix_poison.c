@@ -29,10 +29,7 @@ static void test_3_of_several_joins_the_one_that_kills_servers_is_found(void **s
 {
     (void)state;
     struct session *s = JOINED("");
-    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
-    server_says(s, s->leg, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
-    fake_forget(&s->told);
-    fake_forget(&s->leg->said);
+    joins_other(s);
     dies(s, s->leg);
     struct leg *l = fake_find(s); /* both joins are under way when it dies, */
     fake_forget(&l->said);
@@ -57,10 +54,7 @@ static void test_3_servers_that_refuse_a_join_are_not_killed_by_the_others(void 
 {
     (void)state;
     struct session *s = JOINED("");
-    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
-    server_says(s, s->leg, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
-    fake_forget(&s->told);
-    fake_forget(&s->leg->said);
+    joins_other(s);
     dies(s, s->leg);
     for (int i = 0; i < 2; i++) {
         struct leg *l = fake_find(s);

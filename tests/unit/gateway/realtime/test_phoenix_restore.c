@@ -360,10 +360,7 @@ static void test_15_second_server_dies_half_way(void **state)
 {
     (void)state;
     struct session *s = JOINED("");
-    client_says(s, "[\"4\",\"4\",\"other\",\"phx_join\",{}]");
-    server_says(s, s->leg, "[\"4\",\"4\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
-    fake_forget(&s->told);
-    fake_forget(&s->leg->said);
+    joins_other(s);
     struct leg *first = s->leg;
     dies(s, first);
     client_says(s, BROADCAST("7"));
