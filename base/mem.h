@@ -37,11 +37,4 @@ void mem_wipe(void *p, size_t len);
         *(pp) = NULL;                                                                                                  \
     } while (0)
 
-/* Asks the processor to fetch what will be needed soon. */
-static inline void mem_foresee(const void *p, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64)
-        __builtin_prefetch((const char *)p + i);
-}
-
 #endif

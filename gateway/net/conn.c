@@ -170,15 +170,10 @@ static void read_soon_if_pending(struct conn *c)
     }
 }
 
-void conn_foresee(const struct conn *c)
-{
-    mem_foresee(c, offsetof(struct conn, net));
-}
-
 static void read_ready(struct conn *c)
 {
-    if (c->ops->on_ready != NULL)
-        c->ops->on_ready(c->arg);
+    if (c->near != NULL)
+        near_fetch(c->near);
     for (int round = 0; round < CONN_READ_ROUNDS && !c->is_paused; round++) {
         size_t got = 0;
         enum err e = c->is_peeking ? peek_some(c, &got) : recv_some(c, &got);
@@ -410,6 +405,13 @@ void conn_set_owner(struct conn *c, const struct conn_ops *ops, void *arg)
     CHECK_OBJ(c, CONN_MAGIC);
     c->ops = ops;
     c->arg = arg;
+    c->near = NULL;
+}
+
+void conn_set_near(struct conn *c, const struct near *n)
+{
+    CHECK_OBJ(c, CONN_MAGIC);
+    c->near = n;
 }
 
 void conn_pause(struct conn *c)

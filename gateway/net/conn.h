@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/loop.h"
+#include "base/near.h"
 #include "base/sock.h"
 #include "base/stats.h"
 #include "base/tls.h"
@@ -47,7 +48,6 @@ struct seat;
 /* Callbacks to the owner; on_open only follows conn_connect. All but on_data and on_close may be NULL. */
 struct conn_ops {
     void (*on_open)(void *arg);                                  /* connected, TLS done */
-    void (*on_ready)(void *arg);                                 /* bytes are about to be read, see conn_foresee() */
     void (*on_data)(void *arg, const uint8_t *data, size_t len); /* borrowed until it returns */
     void (*on_eof)(void *arg);                                   /* the peer sends no more; writing may go on */
     void (*on_drain)(void *arg);                                 /* fell to half of the high watermark */
@@ -56,10 +56,7 @@ struct conn_ops {
 };
 
 #define CONN_HIGH_BYTES_DEFAULT (64u * 1024u)
-
-/* With thousands of connections what belongs to one of them is in no cache when its turn comes. While the kernel reads
- * there is time to fetch it: owners say in on_ready() what they are going to need. This is what a write needs. */
-void conn_foresee(const struct conn *c);
+#define CONN_NEAR_BYTES         64u
 
 /* Takes an accepted socket; reads from the next pass on. It counts as a client (gateway/net/seats.h) until it is
  * closed. */
@@ -85,8 +82,11 @@ void conn_skip(struct conn *c, size_t len);
  * *e set when no socket could be had. */
 struct conn *conn_connect(struct net *n, const struct addr *to, struct tls_ctx *tls, const char *server_name,
                           enum tls_offer offer, const struct conn_ops *ops, void *arg, enum err *e);
-/* Hands the connection to another owner; callbacks go there from now on. */
+/* Hands the connection to another owner; callbacks go there from now on, and nothing is near. */
 void conn_set_owner(struct conn *c, const struct conn_ops *ops, void *arg);
+/* What the owner is going to need when bytes have come: fetched while the kernel reads them. The list must live as long
+ * as the owner has the connection. A connection that will be written to takes CONN_NEAR_BYTES. */
+void conn_set_near(struct conn *c, const struct near *n);
 void conn_set_high(struct conn *c, size_t high_bytes);
 
 /* Sends all of it, now or later. Ignored once the write side is shut. */

@@ -46,6 +46,7 @@ struct conn { /* what every write needs comes first, then what every read does *
     struct net *net;
     const struct conn_ops *ops;
     void *arg;
+    const struct near *near; /* the owner's; NULL: none */
     struct io io;
 
     uint16_t peek_bytes; /* seen so far */

@@ -42,6 +42,7 @@ struct leg *leg_create(struct session *s, struct conn *conn, struct server *serv
     sift_init(&l->sift, WS_SENDER_SERVER, r->max_message_bytes, most, most, &sift_ops, l);
     conn_set_owner(conn, &leg_ops, l);
     conn_set_high(conn, r->buffer_bytes);
+    conn_set_near(conn, &s->tunnel->near);
     return l;
 }
 
@@ -319,16 +320,6 @@ void leg_start(struct leg *l, const uint8_t *early, size_t len)
         conn_resume(l->conn);
 }
 
-static void on_ready(void *arg)
-{
-    const struct leg *l = arg;
-    mem_foresee(l, offsetof(struct leg, link));
-    mem_foresee(l->session->tunnel, offsetof(struct tunnel, link));
-    session_foresee(l->session);
-    if (l->session->tunnel->side[UP] != NULL)
-        conn_foresee(l->session->tunnel->side[UP]);
-}
-
 static void on_data(void *arg, const uint8_t *data, size_t len)
 {
     feed(arg, data, len);
@@ -353,7 +344,7 @@ static void on_drain(void *arg)
 }
 
 static const struct conn_ops leg_ops = {
-    .on_ready = on_ready, .on_data = on_data, .on_eof = on_eof, .on_drain = on_drain, .on_close = on_conn_close};
+    .on_data = on_data, .on_eof = on_eof, .on_drain = on_drain, .on_close = on_conn_close};
 
 static void on_parting_data(void *arg, const uint8_t *data, size_t len)
 {

@@ -17,8 +17,13 @@
 struct phx_channel *phoenix_channel(struct phoenix *p, struct phx_text topic)
 {
     /* Mostly it is the one of the message before, or there is only one. */
-    if (p->newest == NULL || !phx_text_equal(topic, phx_channel_topic(p->newest)))
-        p->newest = map_get(p->by_topic, topic.data, topic.len);
+    if (p->newest != NULL && phx_text_equal(topic, phx_channel_topic(p->newest)))
+        return p->newest;
+    p->newest = map_get(p->by_topic, topic.data, topic.len);
+    if (p->newest != NULL) {
+        session_keep_near(p->session, 0, p->newest, offsetof(struct phx_channel, link));
+        session_keep_near(p->session, 1, p->newest->topic, p->newest->topic_bytes);
+    }
     return p->newest;
 }
 

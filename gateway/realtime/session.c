@@ -6,6 +6,8 @@
 #include "gateway/realtime/session_priv.h"
 #include "gateway/ws/close.h"
 
+#define SPEAKER_HOT_BYTES 192u /* what speakers have first, for every message */
+
 static const struct sift_ops client_ops;
 static void on_timer(void *arg);
 
@@ -35,6 +37,14 @@ void session_set_state(struct session *s, enum session_state state)
     session_count(s, state_gauges[s->state], -1);
     session_count(s, state_gauges[state], 1);
     s->state = (uint8_t)state;
+}
+
+void session_set_leg(struct session *s, struct leg *l)
+{
+    struct near *n = &s->tunnel->near;
+    s->leg = l;
+    near_put(n, NEAR_LEG, l, l != NULL ? offsetof(struct leg, sift.frames) : 0);
+    near_put(n, NEAR_SERVER, l != NULL ? l->conn : NULL, CONN_NEAR_BYTES);
 }
 
 /* ---- what speakers ask ---- */
@@ -83,6 +93,12 @@ void session_count(struct session *s, enum stat_route id, int64_t count)
 int64_t session_lost_since_ms(const struct session *s)
 {
     return s->lost_since_ms;
+}
+
+void session_keep_near(struct session *s, unsigned which, const void *at, size_t bytes)
+{
+    ASSERT(which < SESSION_NEAR_COUNT);
+    near_put(&s->tunnel->near, NEAR_SPEAKER + 1 + which, at, bytes);
 }
 
 void session_end(struct session *s, uint16_t code, const char *reason)
@@ -223,19 +239,6 @@ static const struct sift_ops client_ops = {.on_message = on_client_message,
                                            .on_close = on_client_close,
                                            .on_bad = on_client_bad};
 
-#define SPEAKER_HOT_BYTES 192u /* what speakers have first, for every message */
-
-void session_foresee(const struct session *s)
-{
-    mem_foresee(s, offsetof(struct session, held));
-    mem_foresee(s->speaker, SPEAKER_HOT_BYTES);
-    if (s->leg != NULL) {
-        mem_foresee(s->leg, offsetof(struct leg, sift));
-        if (s->leg->conn != NULL)
-            conn_foresee(s->leg->conn);
-    }
-}
-
 void session_from_client(struct session *s, const uint8_t *data, size_t len)
 {
     CHECK_OBJ(s, SESSION_MAGIC);
@@ -371,7 +374,9 @@ struct session *session_open(struct tunnel *t, const struct tunnel_start *o)
     s->origin = o->origin;
     if (o->subprotocol.data != NULL)
         s->subprotocol = mem_strndup(o->subprotocol.data, o->subprotocol.len);
-    s->leg = leg_create(s, o->upstream, o->server);
+    near_put(&t->near, NEAR_SESSION, s, offsetof(struct session, up.frames));
+    near_put(&t->near, NEAR_SPEAKER, s->speaker, SPEAKER_HOT_BYTES);
+    session_set_leg(s, leg_create(s, o->upstream, o->server));
     s->leg->restored_ms = s->opened_ms;
     session_note_about(s, "opened on", o->server);
     return s;

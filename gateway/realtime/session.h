@@ -42,6 +42,10 @@ struct leg *session_next_leg(const struct session *s);
 /* The one a planned move came from, while it still delivers; NULL: none. */
 struct leg *session_old_leg(const struct session *s);
 
+/* What the speaker will need with the next message (base/near.h), beside itself: `which` is below SESSION_NEAR_COUNT.
+ */
+#define SESSION_NEAR_COUNT 2u
+void session_keep_near(struct session *s, unsigned which, const void *at, size_t bytes);
 /* A message of the gateway's own to the client. It waits while one of a server's is half out. */
 void session_tell(struct session *s, enum ws_opcode opcode, const void *payload, size_t len);
 /* What wants_server() says may have changed. */

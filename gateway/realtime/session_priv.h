@@ -121,8 +121,6 @@ struct session { /* what every message needs comes first */
 struct session *session_open(struct tunnel *t, const struct tunnel_start *o);
 /* Begins to read the first server, with what came behind its 101. */
 void session_start(struct session *s, const uint8_t *early, size_t len);
-/* The client's bytes are about to come: conn_foresee(). */
-void session_foresee(const struct session *s);
 /* Bytes of the client, judged already. */
 void session_from_client(struct session *s, const uint8_t *data, size_t len);
 bool session_is_full(const struct session *s); /* the client is to be paused */
@@ -150,6 +148,8 @@ bool session_is_moving(const struct session *s);
 struct server *session_server(const struct session *s); /* of the current leg; NULL: none */
 
 /* ---- session.c: for the other files ---- */
+/* The server's WebSocket of now is another one; NULL: none. */
+void session_set_leg(struct session *s, struct leg *l);
 void session_set_state(struct session *s, enum session_state state);
 void session_touch(struct session *s); /* what is due when may have changed */
 void session_touch_after_bytes(struct session *s);

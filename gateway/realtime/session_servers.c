@@ -112,7 +112,7 @@ static void on_found(void *arg, const struct seek_found *f)
     if (s->is_seek_move) {
         s->next = l;
     } else {
-        s->leg = l;
+        session_set_leg(s, l);
         tunnel_join_server(s->tunnel, server);
         session_set_state(s, SESSION_RECONNECTING);
     }
@@ -192,7 +192,7 @@ static void part_old(struct session *s)
 
 static void lost_current(struct session *s, struct leg *l)
 {
-    s->leg = NULL;
+    session_set_leg(s, NULL);
     note_loss(s, l);
     tunnel_join_server(s->tunnel, NULL);
     if (s->is_seek_move && s->seek != NULL)
@@ -202,7 +202,7 @@ static void lost_current(struct session *s, struct leg *l)
     s->protocol->on_lost(s->speaker, l);
     session_set_state(s, SESSION_DISCONNECTED);
     if (s->next != NULL && !s->next->is_over) { /* it was on its way already */
-        s->leg = s->next;
+        session_set_leg(s, s->next);
         s->next = NULL;
         tunnel_join_server(s->tunnel, s->leg->server);
         session_set_state(s, SESSION_RECONNECTING);
@@ -267,7 +267,7 @@ static void switch_over(struct session *s, int64_t now_ms)
     if (s->is_feeding_up)
         sift_flush(&s->up);
     leg_pay(old);
-    s->leg = s->next;
+    session_set_leg(s, s->next);
     s->next = NULL;
     s->old = old;
     old->ends_ms = now_ms + SESSION_OVERLAP_MS;

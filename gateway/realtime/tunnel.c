@@ -74,24 +74,6 @@ static void relay(struct tunnel *t, int dir, const uint8_t *data, size_t len)
     }
 }
 
-static void on_client_ready(void *arg)
-{
-    const struct tunnel *t = arg;
-    mem_foresee(t, offsetof(struct tunnel, link));
-    if (t->session != NULL)
-        session_foresee(t->session);
-    else if (t->side[DOWN] != NULL)
-        conn_foresee(t->side[DOWN]);
-}
-
-static void on_server_ready(void *arg)
-{
-    const struct tunnel *t = arg;
-    mem_foresee(t, offsetof(struct tunnel, link));
-    if (t->side[UP] != NULL)
-        conn_foresee(t->side[UP]);
-}
-
 static void on_client_data(void *arg, const uint8_t *data, size_t len)
 {
     relay(arg, UP, data, len);
@@ -187,7 +169,6 @@ static void on_server_close(void *arg, enum err e)
 }
 
 static const struct conn_ops client_ops = {
-    .on_ready = on_client_ready,
     .on_data = on_client_data,
     .on_eof = on_client_eof,
     .on_drain = on_client_drain,
@@ -195,7 +176,6 @@ static const struct conn_ops client_ops = {
     .on_close = on_client_close,
 };
 static const struct conn_ops server_ops = {
-    .on_ready = on_server_ready,
     .on_data = on_server_data,
     .on_eof = on_server_eof,
     .on_drain = on_server_drain,
@@ -231,6 +211,9 @@ static void adopt_sides(struct tunnel *t, const struct tunnel_start *o)
         tunnel_coded_open(t, o->deflate);
     conn_set_owner(o->client, t->coding != NULL ? &coded_client_ops : &client_ops, t);
     conn_set_high(o->client, r->buffer_bytes);
+    conn_set_near(o->client, &t->near);
+    near_put(&t->near, NEAR_TUNNEL, t, offsetof(struct tunnel, link));
+    near_put(&t->near, NEAR_CLIENT, o->client, CONN_NEAR_BYTES);
     t->session = session_open(t, o);
     if (t->session != NULL)
         return;
@@ -239,6 +222,8 @@ static void adopt_sides(struct tunnel *t, const struct tunnel_start *o)
     t->side[DOWN] = o->upstream;
     conn_set_owner(o->upstream, t->coding != NULL ? &coded_server_ops : &server_ops, t);
     conn_set_high(o->upstream, r->buffer_bytes);
+    conn_set_near(o->upstream, &t->near);
+    near_put(&t->near, NEAR_SERVER, o->upstream, CONN_NEAR_BYTES);
 }
 
 static bool is_stalled(const struct tunnel *t)

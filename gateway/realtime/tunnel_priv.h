@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "gateway/net/conn.h"
 #include "gateway/realtime/losses.h"
+#include "gateway/realtime/session.h"
 #include "gateway/realtime/tunnel.h"
 #include "gateway/ws/frame.h"
 
@@ -56,6 +58,18 @@ struct tunnel_set {
     void *arg;
 };
 
+/* What a message needs, of whatever direction it is. */
+enum tunnel_near {
+    NEAR_TUNNEL,
+    NEAR_CLIENT,
+    NEAR_SERVER,
+    NEAR_SESSION,
+    NEAR_LEG,
+    NEAR_SPEAKER, /* itself, and what it asks for (session_keep_near) */
+    NEAR_COUNT = NEAR_SPEAKER + 1 + SESSION_NEAR_COUNT
+};
+_Static_assert((unsigned)NEAR_COUNT <= NEAR_MAX, "they are all listed");
+
 struct session;
 
 struct tunnel { /* what every message needs comes first */
@@ -89,6 +103,7 @@ struct tunnel { /* what every message needs comes first */
     uint8_t close_count; /* close frames of the peers that were sent on */
     uint8_t ended_by;
     struct access_kept *record; /* as it was when the tunnel opened */
+    struct near near;           /* by enum tunnel_near */
 };
 
 /* ---- tunnel.c ---- */

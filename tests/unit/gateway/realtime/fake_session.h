@@ -159,6 +159,12 @@ void session_tell(struct session *s, enum ws_opcode opcode, const void *payload,
 {
     fake_said_add(&s->told, opcode, payload, len);
 }
+void session_keep_near(struct session *s, unsigned which, const void *at, size_t bytes)
+{
+    (void)s;
+    (void)bytes;
+    ASSERT(which < SESSION_NEAR_COUNT && at != NULL);
+}
 void session_wants_changed(struct session *s)
 {
     s->wants_changed_count++;
