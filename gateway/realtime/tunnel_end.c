@@ -123,6 +123,21 @@ static bool has_unsent(const struct tunnel *t)
            (t->side[DOWN] != NULL && conn_buffered(t->side[DOWN]) > 0);
 }
 
+/* Both close frames have passed between the client and us: the server hangs up first, without waiting for the client
+ * (RFC 6455 section 7.1.1), and that is what we are to it. */
+static bool is_client_done(const struct tunnel *t)
+{
+    return t->has_client_closed && t->is_mute[DOWN];
+}
+
+static void let_hang_up(struct tunnel *t, int side)
+{
+    /* A server that was told good-bye hangs up first (RFC 6455 section 7.1.1), and keeps the TIME-WAIT. */
+    if (side == UP || !t->is_mute[UP])
+        conn_shutdown_write(t->side[side]);
+    conn_resume(t->side[side]);
+}
+
 /* All that is to be said was said: no byte passes any more, each side goes when its peer hangs up. */
 static void begin_ending(struct tunnel *t)
 {
@@ -132,13 +147,11 @@ static void begin_ending(struct tunnel *t)
     for (int side = UP; side <= DOWN; side++) {
         if (t->side[side] == NULL)
             continue;
-        /* A server that was told good-bye hangs up first (RFC 6455 section 7.1.1), and keeps the TIME-WAIT. */
-        if (side == UP || !t->is_mute[UP])
-            conn_shutdown_write(t->side[side]);
-        if (conn_eof_seen(t->side[side]) && conn_buffered(t->side[side]) == 0)
+        const bool is_done = conn_eof_seen(t->side[side]) || (side == UP && is_client_done(t));
+        if (is_done && conn_buffered(t->side[side]) == 0)
             close_side(t, side, false);
         else
-            conn_resume(t->side[side]);
+            let_hang_up(t, side);
     }
     if (t->side[UP] == NULL && t->side[DOWN] == NULL)
         finish(t);
@@ -263,6 +276,7 @@ void tunnel_on_due(void *arg)
 void tunnel_close_passed(struct tunnel *t, int dir, const struct ws_seen *seen)
 {
     t->is_mute[dir] = true;
+    t->has_client_closed |= dir == UP;
     t->close_count++;
     note_end(t, dir == UP ? CLOSED_BY_CLIENT : CLOSED_BY_UPSTREAM, seen->code, "");
     if (t->session != NULL) {

@@ -75,8 +75,9 @@ struct session;
 struct tunnel { /* what every message needs comes first */
     uint32_t magic;
     uint8_t phase;
-    bool is_mute[2]; /* a close frame went in that direction, or nothing can go any more */
-    bool is_cut[2];  /* the walker saw more than was sent on: what was sent ends with a frame */
+    bool is_mute[2];        /* a close frame went in that direction, or nothing can go any more */
+    bool has_client_closed; /* its close frame came: nothing may follow it (RFC 6455 section 5.5.1) */
+    bool is_cut[2];         /* the walker saw more than was sent on: what was sent ends with a frame */
     bool has_end;
     struct tunnel_set *set;
     struct conn *side[2];         /* [UP] the client's, [DOWN] the server's: where that direction's bytes come from */

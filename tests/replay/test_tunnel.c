@@ -64,6 +64,7 @@ static void close_of_the_client_is_answered_by_the_server(void **state)
     rig_expect_close(&r, client, 4001);
     /* The gateway, being the client's server, hangs up first (RFC 6455 section 7.1.1). */
     assert_int_equal(rig_read(&r, client, buf, sizeof buf), 0);
+    assert_int_equal(r.worker->net->open_count, 1); /* and does not wait for the client to do so */
     close(client);
     /* Towards the server it is the client, and leaves the hanging up to it. */
     assert_int_equal(rig_read(&r, server, buf, sizeof buf), -1);
