@@ -128,9 +128,9 @@ test('what costs is held against whoever needs least', () => {
 });
 
 test('growth is the dearest number of connections beside the fewest', () => {
-  const own = { cpu_us_100: [10, 10], cpu_us_1000: [12, 12], cpu_us_9000: [11, 11], each_100: [9000, 9000], each_1000: [1000, 1000], each_9000: [1100, 1100] };
+  const own = { cpu_us_100: [10, 10], cpu_us_1000: [12, 12], cpu_us_9000: [11, 11], each_5000: [1000, 1000], each_9000: [1100, 1100] };
   const text = targetsText({ growth: { tidegate: own } });
-  const [cpu, memory] = ['CPU per message, 1,000 and 9,000 connections beside 100', 'memory per connection, 9,000 beside 1,000'];
+  const [cpu, memory] = ['CPU per message, 1,000 and 9,000 connections beside 100', 'memory of each connection more, 5,000 to 9,000 beside 1,000 to 5,000'];
   assert.deepEqual(rowOf(text, cpu).slice(2), ['1.20 x', '1.20', '-', 'missed by 4 %']);
   assert.deepEqual(rowOf(text, memory).slice(2), ['1.10 x', '1.10', '-', 'met']);
   const withFloor = targetsText({ growth: { tidegate: own, raw: { ...own, cpu_us_1000: [10, 10] } } });

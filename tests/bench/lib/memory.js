@@ -7,7 +7,7 @@ const { median, spread } = require('./figures.js');
 const { integer, ratio } = require('./table.js');
 
 const MANY_CONNECTIONS = 10000;
-const GROWTH = { counts: [100, 1000, 9000], perSecond: 10000, bytes: 128 };
+const GROWTH = { counts: [100, 1000, 9000], held: [1000, 5000, 9000], perSecond: 10000, bytes: 128 };
 const SETTLED_ROUNDS = 3; // memory hardly differs from one round to the next
 
 const fdLimit = () => Number(/^Max open files\s+(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'))[1]);
@@ -92,46 +92,60 @@ async function many(stage, names, options) {
   options.report.measure('many', found, ['opened', 'failed', 'dropped', 'alive', 'open_seconds', 'opened_per_second']);
 }
 
-// One program with so many connections: memory of each while they are idle, processor time of a message at the common rate.
-async function grown(stage, one, count, seconds) {
+// One program with so many connections: its memory while they are idle, and the processor time of a message at the common rate.
+async function grown(stage, one, count, { isSent, seconds }) {
   const { child, port } = await stage.start(one, 1, count + 500);
   await warmUp(stage, port, []);
-  const empty = await processes.settledPssBytes(child.pid);
-  const idle = await stage.hold(port, ['--connections', count], () => processes.settledPssBytes(child.pid));
-  const args = ['--connections', count, '--size', GROWTH.bytes, '--pace', GROWTH.perSecond, '--warm-up', 1, '--seconds', Math.max(2, seconds)];
-  const result = await stage.loadMetered(port, args, child);
+  const found = { held: (await stage.hold(port, ['--connections', count], () => processes.settledPssBytes(child.pid))).inspected };
+  if (isSent) {
+    const args = ['--connections', count, '--size', GROWTH.bytes, '--pace', GROWTH.perSecond, '--warm-up', 1, '--seconds', Math.max(2, seconds)];
+    const result = await stage.loadMetered(port, args, child);
+    const { cpu_us: used, seconds: metered } = result.used;
+    Object.assign(found, { cpu_us: used / metered / result.round_trips_per_second, rate: result.round_trips_per_second });
+  }
   await processes.stop(child);
-  const { cpu_us: used, seconds: metered } = result.used;
-  return { each: (idle.inspected - empty) / count, cpu_us: used / metered / result.round_trips_per_second, rate: result.round_trips_per_second };
+  return found;
 }
 
+// Bytes of each connection more, from one number of them to the next. What a program has at the start, and what it has left
+// from warming up and puts to use first, is in none of them.
+const spansOf = (held) => held.slice(1).map((to, i) => ({ from: held[i], to, id: `each_${to}` }));
+
 async function growth(stage, names, options) {
-  const counts = GROWTH.counts.filter((count) => count <= connectionLimit());
+  const fit = (counts) => counts.filter((count) => count <= connectionLimit());
+  const counts = fit(GROWTH.counts);
+  const spans = spansOf(fit(GROWTH.held));
   // a buffer of 32 KiB for each direction of each connection: left out for the machine's sake
   const those = names.filter((one) => !peers[one].hasLargeConnections);
   const found = await freshRounds(those, options.rounds, 'growth', async (one) => {
-    const all = {};
-    for (const count of counts) {
-      const { each, cpu_us: cpu, rate } = await grown(stage, one, count, options.seconds);
-      Object.assign(all, { [`each_${count}`]: each, [`cpu_us_${count}`]: cpu, [`rate_${count}`]: rate });
+    const all = {}, held = {};
+    for (const count of new Set([...counts, ...fit(GROWTH.held)])) {
+      const isSent = counts.includes(count);
+      const { held: bytes, cpu_us: cpu, rate } = await grown(stage, one, count, { isSent, seconds: options.seconds });
+      held[count] = bytes;
+      if (isSent) Object.assign(all, { [`cpu_us_${count}`]: cpu, [`rate_${count}`]: rate });
     }
+    for (const { from, to, id } of spans) all[id] = (held[to] - held[from]) / (to - from);
     return all;
   });
   const values = (one, field) => found.get(one).map((r) => r[field]);
+  const grew = (one, most, fewest) => ratio(median(found.get(one).map((r) => r[most] / r[fewest])));
   const [fewest, most] = [counts[0], counts.at(-1)];
-  const cells = (one, field, format) => counts.map((count) => format(median(values(one, `${field}_${count}`))));
-  const grew = (one, field, from) => ratio(median(found.get(one).map((r) => r[`${field}_${most}`] / r[`${field}_${from}`])));
   options.report.table(
     `Growth: WebSocket echo, ${GROWTH.bytes} bytes, ${integer(GROWTH.perSecond)} messages a second in all, one worker: proxy CPU us each by the number of connections`,
     ['', ...counts.map(integer), `spread at ${integer(most)}`, `${integer(most)} to ${integer(fewest)}`],
-    those.map((one) => [peers[one].title, ...cells(one, 'cpu_us', (us) => us.toFixed(2)), spread(values(one, `cpu_us_${most}`)), grew(one, 'cpu_us', fewest)]),
+    those.map((one) => [
+      peers[one].title, ...counts.map((count) => median(values(one, `cpu_us_${count}`)).toFixed(2)), spread(values(one, `cpu_us_${most}`)),
+      grew(one, `cpu_us_${most}`, `cpu_us_${fewest}`),
+    ]),
   );
-  options.report.table(
-    `Growth: bytes of process memory per idle connection by their number, one worker (PSS; of ${integer(fewest)} connections little more than whole pages can be seen)`,
-    ['', ...counts.map(integer), `spread at ${integer(most)}`, `${integer(most)} to ${integer(counts.at(-2))}`],
-    those.map((one) => [peers[one].title, ...cells(one, 'each', integer), spread(values(one, `each_${most}`)), grew(one, 'each', counts.at(-2))]),
+  const last = spans.at(-1);
+  if (last !== undefined) options.report.table(
+    'Growth: bytes of process memory of each idle connection more, one worker (PSS)',
+    ['', ...spans.map(({ from, to }) => `from ${integer(from)} to ${integer(to)}`), 'spread of the last', 'last to first'],
+    those.map((one) => [peers[one].title, ...spans.map(({ id }) => integer(median(values(one, id)))), spread(values(one, last.id)), grew(one, last.id, spans[0].id)]),
   );
-  options.report.measure('growth', found, counts.flatMap((count) => [`each_${count}`, `cpu_us_${count}`, `rate_${count}`]));
+  options.report.measure('growth', found, [...counts.flatMap((count) => [`cpu_us_${count}`, `rate_${count}`]), ...spans.map(({ id }) => id)]);
 }
 
 module.exports = { memory, many, growth, GROWTH };

@@ -122,7 +122,7 @@ const targets = [
   ]),
   ...['p50', 'p99'].map((part) => atMost(`latency-${part}`, `added latency at half of saturation, ${part}`, 'latency', { field: `added_${part}_us`, unit: 'us' })),
   grewAtMost('growth-cpu', 'CPU per message, 1,000 and 9,000 connections beside 100', 1.15, 'cpu_us', 100, 'raw'),
-  grewAtMost('growth-memory', 'memory per connection, 9,000 beside 1,000', 1.15, 'each', 1000, null),
+  grewAtMost('growth-memory', 'memory of each connection more, 5,000 to 9,000 beside 1,000 to 5,000', 1.15, 'each', 5000, null),
 ];
 
 const unknown = { found: 'not measured', rounds: '-', cpu: '-', text: '-' };
