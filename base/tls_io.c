@@ -146,7 +146,8 @@ static enum err outcome(struct tls *t, int rc, int errno_value, enum tls_want *w
 static enum err begin(struct tls *t)
 {
     CHECK_OBJ(t, TLS_MAGIC);
-    ERR_clear_error();
+    if (ERR_peek_error() != 0) /* clearing goes through all its sixteen places, also when nothing is there */
+        ERR_clear_error();
     errno = 0;
     return t->failed;
 }

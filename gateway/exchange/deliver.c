@@ -293,7 +293,8 @@ void deliver_joined(struct exchange *x, const struct call_joined *j)
     http_texts_init(&texts, EXCHANGE_TEXTS_BYTES);
     bool fits = make_head(x, &head, &texts, j->head, true);
     if (x->head.major_version == 1)
-        fits = fits && upgrade_add_accept(&head, &x->head, accept);
+        fits = fits && (j->accept.len > 0 ? http_head_add(&head, http_view_of("Sec-WebSocket-Accept"), j->accept)
+                                          : upgrade_add_accept(&head, &x->head, accept));
     if (*x->deflate_answer != '\0')
         fits = fits && http_head_add(&head, http_view_of("Sec-WebSocket-Extensions"), http_view_of(x->deflate_answer));
     if (!fits) {

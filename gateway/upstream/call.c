@@ -244,7 +244,12 @@ void call_join(struct call *c, const struct http_head *h, struct conn *conn, con
 {
     struct http_head head;
     clean_joined(&head, h);
-    const struct call_joined j = {.head = &head, .conn = conn, .rest = rest, .rest_bytes = rest_bytes};
+    const bool is_to_its_key = h->major_version == 1 && c->key.data != c->made_key;
+    const struct call_joined j = {.head = &head,
+                                  .accept = is_to_its_key ? http_value(h, "sec-websocket-accept") : (struct http_view){0},
+                                  .conn = conn,
+                                  .rest = rest,
+                                  .rest_bytes = rest_bytes};
     let_go(c);
     c->ops->on_joined(c->arg, &j);
 }

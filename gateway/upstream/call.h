@@ -38,9 +38,10 @@ struct call_failure {
 /* A WebSocket was accepted, and the acceptance was checked. */
 struct call_joined {
     /* The same for both ways (101, or 200 to an extended CONNECT): status 101, the server's fields without Upgrade and
-     * Sec-WebSocket-Accept. Whoever answers an HTTP/1.1 client adds the Accept that belongs to its key
-     * (upgrade_add_accept). Borrowed for the call, as the bytes are. */
+     * Sec-WebSocket-Accept. Whoever answers an HTTP/1.1 client adds the Accept that belongs to its key: `accept`, or
+     * upgrade_add_accept(). Borrowed for the call, as the bytes are. */
     const struct http_head *head;
+    struct http_view accept; /* the server's, to the key that was in the request; empty: none was, or over HTTP/2 */
     struct conn *conn; /* now the callee's, paused: a socket or a carried stream */
     const uint8_t *rest;
     size_t rest_bytes; /* what came behind the head */
