@@ -145,7 +145,7 @@ static void on_connected(struct load *l, struct link *k)
         upgrade(l, k);
         return;
     }
-    k->tls = secure_link_create(l->secure, k->fd);
+    k->tls = secure_link_create(l->secure, k->fd, &k->session);
     link_set_state(l, k, LINK_SECURING);
     if (k->tls == NULL)
         link_fail(l, k, ERROR_TLS, secure_failure_text());

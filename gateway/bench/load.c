@@ -415,8 +415,10 @@ void load_destroy(struct load **lp)
 {
     struct load *l = *lp;
     CHECK_OBJ(l, LOAD_MAGIC);
-    for (uint32_t i = 0; i < l->options->connections; i++)
+    for (uint32_t i = 0; i < l->options->connections; i++) {
         link_drop(l, &l->links[i]);
+        secure_session_free(&l->links[i].session);
+    }
     vocabulary_fini(&l->words);
     strbuf_fini(&l->frame);
     if (l->owed != NULL)

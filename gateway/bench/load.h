@@ -39,7 +39,8 @@ struct link {
     struct load *load;
     enum link_state state;
     int fd;
-    struct secure_link *tls; /* NULL: none */
+    struct secure_link *tls;        /* NULL: none */
+    struct ssl_session_st *session; /* of TLS, from the connection before (--resume); NULL: none */
     uint32_t number;
     uint32_t joined_count;  /* channels */
     uint32_t message_count; /* round trips completed; over connections that ended in order, too */

@@ -256,7 +256,7 @@ static const struct row rows[] = {
     {"--header",            "NAME: VALUE",take_header,    0,                     0, 8192,   "sent with every handshake and request; up to 16 times"},
     {"--insecure",          NULL,         take_flag,      TO(is_insecure),       0, 0,      "do not check the server's certificate"},
     {"--ca",                "FILE",       take_text,      TO(ca_file),           0, 0,      "authorities that vouch for it (default: the system's)"},
-    {"--resume",            NULL,         take_flag,      TO(resumes),           0, 0,      "go on with the TLS session of an earlier connection"},
+    {"--resume",            NULL,         take_flag,      TO(resumes),           0, 0,      "each client goes on with the TLS session of its connection before"},
     {"--queries",           "PATH",       take_path,      TO(queries),           0, 0,      "ask for this over HTTP beside the load, and tell how often a cache answers"},
     {"--query-rate",        "N",          take_rate,      TO(query_rate),      0.1, 1e5,    "queries per second (default 20)"},
     {"--query-connections", "N",          take_count,     TO(query_connections), 1, 1000,   "over so many connections (default 10)"},

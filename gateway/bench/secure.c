@@ -1,5 +1,7 @@
 /* A TLS 1.3 server sends its tickets behind the handshake, so a session is there after the first answer was read. A
- * connection that ends without close_notify would take its session along: whoever is done says so. */
+ * connection that ends without close_notify would take its session along: whoever is done says so. And OpenSSL resumes
+ * from a ticket once: who shares one with others finds it used up whenever their next ones are still on the way. So
+ * each client has its own, as in life, and somebody else's only for its first connection. */
 #include "gateway/bench/secure.h"
 
 #include <errno.h>
@@ -15,20 +17,25 @@
 struct secure {
     uint32_t magic;
     SSL_CTX *ctx;
-    const char *name;     /* to be asked for; NULL: an address is no name */
-    SSL_SESSION *session; /* the newest; NULL: none yet, or not wanted */
+    const char *name; /* to be asked for; NULL: an address is no name */
+    bool resumes;
+    SSL_SESSION *session; /* the newest of all; NULL: none yet, or not wanted */
 };
 
 struct secure_link {
     uint32_t magic;
     SSL *ssl;
+    SSL_SESSION **newest; /* of its client */
 };
 
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct secure *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct secure_link *k = SSL_get_app_data(ssl);
     SSL_SESSION_free(s->session);
     s->session = session;
+    SSL_SESSION_free(*k->newest);
+    *k->newest = SSL_SESSION_up_ref(session) == 1 ? session : NULL;
     return 1; /* kept */
 }
 
@@ -69,6 +76,7 @@ struct secure *secure_create(const char *host, const char *ca_file, bool is_inse
     struct secure *s;
     OBJ_NEW(s, SECURE_MAGIC);
     s->ctx = ctx;
+    s->resumes = resumes;
     s->name = is_address(host) ? NULL : host;
     SSL_CTX_set_app_data(ctx, s);
     return s;
@@ -82,7 +90,7 @@ void secure_destroy(struct secure **sp)
     OBJ_FREE(sp, SECURE_MAGIC);
 }
 
-struct secure_link *secure_link_create(struct secure *s, int fd)
+struct secure_link *secure_link_create(struct secure *s, int fd, struct ssl_session_st **newest)
 {
     struct secure_link *k;
     CHECK_OBJ(s, SECURE_MAGIC);
@@ -94,8 +102,11 @@ struct secure_link *secure_link_create(struct secure *s, int fd)
         OBJ_FREE(&k, SECURE_LINK_MAGIC);
         return NULL;
     }
-    if (s->session != NULL)
-        (void)SSL_set_session(k->ssl, s->session);
+    k->newest = newest;
+    SSL_set_app_data(k->ssl, k);
+    SSL_SESSION *session = *newest != NULL ? *newest : s->session;
+    if (s->resumes && session != NULL)
+        (void)SSL_set_session(k->ssl, session);
     return k;
 }
 
@@ -107,6 +118,12 @@ void secure_link_destroy(struct secure_link **kp)
     ERR_clear_error();
     SSL_free((*kp)->ssl);
     OBJ_FREE(kp, SECURE_LINK_MAGIC);
+}
+
+void secure_session_free(struct ssl_session_st **newest)
+{
+    SSL_SESSION_free(*newest);
+    *newest = NULL;
 }
 
 enum secure_result secure_handshake(struct secure_link *k)

@@ -1,6 +1,6 @@
-/* TLS of the load tester's links: 1.2 or later, and on request every connection after the first one resumes the session
- * of one before it. The server's certificate is checked, unless that is not wanted. OpenSSL directly, not base/tls.h:
- * what is measured should not share its mistakes with what measures. */
+/* TLS of the load tester's links: 1.2 or later, and on request every connection resumes the session of the one before
+ * it: its client's own, or if that had none, anybody's. The server's certificate is checked, unless that is not wanted.
+ * OpenSSL directly, not base/tls.h: what is measured should not share its mistakes with what measures. */
 #ifndef GATEWAY_BENCH_SECURE_H
 #define GATEWAY_BENCH_SECURE_H
 
@@ -10,14 +10,17 @@
 
 struct secure;      /* what all connections share */
 struct secure_link; /* one connection */
+struct ssl_session_st;
 
 /* `host` must be a name of the certificate, and is asked for (SNI) when it is no address. `ca_file` NULL: the system's
  * authorities. NULL when OpenSSL cannot, or the file is no good. */
 struct secure *secure_create(const char *host, const char *ca_file, bool is_insecure, bool resumes);
 void secure_destroy(struct secure **sp);
 
-/* Over a connected, non-blocking socket, which stays the caller's. */
-struct secure_link *secure_link_create(struct secure *s, int fd);
+/* Over a connected, non-blocking socket, which stays the caller's. `*newest` is its client's session, NULL before the
+ * first: it is replaced by those that come, must outlive the connection, and goes with secure_session_free(). */
+struct secure_link *secure_link_create(struct secure *s, int fd, struct ssl_session_st **newest);
+void secure_session_free(struct ssl_session_st **newest);
 /* Says goodbye (close_notify) if the socket takes it. */
 void secure_link_destroy(struct secure_link **kp);
 

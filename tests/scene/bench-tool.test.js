@@ -118,6 +118,17 @@ describe('tidegate-bench', { concurrency: 2 }, () => {
     assert.match(misnamed.stderr, /tls: hostname mismatch/);
   });
 
+  scene('TLS sessions are resumed by every client from its second connection on', async (s) => {
+    const authority = await Authority.create(s);
+    const { gateway } = await stage(s, { listen: { tls: { certificates: [await authority.issue('gateway', ['IP:127.0.0.1'])] } } });
+    const args = [`${gateway.url.replace('ws:', 'wss:')}/echo`, '--insecure', '--json', '--mode', 'churn', '--connections', 8, '--seconds', 1];
+    const { code, report } = await bench(...args, '--resume');
+    assert.equal(code, 0);
+    assert.ok(report.cycles > 16, `${report.cycles} connections were opened, used and closed`);
+    assert.ok(report.resumed >= report.cycles - 8, `${report.resumed} of ${report.cycles} were resumed`);
+    assert.equal((await bench(...args)).report.resumed, 0);
+  });
+
   scene('a line each second, and a report in a file', async (s) => {
     const { gateway } = await stage(s);
     const file = path.join(s.temp(), 'report.json');
