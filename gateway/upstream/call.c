@@ -246,7 +246,8 @@ void call_join(struct call *c, const struct http_head *h, struct conn *conn, con
     clean_joined(&head, h);
     const bool is_to_its_key = h->major_version == 1 && c->key.data != c->made_key;
     const struct call_joined j = {.head = &head,
-                                  .accept = is_to_its_key ? http_value(h, "sec-websocket-accept") : (struct http_view){0},
+                                  .accept =
+                                      is_to_its_key ? http_value(h, "sec-websocket-accept") : (struct http_view){0},
                                   .conn = conn,
                                   .rest = rest,
                                   .rest_bytes = rest_bytes};

@@ -42,7 +42,7 @@ struct call_joined {
      * upgrade_add_accept(). Borrowed for the call, as the bytes are. */
     const struct http_head *head;
     struct http_view accept; /* the server's, to the key that was in the request; empty: none was, or over HTTP/2 */
-    struct conn *conn; /* now the callee's, paused: a socket or a carried stream */
+    struct conn *conn;       /* now the callee's, paused: a socket or a carried stream */
     const uint8_t *rest;
     size_t rest_bytes; /* what came behind the head */
 };
