@@ -220,10 +220,13 @@ static void handshake(struct conn *c)
         return;
     }
     c->state = CONN_OPEN;
-    c->tls_read_blocked = tls_has_pending(c->tls); /* see read_soon_if_pending */
+    c->tls_read_blocked = false;
     conn_update_interest(c);
     if (c->ops->on_open != NULL)
         c->ops->on_open(c->arg);
+    /* What came right behind the handshake was read along with it: the socket will not tell of it. */
+    if (!c->is_dead && !c->is_paused && tls_has_pending(c->tls))
+        read_ready(c);
 }
 
 static void connected(struct conn *c)
