@@ -104,9 +104,10 @@ struct secure_link *secure_link_create(struct secure *s, int fd, struct ssl_sess
     }
     k->newest = newest;
     SSL_set_app_data(k->ssl, k);
-    SSL_SESSION *session = *newest != NULL ? *newest : s->session;
-    if (s->resumes && session != NULL)
-        (void)SSL_set_session(k->ssl, session);
+    if (*newest == NULL && s->session != NULL)
+        *newest = SSL_SESSION_dup(s->session);
+    if (s->resumes && *newest != NULL)
+        (void)SSL_set_session(k->ssl, *newest);
     return k;
 }
 

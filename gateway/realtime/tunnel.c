@@ -141,7 +141,7 @@ static void on_server_eof(void *arg)
 static void on_client_flushed(void *arg)
 {
     struct tunnel *t = arg;
-    if (t->phase == TUNNEL_ENDING && conn_eof_seen(t->side[UP]))
+    if (t->phase == TUNNEL_ENDING && (conn_eof_seen(t->side[UP]) || tunnel_is_client_done(t)))
         on_client_eof(t);
     else
         tunnel_side_flushed(t);

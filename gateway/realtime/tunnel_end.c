@@ -124,8 +124,9 @@ static bool has_unsent(const struct tunnel *t)
 }
 
 /* Both close frames have passed between the client and us: the server hangs up first, without waiting for the client
- * (RFC 6455 section 7.1.1), and that is what we are to it. */
-static bool is_client_done(const struct tunnel *t)
+ * (RFC 6455 section 7.1.1), and that is what we are to it. What a client says behind its close frame is answered with a
+ * reset. */
+bool tunnel_is_client_done(const struct tunnel *t)
 {
     return t->has_client_closed && t->is_mute[DOWN];
 }
@@ -138,7 +139,7 @@ static void let_hang_up(struct tunnel *t, int side)
     conn_resume(t->side[side]);
 }
 
-/* All that is to be said was said: no byte passes any more, each side goes when its peer hangs up. */
+/* All that is to be said was said: no byte passes any more, each side goes when its peer hangs up, or is done. */
 static void begin_ending(struct tunnel *t)
 {
     enter_phase(t, TUNNEL_ENDING, has_unsent(t) ? FLUSH_MS : LINGER_MS);
@@ -147,7 +148,7 @@ static void begin_ending(struct tunnel *t)
     for (int side = UP; side <= DOWN; side++) {
         if (t->side[side] == NULL)
             continue;
-        const bool is_done = conn_eof_seen(t->side[side]) || (side == UP && is_client_done(t));
+        const bool is_done = conn_eof_seen(t->side[side]) || (side == UP && tunnel_is_client_done(t));
         if (is_done && conn_buffered(t->side[side]) == 0)
             close_side(t, side, false);
         else
@@ -164,6 +165,8 @@ static void end(struct tunnel *t, uint16_t client_code, uint16_t server_code, co
 {
     if (client_code != 0 && t->session != NULL)
         session_take_leave(t->session, client_code);
+    if (t->phase >= TUNNEL_ENDING)
+        return; /* behind what the speaker said last was the boundary that a planned end had waited for */
     if (client_code != 0 && !say_close(t, DOWN, client_code, reason))
         close_side(t, UP, true);
     if (server_code != 0 && !say_close(t, UP, server_code, reason))

@@ -76,7 +76,7 @@ struct tunnel { /* what every message needs comes first */
     uint32_t magic;
     uint8_t phase;
     bool is_mute[2];        /* a close frame went in that direction, or nothing can go any more */
-    bool has_client_closed; /* its close frame came: nothing may follow it (RFC 6455 section 5.5.1) */
+    bool has_client_closed; /* its close frame passed: nothing may follow it (RFC 6455 section 5.5.1) */
     bool is_cut[2];         /* the walker saw more than was sent on: what was sent ends with a frame */
     bool has_end;
     struct tunnel_set *set;
@@ -144,6 +144,8 @@ void tunnel_on_due(void *arg);
 void tunnel_close_passed(struct tunnel *t, int dir, const struct ws_seen *seen);
 /* The sender of direction `dir` broke the rules; what may be passed on has been. */
 void tunnel_violated(struct tunnel *t, int dir, const struct ws_seen *seen);
+/* Nothing more comes from the client, and it has been told all there was. */
+bool tunnel_is_client_done(const struct tunnel *t);
 /* Nothing more comes from that side: ERR_EOF, its peer hung up; else the connection broke, and is NULL already. */
 void tunnel_side_lost(struct tunnel *t, int side, enum err e);
 /* All that was written to a side has gone out. */

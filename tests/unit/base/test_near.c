@@ -49,7 +49,7 @@ static void nothing_is_read(void **state)
     struct near n = {{0}};
     near_fetch(&n);
     for (unsigned i = 0; i < NEAR_MAX; i++)
-        near_put(&n, i, (const char *)NULL + 4096 * (i + 1), 256); /* nobody's memory */
+        near_put(&n, i, (const void *)(uintptr_t)(4096 * (i + 1)), 256); /* nobody's memory */
     near_fetch(&n);
 }
 
