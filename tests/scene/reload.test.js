@@ -6,11 +6,11 @@ const assert = require('node:assert/strict');
 const { describe } = require('node:test');
 const { Client, childrenOf, descriptorCount, get, isSanitized, ownMemory, scene, waitFor } = require('./lib');
 
-const RELOADS = 300;
-const WARM_RELOADS = 100; // by then every path has been taken
+const RELOADS = 200;
+const WARM_RELOADS = 120; // by then every path has been taken, and buffers are as large as they get
 const CLIENTS = 1000;
 const OPENING_AT_A_TIME = 50;
-const GROWTH_BYTES = 512 << 10; // 2.6 KB for each reload: half a kilobyte is its line in the journal, and a buffer may have grown once
+const GROWTH_BYTES = 256 << 10;
 
 const server = (region, options = {}) => ({ name: region.name, url: region.url, ...options });
 
