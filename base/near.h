@@ -15,9 +15,10 @@
 #define NEAR_LINE_BYTES 64u /* what the processor fetches at a time, on all there are today */
 #define NEAR_LINES_MAX  (NEAR_LINE_BYTES - 1)
 
-struct near { /* all zero: of nothing */
-    uintptr_t
-        place[NEAR_MAX]; /* where its first line begins, and in the bits that are zero there the number of lines */
+/* Of each place where its first line begins, and in the bits that are zero there the number of lines. All zero: none.
+ */
+struct near {
+    uintptr_t place[NEAR_MAX];
 };
 
 /* Lists `bytes` from `at` on, in place of what was listed as `which` (below NEAR_MAX); what is longer than

@@ -17,8 +17,7 @@
 struct secure {
     uint32_t magic;
     SSL_CTX *ctx;
-    const char *name; /* to be asked for; NULL: an address is no name */
-    bool resumes;
+    const char *name;     /* to be asked for; NULL: an address is no name */
     SSL_SESSION *session; /* the newest of all; NULL: none yet, or not wanted */
 };
 
@@ -76,7 +75,6 @@ struct secure *secure_create(const char *host, const char *ca_file, bool is_inse
     struct secure *s;
     OBJ_NEW(s, SECURE_MAGIC);
     s->ctx = ctx;
-    s->resumes = resumes;
     s->name = is_address(host) ? NULL : host;
     SSL_CTX_set_app_data(ctx, s);
     return s;
@@ -106,7 +104,7 @@ struct secure_link *secure_link_create(struct secure *s, int fd, struct ssl_sess
     SSL_set_app_data(k->ssl, k);
     if (*newest == NULL && s->session != NULL)
         *newest = SSL_SESSION_dup(s->session);
-    if (s->resumes && *newest != NULL)
+    if (*newest != NULL)
         (void)SSL_set_session(k->ssl, *newest);
     return k;
 }

@@ -16,6 +16,8 @@
 /* Nobody looks further ahead. */
 #define PEEK_BYTES 16384u
 
+_Static_assert(offsetof(struct conn, net) <= CONN_NEAR_BYTES, "what a write needs");
+
 static void on_io(void *arg, unsigned events);
 
 /* ---- what a process shares ---- */
