@@ -208,6 +208,7 @@ static enum sift_verdict on_push(struct phoenix *p, const struct phx_frame *f, c
             return SIFT_MORE;
         if (p->feeds != NULL)
             phoenix_expect_echo(p, c, f, m->is_whole);
+        c->pushed_ms = session_now_ms(p->session);
         phoenix_sent(p, c, f, m, push);
         return SIFT_PASS;
     }

@@ -12,7 +12,6 @@
 
 #define OVERLAP_MS 2000        /* longer than sessions let the one before deliver */
 #define AGAIN_MS   2000        /* what a lost server said may come again from the next one for so long */
-#define ECHO_MS    500         /* by then the next server has heard of a push, or never will */
 #define LONG_BYTES (64u << 10) /* as long at least is, written anew, what of a client is not read to its end */
 
 void phoenix_feeds_begin(struct phoenix *p)
@@ -55,6 +54,7 @@ void phoenix_feeds_end(struct phoenix *p)
     LIST_EACH (it, &p->channels) {
         struct phx_channel *c = LIST_ENTRY(it, struct phx_channel, link);
         c->echo = 0;
+        c->early_ms = 0;
         c->has_new_presence = c->has_pushed_long = c->was_before = false;
     }
 }
@@ -157,6 +157,7 @@ enum phx_feed phoenix_feeds_take(struct phoenix *p, struct phx_channel *c, enum 
     const uint64_t hash = hash_of(p, c, content_of(p, f));
     if (place == PHX_NEXT && hash == c->echo) {
         c->echo = 0;
+        c->early_ms = 0;
         phoenix_wake_at(p, now_ms); /* the move may have waited for that */
     }
     if (feed == DEDUP_OLD && phoenix_ahead_found(p, hash))
@@ -202,10 +203,8 @@ void phoenix_expect_echo(struct phoenix *p, struct phx_channel *c, const struct 
         return;
     }
     const uint64_t content = content_of(p, f);
-    if (c->on[PHX_NEXT].state != PHX_ABSENT) {
+    if (c->on[PHX_NEXT].state != PHX_ABSENT)
         c->echo = hash_of(p, c, content);
-        c->echo_by_ms = session_now_ms(p->session) + ECHO_MS;
-    }
     if (is_broadcast && !c->gets_own)
         phoenix_expect_late_echo(p, c, content);
 }

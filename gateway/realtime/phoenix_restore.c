@@ -1,9 +1,10 @@
 /* Another server. After a loss everything that was joined is joined there again, a few joins at a time, first the
  * channels for which messages wait; each goes on as soon as its own join is answered. In a planned move the same
  * happens on the next server while the one before serves. Only when all channels are there, and the changes they listen
- * to flow (which is later, and nobody could tell what was missed), pushes wait until the old server has answered a
- * heartbeat, which proves that it has handed on all that came before, and the next one has brought back what the client
- * pushed last, which proves that others hear it before what comes then; then they go to the new one.
+ * to flow (which is later, and nobody could tell what was missed), and the next server has heard what was pushed before
+ * it was asked, pushes wait until the old server has answered a heartbeat, which proves that it has handed on all that
+ * came before, and the next one has brought back what the client pushed last, which proves that others hear it before
+ * what comes then; then they go to the new one.
  *
  * The client's join_ref stays, so nothing but the gateway's own answers differs from what it would see anyway. */
 #include "base/assert.h"
@@ -14,6 +15,7 @@
     15000 /* while joins are under way the server may be silent: a failing one takes it 5 s, a database that wakes up  \
              more */
 #define SWITCH_MS        2000  /* pushes wait no longer for the old server's last answer */
+#define ECHO_MS          500   /* by then the next server has heard of what was pushed to the old one, or never will */
 #define READY_MS         15000 /* changes flow by then after a join, or will not soon */
 #define MOVE_READY_MS    8000  /* a planned move does not wait longer for that: the old server has its own plans */
 #define REPLAY_MARGIN_MS 5000  /* clocks differ; what comes twice is known by its id */
@@ -61,8 +63,10 @@ static void join_again(struct phoenix *p, struct phx_channel *c, enum phx_place 
     struct phx_there *on = &c->on[place];
     write_join(c, &payload, replay_of(c));
     const struct phx_text text = {payload.data, payload.len};
-    if (place == PHX_NEXT)
+    if (place == PHX_NEXT) {
         phoenix_feeds_begin(p);
+        c->early_ms = c->pushed_ms;
+    }
     *on = (struct phx_there){.state = PHX_ASKED, .is_own = is_own, .is_again = true};
     leg_allow_silence(to, JOIN_SILENCE_MS);
     session_count(p->session, STAT_ROUTE_SESSION_RESTORES, 1);
@@ -168,6 +172,8 @@ static void join_some(struct phoenix *p, enum phx_place place, struct leg *to, b
 
 void phoenix_join_answered(struct phoenix *p, enum phx_place place, struct leg *l)
 {
+    if (place == PHX_HERE)
+        p->unblocked_ms = session_now_ms(p->session);
     LIST_EACH (it, &p->channels) {
         if (channel_of(it)->on[place].state == PHX_ASKED) {
             leg_allow_silence(l, JOIN_SILENCE_MS);
@@ -177,25 +183,42 @@ void phoenix_join_answered(struct phoenix *p, enum phx_place place, struct leg *
     leg_allow_silence(l, 0);
 }
 
-/* Whether a channel on the next server is as good as on the one before. */
-static bool is_as_good(const struct phoenix *p, const struct phx_there *on)
+/* When the next server has heard what was pushed to the old one until then. That one reads nothing while it joins. */
+static int64_t heard_ms(const struct phoenix *p, int64_t pushed_ms)
 {
-    if (on->state != PHX_THERE)
-        return false;
-    return !on->awaits_changes || session_now_ms(p->session) >= p->ready_by_ms;
+    return (pushed_ms > p->unblocked_ms ? pushed_ms : p->unblocked_ms) + ECHO_MS;
 }
 
-static bool is_all_there(const struct phoenix *p, enum phx_place place)
+/* From when on a channel on the next server is as good as on the one before; INT64_MAX: not yet. */
+static int64_t good_ms(const struct phoenix *p, const struct phx_channel *c)
 {
+    const struct phx_there *on = &c->on[PHX_NEXT];
+    if (on->state != PHX_THERE)
+        return INT64_MAX;
+    const int64_t settled_ms = c->early_ms != 0 ? heard_ms(p, c->early_ms) : 0;
+    return on->awaits_changes && p->ready_by_ms > settled_ms ? p->ready_by_ms : settled_ms;
+}
+
+/* From when on all channels are there; INT64_MAX: not yet. */
+static int64_t all_there_ms(const struct phoenix *p, enum phx_place place)
+{
+    int64_t from_ms = 0;
     LIST_EACH (it, &p->channels) {
         const struct phx_channel *c = channel_of(it);
         const struct phx_there *on = &c->on[place];
         if (c->life == PHX_LEAVING)
             continue;
-        if (place == PHX_NEXT ? !is_as_good(p, on) : on->state == PHX_ABSENT || (on->state == PHX_ASKED && on->is_own))
-            return false;
+        if (place == PHX_HERE && (on->state == PHX_ABSENT || (on->state == PHX_ASKED && on->is_own)))
+            return INT64_MAX;
+        if (place == PHX_NEXT && good_ms(p, c) > from_ms)
+            from_ms = good_ms(p, c);
     }
-    return true;
+    return from_ms;
+}
+
+static bool is_all_there(const struct phoenix *p, enum phx_place place)
+{
+    return all_there_ms(p, place) <= session_now_ms(p->session);
 }
 
 void phoenix_be_back(struct phoenix *p, struct phx_channel *c)
@@ -254,8 +277,8 @@ static int64_t echo_by_ms(const struct phoenix *p)
     int64_t by_ms = 0;
     LIST_EACH (it, &p->channels) {
         const struct phx_channel *c = channel_of(it);
-        if (c->echo != 0 && c->echo_by_ms > by_ms)
-            by_ms = c->echo_by_ms;
+        if (c->echo != 0 && heard_ms(p, c->pushed_ms) > by_ms)
+            by_ms = heard_ms(p, c->pushed_ms);
     }
     return by_ms;
 }
@@ -272,15 +295,9 @@ static void on_last_word(struct phoenix *p)
 
 void phoenix_on_time_switch(struct phoenix *p, int64_t now_ms)
 {
-    if (now_ms < p->ready_by_ms) {
-        phoenix_wake_at(p, p->ready_by_ms);
-    } else if (p->ready_by_ms != 0) {
-        p->ready_by_ms = 0;
-        phoenix_go_on(p, PHX_NEXT);
-    }
     if (!p->is_switching)
-        return;
-    if (now_ms >= p->switch_by_ms || (p->switch_number == 0 && now_ms >= echo_by_ms(p)))
+        phoenix_go_on(p, PHX_NEXT);
+    else if (now_ms >= p->switch_by_ms || (p->switch_number == 0 && now_ms >= echo_by_ms(p)))
         finish_switch(p);
     else
         phoenix_wake_at(p, p->switch_by_ms);
@@ -295,8 +312,12 @@ void phoenix_go_on(struct phoenix *p, enum phx_place place)
     join_some(p, place, to, false);
     if (place == PHX_HERE)
         phoenix_all_back(p);
-    if (!is_all_there(p, place))
+    const int64_t there_ms = all_there_ms(p, place);
+    if (there_ms > session_now_ms(p->session)) {
+        if (there_ms != INT64_MAX)
+            phoenix_wake_at(p, there_ms);
         return;
+    }
     if (place == PHX_NEXT) {
         begin_switch(p);
         return;
@@ -357,10 +378,8 @@ static void be_joined(struct phoenix *p, struct phx_channel *c, enum phx_place p
         phoenix_ask_presence(p, c, place, from, c->track);
     c->on[place].awaits_changes = c->has_changes;
     if (place == PHX_NEXT) {
-        if (c->has_changes) {
+        if (c->has_changes)
             p->ready_by_ms = session_now_ms(p->session) + MOVE_READY_MS;
-            phoenix_wake_at(p, p->ready_by_ms);
-        }
         return;
     }
     phoenix_be_back(p, c);

@@ -114,8 +114,10 @@ struct phx_channel { /* what every message needs comes first */
     int64_t lost_ms;       /* since when it may have missed something */
     int64_t rejoined_ms;   /* when it was joined again after its server had dropped it */
     int64_t stored_ms;     /* wall clock of the newest stored broadcast; 0: none came */
+    int64_t pushed_ms;     /* when the client pushed last; 0: never */
+    int64_t early_ms;      /* the same, of what it pushed before the next server was asked for the channel; 0: that one
+                              has shown that it has brought all of it */
     uint64_t echo;         /* of the newest push that the next server has not brought back; 0: none */
-    int64_t echo_by_ms;    /* it is not waited for longer */
     uint64_t *seen;        /* a ring of PHX_SEEN_MAX; NULL before the first */
     uint32_t seen_next;
 };

@@ -153,6 +153,103 @@ static void what_a_lost_server_had_announced_is_forgotten_with_it(void **state)
     world_close(&w);
 }
 
+/* A server reads nothing while it joins: what is pushed meanwhile it hands on when it refuses, and the next server,
+ * which tells its own clients at once, must not get anything before it has heard that. */
+static void world_open_blocked(struct world *w, struct side *next)
+{
+    char ref[OWN_BYTES];
+    world_open(w, YAML(CALM));
+    says(&w->client, JOIN_OTHER("1"));
+    gets(&w->server, JOIN_OTHER("1"));
+    says(&w->client, PUSH("6"));
+    gets(&w->server, PUSH("6"));
+    rig_advance(&w->rig, 900);
+    says(&w->server, OTHER_ANSWER("1", RESTARTING));
+    says(&w->server, OK("6"));
+    gets(&w->client, OK("6"));
+    *next = server_asked(&w->rig);
+    GETS_JOIN(next);
+    gets_asked(next, "\"51\"", "other1", "phx_join", "{}", ref);
+    GETS_TRACK(next);
+    answers(next, "\"51\"", ref, "other1", IS_OK);
+    gets(&w->client, OTHER_ANSWER("1", IS_OK));
+    serves(w, &w->server, PUSH("7"), OK("7"), HEARD("1")); /* nothing waits meanwhile */
+}
+
+static void world_close_moved(struct world *w, struct side *next)
+{
+    char beat[OWN_BYTES];
+    gets_asked(&w->server, "null", "phoenix", "heartbeat", "{}", beat);
+    says(&w->client, PUSH("8"));
+    gets_nothing(&w->server);
+    gets_nothing(next);
+    answers(&w->server, "null", beat, "phoenix", IS_OK);
+    gets(next, PUSH("8"));
+    says(next, OK("8"));
+    gets(&w->client, OK("8"));
+    (void)close(w->server.fd);
+    w->server = *next;
+    world_close(w);
+}
+
+static void a_move_waits_for_what_was_pushed_before_it_until_a_later_push_is_heard_there(void **state)
+{
+    struct world w;
+    struct side next;
+    (void)state;
+    world_open_blocked(&w, &next);
+    gets_nothing(&w.server);
+    says(&next, HEARD("7"));
+    world_close_moved(&w, &next);
+}
+
+static void a_move_waits_half_a_second_for_what_was_pushed_before_it(void **state)
+{
+    struct world w;
+    struct side next;
+    (void)state;
+    world_open_blocked(&w, &next);
+    rig_advance(&w.rig, 499);
+    gets_nothing(&w.server);
+    rig_advance(&w.rig, 1);
+    world_close_moved(&w, &next);
+}
+
+/* The next server has everything while the old one is still busy with a join. */
+static void a_move_waits_for_what_was_pushed_to_a_server_that_reads_it_last_of_all(void **state)
+{
+    struct world w;
+    char first[OWN_BYTES], second[OWN_BYTES], beat[OWN_BYTES];
+    (void)state;
+    world_open(&w, YAML(CALM));
+    says(&w.client, JOIN_OTHER("1"));
+    gets(&w.server, JOIN_OTHER("1"));
+    says(&w.server, OTHER_ANSWER("1", RESTARTING));
+    says(&w.client, JOIN_OTHER("2"));
+    gets(&w.server, JOIN_OTHER("2"));
+    says(&w.client, PUSH("6"));
+    gets(&w.server, PUSH("6"));
+    struct side next = server_asked(&w.rig);
+    GETS_JOIN(&next);
+    gets_asked(&next, "\"51\"", "other1", "phx_join", "{}", first);
+    gets_asked(&next, "\"52\"", "other2", "phx_join", "{}", second);
+    GETS_TRACK(&next);
+    answers(&next, "\"51\"", first, "other1", IS_OK);
+    answers(&next, "\"52\"", second, "other2", IS_OK);
+    gets(&w.client, OTHER_ANSWER("1", IS_OK));
+    gets(&w.client, OTHER_ANSWER("2", IS_OK));
+    rig_advance(&w.rig, 900);
+    gets_asked(&w.server, "null", "phoenix", "heartbeat", "{}", beat);
+    says(&w.server, OTHER_ANSWER("2", RESTARTING));
+    says(&w.server, OK("6"));
+    gets(&w.client, OK("6"));
+    answers(&w.server, "null", beat, "phoenix", IS_OK);
+    rig_advance(&w.rig, 499);
+    serves(&w, &w.server, PUSH("7"), OK("7"), HEARD("1"));
+    says(&next, HEARD("7"));
+    world_close_moved(&w, &next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +257,9 @@ int main(void)
         cmocka_unit_test(joins_that_all_servers_refuse_are_refused_in_time_and_the_session_stays),
         cmocka_unit_test(a_server_that_does_not_restart_after_all_is_kept),
         cmocka_unit_test(what_a_lost_server_had_announced_is_forgotten_with_it),
+        cmocka_unit_test(a_move_waits_for_what_was_pushed_before_it_until_a_later_push_is_heard_there),
+        cmocka_unit_test(a_move_waits_half_a_second_for_what_was_pushed_before_it),
+        cmocka_unit_test(a_move_waits_for_what_was_pushed_to_a_server_that_reads_it_last_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
