@@ -86,6 +86,30 @@ static void test_10_pushes_wait_until_the_last_one_has_reached_the_next_server(v
     ends(s);
 }
 
+/* The same of what was pushed before the next server was asked: it may not have been there yet when that came. But
+ * nothing waits until it is known that it does not come. */
+static void test_10_what_was_pushed_before_the_next_server_was_asked_has_reached_it(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    struct leg *old = s->leg;
+    client_says(s, BROADCAST("6"));
+    time_passes(s, 100);
+    struct leg *next = fake_find(s);
+    server_got(next, REJOIN("0", ""));
+    server_says(s, next, REPLY("g#0", "ok", "{}"));
+    fake_forget(&old->said);
+    time_passes(s, 399);
+    server_got_nothing(old);
+    time_passes(s, 1);
+    server_got(old, BEAT("g#9"));
+    client_says(s, BROADCAST("7"));
+    server_got_nothing(old);
+    server_says(s, old, BEAT_REPLY("g#9"));
+    server_got(next, BROADCAST("7"));
+    ends(s);
+}
+
 static void test_10_an_old_server_that_says_nothing_is_not_waited_for(void **state)
 {
     (void)state;
@@ -105,6 +129,7 @@ static void test_10_answers_of_the_old_server_still_come(void **state)
     struct leg *old = s->leg;
     client_says(s, BROADCAST("7"));
     server_got(old, BROADCAST("7"));
+    time_passes(s, 500); /* all servers have heard of it, or never will */
     (void)moves(s, REJOIN("0", ACKS));
     server_says(s, old, BEAT_REPLY("g#9"));
     server_says(s, old, REPLY("7", "ok", "{}"));
@@ -332,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_10_pushes_wait_for_the_old_servers_last_word_and_go_to_the_next),
         cmocka_unit_test(test_10_pushes_wait_until_the_last_one_has_reached_the_next_server),
         cmocka_unit_test(test_10_a_push_that_never_comes_back_is_not_waited_for_for_long),
+        cmocka_unit_test(test_10_what_was_pushed_before_the_next_server_was_asked_has_reached_it),
         cmocka_unit_test(test_10_an_old_server_that_says_nothing_is_not_waited_for),
         cmocka_unit_test(test_10_answers_of_the_old_server_still_come),
         cmocka_unit_test(test_a_move_that_found_no_server_leaves_nothing_behind),
