@@ -73,12 +73,14 @@ void tls_destroy(struct tls **tp);
 enum tls_want { TLS_WANT_NONE = 0, TLS_WANT_READ, TLS_WANT_WRITE };
 
 /* Each returns ERR_NONE (progress), ERR_AGAIN (then *want says for what), ERR_EOF, or a failure. After a failure only
- * tls_destroy is allowed. A write that returned ERR_AGAIN may be repeated with a longer buffer at another address. */
+ * tls_destroy is allowed. A read takes as many of the records that have come as there is room for; a write takes one,
+ * and who has more than one writes the rest at once, unless it returned ERR_AGAIN; then it may be repeated with a
+ * longer buffer at another address. */
 enum err tls_handshake(struct tls *t, enum tls_want *want) MUST_CHECK;
 enum err tls_read(struct tls *t, void *buf, size_t cap, size_t *got, enum tls_want *want) MUST_CHECK;
 enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum tls_want *want) MUST_CHECK;
-/* Bytes that came are here, though the socket may be silent: whole records, or the beginning of one, of which it is not
- * known before a read finds nothing. */
+/* Something that came is here, though the socket may be silent: whole records, the end, or the beginning of a record,
+ * which is known for one only when a read finds nothing. */
 bool tls_has_pending(const struct tls *t);
 void tls_shutdown(struct tls *t); /* sends close_notify, does not wait */
 /* Why the last call failed, for the log; valid until the next call. */

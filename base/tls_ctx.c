@@ -18,6 +18,9 @@
 
 #include "base/mem.h"
 
+/* Of what came is read at once: several records, as long as they are. It is given back with the last byte of it. */
+#define READ_BYTES (64u * 1024u)
+
 /* AES with 128 bits first: nobody breaks it, and with 256 each byte costs four rounds more in ten. */
 #define TLS13_CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define TLS12_CIPHERS                                                                                                  \
@@ -123,6 +126,7 @@ static bool set_policy(SSL_CTX *ctx)
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_mode(ctx,
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_default_read_buffer_len(ctx, READ_BYTES);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_default_passwd_cb(ctx, tls_refuse_passphrase);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
@@ -141,6 +145,16 @@ SSL_CTX *tls_new_native(const SSL_METHOD *method, char *error)
     return NULL;
 }
 
+struct tls_ctx *tls_ctx_around(SSL_CTX *ctx)
+{
+    struct tls_ctx *c;
+    OBJ_NEW(c, TLS_CTX_MAGIC);
+    c->refs = 1;
+    c->ctx = ctx;
+    c->wire_method = tls_wire_method();
+    return c;
+}
+
 struct tls_ctx *tls_ctx_create_client(const struct tls_client_opts *o, char *error)
 {
     SSL_CTX *ctx = tls_new_native(TLS_client_method(), error);
@@ -151,10 +165,7 @@ struct tls_ctx *tls_ctx_create_client(const struct tls_client_opts *o, char *err
     }
     SSL_CTX_set_verify(ctx, o->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
 
-    struct tls_ctx *c;
-    OBJ_NEW(c, TLS_CTX_MAGIC);
-    c->refs = 1;
-    c->ctx = ctx;
+    struct tls_ctx *c = tls_ctx_around(ctx);
     c->is_insecure = o->insecure;
     return c;
 }
@@ -174,6 +185,7 @@ void tls_ctx_unref(struct tls_ctx **cp)
     if (--c->refs > 0)
         return;
     SSL_CTX_free(c->ctx);
+    BIO_meth_free(c->wire_method);
     if (c->server != NULL)
         tls_server_destroy(&c->server);
     OBJ_FREE(&c, TLS_CTX_MAGIC);

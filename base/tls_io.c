@@ -20,9 +20,11 @@ struct tls {
     uint32_t magic;
     SSL *ssl;
     struct tls_ctx *ctx;
+    struct tls_wire wire;
     enum err failed; /* the failure after which only tls_destroy is allowed */
     bool is_established;
     bool is_starved; /* the last read found no whole record: what OpenSSL holds is the beginning of one at most */
+    bool is_untold;  /* it brought something, and what it met then is for the next one to tell */
     char *failure;   /* NULL: none */
 };
 
@@ -61,7 +63,7 @@ static bool offer_protocols(SSL *ssl, enum tls_offer offer)
            SSL_set_alpn_protos(ssl, (const unsigned char *)offers[offer].wire, offers[offer].len) == 0;
 }
 
-static struct tls *create(struct tls_ctx *c)
+static struct tls *create(struct tls_ctx *c, int fd)
 {
     CHECK_OBJ(c, TLS_CTX_MAGIC);
     struct tls *t;
@@ -69,16 +71,17 @@ static struct tls *create(struct tls_ctx *c)
     t->ctx = tls_ctx_ref(c);
     ERR_clear_error();
     t->ssl = SSL_new(c->ctx);
-    ASSERT(t->ssl != NULL);        /* out of memory */
+    ASSERT(t->ssl != NULL); /* out of memory */
+    tls_wire_lay(&t->wire, c, t->ssl, fd);
     SSL_set_read_ahead(t->ssl, 1); /* else each record is two calls: for its header, and for the rest */
     return t;
 }
 
 struct tls *tls_create_client_offer(struct tls_ctx *c, int fd, const char *server_name, enum tls_offer offer)
 {
-    struct tls *t = create(c);
+    struct tls *t = create(c, fd);
     ASSERT(c->server == NULL);
-    if (SSL_set_fd(t->ssl, fd) != 1 || !expect_name(t->ssl, server_name) || !offer_protocols(t->ssl, offer))
+    if (!expect_name(t->ssl, server_name) || !offer_protocols(t->ssl, offer))
         (void)fail(t, ERR_INVALID, "the server name cannot be used");
     SSL_set_connect_state(t->ssl);
     return t;
@@ -91,10 +94,8 @@ struct tls *tls_create_client(struct tls_ctx *c, int fd, const char *server_name
 
 struct tls *tls_create_server(struct tls_ctx *c, int fd)
 {
-    struct tls *t = create(c);
+    struct tls *t = create(c, fd);
     ASSERT(c->server != NULL);
-    if (SSL_set_fd(t->ssl, fd) != 1)
-        (void)fail(t, ERR_SYSTEM, NULL);
     SSL_set_accept_state(t->ssl);
     return t;
 }
@@ -173,20 +174,30 @@ enum err tls_handshake(struct tls *t, enum tls_want *want)
     return e == ERR_EOF ? fail(t, ERR_RESET, "closed during the handshake") : e;
 }
 
+/* Records that came together are read together. What ended that is told by this call if it brought nothing, else by the
+ * next one: a failure is kept, and all else OpenSSL says again. */
 enum err tls_read(struct tls *t, void *buf, size_t cap, size_t *got, enum tls_want *want)
 {
-    enum err e = begin(t);
+    enum err e;
     *want = TLS_WANT_NONE;
     *got = 0;
-    if (e != ERR_NONE)
-        return e;
-    int rc = SSL_read(t->ssl, buf, cap > INT_MAX ? INT_MAX : (int)cap);
-    t->is_starved = rc <= 0;
-    if (rc > 0) {
-        *got = (size_t)rc;
-        return ERR_NONE;
+    while ((e = begin(t)) == ERR_NONE) {
+        const size_t room = cap - *got;
+        const int rc = SSL_read(t->ssl, (uint8_t *)buf + *got, room > INT_MAX ? INT_MAX : (int)room);
+        if (rc <= 0) {
+            e = outcome(t, rc, errno, want);
+            break;
+        }
+        *got += (size_t)rc;
+        if (*got == cap || SSL_has_pending(t->ssl) == 0)
+            break;
     }
-    return outcome(t, rc, errno, want);
+    t->is_starved = e == ERR_AGAIN && *want == TLS_WANT_READ;
+    t->is_untold = *got > 0 && e != ERR_NONE && !t->is_starved;
+    if (*got == 0)
+        return e;
+    *want = TLS_WANT_NONE;
+    return ERR_NONE;
 }
 
 enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum tls_want *want)
@@ -196,7 +207,9 @@ enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum
     *put = 0;
     if (e != ERR_NONE || len == 0)
         return e;
+    t->wire.has_more = len > SSL3_RT_MAX_PLAIN_LENGTH;
     int rc = SSL_write(t->ssl, buf, len > INT_MAX ? INT_MAX : (int)len);
+    t->wire.has_more = false;
     if (rc > 0) {
         *put = (size_t)rc;
         return ERR_NONE;
@@ -209,7 +222,7 @@ enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum
 bool tls_has_pending(const struct tls *t)
 {
     CHECK_OBJ(t, TLS_MAGIC);
-    return !t->is_starved && SSL_has_pending(t->ssl) != 0;
+    return t->is_untold || (!t->is_starved && SSL_has_pending(t->ssl) != 0);
 }
 
 void tls_shutdown(struct tls *t)

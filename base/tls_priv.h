@@ -14,6 +14,7 @@ struct tls_ctx {
     uint32_t magic;
     uint32_t refs;
     SSL_CTX *ctx; /* of a server: that of its first identity */
+    BIO_METHOD *wire_method;
     bool is_insecure;
     struct tls_server *server; /* NULL: a client's */
 };
@@ -25,9 +26,21 @@ bool tls_complain(char *error, const char *what);
 int tls_refuse_passphrase(char *buf, int size, int rwflag, void *arg);
 /* An SSL_CTX under the policy of both sides; NULL after a sentence in `error`. */
 SSL_CTX *tls_new_native(const SSL_METHOD *method, char *error);
+/* Takes it over. */
+struct tls_ctx *tls_ctx_around(SSL_CTX *ctx);
 /* Each is false after a sentence in `error`. */
 bool tls_load_authorities(X509_STORE *store, const char *pem, char *error);
 bool tls_load_identity(SSL_CTX *ctx, const char *cert_pem, const char *key_pem, char *error);
+
+/* ---- base/tls_wire.c ---- */
+struct tls_wire {
+    int fd;
+    bool has_more; /* what is written next is followed by more at once */
+    bool is_ended; /* the peer sends no more */
+};
+BIO_METHOD *tls_wire_method(void); /* never NULL; freed by BIO_meth_free() */
+/* Has OpenSSL read and write there; the context, `w` and the socket outlive `ssl`. */
+void tls_wire_lay(struct tls_wire *w, const struct tls_ctx *c, SSL *ssl, int fd);
 
 /* ---- base/tls_server.c ---- */
 void tls_server_destroy(struct tls_server **sp);

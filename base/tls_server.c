@@ -447,11 +447,8 @@ struct tls_ctx *tls_ctx_create_server(const struct tls_server_opts *o, char *err
         tls_server_destroy(&s);
         return NULL;
     }
-    struct tls_ctx *c;
-    OBJ_NEW(c, TLS_CTX_MAGIC);
-    c->refs = 1;
-    c->ctx = s->faces->ctx;
-    SSL_CTX_up_ref(c->ctx);
+    SSL_CTX_up_ref(s->faces->ctx);
+    struct tls_ctx *c = tls_ctx_around(s->faces->ctx);
     c->server = s;
     return c;
 }

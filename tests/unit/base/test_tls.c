@@ -284,8 +284,7 @@ static void test_bytes_read_in_part_are_pending(void **state)
     tls_ctx_unref(&c);
 }
 
-/* What came together is taken from the socket together, and then only said by what is pending. */
-static void test_records_that_came_together_are_pending(void **state)
+static void test_records_that_came_together_are_read_together(void **state)
 {
     const struct authority *a = *state;
     struct tls_ctx *c = client_ctx(&(struct tls_client_opts){.ca_pem = a->ca_pem});
@@ -295,16 +294,40 @@ static void test_records_that_came_together_are_pending(void **state)
     size_t got = 0;
     link_open(&l, &a->server, c, "edge.test");
     assert_int_equal(link_handshake(&l), ERR_NONE);
-    SSL_write(l.server, "hello", 5);
-    SSL_write(l.server, "world!", 6);
+    SSL_write(l.server, "hello ", 6);
+    SSL_write(l.server, "world", 5);
     assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_NONE);
-    assert_int_equal(got, 5);
-    assert_true(recv(l.client_fd, buf, 1, MSG_PEEK | MSG_DONTWAIT) < 0);
-    assert_true(tls_has_pending(l.client));
-    assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_NONE);
-    assert_int_equal(got, 6);
+    assert_int_equal(got, 11);
+    assert_memory_equal(buf, "hello world", 11);
     assert_false(tls_has_pending(l.client));
     link_close(&l);
+    tls_ctx_unref(&c);
+}
+
+/* The socket will not tell of what was read along with the last record. */
+static void test_the_end_that_came_with_the_last_record_is_pending(void **state)
+{
+    const struct authority *a = *state;
+    struct tls_ctx *c = client_ctx(&(struct tls_client_opts){.ca_pem = a->ca_pem});
+    struct link l;
+    enum tls_want want;
+    char buf[16];
+    size_t got = 0;
+    for (int is_broken = 0; is_broken < 2; is_broken++) {
+        link_open(&l, &a->server, c, "edge.test");
+        assert_int_equal(link_handshake(&l), ERR_NONE);
+        SSL_write(l.server, "bye", 3);
+        if (is_broken)
+            assert_int_equal(write(l.server_fd, "\x17\x03\x03\x00\x11 not what it says", 22), 22);
+        else
+            SSL_shutdown(l.server);
+        assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_NONE);
+        assert_int_equal(got, 3);
+        assert_true(tls_has_pending(l.client));
+        assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), is_broken ? ERR_TLS : ERR_EOF);
+        assert_int_equal(got, 0);
+        link_close(&l);
+    }
     tls_ctx_unref(&c);
 }
 
@@ -328,8 +351,10 @@ static void test_half_a_record_is_not_pending(void **state)
     assert_int_equal(want, TLS_WANT_READ);
     assert_false(tls_has_pending(l.client));
     assert_int_equal(write(l.server_fd, record + len / 2, len - len / 2), len - len / 2);
+    assert_int_equal(write(l.server_fd, record, 1), 1); /* another begins */
     assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_NONE);
     assert_int_equal(got, 11);
+    assert_false(tls_has_pending(l.client));
     link_close(&l);
     tls_ctx_unref(&c);
 }
@@ -432,7 +457,8 @@ int main(void)
         cmocka_unit_test(test_a_client_certificate_is_shown_when_asked_for),
         cmocka_unit_test(test_bytes_arrive_whole_in_both_directions),
         cmocka_unit_test(test_bytes_read_in_part_are_pending),
-        cmocka_unit_test(test_records_that_came_together_are_pending),
+        cmocka_unit_test(test_records_that_came_together_are_read_together),
+        cmocka_unit_test(test_the_end_that_came_with_the_last_record_is_pending),
         cmocka_unit_test(test_half_a_record_is_not_pending),
         cmocka_unit_test(test_a_good_bye_and_a_cut_are_told_apart),
         cmocka_unit_test(test_our_good_bye_reaches_the_server),

@@ -1,0 +1,60 @@
+/* The socket beneath a TLS connection, as OpenSSL wants to see it (a BIO). Its own would do, but for one thing: of a
+ * long message each record is a write, and the kernel, which cannot know that the next one follows at once, sends each
+ * by itself and wakes the receiver for it. Here it is told. */
+#include <errno.h>
+#include <openssl/bio.h>
+#include <sys/socket.h>
+
+#include "base/assert.h"
+#include "base/tls_priv.h"
+
+static int on_write(BIO *b, const char *data, int len)
+{
+    const struct tls_wire *w = BIO_get_data(b);
+    const ssize_t n = send(w->fd, data, (size_t)len, w->has_more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL);
+    BIO_clear_retry_flags(b);
+    if (n < 0 && err_from_errno(errno) == ERR_AGAIN)
+        BIO_set_retry_write(b);
+    return (int)n;
+}
+
+static int on_read(BIO *b, char *buf, int cap)
+{
+    struct tls_wire *w = BIO_get_data(b);
+    const ssize_t n = recv(w->fd, buf, (size_t)cap, 0);
+    BIO_clear_retry_flags(b);
+    if (n < 0 && err_from_errno(errno) == ERR_AGAIN)
+        BIO_set_retry_read(b);
+    w->is_ended = n == 0;
+    return (int)n;
+}
+
+static long on_control(BIO *b, int what, long number, void *arg)
+{
+    const struct tls_wire *w = BIO_get_data(b);
+    (void)number;
+    (void)arg;
+    if (what == BIO_CTRL_EOF)
+        return w->is_ended;
+    return what == BIO_CTRL_FLUSH; /* nothing waits here */
+}
+
+BIO_METHOD *tls_wire_method(void)
+{
+    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "wire");
+    ASSERT(m != NULL); /* out of memory */
+    BIO_meth_set_write(m, on_write);
+    BIO_meth_set_read(m, on_read);
+    BIO_meth_set_ctrl(m, on_control);
+    return m;
+}
+
+void tls_wire_lay(struct tls_wire *w, const struct tls_ctx *c, SSL *ssl, int fd)
+{
+    BIO *b = BIO_new(c->wire_method);
+    ASSERT(b != NULL); /* out of memory */
+    *w = (struct tls_wire){.fd = fd};
+    BIO_set_data(b, w);
+    BIO_set_init(b, 1);
+    SSL_set_bio(ssl, b, b);
+}
