@@ -9,6 +9,8 @@
 #include "gateway/ws/close.h"
 #include "gateway/ws/mask.h"
 
+#define MOVE_MS 15000 /* a planned move is complete by then, or tried again later */
+
 static const struct conn_ops leg_ops, parting_ops;
 static const struct sift_ops sift_ops;
 
@@ -412,7 +414,7 @@ static int64_t dead_at_ms(const struct leg *l)
 /* A server that a session is being moved to has so long; the session has a server, and can wait for a better one. */
 static int64_t move_by_ms(const struct leg *l)
 {
-    return l->opened_ms + session_conf(l->session)->answer_ms;
+    return l->opened_ms + MOVE_MS;
 }
 
 int64_t leg_due_ms(const struct leg *l)

@@ -68,6 +68,8 @@ void phoenix_forget(struct phoenix *p, struct phx_channel **cp)
         (void)phoenix_refuse_presence(p, c, "gateway: the channel is gone");
     take_out(p, c);
     phx_channel_destroy(cp);
+    if (p->is_restoring[PHX_NEXT]) /* it may have been waited for */
+        phoenix_wake_at(p, session_now_ms(p->session));
 }
 
 void phoenix_forget_later(struct phoenix *p, struct phx_channel *c)

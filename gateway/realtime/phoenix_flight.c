@@ -190,6 +190,8 @@ void phoenix_flush(struct phoenix *p, struct phx_channel *c, struct leg *to)
             phoenix_expect_late_echo(p, c, note.content);
         leg_send_frames(to, held_frames(h), h->frames_bytes);
         c->pushed_ms = now_ms;
+        if (c->on[PHX_NEXT].state != PHX_ABSENT)
+            c->early_ms = now_ms;
         if (note.push == PHX_PUSH_LEAVE)
             c->life = PHX_LEAVING;
         if (note.push != PHX_PUSH_PLAIN && note.push != PHX_PUSH_TOKEN)

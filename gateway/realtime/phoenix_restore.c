@@ -114,6 +114,16 @@ static bool may_join(const struct phoenix *p, const struct phx_channel *c, enum 
     return place == PHX_HERE || c->on[PHX_HERE].state == PHX_THERE || is_here_leaving(p);
 }
 
+/* Whether joins are under way to a server, which reads nothing else until it has answered them. */
+static bool is_joining(const struct phoenix *p, enum phx_place place)
+{
+    LIST_EACH (it, &p->channels) {
+        if (channel_of(it)->on[place].state == PHX_ASKED)
+            return true;
+    }
+    return false;
+}
+
 static uint32_t count_asked(struct phoenix *p, enum phx_place place)
 {
     uint32_t count = 0;
@@ -172,21 +182,31 @@ static void join_some(struct phoenix *p, enum phx_place place, struct leg *to, b
 
 void phoenix_join_answered(struct phoenix *p, enum phx_place place, struct leg *l)
 {
-    if (place == PHX_HERE)
+    if (place == PHX_HERE) {
         p->unblocked_ms = session_now_ms(p->session);
-    LIST_EACH (it, &p->channels) {
-        if (channel_of(it)->on[place].state == PHX_ASKED) {
-            leg_allow_silence(l, JOIN_SILENCE_MS);
-            return;
-        }
+        if (p->is_restoring[PHX_NEXT]) /* which waited for that */
+            phoenix_wake_at(p, p->unblocked_ms);
     }
-    leg_allow_silence(l, 0);
+    leg_allow_silence(l, is_joining(p, place) ? JOIN_SILENCE_MS : 0);
 }
 
-/* When the next server has heard what was pushed to the old one until then. That one reads nothing while it joins. */
+/* When the next server has heard what was pushed to the old one at that time, or never will. */
 static int64_t heard_ms(const struct phoenix *p, int64_t pushed_ms)
 {
     return (pushed_ms > p->unblocked_ms ? pushed_ms : p->unblocked_ms) + ECHO_MS;
+}
+
+/* What the next server has heard does not become unheard when the old one joins something more. */
+static void forget_heard(struct phoenix *p)
+{
+    const int64_t now_ms = session_now_ms(p->session);
+    if (is_joining(p, PHX_HERE))
+        return;
+    LIST_EACH (it, &p->channels) {
+        struct phx_channel *c = channel_of(it);
+        if (c->early_ms != 0 && heard_ms(p, c->early_ms) <= now_ms)
+            c->early_ms = 0;
+    }
 }
 
 /* From when on a channel on the next server is as good as on the one before; INT64_MAX: not yet. */
@@ -203,6 +223,8 @@ static int64_t good_ms(const struct phoenix *p, const struct phx_channel *c)
 static int64_t all_there_ms(const struct phoenix *p, enum phx_place place)
 {
     int64_t from_ms = 0;
+    if (place == PHX_NEXT && is_joining(p, PHX_HERE))
+        return INT64_MAX; /* nobody has heard what was pushed to the old one meanwhile */
     LIST_EACH (it, &p->channels) {
         const struct phx_channel *c = channel_of(it);
         const struct phx_there *on = &c->on[place];
@@ -312,6 +334,8 @@ void phoenix_go_on(struct phoenix *p, enum phx_place place)
     join_some(p, place, to, false);
     if (place == PHX_HERE)
         phoenix_all_back(p);
+    else
+        forget_heard(p);
     const int64_t there_ms = all_there_ms(p, place);
     if (there_ms > session_now_ms(p->session)) {
         if (there_ms != INT64_MAX)

@@ -52,7 +52,6 @@ void phx_channel_join(struct phx_channel *c, const struct phx_frame *f, int64_t 
     c->refused_count = c->loss_count = c->track_loss_count = 0;
     c->is_ready_told = c->is_stored_swallowed = false;
     c->echo = 0;
-    c->pushed_ms = c->early_ms = 0;
     c->has_new_presence = c->has_pushed_long = c->was_before = false;
     c->closing_ms = c->lost_ms = c->rejoined_ms = c->stored_ms = c->notice_by_ms = c->fail_by_ms = 0;
     c->join_ref =

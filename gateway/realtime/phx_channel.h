@@ -79,6 +79,12 @@ struct phx_channel { /* what every message needs comes first */
     struct phx_ids *ids[2]; /* of the servers it is on, when they are not those the client knows */
     struct phx_pending *pending;
 
+    /* what the client pushes, and the other server of a move has to hear */
+    int64_t pushed_ms; /* when it pushed last; 0: never */
+    int64_t early_ms;  /* when it pushed last what is not known by its echo, before the next server was asked for the
+                          channel above all; 0: that one has heard it */
+    uint64_t echo;     /* of the newest push that the next server has not brought back; 0: none */
+
     uint8_t refused_count;    /* joins of the gateway's in a row that failed in a way that may pass */
     uint8_t loss_count;       /* servers in a row that were lost while its join was under way */
     uint8_t track_loss_count; /* the same of what it tracks */
@@ -114,10 +120,6 @@ struct phx_channel { /* what every message needs comes first */
     int64_t lost_ms;       /* since when it may have missed something */
     int64_t rejoined_ms;   /* when it was joined again after its server had dropped it */
     int64_t stored_ms;     /* wall clock of the newest stored broadcast; 0: none came */
-    int64_t pushed_ms;     /* when the client pushed last; 0: never */
-    int64_t early_ms;      /* the same, of what it pushed before the next server was asked for the channel; 0: that one
-                              has shown that it has brought all of it */
-    uint64_t echo;         /* of the newest push that the next server has not brought back; 0: none */
     uint64_t *seen;        /* a ring of PHX_SEEN_MAX; NULL before the first */
     uint32_t seen_next;
 };

@@ -135,7 +135,7 @@ static void on_io(void *arg, unsigned events)
 {
     struct contact *c = arg;
     struct probe *p = c->probe;
-    bool was_open = c->is_open;
+    bool was_open = c->is_open, could_not_write = c->must_write;
 
     c->must_write = false;
     if (!p->is_finished && (c->is_connected || connected(c)) && !c->is_open && shake_hands(c)) {
@@ -145,7 +145,8 @@ static void on_io(void *arg, unsigned events)
     if (c->is_open && !p->is_finished)
         transmit(c);
     /* What came with the end of the handshake may wait in TLS alone. */
-    if (!p->is_finished && (was_open ? (events & IO_READ) != 0 : c->tls != NULL && tls_has_pending(c->tls)))
+    if (!p->is_finished &&
+        (was_open ? (events & IO_READ) != 0 || could_not_write : c->tls != NULL && tls_has_pending(c->tls)))
         receive(c);
     watch(c);
 }

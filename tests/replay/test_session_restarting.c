@@ -219,7 +219,7 @@ static void a_move_waits_half_a_second_for_what_was_pushed_before_it(void **stat
 static void a_move_waits_for_what_was_pushed_to_a_server_that_reads_it_last_of_all(void **state)
 {
     struct world w;
-    char first[OWN_BYTES], second[OWN_BYTES], beat[OWN_BYTES];
+    char first[OWN_BYTES], second[OWN_BYTES];
     (void)state;
     world_open(&w, YAML(CALM));
     says(&w.client, JOIN_OTHER("1"));
@@ -238,15 +238,45 @@ static void a_move_waits_for_what_was_pushed_to_a_server_that_reads_it_last_of_a
     answers(&next, "\"52\"", second, "other2", IS_OK);
     gets(&w.client, OTHER_ANSWER("1", IS_OK));
     gets(&w.client, OTHER_ANSWER("2", IS_OK));
-    rig_advance(&w.rig, 900);
-    gets_asked(&w.server, "null", "phoenix", "heartbeat", "{}", beat);
+    rig_advance(&w.rig, 5000);
+    gets_nothing(&w.server);
     says(&w.server, OTHER_ANSWER("2", RESTARTING));
     says(&w.server, OK("6"));
     gets(&w.client, OK("6"));
-    answers(&w.server, "null", beat, "phoenix", IS_OK);
     rig_advance(&w.rig, 499);
-    serves(&w, &w.server, PUSH("7"), OK("7"), HEARD("1"));
-    says(&next, HEARD("7"));
+    gets_nothing(&w.server);
+    rig_advance(&w.rig, 1);
+    world_close_moved(&w, &next);
+}
+
+#define LISTEN "{\"config\":{\"postgres_changes\":[{\"event\":\"*\",\"schema\":\"public\"}]}}"
+#define LISTED                                                                                                         \
+    "{\"status\":\"ok\",\"response\":{\"postgres_changes\":[{\"id\":7,\"event\":\"*\",\"schema\":\"public\"}]}}"
+
+static void changes_that_never_flow_elsewhere_do_not_keep_a_session_on_a_server_that_goes(void **state)
+{
+    struct world w;
+    char first[OWN_BYTES], second[OWN_BYTES];
+    (void)state;
+    world_open(&w, YAML(CALM));
+    says(&w.client, IN_OTHER("1") "\"phx_join\"," LISTEN "]");
+    gets(&w.server, IN_OTHER("1") "\"phx_join\"," LISTEN "]");
+    says(&w.server, OTHER_ANSWER("1", LISTED));
+    gets(&w.client, OTHER_ANSWER("1", LISTED));
+    says(&w.client, JOIN_OTHER("2"));
+    gets(&w.server, JOIN_OTHER("2"));
+    says(&w.server, OTHER_ANSWER("2", RESTARTING));
+    struct side next = server_asked(&w.rig);
+    GETS_JOIN(&next);
+    gets_asked(&next, "\"51\"", "other1", "phx_join", LISTEN, first);
+    gets_asked(&next, "\"52\"", "other2", "phx_join", "{}", second);
+    GETS_TRACK(&next);
+    answers(&next, "\"51\"", first, "other1", LISTED);
+    answers(&next, "\"52\"", second, "other2", IS_OK);
+    gets(&w.client, OTHER_ANSWER("2", IS_OK));
+    rig_advance(&w.rig, 7999);
+    gets_nothing(&w.server);
+    rig_advance(&w.rig, 1);
     world_close_moved(&w, &next);
 }
 
@@ -260,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_move_waits_for_what_was_pushed_before_it_until_a_later_push_is_heard_there),
         cmocka_unit_test(a_move_waits_half_a_second_for_what_was_pushed_before_it),
         cmocka_unit_test(a_move_waits_for_what_was_pushed_to_a_server_that_reads_it_last_of_all),
+        cmocka_unit_test(changes_that_never_flow_elsewhere_do_not_keep_a_session_on_a_server_that_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

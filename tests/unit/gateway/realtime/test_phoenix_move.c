@@ -139,6 +139,28 @@ static void test_10_answers_of_the_old_server_still_come(void **state)
     ends(s);
 }
 
+static void test_a_move_goes_on_without_the_channel_it_waited_for(void **state)
+{
+    (void)state;
+    struct session *s = JOINED("");
+    joins_other(s);
+    struct leg *old = s->leg, *next = fake_find(s);
+    server_got(next, REJOIN("0", ""));
+    server_got(next, "[\"4\",\"g#1\",\"other\",\"phx_join\",{}]");
+    server_says(s, next, "[\"4\",\"g#1\",\"other\",\"phx_reply\",{\"status\":\"ok\",\"response\":{}}]");
+    time_passes(s, 1000);
+    server_got_nothing(old);
+    server_says(s, old, SYSTEM("system", "error", "Token has expired 5 seconds ago"));
+    server_says(s, old, ENDED("phx_close"));
+    fake_forget(&s->told);
+    time_passes(s, 0);
+    server_got(old, BEAT("g#9"));
+    server_says(s, old, BEAT_REPLY("g#9"));
+    assert_ptr_equal(s->leg, next);
+    fake_forget(&next->said);
+    ends(s);
+}
+
 static void test_a_move_that_found_no_server_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -360,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_10_what_was_pushed_before_the_next_server_was_asked_has_reached_it),
         cmocka_unit_test(test_10_an_old_server_that_says_nothing_is_not_waited_for),
         cmocka_unit_test(test_10_answers_of_the_old_server_still_come),
+        cmocka_unit_test(test_a_move_goes_on_without_the_channel_it_waited_for),
         cmocka_unit_test(test_a_move_that_found_no_server_leaves_nothing_behind),
         cmocka_unit_test(test_a_second_move_soon_after_the_first_is_a_move_like_it),
         cmocka_unit_test(test_7_the_old_server_serves_until_changes_flow_on_the_next),
