@@ -18,9 +18,6 @@
 
 #include "base/mem.h"
 
-/* Of what came is read at once: several records, as long as they are. It is given back with the last byte of it. */
-#define READ_BYTES (64u * 1024u)
-
 /* AES with 128 bits first: nobody breaks it, and with 256 each byte costs four rounds more in ten. */
 #define TLS13_CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define TLS12_CIPHERS                                                                                                  \
@@ -126,7 +123,6 @@ static bool set_policy(SSL_CTX *ctx)
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_mode(ctx,
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_default_read_buffer_len(ctx, READ_BYTES);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_default_passwd_cb(ctx, tls_refuse_passphrase);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&

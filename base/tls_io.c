@@ -73,7 +73,6 @@ static struct tls *create(struct tls_ctx *c, int fd)
     t->ssl = SSL_new(c->ctx);
     ASSERT(t->ssl != NULL); /* out of memory */
     tls_wire_lay(&t->wire, c, t->ssl, fd);
-    SSL_set_read_ahead(t->ssl, 1); /* else each record is two calls: for its header, and for the rest */
     return t;
 }
 
@@ -104,6 +103,7 @@ void tls_destroy(struct tls **tp)
 {
     CHECK_OBJ(*tp, TLS_MAGIC);
     SSL_free((*tp)->ssl);
+    tls_wire_fini(&(*tp)->wire);
     tls_ctx_unref(&(*tp)->ctx);
     mem_free((*tp)->failure);
     ERR_clear_error();
@@ -169,9 +169,15 @@ enum err tls_handshake(struct tls *t, enum tls_want *want)
         return e;
     int rc = SSL_do_handshake(t->ssl);
     e = outcome(t, rc, errno, want);
+    tls_wire_settle(&t->wire);
     if (e == ERR_NONE)
         establish(t);
     return e == ERR_EOF ? fail(t, ERR_RESET, "closed during the handshake") : e;
+}
+
+static bool has_unread(const struct tls *t)
+{
+    return SSL_has_pending(t->ssl) != 0 || t->wire.ready_len > 0;
 }
 
 /* Records that came together are read together. What ended that is told by this call if it brought nothing, else by the
@@ -189,9 +195,10 @@ enum err tls_read(struct tls *t, void *buf, size_t cap, size_t *got, enum tls_wa
             break;
         }
         *got += (size_t)rc;
-        if (*got == cap || SSL_has_pending(t->ssl) == 0)
+        if (*got == cap || !has_unread(t))
             break;
     }
+    tls_wire_settle(&t->wire);
     t->is_starved = e == ERR_AGAIN && *want == TLS_WANT_READ;
     t->is_untold = *got > 0 && e != ERR_NONE && !t->is_starved;
     if (*got == 0)
@@ -222,7 +229,7 @@ enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum
 bool tls_has_pending(const struct tls *t)
 {
     CHECK_OBJ(t, TLS_MAGIC);
-    return t->is_untold || (!t->is_starved && SSL_has_pending(t->ssl) != 0);
+    return t->is_untold || (!t->is_starved && has_unread(t));
 }
 
 void tls_shutdown(struct tls *t)

@@ -9,12 +9,15 @@
 #include "base/tls.h"
 
 #define TLS_CTX_MAGIC 0x71c0a3d5u
+/* As much of what has come is read at once. */
+#define TLS_WIRE_BYTES (64u * 1024u)
 
 struct tls_ctx {
     uint32_t magic;
     uint32_t refs;
     SSL_CTX *ctx; /* of a server: that of its first identity */
     BIO_METHOD *wire_method;
+    uint8_t wire_bytes[TLS_WIRE_BYTES]; /* what the call under way has read from its socket */
     bool is_insecure;
     struct tls_server *server; /* NULL: a client's */
 };
@@ -35,12 +38,20 @@ bool tls_load_identity(SSL_CTX *ctx, const char *cert_pem, const char *key_pem, 
 /* ---- base/tls_wire.c ---- */
 struct tls_wire {
     int fd;
-    bool has_more; /* what is written next is followed by more at once */
-    bool is_ended; /* the peer sends no more */
+    bool has_more;  /* what is written next is followed by more at once */
+    bool was_asked; /* the socket, in the call under way: once is enough */
+    bool is_ended;  /* the peer sends no more */
+    uint32_t ready_len;
+    const uint8_t *ready; /* what OpenSSL has not taken yet: in `shared` while a call is under way, else in `rest` */
+    uint8_t *rest;        /* owned; NULL: nothing was left */
+    uint8_t *shared;      /* the context's */
 };
 BIO_METHOD *tls_wire_method(void); /* never NULL; freed by BIO_meth_free() */
 /* Has OpenSSL read and write there; the context, `w` and the socket outlive `ssl`. */
-void tls_wire_lay(struct tls_wire *w, const struct tls_ctx *c, SSL *ssl, int fd);
+void tls_wire_lay(struct tls_wire *w, struct tls_ctx *c, SSL *ssl, int fd);
+/* Ends a call that may have read; what it left is kept. */
+void tls_wire_settle(struct tls_wire *w);
+void tls_wire_fini(struct tls_wire *w);
 
 /* ---- base/tls_server.c ---- */
 void tls_server_destroy(struct tls_server **sp);

@@ -1,11 +1,18 @@
-/* The socket beneath a TLS connection, as OpenSSL wants to see it (a BIO). Its own would do, but for one thing: of a
- * long message each record is a write, and the kernel, which cannot know that the next one follows at once, sends each
- * by itself and wakes the receiver for it. Here it is told. */
+/* The socket beneath a TLS connection, as OpenSSL wants to see it (a BIO). Its own would do, but for two things.
+ *
+ * Of a long message each record is a write, and the kernel, which cannot know that the next one follows at once, sends
+ * each by itself and wakes the receiver for it. Here it is told.
+ *
+ * And a record is read with two calls, for its header and for the rest; or OpenSSL reads ahead, then it moves all it
+ * has to the front of its buffer for each record. Here the socket is read once for all records that have come, into a
+ * buffer that the connections share; what a call leaves there is kept until the next one, which is rare. */
 #include <errno.h>
 #include <openssl/bio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/assert.h"
+#include "base/mem.h"
 #include "base/tls_priv.h"
 
 static int on_write(BIO *b, const char *data, int len)
@@ -21,12 +28,38 @@ static int on_write(BIO *b, const char *data, int len)
 static int on_read(BIO *b, char *buf, int cap)
 {
     struct tls_wire *w = BIO_get_data(b);
-    const ssize_t n = recv(w->fd, buf, (size_t)cap, 0);
     BIO_clear_retry_flags(b);
-    if (n < 0 && err_from_errno(errno) == ERR_AGAIN)
-        BIO_set_retry_read(b);
-    w->is_ended = n == 0;
-    return (int)n;
+    if (w->ready_len == 0) {
+        const ssize_t n = w->was_asked ? -1 : recv(w->fd, w->shared, TLS_WIRE_BYTES, 0);
+        if (n <= 0) {
+            if (w->was_asked || (n < 0 && err_from_errno(errno) == ERR_AGAIN))
+                BIO_set_retry_read(b);
+            w->is_ended = n == 0;
+            return (int)n;
+        }
+        w->was_asked = true;
+        w->ready = w->shared;
+        w->ready_len = (uint32_t)n;
+    }
+    const uint32_t len = w->ready_len < (uint32_t)cap ? w->ready_len : (uint32_t)cap;
+    memcpy(buf, w->ready, len);
+    w->ready += len;
+    w->ready_len -= len;
+    return (int)len;
+}
+
+void tls_wire_settle(struct tls_wire *w)
+{
+    uint8_t *rest = NULL;
+    w->was_asked = false;
+    if (w->ready_len == 0 && w->rest == NULL)
+        return;
+    if (w->ready_len > 0) {
+        rest = mem_alloc(w->ready_len);
+        memcpy(rest, w->ready, w->ready_len);
+    }
+    mem_free(w->rest);
+    w->ready = w->rest = rest;
 }
 
 static long on_control(BIO *b, int what, long number, void *arg)
@@ -49,12 +82,17 @@ BIO_METHOD *tls_wire_method(void)
     return m;
 }
 
-void tls_wire_lay(struct tls_wire *w, const struct tls_ctx *c, SSL *ssl, int fd)
+void tls_wire_lay(struct tls_wire *w, struct tls_ctx *c, SSL *ssl, int fd)
 {
     BIO *b = BIO_new(c->wire_method);
     ASSERT(b != NULL); /* out of memory */
-    *w = (struct tls_wire){.fd = fd};
+    *w = (struct tls_wire){.fd = fd, .shared = c->wire_bytes};
     BIO_set_data(b, w);
     BIO_set_init(b, 1);
     SSL_set_bio(ssl, b, b);
+}
+
+void tls_wire_fini(struct tls_wire *w)
+{
+    mem_free(w->rest);
 }
