@@ -297,7 +297,7 @@ static void *open_speaker(struct session *s, const struct protocol_hello *h)
     p->journal.barrier_ms = INT64_MAX;
     list_init(&p->channels);
     list_init(&p->left);
-    list_init(&p->ahead);
+    ahead_init(&p->ahead);
     list_init(&p->journal.sent);
     p->by_topic = map_create();
     for (size_t i = 0; i < sizeof p->key; i += sizeof(uint64_t)) {
@@ -313,7 +313,7 @@ static void close_speaker(void *arg)
     struct phoenix *p = arg;
     CHECK_OBJ(p, PHOENIX_MAGIC);
     phoenix_journal_fini(p);
-    phoenix_ahead_drop(p);
+    ahead_drop(&p->ahead);
     phoenix_feeds_end(p);
     phoenix_heard_fini(p);
     list_splice(&p->channels, &p->left);

@@ -160,7 +160,7 @@ enum phx_feed phoenix_feeds_take(struct phoenix *p, struct phx_channel *c, enum 
         c->early_ms = 0;
         phoenix_wake_at(p, now_ms); /* the move may have waited for that */
     }
-    if (feed == DEDUP_OLD && phoenix_ahead_found(p, hash))
+    if (feed == DEDUP_OLD && ahead_found(&p->ahead, hash))
         return PHX_FEED_DELIVER;
     if (feed == DEDUP_OLD || is_presence)
         return dedup_take(p->feeds, feed, hash, now_ms) ? PHX_FEED_DELIVER : PHX_FEED_COPY;

@@ -101,7 +101,7 @@ void phoenix_on_lost(void *arg, struct leg *l)
         return;
     stop_switching(p);
     if (place == PHX_NEXT)
-        phoenix_ahead_drop(p);
+        ahead_drop(&p->ahead);
     phoenix_feeds_end(p);
     if (place == PHX_NEXT) {
         lost_next(p);

@@ -16,6 +16,7 @@
 #ifndef GATEWAY_REALTIME_PHOENIX_PRIV_H
 #define GATEWAY_REALTIME_PHOENIX_PRIV_H
 
+#include "gateway/realtime/ahead.h"
 #include "gateway/realtime/dedup.h"
 #include "gateway/realtime/phx_channel.h"
 #include "gateway/realtime/protocol.h"
@@ -63,10 +64,8 @@ struct phoenix { /* what every message needs comes first */
     struct session *session;
     struct phx_channel *newest; /* the last one looked up; NULL: none */
     struct dedup *feeds;        /* while two servers deliver; else NULL */
-    struct list ahead;          /* of what the newer of the two brought, and the older one has not yet */
-    uint32_t ahead_count;
-    size_t ahead_bytes;
-    struct phx_heard *heard; /* NULL: nothing yet */
+    struct ahead ahead;         /* of what the newer of the two brought, and the older one has not yet */
+    struct phx_heard *heard;    /* NULL: nothing yet */
     int64_t due_ms;
     char own[24]; /* begins the gateway's references; not to be guessed */
     struct phx_journal journal;
@@ -231,12 +230,8 @@ void phoenix_heard_fini(struct phoenix *p);
 /* ---- phoenix_ahead.c ---- */
 /* Keeps a message of the newer server, which the older one is to bring as well. */
 void phoenix_ahead_keep(struct phoenix *p, enum phx_place place, uint64_t hash, const struct ws_message *m);
-/* The older one has brought it: true when it was kept, and is not any more. */
-bool phoenix_ahead_found(struct phoenix *p, uint64_t hash);
 /* The older one brings nothing more: what is kept goes to the client. */
 void phoenix_ahead_deliver(struct phoenix *p);
-/* The newer one is gone, and the older one goes on. */
-void phoenix_ahead_drop(struct phoenix *p);
 void phoenix_on_time_ahead(struct phoenix *p, int64_t now_ms);
 
 /* ---- phoenix_flight.c ---- */
