@@ -15,8 +15,9 @@
  * - Pings and pongs of either side are answered here and go no further. Closes from 4400 to 4499 are the protocol's and
  *   reach the client as they are.
  *
- * The hard part is a planned move. For a moment two servers have the subscriptions: copies are told by their content.
- * Single results come from the old one alone, so the move waits for them, but not long. */
+ * The hard part is a planned move. For a moment two servers have the subscriptions: copies are told by their content,
+ * and go to the client in the old one's order. Single results come from the old one alone, so the move waits for them,
+ * but not long. */
 #include "gateway/realtime/graphql_priv.h"
 
 #include <string.h>
@@ -98,7 +99,7 @@ static size_t decode_id(struct json_text id, char room[GRAPHQL_ID_BYTES])
     return json_to_string(id, &s) && s.len <= GRAPHQL_ID_BYTES ? json_decode(s, room, GRAPHQL_ID_BYTES) : SIZE_MAX;
 }
 
-static struct graphql_op *find_op(const struct graphql *g, struct json_text id)
+struct graphql_op *graphql_op_find(const struct graphql *g, struct json_text id)
 {
     char room[GRAPHQL_ID_BYTES];
     const size_t len = decode_id(id, room);
@@ -187,7 +188,7 @@ static enum sift_verdict up_subscribe(struct graphql *g, const struct graphql_me
         session_end(g->session, CLOSE_UNAUTHORIZED, "Unauthorized");
         return SIFT_DROP;
     }
-    if (find_op(g, m->id) != NULL) {
+    if (graphql_op_find(g, m->id) != NULL) {
         if (l != NULL)
             return SIFT_PASS; /* its server will close for it */
         session_end(g->session, CLOSE_DUPLICATE, "Subscriber already exists");
@@ -217,7 +218,7 @@ static enum sift_verdict up_subscribe(struct graphql *g, const struct graphql_me
 static enum sift_verdict up_complete(struct graphql *g, const struct graphql_message *m, const struct ws_message *ws)
 {
     struct leg *l = live_leg(g), *next = filled_leg(g);
-    struct graphql_op *o = find_op(g, m->id);
+    struct graphql_op *o = graphql_op_find(g, m->id);
     (void)ws;
 
     if (o == NULL)
@@ -260,7 +261,7 @@ static bool is_told_by(const struct graphql_op *o, const struct leg *from)
 static enum sift_verdict down_next(struct graphql *g, struct leg *from, const struct graphql_message *m,
                                    const struct ws_message *ws)
 {
-    struct graphql_op *o = find_op(g, m->id);
+    struct graphql_op *o = graphql_op_find(g, m->id);
     if (o == NULL)
         return g->unrestorable != NULL ? SIFT_PASS : SIFT_DROP;
     if (!is_told_by(o, from))
@@ -271,21 +272,7 @@ static enum sift_verdict down_next(struct graphql *g, struct leg *from, const st
         o->is_answered = o->was_answered = true;
         o->loss_count = 0;
     }
-    if (g->dedup == NULL || !graphql_op_is_stream(o))
-        return SIFT_PASS;
-    if (!ws->is_whole && !ws->is_at_limit)
-        return SIFT_MORE;
-    const bool is_new =
-        session_next_leg(g->session) != NULL ? from == session_next_leg(g->session) : from == session_leg(g->session);
-    const struct dedup_part part = {ws->payload, ws->len};
-    const int64_t now_ms = session_now_ms(g->session);
-    const bool is_first = dedup_take(g->dedup, is_new ? DEDUP_NEW : DEDUP_OLD, dedup_hash(g->dedup, &part, 1), now_ms);
-    if (dedup_is_done(g->dedup, now_ms))
-        dedup_destroy(&g->dedup);
-    if (is_first)
-        return SIFT_PASS;
-    session_count(g->session, STAT_ROUTE_SESSION_DUPLICATES, 1);
-    return SIFT_DROP;
+    return graphql_op_is_stream(o) ? graphql_feeds_take(g, o, from, ws) : SIFT_PASS;
 }
 
 /* Error and complete. */
@@ -293,7 +280,7 @@ static enum sift_verdict down_over(struct graphql *g, struct leg *from, const st
                                    const struct ws_message *ws)
 {
     struct leg *l = session_leg(g->session), *next = session_next_leg(g->session);
-    struct graphql_op *o = find_op(g, m->id);
+    struct graphql_op *o = graphql_op_find(g, m->id);
     (void)ws;
 
     if (o == NULL)
@@ -311,6 +298,7 @@ static enum sift_verdict down_over(struct graphql *g, struct leg *from, const st
         say_complete(next, graphql_op_id(o));
     if (l != NULL && from != l && o->epoch == leg_epoch(l))
         say_complete(l, graphql_op_id(o));
+    graphql_feeds_deliver(g); /* it may be about this one, and goes before its end */
     graphql_op_remove(g, o);
     graphql_go_on(g);
     return SIFT_PASS;
@@ -413,6 +401,7 @@ static void *open_speaker(struct session *s, const struct protocol_hello *h)
     g->session = s;
     g->ops = map_create();
     list_init(&g->order);
+    ahead_init(&g->ahead);
     strbuf_init(&g->init, GRAPHQL_RECORD_BYTES);
     return g;
 }
@@ -423,8 +412,7 @@ static void close_speaker(void *p)
     CHECK_OBJ(g, GRAPHQL_MAGIC);
     while (!list_is_empty(&g->order))
         graphql_op_remove(g, LIST_ENTRY(g->order.next, struct graphql_op, link));
-    if (g->dedup != NULL)
-        dedup_destroy(&g->dedup);
+    graphql_feeds_end(g);
     map_destroy(&g->ops);
     strbuf_fini(&g->init);
     OBJ_FREE(&g, GRAPHQL_MAGIC);

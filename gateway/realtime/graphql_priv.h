@@ -2,6 +2,7 @@
  *
  *   graphql.c          messages as they come, from both sides
  *   graphql_restore.c  another server is told; what is lost, moved, late
+ *   graphql_feeds.c    two servers that deliver the same
  *   graphql_codec.c    messages on the wire, and GraphQL documents
  *
  * What is promised stands at the top of graphql.c. */
@@ -9,6 +10,7 @@
 #define GATEWAY_REALTIME_GRAPHQL_PRIV_H
 
 #include "base/map.h"
+#include "gateway/realtime/ahead.h"
 #include "gateway/realtime/dedup.h"
 #include "gateway/realtime/graphql_codec.h"
 #include "gateway/realtime/protocol.h"
@@ -50,6 +52,7 @@ struct graphql_op {
     uint32_t loss_count; /* servers lost, in a row, before it was answered */
     bool is_answered;    /* on the leg it is on now */
     bool was_answered;   /* on any */
+    bool was_on_old;     /* on the leg that a move has left */
     uint32_t id_bytes, message_bytes;
     char data[]; /* its id as JSON, then the message */
 };
@@ -65,6 +68,7 @@ struct graphql {
     struct list order;
     uint32_t op_count;
     struct dedup *dedup; /* during a move; NULL: none */
+    struct ahead ahead;  /* what only the new server of a move has brought */
     int64_t settle_ms;   /* after one: what the old server did not answer by then is settled; 0: nothing */
 };
 
@@ -83,9 +87,20 @@ void graphql_tell(struct graphql *g, struct strbuf *message); /* to the client; 
 void graphql_tell_error(struct graphql *g, struct json_text id, const char *why);
 void graphql_op_send(struct graphql *g, struct graphql_op *o, struct leg *to);
 void graphql_op_remove(struct graphql *g, struct graphql_op *o);
+struct graphql_op *graphql_op_find(const struct graphql *g, struct json_text id); /* NULL: none */
 /* Ends it for the client. */
 void graphql_op_fail(struct graphql *g, struct graphql_op *o, const char *why);
 struct graphql_wire *graphql_wire_of(struct graphql *g, const struct leg *l);
+
+/* ---- graphql_feeds.c ---- */
+void graphql_feeds_begin(struct graphql *g);
+/* A result of a subscription came: whether it goes to the client now. */
+enum sift_verdict graphql_feeds_take(struct graphql *g, const struct graphql_op *o, const struct leg *from,
+                                     const struct ws_message *ws);
+void graphql_feeds_deliver(struct graphql *g); /* what waits for the old server goes out */
+void graphql_feeds_end_old(struct graphql *g); /* nothing more comes from it */
+void graphql_feeds_end(struct graphql *g);     /* there is one server, and it is the one there was */
+void graphql_feeds_on_time(struct graphql *g);
 
 /* ---- graphql_restore.c ---- */
 void graphql_restore(void *p, struct leg *to);

@@ -3,7 +3,6 @@
 #include "gateway/realtime/graphql_priv.h"
 #include "gateway/ws/close.h"
 
-#define COPY_MS              2000 /* servers of one cluster are milliseconds apart */
 #define SETTLE_MS            1000 /* longer than the old server of a move delivers */
 #define QUICK_MS             1000 /* a server lost so soon after it was told of a subscription may have died of it */
 #define POISON_LOSSES_SINGLE 2u
@@ -124,8 +123,7 @@ static void settle_move(struct graphql *g)
     if (g->settle_ms == 0)
         return;
     g->settle_ms = 0;
-    if (g->dedup != NULL)
-        dedup_end(g->dedup, DEDUP_OLD);
+    graphql_feeds_end_old(g);
     if (l == NULL)
         return;
     settle_ops(g, leg_epoch(l));
@@ -139,9 +137,7 @@ static void settle_move(struct graphql *g)
 static void begin_move(struct graphql *g)
 {
     settle_move(g);
-    if (g->dedup != NULL)
-        dedup_destroy(&g->dedup);
-    g->dedup = dedup_create(COPY_MS, DEDUP_COUNT_MAX);
+    graphql_feeds_begin(g);
 }
 
 void graphql_restore(void *p, struct leg *to)
@@ -227,12 +223,20 @@ static void adopt(struct graphql *g, uint32_t epoch)
 {
     LIST_EACH (it, &g->order) {
         struct graphql_op *o = op_of(it);
-        if (o->next_epoch == epoch) {
+        o->was_on_old = o->next_epoch == epoch;
+        if (o->was_on_old) {
             o->epoch = epoch;
             o->sent_ms = session_now_ms(g->session);
         }
         o->next_epoch = 0;
     }
+}
+
+/* The next leg is gone: all is where it was. */
+static void forget_next(struct graphql *g)
+{
+    LIST_EACH (it, &g->order)
+        op_of(it)->next_epoch = 0;
 }
 
 void graphql_on_moved(void *p, struct leg *old)
@@ -259,9 +263,8 @@ void graphql_on_lost(void *p, struct leg *leg)
 
     *w = (struct graphql_wire){.due_ms = INT64_MAX};
     if (!is_current) {
-        adopt(g, 0); /* nothing is on it any more */
-        if (g->dedup != NULL)
-            dedup_destroy(&g->dedup);
+        forget_next(g);
+        graphql_feeds_end(g);
         return;
     }
     if (g->unrestorable != NULL) {
@@ -269,10 +272,9 @@ void graphql_on_lost(void *p, struct leg *leg)
         return;
     }
     g->settle_ms = 0;
-    if (g->dedup != NULL && next != NULL)
-        dedup_end(g->dedup, DEDUP_OLD);
-    else if (g->dedup != NULL)
-        dedup_destroy(&g->dedup);
+    graphql_feeds_end_old(g);
+    if (next == NULL)
+        graphql_feeds_end(g);
     settle_ops(g, 0);
     if (next == NULL || graphql_wire_of(g, next)->state != GRAPHQL_WIRE_FILLED)
         return;
@@ -296,7 +298,9 @@ void graphql_give_up(void *p)
 int64_t graphql_due_ms(const void *p)
 {
     const struct graphql *g = p;
-    int64_t due = g->settle_ms != 0 ? g->settle_ms : INT64_MAX;
+    int64_t due = ahead_due_ms(&g->ahead);
+    if (g->settle_ms != 0 && g->settle_ms < due)
+        due = g->settle_ms;
     for (uint32_t i = 0; i < GRAPHQL_WIRE_COUNT; i++)
         if (g->wires[i].epoch != 0 && g->wires[i].due_ms < due)
             due = g->wires[i].due_ms;
@@ -327,6 +331,7 @@ void graphql_on_timer(void *p)
         wire_due(g, next);
     if (l != NULL)
         wire_due(g, l);
+    graphql_feeds_on_time(g);
     if (session_now_ms(g->session) >= g->settle_ms)
         settle_move(g);
 }

@@ -14,15 +14,16 @@ static void test_a_move_has_no_gap_and_no_copies(void **state)
     assert_ptr_equal(s->leg, next);
     server(s, old, NEXT("a", 1));
     server(s, next, NEXT("a", 1));
-    server(s, next, NEXT("a", 2));
     server(s, old, NEXT("a", 2));
+    server(s, next, NEXT("a", 2));
     server(s, next, NEXT("a", 2)); /* two equal ones are two */
+    fake_lose(s, old);
+    fake_advance(s, 1000);
     fake_expect(&s->told, NEXT("a", 1));
     fake_expect(&s->told, NEXT("a", 2));
     fake_expect(&s->told, NEXT("a", 2));
     assert_int_equal(s->counts[STAT_ROUTE_SESSION_DUPLICATES], 2);
     assert_int_equal(s->counts[STAT_ROUTE_SESSION_GAPS], 0);
-    fake_lose(s, old);
     fake_advance(s, 20000);
     server(s, next, NEXT("a", 3));
     fake_expect(&s->told, NEXT("a", 3));
@@ -123,7 +124,75 @@ static void test_a_move_that_fails_changes_nothing(void **state)
     server(s, old, NEXT("a", 1));
     fake_expect(&s->told, NEXT("a", 1));
     fake_expect(&s->told, NEXT("a", 1));
+    server(s, old, NEXT("m", 1));
+    fake_expect(&s->told, NEXT("m", 1));
     begin(s, COMPLETE("a"));
+    finish(s);
+}
+
+/* A session with a subscription has moved, and the old server still delivers. */
+static struct session *just_moved(struct leg **old, struct leg **next)
+{
+    struct session *s = open_acked();
+    begin(s, SUB_A);
+    *old = s->leg;
+    *next = fake_find(s);
+    fake_expect(&(*next)->said, INIT);
+    server(s, *next, ACK);
+    fake_expect(&(*next)->said, SUB_A);
+    assert_ptr_equal(s->leg, *next);
+    return s;
+}
+
+static void test_what_the_new_server_brings_first_waits_for_the_old_one(void **state)
+{
+    (void)state;
+    struct leg *old, *next;
+    struct session *s = just_moved(&old, &next);
+    server(s, next, NEXT("a", 2));
+    server(s, next, NEXT("a", 3));
+    fake_expect_nothing(&s->told);
+    server(s, old, NEXT("a", 1));
+    server(s, old, NEXT("a", 2));
+    server(s, old, NEXT("a", 3));
+    fake_expect(&s->told, NEXT("a", 1));
+    fake_expect(&s->told, NEXT("a", 2));
+    fake_expect(&s->told, NEXT("a", 3));
+    server(s, next, NEXT("a", 4));
+    fake_advance(s, 499);
+    fake_expect_nothing(&s->told);
+    fake_advance(s, 1); /* it does not bring everything */
+    fake_expect(&s->told, NEXT("a", 4));
+    finish(s);
+}
+
+static void test_what_waits_for_the_old_server_goes_before_what_follows(void **state)
+{
+    (void)state;
+    struct leg *old, *next;
+    struct session *s = just_moved(&old, &next);
+    server(s, next, NEXT("a", 1));
+    server(s, next, COMPLETE("a"));
+    fake_expect(&s->told, NEXT("a", 1));
+    fake_expect(&s->told, COMPLETE("a"));
+    begin(s, SUB_B); /* which the old one never heard of: nothing waits for it */
+    server(s, next, NEXT("b", 1));
+    fake_expect(&s->told, NEXT("b", 1));
+    finish(s);
+
+    s = just_moved(&old, &next);
+    server(s, next, NEXT("a", 1));
+    s->old = NULL; /* it is gone */
+    server(s, next, NEXT("a", 2));
+    fake_expect(&s->told, NEXT("a", 1));
+    fake_expect(&s->told, NEXT("a", 2));
+    finish(s);
+
+    s = just_moved(&old, &next);
+    server(s, next, NEXT("a", 1));
+    client(s, COMPLETE("a"));
+    fake_expect(&next->said, COMPLETE("a"));
+    fake_advance(s, 5000); /* nobody wants it any more */
     finish(s);
 }
 
@@ -135,6 +204,8 @@ int main(void)
         cmocka_unit_test(test_a_move_does_not_wait_for_ever),
         cmocka_unit_test(test_the_old_server_dies_during_a_move),
         cmocka_unit_test(test_a_move_that_fails_changes_nothing),
+        cmocka_unit_test(test_what_the_new_server_brings_first_waits_for_the_old_one),
+        cmocka_unit_test(test_what_waits_for_the_old_server_goes_before_what_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
