@@ -182,6 +182,7 @@ void tls_ctx_unref(struct tls_ctx **cp)
         return;
     SSL_CTX_free(c->ctx);
     BIO_meth_free(c->wire_method);
+    mem_free(c->wire_bytes);
     if (c->server != NULL)
         tls_server_destroy(&c->server);
     OBJ_FREE(&c, TLS_CTX_MAGIC);

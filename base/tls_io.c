@@ -167,6 +167,7 @@ enum err tls_handshake(struct tls *t, enum tls_want *want)
     *want = TLS_WANT_NONE;
     if (e != ERR_NONE)
         return e;
+    tls_wire_begin(&t->wire, t->ctx);
     int rc = SSL_do_handshake(t->ssl);
     e = outcome(t, rc, errno, want);
     tls_wire_settle(&t->wire);
@@ -187,6 +188,7 @@ enum err tls_read(struct tls *t, void *buf, size_t cap, size_t *got, enum tls_wa
     enum err e;
     *want = TLS_WANT_NONE;
     *got = 0;
+    tls_wire_begin(&t->wire, t->ctx);
     while ((e = begin(t)) == ERR_NONE) {
         const size_t room = cap - *got;
         const int rc = SSL_read(t->ssl, (uint8_t *)buf + *got, room > INT_MAX ? INT_MAX : (int)room);

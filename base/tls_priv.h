@@ -17,7 +17,7 @@ struct tls_ctx {
     uint32_t refs;
     SSL_CTX *ctx; /* of a server: that of its first identity */
     BIO_METHOD *wire_method;
-    uint8_t wire_bytes[TLS_WIRE_BYTES]; /* what the call under way has read from its socket */
+    uint8_t *wire_bytes; /* TLS_WIRE_BYTES: what the call under way has read from its socket; NULL: none was yet */
     bool is_insecure;
     struct tls_server *server; /* NULL: a client's */
 };
@@ -44,12 +44,13 @@ struct tls_wire {
     uint32_t ready_len;
     const uint8_t *ready; /* what OpenSSL has not taken yet: in `shared` while a call is under way, else in `rest` */
     uint8_t *rest;        /* owned; NULL: nothing was left */
-    uint8_t *shared;      /* the context's */
+    uint8_t *shared;      /* the context's, during a call that settles what it leaves there; else NULL */
 };
 BIO_METHOD *tls_wire_method(void); /* never NULL; freed by BIO_meth_free() */
 /* Has OpenSSL read and write there; the context, `w` and the socket outlive `ssl`. */
 void tls_wire_lay(struct tls_wire *w, struct tls_ctx *c, SSL *ssl, int fd);
-/* Ends a call that may have read; what it left is kept. */
+/* Around a call that reads as much as there is; what it leaves is kept. */
+void tls_wire_begin(struct tls_wire *w, const struct tls_ctx *c);
 void tls_wire_settle(struct tls_wire *w);
 void tls_wire_fini(struct tls_wire *w);
 

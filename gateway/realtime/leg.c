@@ -414,7 +414,8 @@ static int64_t dead_at_ms(const struct leg *l)
 /* A server that a session is being moved to has so long; the session has a server, and can wait for a better one. */
 static int64_t move_by_ms(const struct leg *l)
 {
-    return l->opened_ms + MOVE_MS;
+    const int64_t answer_ms = session_conf(l->session)->answer_ms;
+    return l->opened_ms + (answer_ms > MOVE_MS ? answer_ms : MOVE_MS);
 }
 
 int64_t leg_due_ms(const struct leg *l)

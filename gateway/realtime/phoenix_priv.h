@@ -81,6 +81,7 @@ struct phoenix { /* what every message needs comes first */
     uint32_t leaving_epoch; /* of the newest that refused a join because it is about to go; 0: none did */
     uint32_t switch_number; /* the barrier before a switch; 0: none, or it has been passed */
     int64_t switch_by_ms;
+    int64_t move_ms;      /* when the next server could be told what there is */
     int64_t unblocked_ms; /* when the server of now answered a join last: until then it read nothing */
     int64_t ready_by_ms;  /* a planned move does not wait longer for changes to flow on the next server; 0: for none */
     int64_t feeds_end_ms; /* when the one before has ended; 0: no move is complete */

@@ -14,6 +14,7 @@
 #define JOIN_SILENCE_MS                                                                                                \
     15000 /* while joins are under way the server may be silent: a failing one takes it 5 s, a database that wakes up  \
              more */
+#define JOIN_WAIT_MS     6000  /* a planned move waits no longer for an old server that joins something else */
 #define SWITCH_MS        2000  /* pushes wait no longer for the old server's last answer */
 #define ECHO_MS          500   /* by then the next server has heard of what was pushed to the old one, or never will */
 #define READY_MS         15000 /* changes flow by then after a join, or will not soon */
@@ -222,9 +223,8 @@ static int64_t good_ms(const struct phoenix *p, const struct phx_channel *c)
 /* From when on all channels are there; INT64_MAX: not yet. */
 static int64_t all_there_ms(const struct phoenix *p, enum phx_place place)
 {
-    int64_t from_ms = 0;
-    if (place == PHX_NEXT && is_joining(p, PHX_HERE))
-        return INT64_MAX; /* nobody has heard what was pushed to the old one meanwhile */
+    /* What was pushed to the old one while it joins, nobody has heard. */
+    int64_t from_ms = place == PHX_NEXT && is_joining(p, PHX_HERE) ? p->move_ms + JOIN_WAIT_MS : 0;
     LIST_EACH (it, &p->channels) {
         const struct phx_channel *c = channel_of(it);
         const struct phx_there *on = &c->on[place];
@@ -358,6 +358,8 @@ void phoenix_restore(void *arg, struct leg *to)
     p->epoch[place] = leg_epoch(to);
     p->beat_number[place] = 0;
     p->is_restoring[place] = true;
+    if (place == PHX_NEXT)
+        p->move_ms = session_now_ms(p->session);
     LIST_EACH (it, &p->channels) {
         channel_of(it)->on[place] = (struct phx_there){0};
     }

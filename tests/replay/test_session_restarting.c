@@ -216,34 +216,52 @@ static void a_move_waits_half_a_second_for_what_was_pushed_before_it(void **stat
 }
 
 /* The next server has everything while the old one is still busy with a join. */
+static void world_open_busy(struct world *w, struct side *next)
+{
+    char first[OWN_BYTES], second[OWN_BYTES];
+    world_open(w, YAML(CALM));
+    says(&w->client, JOIN_OTHER("1"));
+    gets(&w->server, JOIN_OTHER("1"));
+    says(&w->server, OTHER_ANSWER("1", RESTARTING));
+    says(&w->client, JOIN_OTHER("2"));
+    gets(&w->server, JOIN_OTHER("2"));
+    says(&w->client, PUSH("6"));
+    gets(&w->server, PUSH("6"));
+    *next = server_asked(&w->rig);
+    GETS_JOIN(next);
+    gets_asked(next, "\"51\"", "other1", "phx_join", "{}", first);
+    gets_asked(next, "\"52\"", "other2", "phx_join", "{}", second);
+    GETS_TRACK(next);
+    answers(next, "\"51\"", first, "other1", IS_OK);
+    answers(next, "\"52\"", second, "other2", IS_OK);
+    gets(&w->client, OTHER_ANSWER("1", IS_OK));
+    gets(&w->client, OTHER_ANSWER("2", IS_OK));
+    rig_advance(&w->rig, 5000);
+    gets_nothing(&w->server);
+}
+
 static void a_move_waits_for_what_was_pushed_to_a_server_that_reads_it_last_of_all(void **state)
 {
     struct world w;
-    char first[OWN_BYTES], second[OWN_BYTES];
+    struct side next;
     (void)state;
-    world_open(&w, YAML(CALM));
-    says(&w.client, JOIN_OTHER("1"));
-    gets(&w.server, JOIN_OTHER("1"));
-    says(&w.server, OTHER_ANSWER("1", RESTARTING));
-    says(&w.client, JOIN_OTHER("2"));
-    gets(&w.server, JOIN_OTHER("2"));
-    says(&w.client, PUSH("6"));
-    gets(&w.server, PUSH("6"));
-    struct side next = server_asked(&w.rig);
-    GETS_JOIN(&next);
-    gets_asked(&next, "\"51\"", "other1", "phx_join", "{}", first);
-    gets_asked(&next, "\"52\"", "other2", "phx_join", "{}", second);
-    GETS_TRACK(&next);
-    answers(&next, "\"51\"", first, "other1", IS_OK);
-    answers(&next, "\"52\"", second, "other2", IS_OK);
-    gets(&w.client, OTHER_ANSWER("1", IS_OK));
-    gets(&w.client, OTHER_ANSWER("2", IS_OK));
-    rig_advance(&w.rig, 5000);
-    gets_nothing(&w.server);
+    world_open_busy(&w, &next);
     says(&w.server, OTHER_ANSWER("2", RESTARTING));
     says(&w.server, OK("6"));
     gets(&w.client, OK("6"));
     rig_advance(&w.rig, 499);
+    gets_nothing(&w.server);
+    rig_advance(&w.rig, 1);
+    world_close_moved(&w, &next);
+}
+
+static void a_move_does_not_wait_for_ever_for_a_server_that_is_busy_joining(void **state)
+{
+    struct world w;
+    struct side next;
+    (void)state;
+    world_open_busy(&w, &next);
+    rig_advance(&w.rig, 999);
     gets_nothing(&w.server);
     rig_advance(&w.rig, 1);
     world_close_moved(&w, &next);
@@ -290,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_move_waits_for_what_was_pushed_before_it_until_a_later_push_is_heard_there),
         cmocka_unit_test(a_move_waits_half_a_second_for_what_was_pushed_before_it),
         cmocka_unit_test(a_move_waits_for_what_was_pushed_to_a_server_that_reads_it_last_of_all),
+        cmocka_unit_test(a_move_does_not_wait_for_ever_for_a_server_that_is_busy_joining),
         cmocka_unit_test(changes_that_never_flow_elsewhere_do_not_keep_a_session_on_a_server_that_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

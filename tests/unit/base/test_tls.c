@@ -359,6 +359,49 @@ static void test_half_a_record_is_not_pending(void **state)
     tls_ctx_unref(&c);
 }
 
+/* A message of the handshake's that comes in parts is read to its end by whoever is next, also by a write. What came
+ * behind it is nobody's but this connection's, and is still there. */
+static void test_a_write_that_has_to_read_leaves_the_rest_alone(void **state)
+{
+    const struct authority *a = *state;
+    char *cert = cert_pem(&a->server), *key = key_pem(&a->server); /* a long one */
+    struct tls_ctx *c = client_ctx(&(struct tls_client_opts){.ca_pem = a->ca_pem, .cert_pem = cert, .key_pem = key});
+    struct link l, other;
+    enum tls_want want;
+    char buf[16], *wire_bytes = NULL;
+    size_t got = 0;
+    link_open(&other, &a->server, c, "edge.test");
+    assert_int_equal(link_handshake(&other), ERR_NONE);
+    link_open(&l, &a->server, c, "edge.test");
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(l.server_ctx), a->ca.cert);
+    SSL_set_verify(l.server, SSL_VERIFY_PEER, NULL);
+    SSL_set_session_id_context(l.server, (const unsigned char *)"test", 4);
+    SSL_set_max_send_fragment(l.server, 512); /* so that a ticket, which has the client's certificate in it, is two */
+    assert_int_equal(link_handshake(&l), ERR_NONE);
+    assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_AGAIN);
+    BIO *wire = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(l.server, wire);
+    assert_int_equal(SSL_new_session_ticket(l.server), 1);
+    assert_int_equal(SSL_write(l.server, "hello", 5), 5);
+    const size_t len = (size_t)BIO_get_mem_data(wire, &wire_bytes);
+    const size_t first = 5 + ((size_t)(uint8_t)wire_bytes[3] << 8 | (uint8_t)wire_bytes[4]);
+    assert_true(first + 5 + 22 < len); /* it is not all but the greeting */
+    assert_int_equal(write(l.server_fd, wire_bytes, first), first);
+    assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_AGAIN);
+    assert_int_equal(write(l.server_fd, wire_bytes + first, len - first), len - first);
+    assert_int_equal(tls_write(l.client, "x", 1, &got, &want), ERR_NONE);
+    SSL_write(other.server, "nobody else's", 13);
+    assert_int_equal(tls_read(other.client, buf, sizeof buf, &got, &want), ERR_NONE);
+    assert_int_equal(tls_read(l.client, buf, sizeof buf, &got, &want), ERR_NONE);
+    assert_int_equal(got, 5);
+    assert_memory_equal(buf, "hello", 5);
+    link_close(&other);
+    link_close(&l);
+    tls_ctx_unref(&c);
+    free(cert);
+    free(key);
+}
+
 static void test_a_good_bye_and_a_cut_are_told_apart(void **state)
 {
     const struct authority *a = *state;
@@ -461,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_records_that_came_together_are_read_together),
         cmocka_unit_test(test_the_end_that_came_with_the_last_record_is_pending),
         cmocka_unit_test(test_half_a_record_is_not_pending),
+        cmocka_unit_test(test_a_write_that_has_to_read_leaves_the_rest_alone),
         cmocka_unit_test(test_a_good_bye_and_a_cut_are_told_apart),
         cmocka_unit_test(test_our_good_bye_reaches_the_server),
         cmocka_unit_test(test_a_peer_that_does_not_speak_tls_fails_the_handshake),
