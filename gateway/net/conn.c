@@ -69,7 +69,7 @@ void conn_update_interest(struct conn *c)
         want = c->tls_read_blocked ? IO_WRITE : IO_READ;
     } else {
         if (!c->is_paused && !c->is_eof)
-            want |= c->tls_read_blocked ? IO_WRITE : IO_READ;
+            want |= (c->tls_read_blocked ? IO_WRITE : IO_READ) | (c->is_read_due ? IO_WRITE : 0);
         if (c->out.first != NULL)
             want |= c->tls_write_blocked ? IO_READ : IO_WRITE;
     }
@@ -163,11 +163,12 @@ static enum err peek_some(struct conn *c, size_t *got)
     return ERR_NONE;
 }
 
-/* Bytes that wait inside TLS raise no event: a writable socket serves as the reminder. */
+/* Bytes that wait inside TLS raise no event: a writable socket serves as the reminder, and more bytes do. */
 static void read_soon_if_pending(struct conn *c)
 {
-    if (c->tls != NULL && !c->is_paused && tls_has_pending(c->tls)) {
-        c->tls_read_blocked = true;
+    const bool is_due = c->tls != NULL && !c->is_paused && tls_has_pending(c->tls);
+    if (is_due != c->is_read_due) {
+        c->is_read_due = is_due;
         conn_update_interest(c);
     }
 }
@@ -181,7 +182,7 @@ static void read_ready(struct conn *c)
         enum err e = c->is_peeking ? peek_some(c, &got) : recv_some(c, &got);
         if (e == ERR_AGAIN) {
             conn_update_interest(c);
-            return;
+            break;
         }
         if (e == ERR_EOF) {
             c->is_eof = true;
@@ -201,7 +202,7 @@ static void read_ready(struct conn *c)
             return;
         bool may_have_more = c->tls != NULL ? tls_has_pending(c->tls) : got == NET_SCRATCH_BYTES;
         if (!may_have_more)
-            return;
+            break;
     }
     read_soon_if_pending(c);
 }
@@ -260,7 +261,7 @@ static void on_io(void *arg, unsigned events)
         handshake(c);
     } else {
         unsigned write_event = c->tls_write_blocked ? IO_READ : IO_WRITE;
-        unsigned read_event = c->tls_read_blocked ? IO_WRITE : IO_READ;
+        unsigned read_event = (c->tls_read_blocked ? IO_WRITE : IO_READ) | (c->is_read_due ? IO_WRITE : 0);
         /* Reading first: what the peer said before it reset the connection is still there, and a failing write would
          * end it all. */
         if ((events & read_event) != 0 && !c->is_paused && !c->is_eof)

@@ -35,6 +35,7 @@ struct conn { /* what every write needs comes first, then what every read does *
     bool is_eof : 1;
     bool is_shut : 1;          /* write side: FIN sent or to be sent */
     bool is_dead : 1;          /* closed, waits to be freed */
+    bool is_read_due : 1;      /* TLS holds something that the socket does not tell of */
     bool tls_read_blocked : 1; /* reading waits for writability, or the other way round */
     bool tls_write_blocked : 1;
     bool is_client : 1;   /* holds a seat */
