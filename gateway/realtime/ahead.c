@@ -49,17 +49,24 @@ void ahead_keep(struct ahead *a, uint64_t hash, int64_t now_ms, uint32_t epoch, 
     a->bytes += len;
 }
 
-bool ahead_found(struct ahead *a, uint64_t hash)
+struct ahead_message *ahead_take_found(struct ahead *a, uint64_t hash)
 {
     LIST_EACH (it, &a->messages) {
         struct ahead_message *m = message_of(it);
         if (m->hash != hash)
             continue;
         take_off(a, m);
-        mem_free(m);
-        return true;
+        return m;
     }
-    return false;
+    return NULL;
+}
+
+bool ahead_found(struct ahead *a, uint64_t hash)
+{
+    struct ahead_message *m = ahead_take_found(a, hash);
+    const bool is_found = m != NULL;
+    mem_free(m);
+    return is_found;
 }
 
 int64_t ahead_due_ms(const struct ahead *a)

@@ -39,6 +39,8 @@ void ahead_keep(struct ahead *a, uint64_t hash, int64_t now_ms, uint32_t epoch, 
                 const uint8_t *payload, size_t len);
 /* The older one has brought it: true when it was kept, and is not any more. */
 bool ahead_found(struct ahead *a, uint64_t hash);
+/* The same, handing it over: NULL when it was not kept. Freed by the caller with mem_free(). */
+struct ahead_message *ahead_take_found(struct ahead *a, uint64_t hash);
 /* The oldest, if it has waited long enough, or there are too many; NULL: none. Freed by the caller with mem_free(). */
 struct ahead_message *ahead_take_due(struct ahead *a, int64_t now_ms);
 /* The oldest, however long it has waited; NULL: there is none. The same of its memory. */

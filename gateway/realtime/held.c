@@ -91,6 +91,12 @@ void session_hold(struct session *s, const struct ws_message *m, uint32_t lane, 
     keep_bounds(s);
 }
 
+bool session_can_hold(const struct session *s, size_t bytes)
+{
+    const struct conf_session *c = session_conf(s);
+    return s->held_count < c->queue_count && s->held_bytes + sizeof(struct held) + bytes <= c->queue_bytes;
+}
+
 struct held *session_first_held(struct session *s, uint32_t lane)
 {
     LIST_EACH (it, &s->held) {

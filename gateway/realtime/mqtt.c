@@ -9,6 +9,9 @@
  *   broker began, so the client delivers it once.
  * - Retained messages come again with the restored subscriptions, as they do after any reconnect; they bring what
  *   changed meanwhile. In a planned move there is no meanwhile, and they do not.
+ * - Order per topic, in a planned move: what the new broker brings waits until the old one has brought it too, for half
+ *   a second at most; and the client's publishes go to the new one when the old one has read those before (it answers a
+ *   PINGREQ), or does not answer for two seconds.
  * - Wills: the lost broker, if it lives, takes the client for dead and publishes its will. That cannot be prevented.
  *   In a planned move the old broker is told DISCONNECT, and does not.
  * - Topic aliases are of one connection, so neither side is allowed any. Receive maximum, maximum packet size, and what
@@ -55,6 +58,22 @@ void mqtt_say(struct mqtt *m, struct leg *to, const void *packets, size_t len)
         return;
     mqtt_wire_of(m, to)->said_ms = session_now_ms(m->session);
     leg_send(to, WS_OPCODE_BINARY, packets, len);
+}
+
+void mqtt_say_ack(struct mqtt *m, struct leg *to, enum mqtt_type type, uint16_t packet_id)
+{
+    struct strbuf out;
+    strbuf_init(&out, SMALL_BYTES);
+    mqtt_ack_write(&out, type, (enum mqtt_level)m->level, packet_id, MQTT_SUCCESS);
+    mqtt_say(m, to, out.data, out.len);
+    strbuf_fini(&out);
+}
+
+void mqtt_say_ping(struct mqtt *m, struct leg *to)
+{
+    static const uint8_t ping[] = {MQTT_PINGREQ << 4, 0};
+    mqtt_wire_of(m, to)->ping_count++;
+    mqtt_say(m, to, ping, sizeof ping);
 }
 
 void mqtt_end_broken(struct mqtt *m, const char *why)
@@ -182,6 +201,8 @@ static void go_blind(struct stream *st)
     }
     struct mqtt_wire *w = mqtt_wire_of(m, l);
     session_note(m->session, "a packet too long to be looked at");
+    mqtt_feeds_end(m);
+    mqtt_send_held(m, l);
     send_out(st);
     m->phase = MQTT_PHASE_BLIND;
     m->unrestorable = "a packet was too long to be looked at";
@@ -292,15 +313,10 @@ static bool wants_server(const void *p)
 static void beat(void *p, struct leg *to)
 {
     struct mqtt *m = p;
-    struct strbuf out;
-    if (m->phase == MQTT_PHASE_BLIND || mqtt_wire_of(m, to)->state == MQTT_WIRE_NEW) {
+    if (m->phase == MQTT_PHASE_BLIND || mqtt_wire_of(m, to)->state == MQTT_WIRE_NEW)
         leg_beat_answered(to); /* nothing can be asked, or nobody was greeted yet */
-        return;
-    }
-    strbuf_init(&out, SMALL_BYTES);
-    mqtt_ping_write(&out, MQTT_PINGREQ);
-    mqtt_say(m, to, out.data, out.len);
-    strbuf_fini(&out);
+    else
+        mqtt_say_ping(m, to);
 }
 
 /* Only version 5 has a word for "not now". */
@@ -332,6 +348,7 @@ static void on_end(void *p, uint16_t code)
     struct mqtt *m = p;
     struct strbuf out;
     CHECK_OBJ(m, MQTT_MAGIC);
+    mqtt_feeds_deliver(m); /* nobody brings it any more */
     if (m->level != MQTT_5 || m->phase != MQTT_PHASE_OPEN)
         return;
     m->phase = MQTT_PHASE_LEAVING;

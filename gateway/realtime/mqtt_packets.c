@@ -7,15 +7,6 @@
 
 #define SMALL_BYTES 64u
 
-static void say_ack(struct mqtt *m, struct leg *to, enum mqtt_type type, uint16_t packet_id)
-{
-    struct strbuf out;
-    strbuf_init(&out, SMALL_BYTES);
-    mqtt_ack_write(&out, type, (enum mqtt_level)m->level, packet_id, MQTT_SUCCESS);
-    mqtt_say(m, to, out.data, out.len);
-    strbuf_fini(&out);
-}
-
 /* ---- packets of the client; true: it passes as it is. What goes in its place is added to `out` ---- */
 
 static bool up_connect(struct mqtt *m, const struct mqtt_packet *p, struct strbuf *out)
@@ -55,9 +46,22 @@ static bool up_connect(struct mqtt *m, const struct mqtt_packet *p, struct strbu
     return false;
 }
 
+/* Whether a publish waits for the end of a planned move. Nothing may be dropped for that: when there is no room, what
+ * waits goes to the old server after all, which is asked once more whether it has read it. */
+static bool waits_for_move(struct mqtt *m, struct leg *here, size_t len)
+{
+    if (!mqtt_is_switching(m))
+        return false;
+    if (!session_can_hold(m->session, len) && session_has_held(m->session)) {
+        mqtt_send_held(m, here);
+        mqtt_say_ping(m, here);
+    }
+    return session_can_hold(m->session, len);
+}
+
 static bool up_publish(struct mqtt *m, const struct mqtt_packet *p, struct strbuf *out)
 {
-    const struct leg *l = mqtt_live_leg(m);
+    struct leg *l = mqtt_live_leg(m);
     struct mqtt_publish publish;
     const struct ws_message none = {.opcode = WS_OPCODE_BINARY, .is_whole = true, .frames = p->whole.data};
     (void)out;
@@ -66,7 +70,7 @@ static bool up_publish(struct mqtt *m, const struct mqtt_packet *p, struct strbu
         mqtt_end_broken(m, "bad PUBLISH");
         return false;
     }
-    if (l == NULL) {
+    if (l == NULL || waits_for_move(m, l, p->whole.len)) {
         session_hold(m->session, &none, MQTT_LANE, INT64_MAX, p->whole.data, p->whole.len);
         return false;
     }
@@ -165,10 +169,13 @@ static bool up_ping(struct mqtt *m, const struct mqtt_packet *p, struct strbuf *
 
 static bool up_disconnect(struct mqtt *m, const struct mqtt_packet *p, struct strbuf *out)
 {
+    struct leg *l = mqtt_live_leg(m);
     (void)p;
     (void)out;
     m->phase = MQTT_PHASE_LEAVING;
-    return mqtt_live_leg(m) != NULL;
+    if (l != NULL)
+        mqtt_send_held(m, l); /* which waits for a move, and there will be none */
+    return l != NULL;
 }
 
 static bool up_auth(struct mqtt *m, const struct mqtt_packet *p, struct strbuf *out)
@@ -209,31 +216,6 @@ static bool down_connack(struct mqtt *m, struct leg *from, const struct mqtt_pac
     return false;
 }
 
-/* During a move, and for a moment after it. */
-static bool is_new_leg(const struct mqtt *m, const struct leg *from)
-{
-    const struct leg *next = session_next_leg(m->session);
-    return next != NULL ? from == next : from == session_leg(m->session);
-}
-
-/* During a move: whether the other server has brought this message already. */
-static bool is_copy(struct mqtt *m, const struct leg *from, const struct mqtt_publish *publish)
-{
-    const struct dedup_part parts[] = {
-        {publish->topic.data, publish->topic.len}, {publish->payload.data, publish->payload.len}, {&publish->qos, 1}};
-    if (m->dedup == NULL)
-        return false;
-    const int64_t now_ms = session_now_ms(m->session);
-    const uint64_t hash = dedup_hash(m->dedup, parts, sizeof parts / sizeof parts[0]);
-    const bool is_first = dedup_take(m->dedup, is_new_leg(m, from) ? DEDUP_NEW : DEDUP_OLD, hash, now_ms);
-    if (dedup_is_done(m->dedup, now_ms))
-        dedup_destroy(&m->dedup);
-    if (is_first)
-        return false;
-    session_count(m->session, STAT_ROUTE_SESSION_DUPLICATES, 1);
-    return true;
-}
-
 static bool down_publish(struct mqtt *m, struct leg *from, const struct mqtt_packet *p, struct strbuf *out)
 {
     struct mqtt_publish publish;
@@ -245,15 +227,7 @@ static bool down_publish(struct mqtt *m, struct leg *from, const struct mqtt_pac
     }
     if (from != session_leg(m->session) && from != session_next_leg(m->session) && m->settle_ms == 0)
         return false; /* from the old one, after its time */
-    const bool is_known = publish.is_retained && m->drops_retained && is_new_leg(m, from);
-    if (is_known || is_copy(m, from, &publish)) {
-        if (publish.qos > 0) /* of QoS 2 the rest follows: down_pubrel() answers for who owes nothing */
-            say_ack(m, from, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, publish.packet_id);
-        return false;
-    }
-    if (publish.qos > 0)
-        mqtt_debt_add(m, leg_epoch(from), publish.packet_id, publish.qos == 1 ? MQTT_DEBT_ACK : MQTT_DEBT_REC);
-    return true;
+    return mqtt_feeds_take(m, from, p, &publish);
 }
 
 /* PUBACK, PUBREC and PUBCOMP. Those of a leg that the publish is no longer on are late, and do not count. */
@@ -291,7 +265,7 @@ static bool down_pubrel(struct mqtt *m, struct leg *from, const struct mqtt_pack
     if (d == NULL && m->unrestorable != NULL)
         return true; /* it may be from a connection before this one */
     if (d == NULL) {
-        say_ack(m, from, MQTT_PUBCOMP, ack.packet_id);
+        mqtt_say_ack(m, from, MQTT_PUBCOMP, ack.packet_id);
         return false;
     }
     d->state = MQTT_DEBT_COMP;
@@ -324,10 +298,12 @@ static bool down_suback(struct mqtt *m, struct leg *from, const struct mqtt_pack
 
 static bool down_pong(struct mqtt *m, struct leg *from, const struct mqtt_packet *p, struct strbuf *out)
 {
-    (void)m;
+    struct mqtt_wire *w = mqtt_wire_of(m, from);
     (void)p;
     (void)out;
     leg_beat_answered(from);
+    if (w->ping_count > 0 && --w->ping_count == 0)
+        mqtt_pinged(m, from);
     return false;
 }
 

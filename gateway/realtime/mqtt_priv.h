@@ -2,6 +2,7 @@
  *
  *   mqtt.c          the row, and packets as they come in messages
  *   mqtt_packets.c  one packet after the other
+ *   mqtt_feeds.c    publishes of two servers at once
  *   mqtt_store.c    what is remembered of them
  *   mqtt_restore.c  another server is told; what is lost, moved, late
  *   mqtt_codec.c    packets on the wire
@@ -10,6 +11,7 @@
 #ifndef GATEWAY_REALTIME_MQTT_PRIV_H
 #define GATEWAY_REALTIME_MQTT_PRIV_H
 
+#include "gateway/realtime/ahead.h"
 #include "gateway/realtime/dedup.h"
 #include "gateway/realtime/mqtt_codec.h"
 #include "gateway/realtime/protocol.h"
@@ -34,6 +36,7 @@ enum mqtt_wire_state {
     MQTT_WIRE_NEW = 0,  /* nothing yet */
     MQTT_WIRE_GREETING, /* our CONNECT; the CONNACK is missing */
     MQTT_WIRE_FILLING,  /* our SUBSCRIBEs; not all are answered */
+    MQTT_WIRE_READY,    /* nothing is missing, but the last word of the server the session moves away from */
     MQTT_WIRE_LIVE,     /* the client's own packets may go there */
 };
 
@@ -44,9 +47,10 @@ struct mqtt_wire {
     uint32_t missing_count;  /* of their answers */
     uint32_t filter_changes; /* when they were sent */
     uint32_t keep_alive_s;   /* that this server counts on */
-    int64_t restore_by_ms;
-    int64_t said_ms;    /* when something was last sent there */
-    struct strbuf part; /* the beginning of a packet from there */
+    uint32_t ping_count;     /* our PINGREQs without an answer */
+    int64_t restore_by_ms;   /* the state will be another one by then */
+    int64_t said_ms;         /* when something was last sent there */
+    struct strbuf part;      /* the beginning of a packet from there */
 };
 
 /* A SUBSCRIBE or UNSUBSCRIBE of the client without an answer. */
@@ -126,6 +130,7 @@ struct mqtt {
     struct mqtt_debt *debts;
     uint32_t debt_count, debt_room;
     struct dedup *dedup; /* during a move; NULL: none */
+    struct ahead ahead;  /* what the server it goes to has brought, and the other one not yet; else empty */
     bool drops_retained; /* after a move: the new server says what it has, as to somebody who is new */
     uint32_t old_epoch;  /* of the leg the last move came from */
     int64_t bye_ms;      /* when that is told DISCONNECT; 0: it has been, or there is none */
@@ -136,6 +141,9 @@ struct mqtt {
 void mqtt_tell(struct mqtt *m, struct strbuf *packet); /* to the client; frees it */
 void mqtt_tell_ack(struct mqtt *m, enum mqtt_type type, uint16_t packet_id, uint8_t reason);
 void mqtt_say(struct mqtt *m, struct leg *to, const void *packets, size_t len);
+void mqtt_say_ack(struct mqtt *m, struct leg *to, enum mqtt_type type, uint16_t packet_id);
+/* Its answer shows that the server has read all that was said before. */
+void mqtt_say_ping(struct mqtt *m, struct leg *to);
 /* The client breaks the rules. */
 void mqtt_end_broken(struct mqtt *m, const char *why);
 struct mqtt_wire *mqtt_wire_of(struct mqtt *m, const struct leg *l);
@@ -152,6 +160,17 @@ enum mqtt_judgement {
 };
 /* `from` NULL: it is the client's. */
 enum mqtt_judgement mqtt_judge(struct mqtt *m, struct leg *from, const struct mqtt_packet *p, struct strbuf *out);
+
+/* ---- mqtt_feeds.c ---- */
+/* A PUBLISH of a server. True: it goes to the client, which owes the acknowledgement from now on. False: it is a copy
+ * of what the other server brought, and was acknowledged; or it waits for that one. */
+bool mqtt_feeds_take(struct mqtt *m, struct leg *from, const struct mqtt_packet *p, const struct mqtt_publish *publish);
+/* Tells the client all that waits. */
+void mqtt_feeds_deliver(struct mqtt *m);
+/* Nothing may wait any more: what the server of a move under way has brought comes from the present one. */
+void mqtt_feeds_end(struct mqtt *m);
+int64_t mqtt_feeds_due_ms(const struct mqtt *m);
+void mqtt_feeds_on_time(struct mqtt *m);
 
 /* ---- mqtt_store.c ---- */
 void mqtt_store_init(struct mqtt *m);
@@ -178,6 +197,11 @@ void mqtt_debt_remove(struct mqtt *m, struct mqtt_debt *d);
 /* ---- mqtt_restore.c ---- */
 void mqtt_restore(void *p, struct leg *to);
 uint32_t mqtt_restore_cost(const void *p);
+/* Whether the client's publishes wait for a planned move, which is about to be complete. */
+bool mqtt_is_switching(const struct mqtt *m);
+void mqtt_send_held(struct mqtt *m, struct leg *to);
+/* A server has answered all that it was asked (mqtt_say_ping). */
+void mqtt_pinged(struct mqtt *m, const struct leg *from);
 /* The answer to our CONNECT. */
 void mqtt_greeted(struct mqtt *m, struct leg *from, const struct mqtt_connack *c);
 /* To one of our SUBSCRIBEs. */

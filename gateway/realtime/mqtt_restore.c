@@ -2,6 +2,9 @@
  * publishes without an answer, then what waited. Each step begins when the one before has been answered, so packet
  * identifiers of ours never meet the client's on the same leg.
  *
+ * In a planned move the client's publishes then wait until the old broker has answered a PINGREQ, which proves that it
+ * has read those before; only then they go to the new one. What both bring meanwhile is mqtt_feeds.c's.
+ *
  * The broker that was lost may have been lost because of something the client said. The oldest publish (and request)
  * it had not answered is the suspect; when a second broker is lost with it, it is not sent to a third. */
 #include <string.h>
@@ -13,6 +16,7 @@
 #define FILTERS_AT_ONCE  8u   /* in one SUBSCRIBE; there are brokers that take no more */
 #define COPY_MS          2000 /* servers of one cluster are milliseconds apart */
 #define BYE_MS           300  /* the old server of a move delivers a little longer than this */
+#define SWITCH_MS        2000 /* publishes wait no longer for the old server's last word */
 #define SETTLE_MS        1000 /* longer than the old server of a move delivers */
 #define POISON_LOSSES    2u
 #define REFUSALS_MAX     2u
@@ -52,6 +56,7 @@ bool mqtt_on_server_disconnect(struct mqtt *m, struct leg *from, uint8_t reason)
         leg_fail(from, mqtt_is_busy(m, reason) ? LEG_BUSY : LEG_ANOTHER, "told to disconnect");
         return false;
     }
+    mqtt_feeds_deliver(m); /* the client does not listen to what comes behind that */
     m->phase = MQTT_PHASE_LEAVING;
     return true;
 }
@@ -116,7 +121,7 @@ static void repeat_asks(struct mqtt *m, struct leg *to)
     }
 }
 
-static void send_held(struct mqtt *m, struct leg *to)
+void mqtt_send_held(struct mqtt *m, struct leg *to)
 {
     struct held *h;
     struct mqtt_packet p;
@@ -158,6 +163,7 @@ static void settle_move(struct mqtt *m)
         return;
     m->settle_ms = 0;
     m->drops_retained = false;
+    mqtt_feeds_deliver(m);
     lose_debts(m, m->old_epoch);
     if (m->dedup != NULL)
         dedup_end(m->dedup, DEDUP_OLD);
@@ -218,14 +224,38 @@ static void live(struct mqtt *m, struct leg *leg)
         leg_fail(leg, LEG_ANOTHER, "subscriptions changed meanwhile"); /* and it does not know how */
         return;
     }
+    if (m->phase == MQTT_PHASE_BLIND) {
+        leg_fail(leg, LEG_ANOTHER, m->unrestorable); /* which came to be while it was waited for */
+        return;
+    }
     w->state = MQTT_WIRE_LIVE;
     m->refused_count = 0;
     if (leg == session_leg(m->session)) {
         repeat_asks(m, leg);
         resend_flights(m, leg);
-        send_held(m, leg);
+        mqtt_send_held(m, leg);
     }
     leg_restored(leg);
+}
+
+/* It has everything. */
+static void be_ready(struct mqtt *m, struct leg *leg)
+{
+    struct mqtt_wire *w = mqtt_wire_of(m, leg);
+    struct leg *here = mqtt_live_leg(m);
+    if (here == NULL || m->phase != MQTT_PHASE_OPEN || w->filter_changes != m->filter_changes) {
+        live(m, leg);
+        return;
+    }
+    w->state = MQTT_WIRE_READY;
+    w->restore_by_ms = session_now_ms(m->session) + SWITCH_MS;
+    mqtt_say_ping(m, here);
+}
+
+void mqtt_pinged(struct mqtt *m, const struct leg *from)
+{
+    if (from == session_leg(m->session) && mqtt_is_switching(m))
+        live(m, session_next_leg(m->session));
 }
 
 /* The next of our packet identifiers, downwards, that is none of the client's. */
@@ -267,7 +297,7 @@ static void fill(struct mqtt *m, struct leg *to, struct mqtt_wire *w)
     mqtt_say(m, to, out.data, out.len);
     strbuf_fini(&out);
     if (w->missing_count == 0)
-        live(m, to);
+        be_ready(m, to);
 }
 
 void mqtt_greeted(struct mqtt *m, struct leg *from, const struct mqtt_connack *c)
@@ -294,7 +324,7 @@ void mqtt_filled(struct mqtt *m, struct leg *from, const struct mqtt_suback *a)
             return;
         }
     if (--w->missing_count == 0)
-        live(m, from);
+        be_ready(m, from);
 }
 
 /* ---- losing ---- */
@@ -368,6 +398,22 @@ static void lose_current(struct mqtt *m, uint32_t epoch, bool was_live)
     }
 }
 
+/* What waits of two servers, of which one is gone now. Of the next one it comes from the present one as well; else
+ * nobody brings it any more, and also what was brought by the one that is gone now is told: sent again it will not be,
+ * for to any other broker the client is new. What it owes for that goes to nobody, like all debts to the lost. */
+static void lose_move(struct mqtt *m)
+{
+    struct leg *here = mqtt_live_leg(m);
+    if (session_leg(m->session) != NULL)
+        ahead_drop(&m->ahead);
+    else
+        mqtt_feeds_deliver(m);
+    if (here != NULL)
+        mqtt_send_held(m, here);   /* which waited for the next one */
+    else if (mqtt_is_switching(m)) /* nobody else says a word any more */
+        mqtt_wire_of(m, session_next_leg(m->session))->restore_by_ms = session_now_ms(m->session);
+}
+
 void mqtt_on_lost(void *p, struct leg *leg)
 {
     struct mqtt *m = p;
@@ -378,6 +424,7 @@ void mqtt_on_lost(void *p, struct leg *leg)
 
     strbuf_fini(&w->part);
     *w = (struct mqtt_wire){0};
+    lose_move(m);
     lose_debts(m, epoch);
     if (m->dedup != NULL && session_leg(m->session) == NULL && session_next_leg(m->session) != NULL)
         dedup_end(m->dedup, DEDUP_OLD);
@@ -398,6 +445,7 @@ void mqtt_on_moved(void *p, struct leg *old)
     if (m->phase == MQTT_PHASE_NEW || now == NULL)
         return;
     repeat_asks(m, now);
+    mqtt_send_held(m, now);
     m->old_epoch = leg_epoch(old);
     m->bye_ms = session_now_ms(m->session) + BYE_MS;
     m->settle_ms = session_now_ms(m->session) + SETTLE_MS;
@@ -412,7 +460,7 @@ static int64_t least(int64_t a, int64_t b)
 
 static bool is_restoring(const struct mqtt_wire *w)
 {
-    return w->epoch != 0 && (w->state == MQTT_WIRE_GREETING || w->state == MQTT_WIRE_FILLING);
+    return w->epoch != 0 && w->state > MQTT_WIRE_NEW && w->state < MQTT_WIRE_LIVE;
 }
 
 static int64_t silent_at_ms(const struct mqtt *m)
@@ -436,11 +484,17 @@ static const struct mqtt_wire *wire_at(const struct mqtt *m, const struct leg *l
     return NULL;
 }
 
+bool mqtt_is_switching(const struct mqtt *m)
+{
+    const struct mqtt_wire *next = wire_at(m, session_next_leg(m->session));
+    return next != NULL && next->state == MQTT_WIRE_READY;
+}
+
 int64_t mqtt_due_ms(const void *p)
 {
     const struct mqtt *m = p;
     const struct mqtt_wire *current = wire_at(m, session_leg(m->session));
-    int64_t due = silent_at_ms(m);
+    int64_t due = least(silent_at_ms(m), mqtt_feeds_due_ms(m));
 
     for (uint32_t i = 0; i < MQTT_WIRE_COUNT; i++)
         if (is_restoring(&m->wires[i]))
@@ -484,18 +538,20 @@ void mqtt_on_timer(void *p)
     CHECK_OBJ(m, MQTT_MAGIC);
     const int64_t now_ms = session_now_ms(m->session);
     struct leg *const legs[] = {session_leg(m->session), session_next_leg(m->session)};
-    static const uint8_t ping[] = {MQTT_PINGREQ << 4, 0};
 
     check_client(m, now_ms);
     for (size_t i = 0; i < sizeof legs / sizeof legs[0]; i++) {
         struct mqtt_wire *w = legs[i] != NULL ? mqtt_wire_of(m, legs[i]) : NULL;
-        if (w != NULL && is_restoring(w) && now_ms >= w->restore_by_ms) {
+        if (w != NULL && w->state == MQTT_WIRE_READY && now_ms >= w->restore_by_ms) {
+            live(m, legs[i]);
+        } else if (w != NULL && is_restoring(w) && now_ms >= w->restore_by_ms) {
             w->state = MQTT_WIRE_NEW;
             leg_fail(legs[i], LEG_ANOTHER, "no answer to what was restored");
         } else if (i == 0 && w != NULL && now_ms >= ping_at_ms(m, w)) {
-            mqtt_say(m, legs[i], ping, sizeof ping);
+            mqtt_say_ping(m, legs[i]);
         }
     }
+    mqtt_feeds_on_time(m);
     if (now_ms >= m->bye_ms)
         say_bye(m);
     if (now_ms >= m->settle_ms)

@@ -14,6 +14,7 @@ void mqtt_store_init(struct mqtt *m)
     list_init(&m->topics);
     list_init(&m->asks);
     list_init(&m->flights);
+    ahead_init(&m->ahead);
 }
 
 /* ---- subscriptions ---- */
@@ -239,6 +240,7 @@ void mqtt_store_fini(struct mqtt *m)
     while (!list_is_empty(&m->flights))
         mqtt_flight_remove(m, flight_of(m->flights.next));
     mem_free(m->debts);
+    ahead_drop(&m->ahead);
     if (m->dedup != NULL)
         dedup_destroy(&m->dedup);
 }

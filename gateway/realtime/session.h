@@ -89,6 +89,8 @@ static inline const uint8_t *held_frames(const struct held *h)
  * bounds the oldest of all goes, which may be this one. */
 void session_hold(struct session *s, const struct ws_message *m, uint32_t lane, int64_t deadline_ms, const void *note,
                   size_t note_bytes);
+/* Whether one with so many bytes of note and frames can wait without another one going. */
+bool session_can_hold(const struct session *s, size_t bytes);
 /* The first that waits in a lane; NULL: none. Borrowed until the next call about held messages. */
 struct held *session_first_held(struct session *s, uint32_t lane);
 /* Whether any waits, in whatever lane. */

@@ -232,6 +232,11 @@ void session_hold(struct session *s, const struct ws_message *m, uint32_t lane, 
     while (s->held_count > s->conf.queue_count)
         fake_unsent(s, LIST_ENTRY(s->held.next, struct held, link), HELD_OVERFLOWED);
 }
+bool session_can_hold(const struct session *s, size_t bytes)
+{
+    (void)bytes;
+    return s->held_count < s->conf.queue_count;
+}
 struct held *session_first_held(struct session *s, uint32_t lane)
 {
     LIST_EACH (it, &s->held) {

@@ -1,4 +1,4 @@
-/* MQTT sessions that lose their broker, or are moved to another one. */
+/* MQTT sessions that lose their broker. */
 #include "tests/unit/gateway/realtime/mqtt_script.h"
 
 static void test_subscriptions_go_on(void **state)
@@ -294,124 +294,6 @@ static void test_sessions_that_live_in_their_broker(void **state)
     finish_ended(s, 1012);
 }
 
-/* ---- planned moves ---- */
-
-/* Up to where the new one has been asked for the subscription to "a", without what is retained if that can be said. */
-static struct leg *move(struct session *s, unsigned level)
-{
-    struct leg *next = fake_find(s);
-    heard(next, hello(level));
-    server(s, next, connack_packet(level, 0, nothing()));
-    heard(next, subscribe_packet(level, 65535, "a", level == 5 ? 0x21 : 0x01));
-    return next;
-}
-
-static void test_a_move(void **state)
-{
-    (void)state;
-    struct session *s = open_session(4);
-    subscribe(s, 4, 1, "a", 1);
-    up(s, publish_packet(4, QOS1, 2, "x", "in flight"));
-    struct leg *old = s->leg, *next = move(s, 4);
-    server(s, next, publish_packet(4, QOS1 | RETAIN, 1, "a", "known"));
-    heard(next, ack_packet(0x40, 1));
-    up(s, publish_packet(4, QOS1, 3, "x", "still to the old one"));
-    server(s, next, suback_packet(4, 65535, 1));
-    assert_ptr_equal(s->leg, next);
-    server(s, next, publish_packet(4, QOS0 | RETAIN, 0, "a", "known as well"));
-    server(s, old, ack_packet(0x40, 2));
-    told(s, ack_packet(0x40, 2));
-    up(s, publish_packet(4, QOS0, 0, "x", "to the new one"));
-    server(s, old, publish_packet(4, QOS1, 9, "a", "only the old one has it"));
-    told(s, publish_packet(4, QOS1, 9, "a", "only the old one has it"));
-    client(s, ack_packet(0x40, 9));
-    heard(old, ack_packet(0x40, 9));
-    fake_advance(s, 499);
-    heard(old, DISCONNECT); /* or it would publish the will */
-    fake_lose(s, old);
-    fake_advance(s, 501);
-    heard(next, publish_packet(4, QOS1 | DUP, 3, "x", "still to the old one"));
-    down(s, ack_packet(0x40, 3));
-    finish(s);
-}
-
-static void test_what_is_asked_for_after_a_move_may_be_retained(void **state)
-{
-    (void)state;
-    struct session *s = open_session(4);
-    subscribe(s, 4, 1, "a", 1);
-    struct leg *next = move(s, 4);
-    server(s, next, suback_packet(4, 65535, 1));
-    subscribe(s, 4, 2, "b", 0);
-    down(s, publish_packet(4, QOS0 | RETAIN, 0, "b", "retained"));
-    finish(s);
-}
-
-static void test_copies_during_a_move(void **state)
-{
-    (void)state;
-    struct session *s = open_session(4);
-    subscribe(s, 4, 1, "a", 1);
-    struct leg *old = s->leg, *next = move(s, 4);
-    down(s, publish_packet(4, QOS1, 10, "a", "1"));
-    server(s, next, publish_packet(4, QOS1, 1, "a", "1"));
-    heard(next, ack_packet(0x40, 1)); /* the client has it from the other */
-    server(s, next, publish_packet(4, QOS1, 2, "a", "2"));
-    told(s, publish_packet(4, QOS1, 2, "a", "2"));
-    server(s, old, publish_packet(4, QOS1, 11, "a", "2"));
-    heard(old, ack_packet(0x40, 11));
-    client(s, ack_packet(0x40, 10));
-    heard(old, ack_packet(0x40, 10));
-    client(s, ack_packet(0x40, 2));
-    heard(next, ack_packet(0x40, 2));
-    server(s, next, publish_packet(4, QOS2, 3, "a", "3"));
-    told(s, publish_packet(4, QOS2, 3, "a", "3"));
-    server(s, old, publish_packet(4, QOS2, 12, "a", "3"));
-    heard(old, ack_packet(0x50, 12));
-    server(s, old, ack_packet(0x62, 12));
-    heard(old, ack_packet(0x70, 12));
-    assert_int_equal(s->counts[STAT_ROUTE_SESSION_DUPLICATES], 3);
-    client(s, ack_packet(0x50, 3));
-    heard(next, ack_packet(0x50, 3));
-    fake_forget(&old->said);
-    finish(s);
-}
-
-static void test_a_move_that_fails_changes_nothing(void **state)
-{
-    (void)state;
-    struct session *s = open_session(4);
-    subscribe(s, 4, 1, "a", 1);
-    struct leg *old = s->leg, *next = move(s, 4);
-    subscribe(s, 4, 2, "b", 0); /* which the next one does not know */
-    server(s, next, suback_packet(4, 65535, 1));
-    assert_true(next->is_failed);
-    fake_settle(s);
-    assert_ptr_equal(s->leg, old);
-    down(s, publish_packet(4, QOS0, 0, "a", "x"));
-    up(s, publish_packet(4, QOS0, 0, "a", "x"));
-    finish(s);
-}
-
-static void test_the_old_server_goes_during_a_move(void **state)
-{
-    (void)state;
-    struct session *s = open_session(5);
-    subscribe(s, 5, 1, "a", 1);
-    up(s, publish_packet(5, QOS1, 2, "x", "in flight"));
-    struct leg *old = s->leg, *next = move(s, 5);
-    server(s, old, BYTES("\xe0\x01\x8e")); /* its cluster: the client has come elsewhere */
-    assert_true(old->is_failed);
-    fake_settle(s);
-    assert_ptr_equal(s->leg, next);
-    client(s, publish_packet(5, QOS0, 0, "x", "waits"));
-    server(s, next, suback_packet(5, 65535, 1));
-    assert_true(next->is_restored);
-    heard(next, publish_packet(5, QOS1 | DUP, 2, "x", "in flight"));
-    heard(next, publish_packet(5, QOS0, 0, "x", "waits"));
-    finish(s);
-}
-
 static void test_what_operators_see(void **state)
 {
     (void)state;
@@ -443,11 +325,6 @@ int main(void)
         cmocka_unit_test(test_a_client_that_waits_for_its_connack_gets_it_from_another_server),
         cmocka_unit_test(test_a_name_given_by_a_broker_is_kept),
         cmocka_unit_test(test_sessions_that_live_in_their_broker),
-        cmocka_unit_test(test_a_move),
-        cmocka_unit_test(test_what_is_asked_for_after_a_move_may_be_retained),
-        cmocka_unit_test(test_copies_during_a_move),
-        cmocka_unit_test(test_a_move_that_fails_changes_nothing),
-        cmocka_unit_test(test_the_old_server_goes_during_a_move),
         cmocka_unit_test(test_what_operators_see),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
