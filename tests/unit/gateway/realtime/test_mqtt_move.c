@@ -413,6 +413,13 @@ static void test_nothing_is_dropped_while_the_last_word_is_missing(void **state)
     heard(next, publish_packet(4, QOS1, 3, "x", "3"));
     assert_int_equal(s->end_code, 0);
     finish(s);
+
+    s = open_subscribed(4); /* nothing may wait at all */
+    s->conf.queue_count = 0;
+    (void)move(s, 4);
+    wait_for_last_word(s, 4);
+    up(s, publish_packet(4, QOS0, 0, "x", "1"));
+    finish(s);
 }
 
 static void test_a_client_that_leaves_before_the_last_word(void **state)
