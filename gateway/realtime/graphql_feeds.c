@@ -6,16 +6,17 @@
 
 #define COPY_MS 2000 /* servers of one cluster are milliseconds apart */
 
-void graphql_feeds_begin(struct graphql *g)
+void graphql_feeds_begin(struct graphql *g, const struct leg *to)
 {
     graphql_feeds_end(g);
+    g->new_epoch = leg_epoch(to);
     g->dedup = dedup_create(COPY_MS, DEDUP_COUNT_MAX);
 }
 
+/* The one a move goes to, or went to; also when that has failed and nobody has been told so yet. */
 static bool is_new(const struct graphql *g, const struct leg *from)
 {
-    const struct leg *next = session_next_leg(g->session);
-    return next != NULL ? from == next : from == session_leg(g->session);
+    return leg_epoch(from) >= g->new_epoch;
 }
 
 /* Whether the old server brings what this subscription results in. */

@@ -69,6 +69,7 @@ struct graphql {
     uint32_t op_count;
     struct dedup *dedup; /* during a move; NULL: none */
     struct ahead ahead;  /* what only the new server of a move has brought */
+    uint32_t new_epoch;  /* of the leg the last move goes, or went, to */
     int64_t settle_ms;   /* after one: what the old server did not answer by then is settled; 0: nothing */
 };
 
@@ -93,7 +94,7 @@ void graphql_op_fail(struct graphql *g, struct graphql_op *o, const char *why);
 struct graphql_wire *graphql_wire_of(struct graphql *g, const struct leg *l);
 
 /* ---- graphql_feeds.c ---- */
-void graphql_feeds_begin(struct graphql *g);
+void graphql_feeds_begin(struct graphql *g, const struct leg *to);
 /* A result of a subscription came: whether it goes to the client now. */
 enum sift_verdict graphql_feeds_take(struct graphql *g, const struct graphql_op *o, const struct leg *from,
                                      const struct ws_message *ws);

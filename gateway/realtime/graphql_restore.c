@@ -134,10 +134,10 @@ static void settle_move(struct graphql *g)
 
 /* From here on copies are told. Before the next server has the subscriptions, because it may be the later of the two
  * with what happened just before. */
-static void begin_move(struct graphql *g)
+static void begin_move(struct graphql *g, const struct leg *to)
 {
     settle_move(g);
-    graphql_feeds_begin(g);
+    graphql_feeds_begin(g, to);
 }
 
 void graphql_restore(void *p, struct leg *to)
@@ -154,7 +154,7 @@ void graphql_restore(void *p, struct leg *to)
         return;
     }
     if (to == session_next_leg(g->session))
-        begin_move(g);
+        begin_move(g, to);
     w->state = GRAPHQL_WIRE_GREETING;
     w->due_ms = session_now_ms(g->session) + session_conf(g->session)->answer_ms;
     leg_send(to, WS_OPCODE_TEXT, g->init.data, g->init.len);

@@ -346,20 +346,26 @@ static void give_up(void *p)
 static void on_end(void *p, uint16_t code)
 {
     struct mqtt *m = p;
+    struct leg *l = mqtt_live_leg(m);
     struct strbuf out;
     CHECK_OBJ(m, MQTT_MAGIC);
-    mqtt_feeds_deliver(m); /* nobody brings it any more */
-    if (m->level != MQTT_5 || m->phase != MQTT_PHASE_OPEN)
-        return;
-    m->phase = MQTT_PHASE_LEAVING;
-    const uint8_t reason = m->bye != 0                                                       ? m->bye
-                           : code == WS_CLOSE_SERVICE_RESTART || code == WS_CLOSE_GOING_AWAY ? MQTT_SHUTTING_DOWN
-                           : code == WS_CLOSE_TRY_LATER                                      ? MQTT_BUSY
-                           : code == WS_CLOSE_POLICY                                         ? MQTT_NOT_ALLOWED
-                                                                                             : MQTT_UNSPECIFIED;
-    strbuf_init(&out, SMALL_BYTES);
-    mqtt_disconnect_write(&out, reason);
-    mqtt_tell(m, &out);
+    if (l != NULL)
+        mqtt_send_held(m, l);        /* for there will be no move */
+    strbuf_init(&out, SIZE_MAX / 2); /* bounded by what may wait */
+    mqtt_feeds_put(m, &out);         /* for nobody brings it any more */
+    if (m->level == MQTT_5 && m->phase == MQTT_PHASE_OPEN) {
+        m->phase = MQTT_PHASE_LEAVING;
+        const uint8_t reason = m->bye != 0                                                       ? m->bye
+                               : code == WS_CLOSE_SERVICE_RESTART || code == WS_CLOSE_GOING_AWAY ? MQTT_SHUTTING_DOWN
+                               : code == WS_CLOSE_TRY_LATER                                      ? MQTT_BUSY
+                               : code == WS_CLOSE_POLICY                                         ? MQTT_NOT_ALLOWED
+                                                                                                 : MQTT_UNSPECIFIED;
+        mqtt_disconnect_write(&out, reason);
+    }
+    if (out.len > 0)
+        mqtt_tell(m, &out);
+    else
+        strbuf_fini(&out);
 }
 
 static void describe(const void *p, struct strbuf *out)

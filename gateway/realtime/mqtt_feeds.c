@@ -9,11 +9,10 @@
 #include "base/mem.h"
 #include "gateway/realtime/mqtt_priv.h"
 
-/* The one a move goes to, or, for a moment, went to. */
+/* The one a move goes to, or went to; also when that has failed and nobody has been told so yet. */
 static bool is_new_leg(const struct mqtt *m, const struct leg *from)
 {
-    const struct leg *next = session_next_leg(m->session);
-    return next != NULL ? from == next : from == session_leg(m->session);
+    return leg_epoch(from) >= m->new_epoch;
 }
 
 /* Whether the older of two may still bring something. */
@@ -66,22 +65,41 @@ static struct mqtt_publish publish_of(const struct mqtt *m, const struct ahead_m
     return publish;
 }
 
-/* Takes the message over. The leg that brought it may be gone; then the client owes as for what that one said last
- * (lose_debts() of mqtt_restore.c). */
-static void deliver(struct mqtt *m, struct ahead_message *a)
+/* Takes the message over, for `out`. The leg that brought it may be gone; then the client owes as for what that one
+ * said last (lose_debts() of mqtt_restore.c). */
+static void put(struct mqtt *m, struct ahead_message *a, struct strbuf *out)
 {
     const struct mqtt_publish publish = publish_of(m, a);
     (void)dedup_take(m->dedup, DEDUP_NEW, a->hash, session_now_ms(m->session)); /* what waits is nobody's copy */
     owe(m, a->epoch, &publish);
-    session_tell(m->session, WS_OPCODE_BINARY, a->payload, a->len);
+    strbuf_add(out, (const char *)a->payload, a->len);
     mem_free(a);
+}
+
+void mqtt_feeds_put(struct mqtt *m, struct strbuf *out)
+{
+    struct ahead_message *a;
+    while ((a = ahead_take(&m->ahead)) != NULL)
+        put(m, a, out);
+}
+
+/* As one message: a session whose end is due may end with the first. */
+static void tell(struct mqtt *m, bool is_all)
+{
+    struct ahead_message *a;
+    struct strbuf out;
+    strbuf_init(&out, SIZE_MAX / 2); /* bounded by what may wait */
+    while ((a = is_all ? ahead_take(&m->ahead) : ahead_take_due(&m->ahead, session_now_ms(m->session))) != NULL)
+        put(m, a, &out);
+    if (out.len > 0)
+        mqtt_tell(m, &out);
+    else
+        strbuf_fini(&out);
 }
 
 void mqtt_feeds_deliver(struct mqtt *m)
 {
-    struct ahead_message *a;
-    while ((a = ahead_take(&m->ahead)) != NULL)
-        deliver(m, a);
+    tell(m, true);
 }
 
 void mqtt_feeds_end(struct mqtt *m)
@@ -99,11 +117,7 @@ int64_t mqtt_feeds_due_ms(const struct mqtt *m)
 
 void mqtt_feeds_on_time(struct mqtt *m)
 {
-    struct ahead_message *a;
-    if (!is_old_there(m))
-        mqtt_feeds_deliver(m);
-    while ((a = ahead_take_due(&m->ahead, session_now_ms(m->session))) != NULL)
-        deliver(m, a);
+    tell(m, !is_old_there(m));
 }
 
 /* ---- what comes ---- */

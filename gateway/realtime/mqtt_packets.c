@@ -50,8 +50,11 @@ static bool up_connect(struct mqtt *m, const struct mqtt_packet *p, struct strbu
  * waits goes to the old server after all, which is asked once more whether it has read it. */
 static bool waits_for_move(struct mqtt *m, struct leg *here, size_t len)
 {
-    if (!mqtt_is_switching(m))
+    if (!mqtt_is_switching(m)) {
+        if (session_has_held(m->session))
+            mqtt_send_held(m, here); /* for a move that is off, which nobody has been told yet */
         return false;
+    }
     if (!session_can_hold(m->session, len) && session_has_held(m->session)) {
         mqtt_send_held(m, here);
         mqtt_say_ping(m, here);
@@ -173,6 +176,7 @@ static bool up_disconnect(struct mqtt *m, const struct mqtt_packet *p, struct st
     (void)p;
     (void)out;
     m->phase = MQTT_PHASE_LEAVING;
+    mqtt_say_bye(m);
     if (l != NULL)
         mqtt_send_held(m, l); /* which waits for a move, and there will be none */
     return l != NULL;
@@ -227,6 +231,8 @@ static bool down_publish(struct mqtt *m, struct leg *from, const struct mqtt_pac
     }
     if (from != session_leg(m->session) && from != session_next_leg(m->session) && m->settle_ms == 0)
         return false; /* from the old one, after its time */
+    if (m->phase == MQTT_PHASE_LEAVING)
+        return false; /* behind the last word of one side */
     return mqtt_feeds_take(m, from, p, &publish);
 }
 

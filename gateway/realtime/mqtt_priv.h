@@ -132,6 +132,7 @@ struct mqtt {
     struct dedup *dedup; /* during a move; NULL: none */
     struct ahead ahead;  /* what the server it goes to has brought, and the other one not yet; else empty */
     bool drops_retained; /* after a move: the new server says what it has, as to somebody who is new */
+    uint32_t new_epoch;  /* of the leg the last move goes, or went, to */
     uint32_t old_epoch;  /* of the leg the last move came from */
     int64_t bye_ms;      /* when that is told DISCONNECT; 0: it has been, or there is none */
     int64_t settle_ms;   /* after a move: what the old server did not answer by then is sent again; 0: nothing */
@@ -165,8 +166,9 @@ enum mqtt_judgement mqtt_judge(struct mqtt *m, struct leg *from, const struct mq
 /* A PUBLISH of a server. True: it goes to the client, which owes the acknowledgement from now on. False: it is a copy
  * of what the other server brought, and was acknowledged; or it waits for that one. */
 bool mqtt_feeds_take(struct mqtt *m, struct leg *from, const struct mqtt_packet *p, const struct mqtt_publish *publish);
-/* Tells the client all that waits. */
+/* Tells the client all that waits, or puts it where that is said. */
 void mqtt_feeds_deliver(struct mqtt *m);
+void mqtt_feeds_put(struct mqtt *m, struct strbuf *out);
 /* Nothing may wait any more: what the server of a move under way has brought comes from the present one. */
 void mqtt_feeds_end(struct mqtt *m);
 int64_t mqtt_feeds_due_ms(const struct mqtt *m);
@@ -200,6 +202,8 @@ uint32_t mqtt_restore_cost(const void *p);
 /* Whether the client's publishes wait for a planned move, which is about to be complete. */
 bool mqtt_is_switching(const struct mqtt *m);
 void mqtt_send_held(struct mqtt *m, struct leg *to);
+/* The client leaves: so do we, wherever else it is known because of a move. */
+void mqtt_say_bye(struct mqtt *m);
 /* A server has answered all that it was asked (mqtt_say_ping). */
 void mqtt_pinged(struct mqtt *m, const struct leg *from);
 /* The answer to our CONNECT. */

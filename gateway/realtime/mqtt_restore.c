@@ -173,9 +173,10 @@ static void settle_move(struct mqtt *m)
 
 /* From here on copies are told. Before the next broker has the subscriptions, because it may be the later of the two
  * with what happened just before. */
-static void begin_move(struct mqtt *m)
+static void begin_move(struct mqtt *m, const struct leg *to)
 {
     settle_move(m);
+    m->new_epoch = leg_epoch(to);
     if (m->dedup != NULL)
         dedup_destroy(&m->dedup);
     m->dedup = dedup_create(COPY_MS, DEDUP_COUNT_MAX);
@@ -196,7 +197,7 @@ void mqtt_restore(void *p, struct leg *to)
         return;
     }
     if (to == session_next_leg(m->session))
-        begin_move(m);
+        begin_move(m, to);
     w->state = MQTT_WIRE_GREETING;
     w->keep_alive_s = m->keep_alive_s;
     w->restore_by_ms = session_now_ms(m->session) + session_conf(m->session)->answer_ms;
@@ -224,7 +225,7 @@ static void live(struct mqtt *m, struct leg *leg)
         leg_fail(leg, LEG_ANOTHER, "subscriptions changed meanwhile"); /* and it does not know how */
         return;
     }
-    if (m->phase == MQTT_PHASE_BLIND) {
+    if (m->unrestorable != NULL) {
         leg_fail(leg, LEG_ANOTHER, m->unrestorable); /* which came to be while it was waited for */
         return;
     }
@@ -506,16 +507,28 @@ int64_t mqtt_due_ms(const void *p)
     return m->settle_ms != 0 ? least(due, m->settle_ms) : due;
 }
 
-/* Or the old server would publish the will. Not earlier: what it has and the new one had before it knew the client,
- * only the old one brings. */
-static void say_bye(struct mqtt *m)
+static void say_disconnect(struct mqtt *m, struct leg *to)
 {
     static const uint8_t disconnect[] = {MQTT_DISCONNECT << 4, 0};
-    struct leg *old = session_old_leg(m->session);
+    mqtt_say(m, to, disconnect, sizeof disconnect);
+}
 
+/* Or the old server would publish the will. Not earlier: what it has and the new one had before it knew the client,
+ * only the old one brings. */
+static void say_bye_to_old(struct mqtt *m)
+{
+    struct leg *old = session_old_leg(m->session);
     if (m->bye_ms != 0 && old != NULL)
-        mqtt_say(m, old, disconnect, sizeof disconnect);
+        say_disconnect(m, old);
     m->bye_ms = 0;
+}
+
+void mqtt_say_bye(struct mqtt *m)
+{
+    struct leg *next = session_next_leg(m->session);
+    if (next != NULL && mqtt_wire_of(m, next)->state != MQTT_WIRE_NEW)
+        say_disconnect(m, next);
+    say_bye_to_old(m);
 }
 
 static void check_client(struct mqtt *m, int64_t now_ms)
@@ -553,7 +566,7 @@ void mqtt_on_timer(void *p)
     }
     mqtt_feeds_on_time(m);
     if (now_ms >= m->bye_ms)
-        say_bye(m);
+        say_bye_to_old(m);
     if (now_ms >= m->settle_ms)
         settle_move(m);
 }

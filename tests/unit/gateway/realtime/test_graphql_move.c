@@ -166,6 +166,29 @@ static void test_what_the_new_server_brings_first_waits_for_the_old_one(void **s
     finish(s);
 }
 
+/* The next one has failed, and nobody has been told so yet. */
+static void test_what_the_old_server_brings_when_the_new_one_has_failed(void **state)
+{
+    (void)state;
+    struct session *s = open_acked();
+    begin(s, SUB_A);
+    begin(s, MUTATION);
+    struct leg *next = fake_find(s);
+    fake_expect(&next->said, INIT);
+    server(s, next, ACK);
+    fake_expect(&next->said, SUB_A);
+    server(s, next, NEXT("a", 1));
+    server(s, next, NEXT("a", 2));
+    leg_fail(next, LEG_ANOTHER, "by the test");
+    server(s, s->leg, NEXT("a", 1));
+    fake_expect(&s->told, NEXT("a", 1));
+    fake_settle(s);
+    server(s, s->leg, NEXT("a", 2));
+    fake_expect(&s->told, NEXT("a", 2));
+    fake_advance(s, 5000);
+    finish(s);
+}
+
 static void test_what_waits_for_the_old_server_goes_before_what_follows(void **state)
 {
     (void)state;
@@ -205,6 +228,7 @@ int main(void)
         cmocka_unit_test(test_the_old_server_dies_during_a_move),
         cmocka_unit_test(test_a_move_that_fails_changes_nothing),
         cmocka_unit_test(test_what_the_new_server_brings_first_waits_for_the_old_one),
+        cmocka_unit_test(test_what_the_old_server_brings_when_the_new_one_has_failed),
         cmocka_unit_test(test_what_waits_for_the_old_server_goes_before_what_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

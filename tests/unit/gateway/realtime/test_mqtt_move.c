@@ -213,8 +213,7 @@ static void test_what_waits_is_told_when_the_old_one_dies(void **state)
     server(s, next, publish_packet(4, QOS1, 1, "a", "1"));
     server(s, next, publish_packet(4, QOS0, 0, "a", "2"));
     fake_lose(s, old);
-    told(s, publish_packet(4, QOS1, 1, "a", "1"));
-    told(s, publish_packet(4, QOS0, 0, "a", "2"));
+    told(s, bytes_join(publish_packet(4, QOS1, 1, "a", "1"), publish_packet(4, QOS0, 0, "a", "2")));
     client(s, ack_packet(0x40, 1));
     heard(next, ack_packet(0x40, 1));
     down(s, publish_packet(4, QOS0, 0, "a", "2")); /* another one */
@@ -257,6 +256,23 @@ static void test_what_waits_is_dropped_when_the_new_one_dies(void **state)
     finish(s);
 }
 
+/* The next one has failed, and nobody has been told so yet. */
+static void test_what_the_old_one_brings_when_the_new_one_has_failed(void **state)
+{
+    (void)state;
+    struct session *s = open_subscribed(4);
+    struct leg *next = move(s, 4);
+    server(s, next, publish_packet(4, QOS0, 0, "a", "1"));
+    server(s, next, publish_packet(4, QOS0, 0, "a", "2"));
+    leg_fail(next, LEG_ANOTHER, "by the test");
+    server(s, s->leg, publish_packet(4, QOS0, 0, "a", "1"));
+    told(s, publish_packet(4, QOS0, 0, "a", "1"));
+    fake_settle(s);
+    down(s, publish_packet(4, QOS0, 0, "a", "2"));
+    fake_advance(s, 1000);
+    finish(s);
+}
+
 static void test_what_waits_is_told_when_both_die(void **state)
 {
     (void)state;
@@ -268,8 +284,8 @@ static void test_what_waits_is_told_when_both_die(void **state)
     server(s, s->leg, publish_packet(4, QOS2, 2, "a", "2"));
     fake_lose(s, old);
     fake_lose(s, s->leg);
-    told(s, publish_packet(4, QOS1, 1, "a", "1")); /* no other broker sends it again */
-    told(s, publish_packet(4, QOS2, 2, "a", "2"));
+    /* no other broker sends it again */
+    told(s, bytes_join(publish_packet(4, QOS1, 1, "a", "1"), publish_packet(4, QOS2, 2, "a", "2")));
     client(s, ack_packet(0x40, 1));
     client(s, ack_packet(0x50, 2));
     told(s, ack_packet(0x62, 2));
@@ -287,14 +303,20 @@ static void test_what_waits_is_told_before_a_good_bye(void **state)
     server(s, s->leg, BYTES("\xe0\x01\x8e")); /* another client has taken over */
     told(s, publish_packet(5, QOS0, 0, "a", "1"));
     told(s, BYTES("\xe0\x01\x8e"));
+    server(s, s->old, publish_packet(5, QOS0, 0, "a", "1")); /* behind the last word */
     finish(s);
 
     s = open_subscribed(5);
     (void)move(s, 5);
     server(s, s->next, publish_packet(5, QOS0, 0, "a", "1"));
+    client(s, publish_packet(5, QOS0, 0, "x", "1"));
+    heard(s->leg, publish_packet(5, QOS0, 0, "x", "1"));
+    wait_for_last_word(s, 5);
+    client(s, publish_packet(5, QOS0, 0, "x", "2"));
     s->protocol->on_end(s->speaker, 1001);
-    told(s, publish_packet(5, QOS0, 0, "a", "1"));
-    told(s, BYTES("\xe0\x01\x8b"));
+    heard(s->leg, publish_packet(5, QOS0, 0, "x", "2"));
+    told(s,
+         bytes_join(publish_packet(5, QOS0, 0, "a", "1"), BYTES("\xe0\x01\x8b"))); /* or it would end with the first */
     finish(s);
 }
 
@@ -386,10 +408,12 @@ static void test_a_subscription_before_the_last_word(void **state)
     subscribe(s, 4, 2, "b", 0); /* which the next one does not know */
     server(s, old, PINGRESP);
     assert_true(next->is_failed);
+    client(s, publish_packet(4, QOS0, 0, "x", "2")); /* before that is settled */
+    heard(old, publish_packet(4, QOS0, 0, "x", "1"));
+    heard(old, publish_packet(4, QOS0, 0, "x", "2"));
     fake_settle(s);
     assert_ptr_equal(s->leg, old);
-    heard(old, publish_packet(4, QOS0, 0, "x", "1"));
-    up(s, publish_packet(4, QOS0, 0, "x", "2"));
+    up(s, publish_packet(4, QOS0, 0, "x", "3"));
     finish(s);
 }
 
@@ -426,11 +450,11 @@ static void test_a_client_that_leaves_before_the_last_word(void **state)
 {
     (void)state;
     struct session *s = open_subscribed(4);
-    struct leg *old = s->leg;
-    (void)move(s, 4);
+    struct leg *old = s->leg, *next = move(s, 4);
     wait_for_last_word(s, 4);
     client(s, publish_packet(4, QOS0, 0, "x", "1"));
     client(s, DISCONNECT);
+    heard(next, DISCONNECT); /* or it would publish the will */
     heard(old, publish_packet(4, QOS0, 0, "x", "1"));
     heard(old, DISCONNECT);
     finish(s);
@@ -469,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_what_waits_is_told_when_the_old_one_dies),
         cmocka_unit_test(test_what_waits_is_told_when_the_old_one_has_gone_after_the_move),
         cmocka_unit_test(test_what_waits_is_dropped_when_the_new_one_dies),
+        cmocka_unit_test(test_what_the_old_one_brings_when_the_new_one_has_failed),
         cmocka_unit_test(test_what_waits_is_told_when_both_die),
         cmocka_unit_test(test_what_waits_is_told_before_a_good_bye),
         cmocka_unit_test(test_too_much_does_not_wait),
