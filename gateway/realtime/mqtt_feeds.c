@@ -84,22 +84,20 @@ void mqtt_feeds_put(struct mqtt *m, struct strbuf *out)
 }
 
 /* As one message: a session whose end is due may end with the first. */
-static void tell(struct mqtt *m, bool is_all)
+static void tell(struct mqtt *m, struct strbuf *out)
 {
-    struct ahead_message *a;
-    struct strbuf out;
-    strbuf_init(&out, SIZE_MAX / 2); /* bounded by what may wait */
-    while ((a = is_all ? ahead_take(&m->ahead) : ahead_take_due(&m->ahead, session_now_ms(m->session))) != NULL)
-        put(m, a, &out);
-    if (out.len > 0)
-        mqtt_tell(m, &out);
+    if (out->len > 0)
+        mqtt_tell(m, out);
     else
-        strbuf_fini(&out);
+        strbuf_fini(out);
 }
 
 void mqtt_feeds_deliver(struct mqtt *m)
 {
-    tell(m, true);
+    struct strbuf out;
+    strbuf_init(&out, SIZE_MAX / 2); /* bounded by what may wait */
+    mqtt_feeds_put(m, &out);
+    tell(m, &out);
 }
 
 void mqtt_feeds_end(struct mqtt *m)
@@ -117,7 +115,14 @@ int64_t mqtt_feeds_due_ms(const struct mqtt *m)
 
 void mqtt_feeds_on_time(struct mqtt *m)
 {
-    tell(m, !is_old_there(m));
+    struct ahead_message *a;
+    struct strbuf out;
+    strbuf_init(&out, SIZE_MAX / 2); /* bounded by what may wait */
+    if (!is_old_there(m))
+        mqtt_feeds_put(m, &out);
+    while ((a = ahead_take_due(&m->ahead, session_now_ms(m->session))) != NULL)
+        put(m, a, &out);
+    tell(m, &out);
 }
 
 /* ---- what comes ---- */
