@@ -25,7 +25,8 @@ struct tls {
     bool is_established;
     bool is_starved; /* the last read found no whole record: what OpenSSL holds is the beginning of one at most */
     bool is_untold;  /* it brought something, and what it met then is for the next one to tell */
-    char *failure;   /* NULL: none */
+    bool owes_ticket;
+    char *failure; /* NULL: none */
 };
 
 static enum err fail(struct tls *t, enum err e, const char *text)
@@ -156,9 +157,23 @@ static enum err begin(struct tls *t)
 /* OpenSSL keeps the stapled response for as long as the connection lives. */
 static void establish(struct tls *t)
 {
-    if (!t->is_established && t->ctx->server != NULL)
+    if (!t->is_established && t->ctx->server != NULL) {
         (void)SSL_set_tlsext_status_ocsp_resp(t->ssl, NULL, 0);
+        t->owes_ticket = tls_server_gives_tickets(t->ctx->server);
+    }
     t->is_established = true;
+}
+
+/* A session ticket (RFC 8446 section 4.6.1), of which what is written next is the rest of the segment: sent by itself,
+ * it would be a packet and a waking of the client more. Before TLS 1.3 it was part of the handshake. What fails here
+ * fails again in that write, which says so. */
+static void send_ticket(struct tls *t)
+{
+    t->owes_ticket = false;
+    if (SSL_new_session_ticket(t->ssl) != 1)
+        return;
+    t->wire.has_more = true;
+    (void)SSL_do_handshake(t->ssl);
 }
 
 enum err tls_handshake(struct tls *t, enum tls_want *want)
@@ -216,6 +231,8 @@ enum err tls_write(struct tls *t, const void *buf, size_t len, size_t *put, enum
     *put = 0;
     if (e != ERR_NONE || len == 0)
         return e;
+    if (t->owes_ticket)
+        send_ticket(t);
     t->wire.has_more = len > SSL3_RT_MAX_PLAIN_LENGTH;
     int rc = SSL_write(t->ssl, buf, len > INT_MAX ? INT_MAX : (int)len);
     t->wire.has_more = false;

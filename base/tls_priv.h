@@ -56,6 +56,8 @@ void tls_wire_fini(struct tls_wire *w);
 
 /* ---- base/tls_server.c ---- */
 void tls_server_destroy(struct tls_server **sp);
+/* Whether each connection is to bring its client a ticket; with TLS 1.3 that is for the caller to send. */
+bool tls_server_gives_tickets(const struct tls_server *s);
 
 /* ---- base/tls_cert.c ---- */
 #define TLS_NAME_LEN_MAX 255

@@ -191,18 +191,26 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const 
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
+/* OpenSSL is to send none by itself with TLS 1.3: it would send two, each in a packet of its own, right behind the
+ * handshake. One goes with the first answer instead (tls_io.c), which is one for each connection the client may open
+ * again; if it opens more, those bring theirs. */
 static void set_resumption(struct tls_server *s, SSL_CTX *ctx, bool asks_clients)
 {
     SSL_CTX_set_session_id_context(ctx, s->session_context, sizeof s->session_context);
     SSL_CTX_set_timeout(ctx, SESSION_SECONDS);
+    SSL_CTX_set_num_tickets(ctx, 0);
     if (s->tickets == NULL) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-        SSL_CTX_set_num_tickets(ctx, 0);
         return;
     }
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket_key);
     if (asks_clients)
         SSL_CTX_set_session_ticket_cb(ctx, NULL, on_ticket_opened, NULL);
+}
+
+bool tls_server_gives_tickets(const struct tls_server *s)
+{
+    return s->tickets != NULL;
 }
 
 /* ---- faces ---- */

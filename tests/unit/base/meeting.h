@@ -112,11 +112,11 @@ static inline int on_session(SSL *ssl, SSL_SESSION *session)
     return 1;
 }
 
-/* `name` NULL asks for none. The client trusts `p`'s authority and may be changed before meeting_run. */
-static inline void meeting_open(struct meeting *m, const struct people *p, struct tls_ctx *server, const char *name)
+/* Over sockets that are connected already, which become the meeting's. */
+static inline void meeting_open_over(struct meeting *m, const int fds[2], const struct people *p,
+                                     struct tls_ctx *server, const char *name)
 {
-    *m = (struct meeting){.server_result = ERR_AGAIN};
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, m->fds), 0);
+    *m = (struct meeting){.fds = {fds[0], fds[1]}, .server_result = ERR_AGAIN};
     m->server = tls_create_server(server, m->fds[0]);
     m->client_ctx = SSL_CTX_new(TLS_client_method());
     X509_STORE_add_cert(SSL_CTX_get_cert_store(m->client_ctx), p->ca.cert);
@@ -129,6 +129,14 @@ static inline void meeting_open(struct meeting *m, const struct people *p, struc
     if (name != NULL)
         SSL_set_tlsext_host_name(m->client, name);
     SSL_set_connect_state(m->client);
+}
+
+/* `name` NULL asks for none. The client trusts `p`'s authority and may be changed before meeting_run. */
+static inline void meeting_open(struct meeting *m, const struct people *p, struct tls_ctx *server, const char *name)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    meeting_open_over(m, fds, p, server, name);
 }
 
 static inline void meeting_close(struct meeting *m)
@@ -173,6 +181,16 @@ static inline bool meeting_run(struct meeting *m)
             m->server_result = tls_handshake(m->server, &want);
     }
     return m->server_result == ERR_NONE && m->client_is_done && m->client_error == 0;
+}
+
+/* What the server says first, which brings the client its ticket with TLS 1.3. */
+static inline void meeting_answer(struct meeting *m)
+{
+    enum tls_want want;
+    size_t put;
+    assert_int_equal(tls_write(m->server, "hi", 2, &put, &want), ERR_NONE);
+    assert_int_equal(put, 2);
+    client_turn(m);
 }
 
 static inline const char *client_reason(const struct meeting *m)

@@ -6,6 +6,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 
 #include "base/mem.h"
 #include "tests/unit/base/meeting.h"
@@ -33,12 +36,42 @@ static SSL_SESSION *visit(const struct people *p, struct tls_ctx *c, int version
     assert_int_equal(*is_resumed, SSL_session_reused(m.client));
     if (shown != NULL) /* known again without being shown */
         assert_true(strlen(tls_client_subject(m.server, subject, sizeof subject)) > 0);
-    /* TLS 1.2 hands a renewed ticket over inside the handshake, TLS 1.3 after it. */
+    meeting_answer(&m);
+    /* TLS 1.2 hands a renewed ticket over inside the handshake, TLS 1.3 with the first answer. */
     SSL_SESSION *got = version == TLS1_2_VERSION ? SSL_get1_session(m.client)
                        : m.session != NULL       ? SSL_SESSION_dup(m.session)
                                                  : NULL;
     meeting_close(&m);
     return got;
+}
+
+static void connect_tcp(int fds[2])
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
+    fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fds[1], (struct sockaddr *)&a, sizeof a), 0);
+    fds[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(fds[0] >= 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fcntl(fds[i], F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
+    }
+    close(listener);
+}
+
+/* Of those with data, by the kernel's count. */
+static uint32_t segments_sent(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    assert_true(len >= offsetof(struct tcp_info, tcpi_data_segs_out) + sizeof info.tcpi_data_segs_out);
+    return info.tcpi_data_segs_out;
 }
 
 static struct tls_tickets *tickets_of(const struct tls_ticket_keys *k)
@@ -170,6 +203,7 @@ static void test_without_keys_nothing_is_resumed(void **state)
         meeting_open(&m, p, c, "edge.test");
         SSL_set_max_proto_version(m.client, versions[i]);
         assert_true(meeting_run(&m));
+        meeting_answer(&m);
         if (versions[i] == TLS1_3_VERSION)
             assert_int_equal(m.tickets, 0);
         else if (m.session != NULL)
@@ -177,6 +211,71 @@ static void test_without_keys_nothing_is_resumed(void **state)
         meeting_close(&m);
         tls_ctx_unref(&c);
     }
+}
+
+/* TLS 1.3: each connection brings one, resumed or not, in the segment of the first answer. */
+static void test_a_ticket_comes_with_the_first_answer(void **state)
+{
+    const struct people *p = *state;
+    struct tls_tickets *t = tls_tickets_create();
+    struct tls_ctx *c = server_ctx_of(&p->edge, (struct tls_server_opts){.tickets = t});
+    SSL_SESSION *session = NULL;
+    for (int turn = 0; turn < 2; turn++) {
+        struct meeting m;
+        int fds[2];
+        connect_tcp(fds);
+        meeting_open_over(&m, fds, p, c, "edge.test");
+        if (session != NULL)
+            assert_int_equal(SSL_set_session(m.client, session), 1);
+        assert_true(meeting_run(&m));
+        assert_int_equal(tls_is_resumed(m.server), session != NULL);
+        assert_int_equal(m.tickets, 0);
+        const uint32_t before = segments_sent(m.fds[0]);
+        meeting_answer(&m);
+        assert_int_equal(m.tickets, 1);
+        assert_int_equal(segments_sent(m.fds[0]) - before, 1);
+        meeting_answer(&m);
+        assert_int_equal(m.tickets, 1);
+        SSL_SESSION_free(session);
+        session = m.session;
+        m.session = NULL;
+        meeting_close(&m);
+    }
+    SSL_SESSION_free(session);
+    tls_ctx_unref(&c);
+    tls_tickets_unref(&t);
+}
+
+/* The ticket waits with what it goes with, until the client reads again. */
+static void test_a_ticket_waits_for_a_slow_client(void **state)
+{
+    const struct people *p = *state;
+    struct tls_tickets *t = tls_tickets_create();
+    struct tls_ctx *c = server_ctx_of(&p->edge, (struct tls_server_opts){.tickets = t});
+    struct meeting m;
+    enum tls_want want;
+    size_t put, filled = 0;
+    meeting_open(&m, p, c, "edge.test");
+    assert_true(meeting_run(&m));
+    char buf[4096] = {0};
+    for (ssize_t n; filled < (1u << 24) && (n = send(m.fds[0], buf, sizeof buf, 0)) > 0;) /* beneath TLS */
+        filled += (size_t)n;
+    assert_true(filled < (1u << 24));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tls_write(m.server, "hi", 2, &put, &want), ERR_AGAIN);
+        assert_int_equal(want, TLS_WANT_WRITE);
+    }
+    for (size_t left = filled; left > 0;) {
+        const ssize_t n = recv(m.fds[1], buf, left < sizeof buf ? left : sizeof buf, 0);
+        assert_true(n > 0);
+        left -= (size_t)n;
+    }
+    meeting_answer(&m);
+    assert_int_equal(m.tickets, 1);
+    assert_int_equal(m.client_error, 0);
+    meeting_close(&m);
+    tls_ctx_unref(&c);
+    tls_tickets_unref(&t);
 }
 
 /* All four listeners of one gateway share the ticket keys. */
@@ -290,6 +389,8 @@ int main(void)
         cmocka_unit_test(test_an_old_key_opens_until_it_is_dropped),
         cmocka_unit_test(test_a_changed_ticket_is_not_opened),
         cmocka_unit_test(test_without_keys_nothing_is_resumed),
+        cmocka_unit_test(test_a_ticket_comes_with_the_first_answer),
+        cmocka_unit_test(test_a_ticket_waits_for_a_slow_client),
         cmocka_unit_test(test_a_session_does_not_slip_past_demands),
         cmocka_unit_test(test_keys_turn_over),
         cmocka_unit_test(test_a_set_is_taken_whole_or_not_at_all),
