@@ -347,12 +347,13 @@ static void on_end(struct load *l, struct link *k)
     link_fail(l, k, k->state == LINK_UPGRADING ? ERROR_UPGRADE : ERROR_BROKEN, "ended by the peer");
 }
 
-static void on_readable(struct load *l, struct link *k)
+/* False when nothing is there for now, or nobody. */
+static bool take(struct load *l, struct link *k)
 {
     const ssize_t n = k->tls != NULL ? secure_recv(k->tls, l->scratch, sizeof l->scratch)
                                      : recv(k->fd, l->scratch, sizeof l->scratch, 0);
     if (n < 0 && errno == EAGAIN)
-        return;
+        return false;
     if (n > 0)
         l->result->bytes_received += (uint64_t)n;
     if (n < 0)
@@ -367,6 +368,13 @@ static void on_readable(struct load *l, struct link *k)
         hear_on_bytes(l, k, l->scratch, (size_t)n);
     else
         on_bytes(l, k, l->scratch, (size_t)n);
+    return n > 0 && k->tls != NULL && secure_has_more(k->tls);
+}
+
+static void on_readable(struct load *l, struct link *k)
+{
+    while (take(l, k))
+        continue;
 }
 
 void link_on_events(struct load *l, struct link *k, uint32_t events)

@@ -1,7 +1,8 @@
 /* One read, all whole frames in it turned round where they lie, one write.
  *
  * An answer is shorter than its question (no mask key), so it is written over it from the front; what is left of the
- * last frame waits for the next read in a buffer of its own, which an idle connection does not have. */
+ * last frame waits for the rest in a buffer of its own, which an idle connection does not have. A long frame is read
+ * straight to its place there, turned round and sent from it: what serves must not be what a benchmark measures. */
 #include "gateway/bench/serve.h"
 
 #include <errno.h>
@@ -19,13 +20,14 @@
 #include "gateway/ws/frame.h"
 #include "gateway/ws/mask.h"
 
-#define EVENTS_PER_PASS   512
-#define READ_BYTES        65536u
-#define PLAIN_BYTES       1024u /* the body of the answer to a request that is no handshake */
-#define REPLY_BYTES       (PLAIN_BYTES + 256u)
-#define FRAME_MAX_BYTES   (1u << 20)
-#define SCRATCH_MAX_BYTES (FRAME_MAX_BYTES + WS_HEADER_BYTES + READ_BYTES)
-#define ANSWER_MAX_BYTES  (4 * SCRATCH_MAX_BYTES) /* Phoenix: an answer is longer than its question */
+#define EVENTS_PER_PASS  512
+#define READ_BYTES       65536u
+#define PLAIN_BYTES      1024u /* the body of the answer to a request that is no handshake */
+#define REPLY_BYTES      (PLAIN_BYTES + 256u)
+#define FRAME_MAX_BYTES  (1u << 20)
+#define HEAD_MAX_BYTES   READ_BYTES
+#define SCRATCH_BYTES    (HEAD_MAX_BYTES + READ_BYTES)
+#define ANSWER_MAX_BYTES (4 * (FRAME_MAX_BYTES + READ_BYTES)) /* Phoenix: an answer is longer than its question */
 
 #define PEER_MAGIC 0x9ee2b5c3u
 
@@ -35,10 +37,12 @@ struct peer {
     bool is_open; /* upgraded */
     bool is_phoenix;
     bool is_ending; /* closes once `out` is empty */
-    uint8_t *in;    /* beginning of a head or frame */
-    size_t in_len;
-    uint8_t *out; /* not taken by the socket yet; nothing is read meanwhile */
-    size_t out_len, out_sent;
+    uint8_t *in;    /* beginning of a head or frame; its room is kept for the next one */
+    size_t in_len, in_cap;
+    size_t in_due;      /* how long that frame will be; 0: not known yet */
+    const uint8_t *out; /* not taken by the socket yet, in `in` or `copy`; nothing is read meanwhile */
+    size_t out_len;
+    uint8_t *copy;
 };
 
 struct server {
@@ -51,7 +55,7 @@ static void peer_destroy(struct peer *p)
 {
     close(p->fd);
     mem_free(p->in);
-    mem_free(p->out);
+    mem_free(p->copy);
     OBJ_FREE(&p, PEER_MAGIC);
 }
 
@@ -61,8 +65,9 @@ static void watch(struct server *v, struct peer *p, uint32_t what)
     (void)epoll_ctl(v->epoll_fd, EPOLL_CTL_MOD, p->fd, &ev);
 }
 
-/* False when the connection is done for. */
-static bool answer(struct server *v, struct peer *p, const void *data, size_t len)
+/* Sends what the socket takes; the rest, unless it stays where it is, is copied. False when the connection is done for.
+ */
+static bool answer(struct server *v, struct peer *p, const uint8_t *data, size_t len, bool stays)
 {
     const ssize_t n = len == 0 ? 0 : send(p->fd, data, len, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN)
@@ -70,25 +75,27 @@ static bool answer(struct server *v, struct peer *p, const void *data, size_t le
     const size_t sent = n < 0 ? 0 : (size_t)n;
     if (sent == len)
         return !p->is_ending;
-    p->out = mem_alloc(len - sent);
+    p->out = data + sent;
     p->out_len = len - sent;
-    p->out_sent = 0;
-    memcpy(p->out, (const uint8_t *)data + sent, p->out_len);
+    if (!stays) {
+        p->copy = mem_alloc_begun(p->out_len, 0);
+        p->out = memcpy(p->copy, p->out, p->out_len);
+    }
     watch(v, p, EPOLLOUT);
     return true;
 }
 
 static bool on_writable(struct server *v, struct peer *p)
 {
-    const ssize_t n = send(p->fd, p->out + p->out_sent, p->out_len - p->out_sent, MSG_NOSIGNAL);
+    const ssize_t n = send(p->fd, p->out, p->out_len, MSG_NOSIGNAL);
     if (n < 0)
         return errno == EAGAIN;
-    p->out_sent += (size_t)n;
-    if (p->out_sent < p->out_len)
+    p->out += n;
+    p->out_len -= (size_t)n;
+    if (p->out_len > 0)
         return true;
-    mem_free(p->out);
-    p->out = NULL;
-    p->out_len = p->out_sent = 0;
+    mem_free(p->copy);
+    p->out = p->copy = NULL;
     watch(v, p, EPOLLIN);
     return !p->is_ending;
 }
@@ -136,12 +143,14 @@ static ssize_t take_request(struct peer *p, const uint8_t *data, size_t len, cha
 
 struct frame {
     size_t header_len, payload_len;
+    size_t due; /* both; 0: the header is not there yet */
     uint8_t first;
 };
 
 /* 1: a whole frame lies at `data`; 0: not yet; -1: not what a client may send. */
 static int look(struct frame *f, const uint8_t *data, size_t len)
 {
+    f->due = 0;
     if (len < 2)
         return 0;
     if ((data[1] & 0x80) == 0)
@@ -159,43 +168,56 @@ static int look(struct frame *f, const uint8_t *data, size_t len)
     }
     if (f->payload_len > FRAME_MAX_BYTES)
         return -1;
-    return len >= f->header_len + f->payload_len;
+    f->due = f->header_len + f->payload_len;
+    return len >= f->due;
 }
 
-/* Turns the frames at `data` round in place. *taken: bytes used; *made: bytes of the answer, at `data` as well. False
+struct turned {
+    size_t taken; /* bytes of whole frames */
+    uint8_t *answer;
+    size_t answer_len;
+    size_t due; /* how long the frame behind them will be; 0: there is none, or nobody knows yet */
+};
+
+/* Turns the frames at `data` round in place: the first answer ends where its question did, the others follow it. False
  * when the peer breaks the protocol. */
-static bool turn_round(struct peer *p, uint8_t *data, size_t len, size_t *taken, size_t *made)
+static bool turn_round(struct peer *p, uint8_t *data, size_t len, struct turned *t)
 {
-    struct frame f;
+    struct frame f = {0};
     int found = 0;
-    while (!p->is_ending && (found = look(&f, data + *taken, len - *taken)) > 0) {
-        uint8_t *at = data + *taken, header[WS_HEADER_BYTES];
-        *taken += f.header_len + f.payload_len;
+    while (!p->is_ending && (found = look(&f, data + t->taken, len - t->taken)) > 0) {
+        uint8_t *payload = data + t->taken + f.header_len, header[WS_HEADER_BYTES];
+        t->taken += f.header_len + f.payload_len;
         const uint8_t opcode = f.first & 0x0f;
         if (opcode == WS_OPCODE_PONG)
             continue;
-        ws_mask(at + f.header_len, f.payload_len, at + f.header_len - 4, 0);
+        ws_mask(payload, f.payload_len, payload - 4, 0);
         const size_t header_len = ws_header_build(
             header, opcode == WS_OPCODE_PING ? WS_OPCODE_PONG : (enum ws_opcode)opcode, f.payload_len, NULL);
         if ((f.first & 0x80) == 0)
             header[0] &= 0x7f; /* an unfinished message stays one */
-        memmove(data + *made + header_len, at + f.header_len, f.payload_len);
-        memcpy(data + *made, header, header_len);
-        *made += header_len + f.payload_len;
+        if (t->answer_len == 0)
+            t->answer = payload - header_len;
+        uint8_t *at = t->answer + t->answer_len;
+        if (at + header_len != payload)
+            memmove(at + header_len, payload, f.payload_len);
+        memcpy(at, header, header_len);
+        t->answer_len += header_len + f.payload_len;
         p->is_ending = opcode == WS_OPCODE_CLOSE;
     }
+    t->due = found == 0 ? f.due : 0;
     return found >= 0;
 }
 
 /* The same for who speaks Phoenix: the answers are in v->answers. */
-static bool converse(struct server *v, struct peer *p, uint8_t *data, size_t len, size_t *taken)
+static bool converse(struct server *v, struct peer *p, uint8_t *data, size_t len, struct turned *t)
 {
-    struct frame f;
+    struct frame f = {0};
     int found = 0;
     strbuf_clear(&v->answers);
-    while (!p->is_ending && (found = look(&f, data + *taken, len - *taken)) > 0) {
-        uint8_t *payload = data + *taken + f.header_len, header[WS_HEADER_BYTES];
-        *taken += f.header_len + f.payload_len;
+    while (!p->is_ending && (found = look(&f, data + t->taken, len - t->taken)) > 0) {
+        uint8_t *payload = data + t->taken + f.header_len, header[WS_HEADER_BYTES];
+        t->taken += f.header_len + f.payload_len;
         const uint8_t opcode = f.first & 0x0f;
         ws_mask(payload, f.payload_len, payload - 4, 0);
         if (opcode == WS_OPCODE_TEXT || opcode == WS_OPCODE_BINARY) {
@@ -207,40 +229,66 @@ static bool converse(struct server *v, struct peer *p, uint8_t *data, size_t len
             p->is_ending = opcode == WS_OPCODE_CLOSE;
         }
     }
+    t->answer = (uint8_t *)v->answers.data;
+    t->answer_len = v->answers.len;
+    t->due = found == 0 ? f.due : 0;
     return found >= 0 && !v->answers.failed;
 }
 
-static void keep(struct peer *p, const uint8_t *data, size_t len)
+/* `data` is the rest of a read, or with `due` the beginning of a frame of that length, which is read to its place. */
+static void keep(struct peer *p, const uint8_t *data, size_t len, size_t due)
 {
-    mem_free(p->in);
-    p->in = len == 0 ? NULL : mem_alloc(len);
-    p->in_len = len;
+    const size_t room = due > len ? due : len;
+    if (p->in_cap < room) {
+        mem_free(p->in);
+        p->in = mem_alloc_begun(room, 0);
+        p->in_cap = room;
+    }
     if (len > 0)
         memcpy(p->in, data, len);
+    p->in_len = len;
+    p->in_due = due;
+}
+
+/* Frames at `data`, which is `in` when it is one that was read to its place. */
+static bool on_frames(struct server *v, struct peer *p, uint8_t *data, size_t len)
+{
+    struct turned t = {0};
+    if (!(p->is_phoenix ? converse(v, p, data, len, &t) : turn_round(p, data, len, &t)))
+        return false;
+    keep(p, data + t.taken, len - t.taken, t.due);
+    return answer(v, p, t.answer, t.answer_len, data == p->in && !p->is_phoenix);
+}
+
+static bool on_more_of_a_frame(struct server *v, struct peer *p)
+{
+    const ssize_t n = recv(p->fd, p->in + p->in_len, p->in_due - p->in_len, 0);
+    if (n <= 0)
+        return n < 0 && errno == EAGAIN;
+    p->in_len += (size_t)n;
+    return p->in_len < p->in_due || on_frames(v, p, p->in, p->in_len);
 }
 
 static bool on_readable(struct server *v, struct peer *p)
 {
+    if (p->in_due > 0)
+        return on_more_of_a_frame(v, p);
+    if (p->in_len > HEAD_MAX_BYTES)
+        return false;
     if (p->in_len > 0)
         memcpy(v->scratch, p->in, p->in_len);
     const ssize_t n = recv(p->fd, v->scratch + p->in_len, READ_BYTES, 0);
     if (n <= 0)
         return n < 0 && errno == EAGAIN;
     const size_t len = p->in_len + (size_t)n;
-    if (p->is_open) {
-        size_t taken = 0, made = 0;
-        if (!(p->is_phoenix ? converse(v, p, v->scratch, len, &taken) : turn_round(p, v->scratch, len, &taken, &made)))
-            return false;
-        if (p->in_len > 0 || taken < len)
-            keep(p, v->scratch + taken, len - taken);
-        return p->is_phoenix ? answer(v, p, v->answers.data, v->answers.len) : answer(v, p, v->scratch, made);
-    }
+    if (p->is_open)
+        return on_frames(v, p, v->scratch, len);
     char reply[REPLY_BYTES];
     const ssize_t taken = take_request(p, v->scratch, len, reply, sizeof reply);
     if (taken < 0)
         return false;
-    keep(p, v->scratch + taken, len - (size_t)taken);
-    return taken == 0 || answer(v, p, reply, strlen(reply));
+    keep(p, v->scratch + taken, len - (size_t)taken, 0);
+    return taken == 0 || answer(v, p, (const uint8_t *)reply, strlen(reply), false);
 }
 
 static void on_client(struct server *v)
@@ -258,7 +306,7 @@ static void on_client(struct server *v)
 
 bool serve_run(const struct options *o)
 {
-    struct server v = {.scratch = mem_alloc(SCRATCH_MAX_BYTES)};
+    struct server v = {.scratch = mem_alloc(SCRATCH_BYTES)};
     strbuf_init(&v.answers, ANSWER_MAX_BYTES);
     (void)net_raise_fd_limit();
     const enum err e = sock_listen(&o->serve, false, 4096, &v.listen_fd);

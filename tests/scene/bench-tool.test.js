@@ -112,6 +112,7 @@ describe('tidegate-bench', { concurrency: 2 }, () => {
     assert.equal(stranger.code, 3);
     assert.match(stranger.stderr, /tls: .*(self.signed|unable to get local issuer)/);
     assert.equal((await bench(url, ...args, '--ca', authority.file)).code, 0);
+    assert.equal((await bench(url, ...args, '--ca', authority.file, '--size', 300000)).code, 0); // many records
     assert.equal((await bench(url, ...args, '--insecure')).code, 0);
     const misnamed = await bench(url.replace('127.0.0.1', 'localhost'), ...args, '--ca', authority.file);
     assert.equal(misnamed.code, 3);
@@ -254,9 +255,14 @@ describe('tidegate-bench', { concurrency: 2 }, () => {
     const port = await s.freePort();
     await s.start({ name: 'serve', command: path.join(process.env.TIDEGATE_BUILD, 'tidegate-bench'), args: ['--serve', `127.0.0.1:${port}`] });
     await waitFor('the backend to listen', async () => (await s.connect(port)).destroy() ?? true);
-    for (const [url, ...more] of [[`ws://127.0.0.1:${port}/`], [`ws://127.0.0.1:${port}/`, '--channels', 2], [`ws://127.0.0.1:${port}/`, '--channels', 2, '--binary'], [`http://127.0.0.1:${port}/`]]) {
-      const { report } = await bench(url, '--json', '--connections', 3, '--messages', 7, ...more);
-      assert.equal(report.answered, 21, url);
+    const [ws, http] = ['ws', 'http'].map((scheme) => `${scheme}://127.0.0.1:${port}/`);
+    const channels = ['--channels', 2];
+    for (const what of [
+      [ws], [ws, '--size', 1000], [ws, '--size', 100000], [ws, '--size', 1048576],
+      [ws, ...channels], [ws, ...channels, '--size', 60000], [ws, ...channels, '--binary'], [http],
+    ]) {
+      const { report } = await bench(...what, '--json', '--connections', 3, '--messages', 7);
+      assert.equal(report.answered, 21, what.join(' '));
       assert.equal(report.errors, 0);
     }
   });
