@@ -417,6 +417,17 @@ static bool make_rrsets(struct zone_draft *d, struct zone *z)
     return true;
 }
 
+static void point_slots(struct zone *z)
+{
+    for (uint32_t i = 0; i <= z->mask; i++) {
+        const struct zone_node *n = z->slot[i].node != 0 ? &z->node[z->slot[i].node - 1] : NULL;
+        if (n == NULL || n->rrset_count == 0)
+            continue;
+        z->slot[i].rrset = (uint32_t)(n->rrsets - z->rrset);
+        z->slot[i].wire = (uint32_t)(n->rrsets->wire - z->wire);
+    }
+}
+
 /* ---- what leads where ---- */
 static void link_targets(struct zone_draft *d, struct zone *z)
 {
@@ -533,6 +544,7 @@ static bool build(struct zone_draft *d, struct zone *z)
     make_nodes(d, z);
     if (!make_rrsets(d, z))
         return false;
+    point_slots(z);
     link_targets(d, z);
     link_nodes(z);
     return link_steered(d, z) && check_zone(d, z);

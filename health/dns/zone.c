@@ -24,6 +24,16 @@ bool zone_node_has_data(const struct zone_node *n)
     return n->rrset_count > 0 || n->steered != NULL;
 }
 
+/* By force, for gcc takes a function that does nothing but this for one that does nothing. */
+static inline __attribute__((always_inline)) void fetch(const struct zone *z, const struct zone_slot *s)
+{
+    const struct zone_node *n = &z->node[s->node - 1];
+    __builtin_prefetch(n);
+    __builtin_prefetch((const uint8_t *)n + 64);
+    __builtin_prefetch(&z->rrset[s->rrset]);
+    __builtin_prefetch(z->wire + s->wire);
+}
+
 /* The node whose name is `name` from its label `first` on. */
 static const struct zone_node *find_node(const struct zone *z, const struct dns_name *name, size_t first, uint32_t hash)
 {
@@ -32,7 +42,10 @@ static const struct zone_node *find_node(const struct zone *z, const struct dns_
 
     for (uint32_t i = zone_hash_slot(hash) & z->mask; z->slot[i].node != 0; i = (i + 1) & z->mask) {
         const struct zone_node *n = &z->node[z->slot[i].node - 1];
-        if (z->slot[i].hash == hash && n->name.len == len && memcmp(n->name.wire, wire, len) == 0)
+        if (z->slot[i].hash != hash)
+            continue;
+        fetch(z, &z->slot[i]);
+        if (n->name.len == len && memcmp(n->name.wire, wire, len) == 0)
             return n;
     }
     return NULL;

@@ -7,9 +7,13 @@
 #define ZONE_MAGIC      0x20de1a5eu
 #define ZONE_HASH_BEGIN 2166136261u
 
+/* A node leads to its records and those to their bytes; a slot knows where all of them are, so that they can be fetched
+ * together instead of one after the other. */
 struct zone_slot {
     uint32_t hash;
-    uint32_t node; /* number + 1; 0: free */
+    uint32_t node;  /* number + 1; 0: free */
+    uint32_t rrset; /* the node's first; 0 without records, which does no harm */
+    uint32_t wire;  /* where its bytes begin */
 };
 
 struct zone {
