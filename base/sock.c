@@ -257,9 +257,8 @@ static bool unix_is_abandoned(const struct addr *a)
 /* No waiting for more bytes to send along; and a peer that vanished without a word is noticed, whether the connection
  * is silent (keepalive) or bytes for it are under way (user timeout, RFC 5482), in about two minutes. Accepted sockets
  * inherit all of it from the listening one, which saves the calls per client. */
-static void tune(int fd)
+void sock_probe_idle(int fd)
 {
-    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
     set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
@@ -276,7 +275,9 @@ enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd
         set_int(s, SOL_SOCKET, SO_REUSEADDR, 1);
         if (share_port)
             set_int(s, SOL_SOCKET, SO_REUSEPORT, 1);
-        tune(s);
+        /* Accepted sockets have these from the listening one. */
+        set_int(s, IPPROTO_TCP, TCP_NODELAY, 1);
+        sock_probe_idle(s);
         /* "[::]:80" beside "0.0.0.0:80" must not clash. */
         if (a->sa.sa_family == AF_INET6)
             set_int(s, IPPROTO_IPV6, IPV6_V6ONLY, 1);
@@ -371,14 +372,14 @@ bool sock_is_udp_sender(int fd)
            getpeername(fd, &peer.sa, &peer.len) == 0;
 }
 
-enum err sock_connect(const struct addr *a, int *fd)
+enum err sock_connect_briefly(const struct addr *a, int *fd)
 {
     ASSERT(a->len != 0);
     int s = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s < 0)
         return errno == EMFILE || errno == ENFILE ? ERR_LIMIT : err_from_errno(errno);
     if (a->sa.sa_family != AF_UNIX)
-        tune(s);
+        set_int(s, IPPROTO_TCP, TCP_NODELAY, 1);
     if (connect(s, &a->sa, a->len) != 0 && errno != EINPROGRESS) {
         /* EAGAIN: a unix socket with a full backlog, or no free local port; waiting would not be told of either. */
         if (errno == EAGAIN)
@@ -387,6 +388,14 @@ enum err sock_connect(const struct addr *a, int *fd)
     }
     *fd = s;
     return ERR_NONE;
+}
+
+enum err sock_connect(const struct addr *a, int *fd)
+{
+    enum err e = sock_connect_briefly(a, fd);
+    if (e == ERR_NONE && a->sa.sa_family != AF_UNIX)
+        sock_probe_idle(*fd);
+    return e;
 }
 
 enum err sock_connect_result(int fd)

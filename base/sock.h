@@ -53,7 +53,13 @@ enum err sock_bind_udp_beside(const struct addr *a, int sender_fd, int *fd) MUST
 bool sock_is_udp_sender(int fd);
 /* Starts a connect: ERR_NONE at once or later (wait for writability, then sock_connect_result). */
 enum err sock_connect(const struct addr *a, int *fd) MUST_CHECK;
+/* The same, but nobody asks whether a silent peer is still there before sock_probe_idle(): three system calls that a
+ * connection which does not last has no use for. */
+enum err sock_connect_briefly(const struct addr *a, int *fd) MUST_CHECK;
 enum err sock_connect_result(int fd) MUST_CHECK;
+/* A TCP peer that has been silent for a minute is asked for a sign of life, and one that acknowledges nothing for two
+ * is given up. Both count from when it was last heard, however late this is called. */
+void sock_probe_idle(int fd);
 /* Whether it met itself: a connect to a free local port out of the ephemeral range may be given that very port. */
 bool sock_is_self_connected(int fd, const struct addr *peer);
 /* Next waiting client, ERR_AGAIN when there is none, ERR_LIMIT when descriptors ran out. */

@@ -15,6 +15,12 @@
 #define CONN_READ_ROUNDS 4
 /* Nobody looks further ahead. */
 #define PEEK_BYTES 16384u
+/* How long a connection to a server goes without keep-alive probes. Its owner has nearer deadlines until the server has
+ * answered, and the kernel would not probe before a minute of silence. */
+#define SETTLE_MS 10000
+/* Many that began together must not hold up all others together: so many a turn. */
+#define SETTLE_BATCH    64
+#define SETTLE_BATCH_MS 1
 
 _Static_assert(offsetof(struct conn, net) <= CONN_NEAR_BYTES, "what a write needs");
 
@@ -26,10 +32,37 @@ static void reap(void *arg)
 {
     struct net *n = arg;
     LIST_EACH (it, &n->dead) {
-        struct conn *c = LIST_ENTRY(it, struct conn, dead_link);
+        struct conn *c = LIST_ENTRY(it, struct conn, link);
         list_unlink(it);
         OBJ_FREE(&c, CONN_MAGIC);
     }
+}
+
+/* Turns of connections that have lasted: each has its probes switched on after one to two SETTLE_MS. Most of those that
+ * carry a short session are gone by then, and never cost these calls. */
+static void settle(void *arg)
+{
+    struct net *n = arg;
+    for (int i = 0; i < SETTLE_BATCH && !list_is_empty(&n->settling); i++) {
+        struct conn *c = LIST_ENTRY(n->settling.next, struct conn, link);
+        list_unlink(&c->link);
+        sock_probe_idle(c->fd);
+    }
+    if (!list_is_empty(&n->settling)) {
+        timer_start(&n->settle, SETTLE_BATCH_MS);
+        return;
+    }
+    list_splice(&n->settling, &n->young);
+    if (!list_is_empty(&n->settling))
+        timer_start(&n->settle, SETTLE_MS);
+}
+
+static void begin_settling(struct conn *c)
+{
+    struct net *n = c->net;
+    list_append(&n->young, &c->link);
+    if (!timer_is_active(&n->settle))
+        timer_start(&n->settle, SETTLE_MS);
 }
 
 struct net *net_create(struct loop *l, const struct birth *b)
@@ -42,6 +75,9 @@ struct net *net_create(struct loop *l, const struct birth *b)
     n->block = b->block;
     list_init(&n->dead);
     later_init(&n->reap, l, reap, n);
+    list_init(&n->young);
+    list_init(&n->settling);
+    timer_init(&n->settle, l, settle, n);
     return n;
 }
 
@@ -51,6 +87,7 @@ void net_destroy(struct net **np)
     ASSERT((*np)->open_count == 0);
     reap(*np);
     later_cancel(&(*np)->reap);
+    timer_cancel(&(*np)->settle);
     OBJ_FREE(np, NET_MAGIC);
 }
 
@@ -103,7 +140,8 @@ static void bury(struct conn *c, bool reset)
     if (c->is_on_route)
         seat_leave_on_route(n, &c->route_seat);
     n->open_count--;
-    list_append(&n->dead, &c->dead_link);
+    list_unlink(&c->link);
+    list_append(&n->dead, &c->link);
     later_post(&n->reap);
 }
 
@@ -319,7 +357,7 @@ struct conn *conn_create(struct net *n, int fd, const struct addr *peer, const s
     c->high_bytes = CONN_HIGH_BYTES_DEFAULT;
     c->state = (uint8_t)state;
     remember_peer(c, peer);
-    list_init(&c->dead_link);
+    list_init(&c->link);
     if (fd >= 0)
         io_init(&c->io, n->loop, fd, on_io, c);
     n->open_count++;
@@ -394,12 +432,14 @@ struct conn *conn_connect(struct net *n, const struct addr *to, struct tls_ctx *
                           enum tls_offer offer, const struct conn_ops *ops, void *arg, enum err *e)
 {
     int fd = -1;
-    *e = sock_connect(to, &fd);
+    *e = sock_connect_briefly(to, &fd);
     if (*e != ERR_NONE)
         return NULL;
     struct conn *c = conn_create(n, fd, to, ops, arg, CONN_CONNECTING);
     if (tls != NULL)
         c->tls = tls_create_client_offer(tls, fd, server_name, offer);
+    if (to->sa.sa_family != AF_UNIX)
+        begin_settling(c);
     conn_update_interest(c);
     return c;
 }

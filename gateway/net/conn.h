@@ -35,6 +35,9 @@ struct net {
     struct stats_block *block;   /* the own one: clients and buffered bytes are counted here */
     struct list dead;            /* closed connections, freed at the end of the pass */
     struct later reap;
+    struct list young;    /* connected out a short while ago: see settle() in conn.c */
+    struct list settling; /* those that have lasted */
+    struct timer settle;  /* runs while there are any */
     uint32_t open_count;
     uint8_t scratch[NET_SCRATCH_BYTES];
 };

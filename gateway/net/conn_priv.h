@@ -55,7 +55,7 @@ struct conn { /* what every write needs comes first, then what every read does *
     uint8_t peer_ip[16]; /* IPv4 as ::ffff:a.b.c.d; all zero for a local socket */
     struct seat seat;
     struct seat route_seat;
-    struct list dead_link;
+    struct list link; /* in net->young or settling, in net->dead, or in none */
 };
 
 /* ---- conn.c ---- */

@@ -135,6 +135,16 @@ static void wait_for(int fd, short events)
     assert_int_equal(poll(&p, 1, 5000), 1);
 }
 
+static bool is_probed(int fd)
+{
+    int keeps = 0, timeout_ms = 0;
+    socklen_t len = sizeof keeps;
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keeps, &len), 0);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &len), 0);
+    assert_int_equal(keeps != 0, timeout_ms > 0);
+    return keeps != 0;
+}
+
 static void test_connect_and_accept(void **state)
 {
     (void)state;
@@ -151,14 +161,8 @@ static void test_connect_and_accept(void **state)
     assert_true(addr_equal(&client_seen, &client_own));
 
     /* Both ends notice a peer that vanished; the accepted one inherited that. */
-    for (int i = 0; i < 2; i++) {
-        int keeps = 0, timeout_ms = 0;
-        socklen_t len = sizeof keeps;
-        assert_int_equal(getsockopt(i == 0 ? c : s, SOL_SOCKET, SO_KEEPALIVE, &keeps, &len), 0);
-        assert_int_equal(getsockopt(i == 0 ? c : s, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &len), 0);
-        assert_int_equal(keeps, 1);
-        assert_true(timeout_ms > 0);
-    }
+    assert_true(is_probed(c));
+    assert_true(is_probed(s));
 
     /* A reset is seen as one, not as an orderly end. */
     sock_reset_on_close(c);
@@ -168,6 +172,24 @@ static void test_connect_and_accept(void **state)
     assert_int_equal(read(s, &byte, 1), -1);
     assert_int_equal(errno, ECONNRESET);
     close(s);
+    close(l);
+}
+
+static void test_a_brief_connect_is_probed_once_that_is_asked_for(void **state)
+{
+    (void)state;
+    struct addr server;
+    int l = listen_on("127.0.0.1:0", false, &server), c = -1, no_delay = 0;
+    socklen_t len = sizeof no_delay;
+    assert_int_equal(sock_connect_briefly(&server, &c), ERR_NONE);
+    wait_for(c, POLLOUT);
+    assert_int_equal(sock_connect_result(c), ERR_NONE);
+    assert_int_equal(getsockopt(c, IPPROTO_TCP, TCP_NODELAY, &no_delay, &len), 0);
+    assert_int_equal(no_delay, 1);
+    assert_false(is_probed(c));
+    sock_probe_idle(c);
+    assert_true(is_probed(c));
+    close(c);
     close(l);
 }
 
@@ -314,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_addresses_are_compared_by_meaning),
         cmocka_unit_test(test_address_blocks),
         cmocka_unit_test(test_connect_and_accept),
+        cmocka_unit_test(test_a_brief_connect_is_probed_once_that_is_asked_for),
         cmocka_unit_test(test_a_port_nobody_listens_on_refuses),
         cmocka_unit_test(test_a_socket_that_meets_itself_is_told_from_one_that_is_served),
         cmocka_unit_test(test_a_taken_port_is_busy_unless_shared),
