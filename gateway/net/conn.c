@@ -101,7 +101,7 @@ void conn_update_interest(struct conn *c)
         return;
     }
     if (c->state == CONN_CONNECTING) {
-        want = IO_WRITE;
+        want = IO_READ | IO_WRITE; /* see connected() */
     } else if (c->state == CONN_HANDSHAKING) {
         want = c->tls_read_blocked ? IO_WRITE : IO_READ;
     } else {
@@ -270,9 +270,11 @@ static void handshake(struct conn *c)
         read_ready(c);
 }
 
-static void connected(struct conn *c)
+/* A failed connect makes the socket readable as well (an error always does), and so may a server that speaks at once;
+ * one that is only writable has succeeded, and need not be asked. */
+static void connected(struct conn *c, unsigned events)
 {
-    enum err e = sock_connect_result(c->fd);
+    enum err e = events == IO_WRITE ? ERR_NONE : sock_connect_result(c->fd);
     if (e == ERR_AGAIN)
         return;
     if (e != ERR_NONE) {
@@ -294,7 +296,7 @@ static void on_io(void *arg, unsigned events)
 {
     struct conn *c = arg;
     if (c->state == CONN_CONNECTING) {
-        connected(c);
+        connected(c, events);
     } else if (c->state == CONN_HANDSHAKING) {
         handshake(c);
     } else {
