@@ -237,7 +237,7 @@ static enum h1_result parse_fields(struct http_head *h, struct http_view rest)
         value.data += name.len + 1;
         value.len -= name.len + 1;
         ASSERT(h->field_count < HTTP_MAX_FIELDS);
-        h->fields[h->field_count++] = (struct http_field){.name = name, .value = text_trim(value)};
+        (void)http_head_add(h, name, text_trim(value));
     }
 }
 

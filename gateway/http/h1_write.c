@@ -20,6 +20,14 @@ static bool is_own(struct http_view name)
            http_view_is_nocase(name, "proxy-connection");
 }
 
+/* False: none of its fields is. */
+static bool may_have_own(const struct http_head *h)
+{
+    return http_may_have(h, http_view_of("connection")) || http_may_have(h, http_view_of("content-length")) ||
+           http_may_have(h, http_view_of("transfer-encoding")) || http_may_have(h, http_view_of("keep-alive")) ||
+           http_may_have(h, http_view_of("proxy-connection"));
+}
+
 /* A word of the request line. */
 static bool is_word(struct http_view v)
 {
@@ -55,11 +63,12 @@ static void add_field(struct strbuf *out, struct http_view name, struct http_vie
 /* The fields, without the writer's own and the one called `but` (NULL: none). */
 static void add_fields(struct strbuf *out, const struct http_head *h, const char *but)
 {
+    const bool has_own = may_have_own(h), has_but = but != NULL && http_find(h, but) != NULL;
     if (h->written_count > 0)
         add_view(out, h->written);
     for (uint32_t i = h->written_count; i < h->field_count; i++) {
         const struct http_field *f = &h->fields[i];
-        if (!is_own(f->name) && !(but != NULL && http_view_is_nocase(f->name, but)))
+        if (!(has_own && is_own(f->name)) && !(has_but && http_view_is_nocase(f->name, but)))
             add_field(out, f->name, f->value);
     }
 }

@@ -29,7 +29,7 @@ bool http_list_next(struct http_view *list, struct http_view *element)
 
 /* ---- lookups ---- */
 
-const struct http_field *http_find_named(const struct http_head *h, struct http_view name)
+const struct http_field *http_search(const struct http_head *h, struct http_view name)
 {
     for (uint32_t i = 0; i < h->field_count; i++) {
         if (http_view_equal_nocase(h->fields[i].name, name))
@@ -38,7 +38,7 @@ const struct http_field *http_find_named(const struct http_head *h, struct http_
     return NULL;
 }
 
-uint32_t http_count_named(const struct http_head *h, struct http_view name)
+uint32_t http_search_all(const struct http_head *h, struct http_view name)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < h->field_count; i++) {
@@ -58,7 +58,7 @@ bool http_list_has(struct http_view list, struct http_view element)
     return false;
 }
 
-bool http_has_token_named(const struct http_head *h, struct http_view name, struct http_view token)
+bool http_search_token(const struct http_head *h, struct http_view name, struct http_view token)
 {
     for (uint32_t i = 0; i < h->field_count; i++) {
         if (http_view_equal_nocase(h->fields[i].name, name) && http_list_has(h->fields[i].value, token))
@@ -207,6 +207,7 @@ bool http_head_add(struct http_head *h, struct http_view name, struct http_view 
     if (h->field_count == HTTP_ROOM_FIELDS)
         return false;
     h->fields[h->field_count++] = (struct http_field){.name = name, .value = value};
+    h->names |= http_name_mark(name);
     return true;
 }
 

@@ -36,6 +36,8 @@ struct http_head {
     uint16_t status;
     struct http_view reason; /* HTTP/2 has none */
 
+    uint64_t names; /* marks of the fields' names (http_name_mark), and perhaps of some that are gone */
+
     uint8_t major_version; /* 1 or 2 */
     uint8_t minor_version; /* HTTP/1.<this>: 0 or 1 (a greater one is told as 1); 0 in HTTP/2 */
     uint32_t field_count;
@@ -71,7 +73,8 @@ struct slice http_head_copy(struct http_head *to, const struct http_head *from);
 /* Makes `to` look at the text of `from`, too. Not by an assignment, which would copy room for fields that nobody has.
  */
 void http_head_borrow(struct http_head *to, const struct http_head *from);
-/* Adds a field that looks at the given text. False when there is no room for another. */
+/* Adds a field that looks at the given text. False when there is no room for another. All fields come in by this: a
+ * lookup finds none whose name has left no mark. */
 bool http_head_add(struct http_head *h, struct http_view name, struct http_view value);
 
 /* For parsers: sets path, query and (absolute form) authority from `target` and `method`. NULL, or a few static words
@@ -80,8 +83,29 @@ const char *http_head_set_target(struct http_head *h);
 /* Sets content_length from the fields; NULL, or a few static words about why they are no good. */
 const char *http_head_set_length(struct http_head *h);
 
+/* A head is asked for some fifty names and has ten of them. So each name has one of 64 marks, the same whatever the
+ * case of its letters, and a head those of its fields: one test answers for most of what is not there. Of a literal the
+ * mark is a constant. */
+static inline uint64_t http_name_mark(struct http_view name)
+{
+    return (uint64_t)1 << ((name.len > 0 ? 5 * name.len + ((unsigned char)name.data[name.len - 1] & 0x1f) : 0) & 63);
+}
+/* False: there is no such field. */
+static inline bool http_may_have(const struct http_head *h, struct http_view name)
+{
+    return (h->names & http_name_mark(name)) != 0;
+}
+
+/* For the lookups below, which ask http_may_have() first. */
+const struct http_field *http_search(const struct http_head *h, struct http_view name);
+uint32_t http_search_all(const struct http_head *h, struct http_view name);
+bool http_search_token(const struct http_head *h, struct http_view name, struct http_view token);
+
 /* Lookups compare names and tokens without case. The first field of that name, or NULL. */
-const struct http_field *http_find_named(const struct http_head *h, struct http_view name);
+static inline const struct http_field *http_find_named(const struct http_head *h, struct http_view name)
+{
+    return http_may_have(h, name) ? http_search(h, name) : NULL;
+}
 static inline const struct http_field *http_find(const struct http_head *h, const char *name)
 {
     return http_find_named(h, http_view_of(name));
@@ -93,13 +117,19 @@ static inline struct http_view http_value(const struct http_head *h, const char 
     return f != NULL ? f->value : (struct http_view){.data = NULL, .len = 0};
 }
 /* How many fields have that name. */
-uint32_t http_count_named(const struct http_head *h, struct http_view name);
+static inline uint32_t http_count_named(const struct http_head *h, struct http_view name)
+{
+    return http_may_have(h, name) ? http_search_all(h, name) : 0;
+}
 static inline uint32_t http_count(const struct http_head *h, const char *name)
 {
     return http_count_named(h, http_view_of(name));
 }
 /* Whether a comma-separated list, over all fields of that name, has the token. */
-bool http_has_token_named(const struct http_head *h, struct http_view name, struct http_view token);
+static inline bool http_has_token_named(const struct http_head *h, struct http_view name, struct http_view token)
+{
+    return http_may_have(h, name) && http_search_token(h, name, token);
+}
 static inline bool http_has_token(const struct http_head *h, const char *name, const char *token)
 {
     return http_has_token_named(h, http_view_of(name), http_view_of(token));

@@ -231,12 +231,10 @@ static void clean_joined(struct http_head *to, const struct http_head *h)
     to->content_length = -1;
     to->reason = (struct http_view){0};
     to->field_count = 0;
+    to->names = 0;
     for (uint32_t i = 0; i < h->field_count; i++) {
-        bool is_dropped = false;
-        for (size_t k = 0; k < sizeof dropped / sizeof dropped[0]; k++)
-            is_dropped |= http_view_is_nocase(h->fields[i].name, dropped[k]);
-        if (!is_dropped)
-            to->fields[to->field_count++] = h->fields[i];
+        if (!http_view_is_any(h->fields[i].name, dropped, sizeof dropped / sizeof dropped[0]))
+            (void)http_head_add(to, h->fields[i].name, h->fields[i].value);
     }
 }
 

@@ -141,12 +141,50 @@ static void a_borrower_adds_fields_of_its_own(void **state)
     assert_int_equal(http_count(&from, "x-more"), 0);
 }
 
+/* Whatever a head was asked for, it is found by its marks: of each name there is, in whatever letters, and of none that
+ * is not. */
+static void a_mark_never_hides_a_field(void **state)
+{
+    static const char *const names[] = {"a", "B", "Host", "x-request-id", "SEC-WEBSOCKET-KEY", "set-cookie", "~", ""};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct http_head h;
+        char capitals[32] = "";
+        http_head_clear(&h);
+        assert_null(http_find(&h, names[i]));
+        assert_true(http_head_add(&h, http_view_of(names[i]), http_view_of("v, w")));
+        for (size_t k = 0; names[i][k] != '\0'; k++)
+            capitals[k] = (char)(names[i][k] >= 'a' && names[i][k] <= 'z' ? names[i][k] - 0x20 : names[i][k]);
+        assert_view(http_value(&h, names[i]), "v, w");
+        assert_view(http_value(&h, capitals), "v, w");
+        assert_int_equal(http_count(&h, capitals), 1);
+        assert_true(http_has_token(&h, capitals, "W"));
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+            assert_int_equal(http_find(&h, names[k]) != NULL, k == i);
+    }
+}
+
+/* Dropping one leaves its mark, which only costs a look. */
+static void a_field_that_was_dropped_is_not_found(void **state)
+{
+    struct http_head h;
+    (void)state;
+    http_head_clear(&h);
+    assert_true(http_head_add(&h, http_view_of("x-gone"), http_view_of("1")));
+    h.field_count = 0;
+    assert_true(http_may_have(&h, http_view_of("X-Gone")));
+    assert_null(http_find(&h, "x-gone"));
+    assert_int_equal(http_count(&h, "x-gone"), 0);
+    assert_false(http_has_token(&h, "x-gone", "1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_outlives_what_was_read),   cmocka_unit_test(a_copy_of_a_copy),
         cmocka_unit_test(what_lies_elsewhere_comes_along), cmocka_unit_test(a_head_that_was_never_in_one_piece),
         cmocka_unit_test(a_target_without_a_path),         cmocka_unit_test(a_borrower_adds_fields_of_its_own),
+        cmocka_unit_test(a_mark_never_hides_a_field),      cmocka_unit_test(a_field_that_was_dropped_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
