@@ -44,6 +44,40 @@ static bool is_key(struct http_view key)
     return true;
 }
 
+/* The fields that make a handshake. */
+enum handshake_field { OF_KEY, OF_VERSION, OF_PROTOCOL, OF_ACCEPT, OF_EXTENSIONS, HANDSHAKE_FIELDS };
+
+struct handshake {
+    uint32_t count[HANDSHAKE_FIELDS];
+    struct http_view first[HANDSHAKE_FIELDS];
+};
+
+#define PREFIX "sec-websocket-"
+#define ROW(word)                                                                                                      \
+    {                                                                                                                  \
+        .data = PREFIX word, .len = sizeof PREFIX word - 1                                                             \
+    }
+
+/* All of them, in one walk over the head. */
+static void handshake_read(struct handshake *s, const struct http_head *h)
+{
+    static const struct http_view names[HANDSHAKE_FIELDS] = {[OF_KEY] = ROW("key"),
+                                                             [OF_VERSION] = ROW("version"),
+                                                             [OF_PROTOCOL] = ROW("protocol"),
+                                                             [OF_ACCEPT] = ROW("accept"),
+                                                             [OF_EXTENSIONS] = ROW("extensions")};
+    memset(s, 0, sizeof *s);
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (f->name.len < names[OF_KEY].len) /* the shortest */
+            continue;
+        for (size_t k = 0; k < HANDSHAKE_FIELDS; k++) {
+            if (http_view_equal_nocase(f->name, names[k]) && s->count[k]++ == 0)
+                s->first[k] = f->value;
+        }
+    }
+}
+
 bool upgrade_is_wanted(const struct http_head *request)
 {
     if (request->major_version == 2)
@@ -69,10 +103,10 @@ static uint16_t first_broken(const struct rule *rules, size_t count, const char 
 }
 
 /* RFC 8441 section 5: :protocol stands for Upgrade and Connection, the stream itself for the key. */
-static uint16_t check_extended_connect(const struct http_head *r, const char **reason)
+static uint16_t check_extended_connect(const struct http_head *r, const struct handshake *s, const char **reason)
 {
-    const uint32_t version_count = http_count(r, "sec-websocket-version");
-    const bool is_known = http_view_is(http_value(r, "sec-websocket-version"), WEBSOCKET_VERSION);
+    const uint32_t version_count = s->count[OF_VERSION];
+    const bool is_known = http_view_is(s->first[OF_VERSION], WEBSOCKET_VERSION);
     const struct rule rules[] = {
         {!upgrade_is_wanted(r), 405, "handshake with another method than CONNECT"},
         {r->authority.len == 0, 400, "handshake without host"},
@@ -86,7 +120,10 @@ static uint16_t check_extended_connect(const struct http_head *r, const char **r
 uint16_t upgrade_check_request(const struct http_head *request, const char **reason)
 {
     const struct http_head *r = request;
-    const bool has_one_version = http_count(r, "sec-websocket-version") == 1;
+    struct handshake s;
+    handshake_read(&s, r);
+    if (r->major_version == 2)
+        return check_extended_connect(r, &s, reason);
     const struct rule rules[] = {
         {!http_view_is(r->method, "GET"), 405, "handshake with another method than GET"},
         {r->minor_version == 0, 400, "handshake over HTTP/1.0"},
@@ -94,13 +131,11 @@ uint16_t upgrade_check_request(const struct http_head *request, const char **rea
         {!http_has_token(r, "upgrade", "websocket"), 426, "no upgrade to websocket"},
         {!r->wants_upgrade, 426, "connection does not name upgrade"},
         {r->content_length > 0 || r->is_chunked, 400, "handshake with a body"},
-        {!has_one_version || !http_view_is(http_value(r, "sec-websocket-version"), WEBSOCKET_VERSION), 426,
+        {s.count[OF_VERSION] != 1 || !http_view_is(s.first[OF_VERSION], WEBSOCKET_VERSION), 426,
          "unknown websocket version"},
-        {http_count(r, "sec-websocket-key") != 1, 400, "not exactly one websocket key"},
-        {!is_key(http_value(r, "sec-websocket-key")), 400, "bad websocket key"},
+        {s.count[OF_KEY] != 1, 400, "not exactly one websocket key"},
+        {!is_key(s.first[OF_KEY]), 400, "bad websocket key"},
     };
-    if (r->major_version == 2)
-        return check_extended_connect(r, reason);
     return first_broken(rules, sizeof rules / sizeof rules[0], reason);
 }
 
@@ -142,14 +177,14 @@ static bool was_offered(const struct http_head *request, struct http_view protoc
     return false;
 }
 
-const char *upgrade_check_response(const struct http_head *response, const struct http_head *request)
+const char *upgrade_check_response(const struct http_head *response, const struct http_head *request,
+                                   struct http_view key)
 {
     const bool is_h2 = response->major_version == 2; /* RFC 8441 section 5.1: of the handshake the status is left */
-    const struct http_view key = http_value(request, "sec-websocket-key");
-    const struct http_view protocol = http_value(response, "sec-websocket-protocol");
+    struct handshake s;
     char accept[UPGRADE_ACCEPT_BYTES] = "";
 
-    ASSERT(is_h2 || is_key(key));
+    handshake_read(&s, response);
     if (!is_h2)
         upgrade_accept_key(key, accept);
     const struct {
@@ -159,11 +194,11 @@ const char *upgrade_check_response(const struct http_head *response, const struc
         {response->status != (is_h2 ? 200 : 101), is_h2 ? "status is not 200" : "status is not 101"},
         {!is_h2 && !http_has_token(response, "upgrade", "websocket"), "no upgrade to websocket"},
         {!is_h2 && !response->wants_upgrade, "connection does not name upgrade"},
-        {!is_h2 && http_count(response, "sec-websocket-accept") != 1, "not exactly one accept key"},
-        {!is_h2 && !http_view_is(http_value(response, "sec-websocket-accept"), accept), "wrong accept key"},
-        {http_count(response, "sec-websocket-protocol") > 1, "several subprotocols"},
-        {protocol.data != NULL && !was_offered(request, protocol), "subprotocol was not offered"},
-        {http_value(response, "sec-websocket-extensions").len > 0, "extension was not offered"},
+        {!is_h2 && s.count[OF_ACCEPT] != 1, "not exactly one accept key"},
+        {!is_h2 && !http_view_is(s.first[OF_ACCEPT], accept), "wrong accept key"},
+        {s.count[OF_PROTOCOL] > 1, "several subprotocols"},
+        {s.count[OF_PROTOCOL] > 0 && !was_offered(request, s.first[OF_PROTOCOL]), "subprotocol was not offered"},
+        {s.first[OF_EXTENSIONS].len > 0, "extension was not offered"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (rules[i].is_broken)

@@ -93,7 +93,7 @@ static bool upgrade_head(const struct call *c, struct http_head *to)
     has_room &= http_head_add(to, http_view_of("Upgrade"), http_view_of("websocket"));
     if (http_find(to, "sec-websocket-version") == NULL)
         has_room &= http_head_add(to, http_view_of("Sec-WebSocket-Version"), http_view_of("13"));
-    if (http_find(to, "sec-websocket-key") == NULL)
+    if (c->key.data == c->made_key)
         has_room &= http_head_add(to, http_view_of("Sec-WebSocket-Key"), c->key);
     return has_room;
 }
@@ -196,9 +196,7 @@ static void feed_body(struct call *c, const uint8_t *data, size_t len)
 
 static void join(struct call *c, const struct http_head *h, const uint8_t *rest, size_t rest_bytes)
 {
-    struct http_head request;
-    (void)upgrade_head(c, &request); /* had room when it was sent */
-    const char *flaw = upgrade_check_response(h, &request);
+    const char *flaw = upgrade_check_response(h, &c->head, c->key);
     if (flaw != NULL) {
         call_fail(c, ERR_PROTOCOL, flaw, false);
         return;

@@ -237,9 +237,7 @@ static void on_response(void *arg, const struct http_head *h, bool has_body)
         return;
     }
     if (c->is_websocket && h->status < 300) {
-        struct http_head request;
-        stream_head(c, &request);
-        const char *flaw = has_body ? upgrade_check_response(h, &request) : "accepted, and ended at once";
+        const char *flaw = has_body ? upgrade_check_response(h, &c->head, c->key) : "accepted, and ended at once";
         if (flaw != NULL)
             call_fail(c, ERR_PROTOCOL, flaw, false);
         else

@@ -33,7 +33,7 @@ static void judge(const struct http_head *h)
     struct http_head request;
     struct h1_scan scan = {0};
     ASSERT(h1_parse_request(&request, &scan, (const uint8_t *)handshake, sizeof handshake - 1, &limits) == H1_DONE);
-    if (upgrade_check_response(h, &request) == NULL)
+    if (upgrade_check_response(h, &request, http_value(&request, "sec-websocket-key")) == NULL)
         ASSERT(h->status == 101);
 }
 

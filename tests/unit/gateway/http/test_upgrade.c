@@ -190,7 +190,7 @@ static void each_response_is_acceptable_or_not(void **state)
     for (size_t i = 0; i < sizeof responses / sizeof responses[0]; i++) {
         struct http_head h;
         head_of_response(&h, responses[i].head);
-        const char *fault = upgrade_check_response(&h, &request);
+        const char *fault = upgrade_check_response(&h, &request, http_value(&request, "sec-websocket-key"));
         const char *expected = responses[i].fault;
         if ((fault == NULL) != (expected == NULL) || (fault != NULL && strcmp(fault, expected) != 0))
             fail_msg("%s: %s", responses[i].what, fault != NULL ? fault : "accepted");
