@@ -234,8 +234,10 @@ static void add_via(struct making *m, const struct http_head *from, const char *
 static bool request_field_passes(const struct making *m, struct http_view name, const struct forward *f)
 {
     const unsigned traits = http_traits(name);
-    if (begins_with(name, "sec-websocket-"))
-        return f->is_websocket && (traits & HTTP_HANDSHAKE) != 0;
+    if ((traits & HTTP_HANDSHAKE) != 0)
+        return f->is_websocket;
+    if (begins_with(name, "sec-websocket-")) /* another of them */
+        return false;
     if (f->trace != NULL && f->trace->owns_fields &&
         (http_view_is_nocase(name, "traceparent") ||
          (!f->trace->is_continued && http_view_is_nocase(name, "tracestate"))))

@@ -50,7 +50,7 @@ static char fold(char c)
 
 bool http_names_resemble(struct http_view a, struct http_view b)
 {
-    if (a.len != b.len)
+    if (a.len != b.len || (a.len > 0 && fold(a.data[0]) != fold(b.data[0])))
         return false;
     for (size_t i = 0; i < a.len; i++) {
         if (fold(a.data[i]) != fold(b.data[i]))
