@@ -229,13 +229,11 @@ static enum h1_result parse_fields(struct http_head *h, struct http_view rest)
             return H1_DONE;
         if (text_is_space(value.data[0]))
             return refuse(h, 400, "folded line");
-        const struct http_view name = {.data = value.data, .len = text_token_len(value)};
-        if (name.len == 0 || name.len == value.len ||
-            name.data[name.len] != ':') /* a space before it is no part of a name */
-            return refuse(h, 400,
-                          memchr(value.data, ':', value.len) != NULL ? "bad field name" : "line without a colon");
-        value.data += name.len + 1;
-        value.len -= name.len + 1;
+        struct http_view name;
+        if (!cut(&value, ':', &name))
+            return refuse(h, 400, "line without a colon");
+        if (!http_is_token(name)) /* a space before the colon is no part of one */
+            return refuse(h, 400, "bad field name");
         ASSERT(h->field_count < HTTP_MAX_FIELDS);
         (void)http_head_add(h, name, text_trim(value));
     }

@@ -46,13 +46,4 @@ static inline struct http_view text_trim(struct http_view v)
     return v;
 }
 
-/* How many tchars it begins with. */
-static inline size_t text_token_len(struct http_view v)
-{
-    size_t len = 0;
-    while (len < v.len && text_is_tchar(v.data[len]))
-        len++;
-    return len;
-}
-
 #endif

@@ -46,19 +46,6 @@ static bool leaves_line(uint64_t word)
     return (zeroes(word) | zeroes(word ^ EVERY_BYTE('\r')) | zeroes(word ^ EVERY_BYTE('\n'))) != 0;
 }
 
-bool http_view_is_inline(struct http_view v)
-{
-    if (v.len == 0)
-        return true;
-    if (v.len < WORD_BYTES)
-        return !leaves_line(word_of_few(v.data, v.len));
-    for (size_t i = 0; i < v.len - WORD_BYTES; i += WORD_BYTES) {
-        if (leaves_line(word_at(v.data + i)))
-            return false;
-    }
-    return !leaves_line(word_at(v.data + v.len - WORD_BYTES));
-}
-
 /* The high bit of each byte that is a letter. */
 static uint64_t letters(uint64_t word)
 {
@@ -88,14 +75,67 @@ static __m128i step_of_few(const char *at, size_t len)
     return _mm_set_epi64x((long long)word_at(at + len - WORD_BYTES), (long long)word_at(at));
 }
 
-/* As same_word(): a letter, made small, is at most 25 above 'a'. */
+/* 0xff for each byte that is from `first` to `last`. */
+static __m128i within(__m128i step, char first, char last)
+{
+    const __m128i above = _mm_sub_epi8(step, _mm_set1_epi8(first));
+    return _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8((char)(last - first))), above);
+}
+
+static bool holds_everywhere(__m128i step)
+{
+    return _mm_movemask_epi8(step) == 0xffff;
+}
+
+static __m128i letters_of(__m128i step)
+{
+    return within(_mm_or_si128(step, _mm_set1_epi8(0x20)), 'a', 'z');
+}
+
+/* As same_word(). */
 static bool same_step(__m128i a, __m128i b)
 {
-    const __m128i case_bit = _mm_set1_epi8(0x20);
-    const __m128i above_a = _mm_sub_epi8(_mm_or_si128(a, case_bit), _mm_set1_epi8('a'));
-    const __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(above_a, _mm_set1_epi8('z' - 'a')), above_a);
-    const __m128i wrong = _mm_andnot_si128(_mm_and_si128(is_letter, case_bit), _mm_xor_si128(a, b));
-    return _mm_movemask_epi8(_mm_cmpeq_epi8(wrong, _mm_setzero_si128())) == 0xffff;
+    const __m128i may_differ = _mm_and_si128(letters_of(a), _mm_set1_epi8(0x20));
+    return holds_everywhere(_mm_cmpeq_epi8(_mm_andnot_si128(may_differ, _mm_xor_si128(a, b)), _mm_setzero_si128()));
+}
+
+/* What nearly all names consist of: letters, digits and "-". */
+static bool is_usual_step(__m128i step)
+{
+    const __m128i dash = _mm_cmpeq_epi8(step, _mm_set1_epi8('-'));
+    return holds_everywhere(_mm_or_si128(_mm_or_si128(letters_of(step), within(step, '0', '9')), dash));
+}
+
+/* Whether all of the text is of that kind; false: it may be, or not. */
+static bool is_usual(const char *at, size_t len)
+{
+    if (len < WORD_BYTES)
+        return false;
+    if (len < STEP_BYTES)
+        return is_usual_step(step_of_few(at, len));
+    for (size_t i = 0; i < len - STEP_BYTES; i += STEP_BYTES) {
+        if (!is_usual_step(step_at(at + i)))
+            return false;
+    }
+    return is_usual_step(step_at(at + len - STEP_BYTES));
+}
+
+static bool stays_in_line(__m128i step)
+{
+    const __m128i ends =
+        _mm_or_si128(_mm_cmpeq_epi8(step, _mm_set1_epi8('\r')), _mm_cmpeq_epi8(step, _mm_set1_epi8('\n')));
+    return _mm_movemask_epi8(_mm_or_si128(ends, _mm_cmpeq_epi8(step, _mm_setzero_si128()))) == 0;
+}
+
+static bool all_stay_in_line(const char *at, size_t len)
+{
+    if (len < STEP_BYTES)
+        return stays_in_line(step_of_few(at, len));
+    for (size_t i = 0; i < len - STEP_BYTES; i += STEP_BYTES) {
+        if (!stays_in_line(step_at(at + i)))
+            return false;
+    }
+    return stays_in_line(step_at(at + len - STEP_BYTES));
 }
 
 static bool same_words(const char *a, const char *b, size_t len)
@@ -111,6 +151,22 @@ static bool same_words(const char *a, const char *b, size_t len)
 
 #else
 
+static bool is_usual(const char *at, size_t len)
+{
+    (void)at;
+    (void)len;
+    return false;
+}
+
+static bool all_stay_in_line(const char *at, size_t len)
+{
+    for (size_t i = 0; i < len - WORD_BYTES; i += WORD_BYTES) {
+        if (leaves_line(word_at(at + i)))
+            return false;
+    }
+    return !leaves_line(word_at(at + len - WORD_BYTES));
+}
+
 static bool same_words(const char *a, const char *b, size_t len)
 {
     for (size_t i = 0; i < len - WORD_BYTES; i += WORD_BYTES) {
@@ -121,6 +177,15 @@ static bool same_words(const char *a, const char *b, size_t len)
 }
 
 #endif
+
+bool http_view_is_inline(struct http_view v)
+{
+    if (v.len == 0)
+        return true;
+    if (v.len < WORD_BYTES)
+        return !leaves_line(word_of_few(v.data, v.len));
+    return all_stay_in_line(v.data, v.len);
+}
 
 bool http_same_nocase(const char *a, const char *b, size_t len)
 {
@@ -151,6 +216,8 @@ bool http_is_token(struct http_view v)
 {
     const uint8_t *at = (const uint8_t *)v.data;
     size_t left = v.len;
+    if (is_usual(v.data, v.len))
+        return true;
     for (; left >= 4; at += 4, left -= 4) {
         if (!(text_tchars[at[0]] & text_tchars[at[1]] & text_tchars[at[2]] & text_tchars[at[3]]))
             return false;

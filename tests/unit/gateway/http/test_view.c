@@ -129,21 +129,21 @@ static void tokens_are_made_of_these(void **state)
         const char text[] = {'a', (char)c, 'z'};
         assert_int_equal(text_is_tchar((char)c), is_tchar);
         assert_int_equal(http_is_token((struct http_view){text, 3}), is_tchar);
-        assert_int_equal(text_token_len((struct http_view){text, 3}), is_tchar ? 3 : 1);
     }
     for (size_t len = 1; len <= LEN_MAX; len++) {
         const struct http_view v = filled(len, 'x');
         assert_true(http_is_token(v));
         for (size_t at = 0; at < len; at++) {
-            put(v, at, ' ');
-            assert_false(http_is_token(v));
-            assert_int_equal(text_token_len(v), at);
+            for (int c = 0; c < 256; c++) {
+                put(v, at, (char)c);
+                assert_int_equal(http_is_token(v), text_is_tchar((char)c));
+            }
             put(v, at, 'x');
         }
         release(v);
     }
     assert_false(http_is_token(http_view_of("")));
-    assert_int_equal(text_token_len((struct http_view){NULL, 0}), 0);
+    assert_false(http_is_token((struct http_view){NULL, 0}));
 }
 
 int main(void)
