@@ -121,10 +121,13 @@ static int child_check(const struct birth *b)
     bool cloexec_ok = true;
     for (int fd = STDERR_FILENO + 1; fd < BIRTH_FD_END; fd++)
         cloexec_ok = cloexec_ok && (fcntl(fd, F_GETFD) == -1 || (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    const char *setting = getenv("GLIBC_TUNABLES");
+    bool allocator_ok = setting != NULL && strstr(setting, "tcache_count") != NULL;
     LOG_INFO("child speaks");
     stat_add(&b->block->process[STAT_CLIENTS_TOTAL], 42);
     eventfd_write(b->nudge_fd, 1);
-    return (limits_ok ? 0 : 1) | (note_ok ? 0 : 2) | (signals_ok ? 0 : 4) | (fds_ok ? 0 : 8) | (cloexec_ok ? 0 : 16);
+    return (limits_ok ? 0 : 1) | (note_ok ? 0 : 2) | (signals_ok ? 0 : 4) | (fds_ok ? 0 : 8) | (cloexec_ok ? 0 : 16) |
+           (allocator_ok ? 0 : 32);
 }
 
 static int child_main(const char *task)
