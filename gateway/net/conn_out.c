@@ -13,6 +13,9 @@
 #define CONN_BLOCK_BYTES (16u * 1024u)
 /* The most a TLS record holds. */
 #define RECORD_BYTES (16u * 1024u)
+/* Up to here it is cheaper to put pieces together than to have the kernel collect them, by a sixth of a microsecond for
+ * an answer of a kibibyte; from 12 KiB on it is dearer. */
+#define TOGETHER_BYTES (4u * 1024u)
 
 /* ---- the queue ---- */
 
@@ -169,7 +172,15 @@ void conn_write(struct conn *c, const void *data, size_t len)
         keep_for_later(c, p, len);
 }
 
-/* Small pieces become one TLS record, the head of an answer and the beginning of its body for instance. */
+static size_t bytes_of(const struct slice *pieces, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += pieces[i].len;
+    return bytes;
+}
+
+/* Small pieces become one send or one TLS record, the head of an answer and the beginning of its body for instance. */
 static void write_pieces_by_copy(struct conn *c, const struct slice *pieces, size_t count)
 {
     uint8_t together[RECORD_BYTES];
@@ -193,12 +204,13 @@ void conn_write_pieces(struct conn *c, const struct slice *pieces, size_t count)
 {
     CHECK_OBJ(c, CONN_MAGIC);
     ASSERT(!c->is_dead && count <= CONN_PIECES);
+    const bool may_send = c->carried == NULL && c->out.first == NULL && !c->is_shut;
     size_t put = 0;
-    if (c->tls != NULL) {
+    if (c->tls != NULL || (may_send && bytes_of(pieces, count) <= TOGETHER_BYTES)) {
         write_pieces_by_copy(c, pieces, count);
         return;
     }
-    if (c->carried == NULL && c->out.first == NULL && !c->is_shut) {
+    if (may_send) {
         struct iovec parts[CONN_PIECES];
         for (size_t i = 0; i < count; i++)
             parts[i] = (struct iovec){.iov_base = (void *)(uintptr_t)pieces[i].data, .iov_len = pieces[i].len};

@@ -326,6 +326,23 @@ static void several_pieces_arrive_as_one_text(void **state)
     assert_memory_equal(text, "one two three", 13);
 }
 
+/* Around the size up to which they are put together first. */
+static void pieces_of_any_size_arrive_as_one_text(void **state)
+{
+    struct fixture *f = *state;
+    static const size_t sizes[] = {1, 1024, 4094, 4095, 4096, 20000};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        static uint8_t body[20000], in[sizeof body + 3];
+        memset(body, 'a' + (int)i, sizes[i]);
+        const struct slice pieces[] = {slice_borrow("<", 1), slice_borrow(body, sizes[i]), slice_borrow(">", 1)};
+        conn_write_pieces(f->conn, pieces, 3);
+        assert_int_equal(read(f->peer, in, sizeof in), sizes[i] + 2);
+        assert_int_equal(in[0], '<');
+        assert_memory_equal(in + 1, body, sizes[i]);
+        assert_int_equal(in[sizes[i] + 1], '>');
+    }
+}
+
 static void pieces_wait_behind_what_waits_already(void **state)
 {
     struct fixture *f = *state;
@@ -374,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_can_be_looked_at_before_they_are_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(who_ends_while_looked_at_has_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(several_pieces_arrive_as_one_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(pieces_of_any_size_arrive_as_one_text, setup, teardown),
         cmocka_unit_test_setup_teardown(pieces_wait_behind_what_waits_already, setup, teardown),
         cmocka_unit_test_setup_teardown(the_peers_address_is_remembered, setup, teardown),
     };
