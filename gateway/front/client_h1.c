@@ -29,7 +29,15 @@ void client_h1_set_timer(struct client_h1 *c, int64_t delay_ms)
     if (delay_ms < 1)
         delay_ms = 1;
     c->due_ms = client_now_ms(&c->client) + delay_ms;
+    if (timer_is_active(&c->timer) && c->timer_ms <= c->due_ms)
+        return;
+    c->timer_ms = c->due_ms;
     timer_start(&c->timer, delay_ms);
+}
+
+void client_h1_stop_timer(struct client_h1 *c)
+{
+    c->due_ms = H1_NEVER;
 }
 
 /* Lets the timer look after a body that is awaited, and bytes that wait to be taken. */
@@ -42,7 +50,7 @@ void client_h1_watch(struct client_h1 *c)
         delay_ms = conf->limits.body_timeout_ms - (now_ms - c->read_ms);
     if (conn_buffered(c->conn) > 0 && delay_ms > conf->limits.send_timeout_ms / STALL_LOOKS)
         delay_ms = conf->limits.send_timeout_ms / STALL_LOOKS;
-    if (delay_ms != INT64_MAX && (!timer_is_active(&c->timer) || c->due_ms > now_ms + delay_ms))
+    if (delay_ms != INT64_MAX && c->due_ms > now_ms + delay_ms)
         client_h1_set_timer(c, delay_ms);
 }
 
@@ -90,7 +98,7 @@ void client_h1_linger(struct client_h1 *c)
 {
     c->state = H1_LINGERING;
     strbuf_fini(&c->held);
-    timer_cancel(&c->timer);
+    client_h1_stop_timer(c);
     conn_shutdown_write(c->conn);
     if (conn_buffered(c->conn) > 0) {
         client_h1_watch(c);
@@ -241,6 +249,12 @@ static void on_timer(void *arg)
     CHECK_OBJ(c, CLIENT_H1_MAGIC);
     const struct conf *conf = client_h1_conf(c);
     const int64_t now_ms = client_now_ms(&c->client);
+    if (c->due_ms > now_ms) {
+        if (c->due_ms != H1_NEVER)
+            client_h1_set_timer(c, c->due_ms - now_ms);
+        return;
+    }
+    client_h1_stop_timer(c);
     if (stall_is_over(&c->stall, c->conn, now_ms, conf->limits.send_timeout_ms)) {
         client_h1_hang_up(c, true);
         return;

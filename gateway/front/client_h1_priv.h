@@ -15,6 +15,8 @@
 #define DISCARD_MS    1500
 #define DISCARD_BYTES (64u * 1024u)
 
+#define H1_NEVER INT64_MAX
+
 enum h1_state { H1_WAITING = 1, H1_SERVING, H1_DISCARDING, H1_LINGERING, H1_GONE };
 
 struct client_h1 {
@@ -35,8 +37,9 @@ struct client_h1 {
     struct client client;
     struct conn *conn;
     struct exchange *exchange; /* set by it; NULL while there is none */
-    struct timer timer;
-    int64_t due_ms; /* of the timer */
+    struct timer timer;        /* may go off too early, and looks again then: no request pays for moving it */
+    int64_t timer_ms;          /* when it goes off, if it is active */
+    int64_t due_ms;            /* what it is for; H1_NEVER: nothing */
     struct later work;
     struct strbuf held;
     struct h1_scan scan;
@@ -60,6 +63,7 @@ static inline bool client_h1_is_reading_body(const struct client_h1 *c)
 
 /* ---- client_h1.c ---- */
 void client_h1_set_timer(struct client_h1 *c, int64_t delay_ms);
+void client_h1_stop_timer(struct client_h1 *c);
 /* Lets the timer look after a body that is awaited, and bytes that wait to be taken. */
 void client_h1_watch(struct client_h1 *c);
 /* So many bytes were handed to the connection. */

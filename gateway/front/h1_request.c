@@ -66,7 +66,7 @@ static void discard(struct client_h1 *c, const uint8_t *data, size_t len)
 
 static void begin_request(struct client_h1 *c, const struct http_head *head)
 {
-    timer_cancel(&c->timer);
+    client_h1_stop_timer(c);
     c->state = H1_SERVING;
     c->is_head = http_view_is(head->method, "HEAD");
     c->is_http10 = head->minor_version == 0;

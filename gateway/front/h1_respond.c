@@ -74,7 +74,7 @@ static void finish(void *arg)
         client_h1_linger(c);
         return;
     }
-    timer_cancel(&c->timer);
+    client_h1_stop_timer(c);
     if (c->body.kind == H1_BODY_NONE) {
         client_h1_wait(c);
         return;
@@ -180,7 +180,7 @@ void h1_send_reply(struct client_h1 *c, struct reply *r)
 static void refuse_as(struct client_h1 *c, const struct conn *who, uint16_t status, const char *reason)
 {
     struct reply r;
-    timer_cancel(&c->timer);
+    client_h1_stop_timer(c);
     c->is_persistent = false;
     reply_refuse(&r, c->client.home, who, NULL, status, reason);
     h1_send_reply(c, &r);

@@ -82,6 +82,34 @@ static void an_idle_connection_is_kept_for_a_while(void **state)
     rig_close(&r);
 }
 
+/* The timer of the idle connection goes off in the middle of what came then. */
+static void what_ends_being_idle_has_its_own_time(void **state)
+{
+    struct rig r;
+    char buf[4096];
+    (void)state;
+    rig_open(&r, yaml);
+    int client = rig_client(&r, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect_status(&r, client, 200);
+    rig_advance(&r, 15000);
+    say(&r, client, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    int server = rig_accept(&r, 0);
+    text_at(&r, server, buf, sizeof buf);
+    rig_advance(&r, 9000);
+    say(&r, server, "HTTP/1.1 204 No Content\r\n\r\n");
+    expect_status(&r, client, 204);
+    rig_advance(&r, 15000);
+    say(&r, client, "GET /");
+    rig_advance(&r, 9900);
+    expect_nothing(&r, client);
+    rig_advance(&r, 200);
+    expect_status(&r, client, 408);
+    expect_end(&r, client);
+    close(client);
+    close(server);
+    rig_close(&r);
+}
+
 static void half_a_head_behind_another_request_is_408_in_its_own_time(void **state)
 {
     struct rig r;
@@ -378,6 +406,7 @@ int main(void)
         cmocka_unit_test(pipelined_requests_with_bodies_take_their_turns),
         cmocka_unit_test(a_head_may_come_in_any_pieces),
         cmocka_unit_test(an_idle_connection_is_kept_for_a_while),
+        cmocka_unit_test(what_ends_being_idle_has_its_own_time),
         cmocka_unit_test(half_a_head_behind_another_request_is_408_in_its_own_time),
         cmocka_unit_test(the_connection_ends_with_the_request_that_says_so),
         cmocka_unit_test(what_has_no_length_is_chunked),
