@@ -29,6 +29,11 @@ void *mem_alloc_begun(size_t size, size_t zeroed)
     return memset(mem_realloc(NULL, size), 0, zeroed);
 }
 
+void mem_begin_again(void *p, size_t zeroed)
+{
+    (void)memset(p, 0, zeroed);
+}
+
 void *mem_alloc_array(size_t count, size_t size)
 {
     void *p = calloc(at_least_one(count), at_least_one(size)); /* calloc(3) checks the product */

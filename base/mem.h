@@ -12,6 +12,8 @@
 void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull, warn_unused_result));
 /* The same, but only the first `zeroed` bytes are: for what ends in room that is seldom used. */
 void *mem_alloc_begun(size_t size, size_t zeroed) __attribute__((malloc, returns_nonnull, warn_unused_result));
+/* The same in the memory of an object of the same kind that is gone. */
+void mem_begin_again(void *p, size_t zeroed);
 void *mem_alloc_array(size_t count, size_t size) __attribute__((malloc, returns_nonnull, warn_unused_result));
 /* Grows or shrinks like realloc(3); new bytes are not zeroed. */
 void *mem_realloc(void *p, size_t size) __attribute__((returns_nonnull, warn_unused_result));
@@ -29,6 +31,8 @@ void mem_wipe(void *p, size_t len);
  */
 #define OBJ_NEW_UP_TO(p, m, tail)                                                                                      \
     ((p) = mem_alloc_begun(sizeof *(p), offsetof(__typeof__(*(p)), tail)), (p)->magic = (m))
+/* The same in the memory of one that is gone. */
+#define OBJ_AGAIN_UP_TO(p, m, tail) (mem_begin_again((p), offsetof(__typeof__(*(p)), tail)), (p)->magic = (m))
 #define OBJ_FREE(pp, m)                                                                                                \
     do {                                                                                                               \
         CHECK_OBJ(*(pp), m);                                                                                           \

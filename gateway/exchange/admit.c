@@ -91,14 +91,12 @@ static enum step answer_maintenance(struct exchange *x)
 
 enum step step_rules(struct exchange *x)
 {
-    struct addr peer;
     if (is_in_maintenance(x))
         return answer_maintenance(x);
-    conn_peer(x->wire, &peer);
     struct rules_request q = {.head = &x->head,
                               .route = x->route,
                               .route_slot = x->route_slot,
-                              .peer = &peer,
+                              .peer = &x->peer,
                               .is_websocket = x->is_websocket,
                               .now_ms = exchange_now_ms(x),
                               .wall_ms = loop_wall_ms(x->env->net->loop)};
@@ -138,17 +136,15 @@ static enum step admit_websocket(struct exchange *x)
 {
     const struct conf_route *r = x->route;
     const struct stats *stats = x->env->net->stats;
-    struct addr peer;
     const char *reason = "";
     uint16_t status = upgrade_check_request(&x->head, &reason);
     if (status != 0)
         return deliver_own(x, status, reason);
     if (!agree_on_compression(x))
         return deliver_own(x, 400, "bad list of extensions");
-    conn_peer(x->wire, &peer);
     if (r->max_connections > 0 && stats_sum_route(stats, x->route_slot, STAT_ROUTE_WS_OPEN) >= r->max_connections)
         return limited(x, 503, "too many connections");
-    seat_take_on_route(x->env->net, &x->seat, &peer, x->route_slot);
+    seat_take_on_route(x->env->net, &x->seat, &x->peer, x->route_slot);
     x->has_seat = true;
     if (r->max_per_client > 0 && !x->is_trusted && seat_count_on_route(x->env->net, &x->seat) > r->max_per_client)
         return limited(x, 429, "too many connections from this address");
@@ -178,7 +174,6 @@ static enum step admit_plain(struct exchange *x)
 
 enum step step_admit(struct exchange *x)
 {
-    struct addr peer;
     if (x->pool->pool_conf == NULL)
         return deliver_own(x, 503, "pool removed");
     enum step next = x->is_websocket ? admit_websocket(x) : admit_plain(x);
@@ -187,8 +182,7 @@ enum step step_admit(struct exchange *x)
     x->is_repeatable = x->is_repeatable || (x->route->retry_with_key && http_find(&x->head, "idempotency-key") != NULL);
     /* Of what is not repeatable as well: a server may say that it has not looked at it (REFUSED_STREAM, GOAWAY). */
     replay_init(&x->replay, x->route->replay_bytes);
-    conn_peer(x->wire, &peer);
-    outgoing_set_key(&x->head, &peer, x->pool->pool_conf, &x->pick);
+    outgoing_set_key(&x->head, &x->peer, x->pool->pool_conf, &x->pick);
     x->deadline_ms = exchange_now_ms(x) + x->pool->pool_conf->failover_timeout_ms;
     pool_request(x->pool, exchange_now_ms(x));
     return STEP_LOOKUP;

@@ -9,6 +9,7 @@
  *
  * A step returns the next one, or WAIT when a callback will go on. What fails before an answer has begun is tried on
  * the next server, if repeating it is safe (attempt.c). */
+#include <endian.h>
 #include <sys/random.h>
 
 #include "base/mem.h"
@@ -16,6 +17,14 @@
 #include "gateway/exchange/fetch.h"
 #include "gateway/http/upgrade.h"
 #include "gateway/rules/access.h"
+
+/* An exchange is too large for what malloc(3) keeps at hand, and most have ended before the next begins: the memory of
+ * one is kept. Not from a sanitizer, which is to see who looks at one that is gone. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEPS_SPARE false
+#else
+#define KEEPS_SPARE true
+#endif
 
 /* ---- the walk ---- */
 
@@ -43,19 +52,20 @@ int64_t exchange_now_ms(const struct exchange *x)
 
 /* ---- life ---- */
 
-/* The lowest digits of `n`; what is behind them. */
-static char *put_hex(char *out, uint64_t n, unsigned digit_count)
+/* The lowest bytes of `n`; what is behind their digits. */
+static char *put_hex(char *out, uint64_t n, size_t byte_count)
 {
-    for (unsigned i = digit_count; i > 0; i--)
-        *out++ = "0123456789abcdef"[n >> 4 * (i - 1) & 0xf];
-    return out;
+    uint8_t bytes[sizeof n];
+    const uint64_t from_highest = htobe64(n);
+    memcpy(bytes, &from_highest, sizeof bytes);
+    return hex_text(bytes + sizeof bytes - byte_count, byte_count, out);
 }
 
 void exchange_set_id(struct exchange *x)
 {
     char fresh[FORWARD_ID_BYTES + 1];
     const uint64_t count = ++x->env->id_count;
-    char *end = put_hex(put_hex(fresh, x->env->id_seed, 16), count, count >> 32 == 0 ? 8 : 16);
+    char *end = put_hex(put_hex(fresh, x->env->id_seed, 8), count, count >> 32 == 0 ? 4 : 8);
     *end = '\0';
     struct http_view id = forward_request_id(&x->head, x->is_trusted, fresh);
     memcpy(x->id, id.data, id.len);
@@ -100,19 +110,42 @@ void exchange_env_init(struct exchange_env *env)
 {
     list_init(&env->fetches);
     strbuf_init(&env->key, CACHE_KEY_BYTES_MAX);
+    env->spare = NULL;
 }
 
 void exchange_env_fini(struct exchange_env *env)
 {
     fetch_cancel_all(env);
     strbuf_fini(&env->key);
+    mem_free(env->spare);
+    env->spare = NULL;
+}
+
+static struct exchange *take_memory(struct exchange_env *env)
+{
+    struct exchange *x = env->spare;
+    if (x == NULL) {
+        OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, verdict.add);
+        return x;
+    }
+    env->spare = NULL;
+    OBJ_AGAIN_UP_TO(x, EXCHANGE_MAGIC, verdict.add);
+    return x;
+}
+
+static void give_memory_back(struct exchange_env *env, struct exchange *x)
+{
+    if (!KEEPS_SPARE || env->spare != NULL) {
+        OBJ_FREE(&x, EXCHANGE_MAGIC);
+        return;
+    }
+    x->magic = 0;
+    env->spare = x;
 }
 
 void exchange_start(struct exchange_env *env, const struct exchange_start *o, struct exchange **ep)
 {
-    struct exchange *x;
-    struct addr peer;
-    OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, verdict.add);
+    struct exchange *x = take_memory(env);
     x->env = env;
     x->self = ep;
     x->ops = o->ops;
@@ -125,14 +158,14 @@ void exchange_start(struct exchange_env *env, const struct exchange_start *o, st
     x->start_ms = o->begun_ms;
     x->last_status = 502;
     x->is_tls = conn_tls(o->wire) != NULL;
-    conn_peer(o->wire, &peer);
-    (void)addr_ip_text(&peer, x->peer_ip, sizeof x->peer_ip);
-    access_client(x->conf, &x->head, &peer, &x->client);
-    if (addr_equal(&x->client, &peer))
+    conn_peer(o->wire, &x->peer);
+    (void)addr_ip_text(&x->peer, x->peer_ip, sizeof x->peer_ip);
+    access_client(x->conf, &x->head, &x->peer, &x->client);
+    if (addr_equal(&x->client, &x->peer))
         memcpy(x->client_ip, x->peer_ip, sizeof x->client_ip);
     else
         (void)addr_ip_text(&x->client, x->client_ip, sizeof x->client_ip);
-    x->is_trusted = conf_is_trusted(x->conf, &peer);
+    x->is_trusted = conf_is_trusted(x->conf, &x->peer);
     x->is_websocket = upgrade_is_wanted(&x->head);
     x->is_repeatable = is_repeatable(x);
     pick_init(&x->pick);
@@ -162,7 +195,7 @@ void exchange_free(struct exchange *x)
     slice_release(&x->head_copy);
     conf_unref(&x->conf);
     *x->self = NULL;
-    OBJ_FREE(&x, EXCHANGE_MAGIC);
+    give_memory_back(x->env, x);
 }
 
 void exchange_cancel(struct exchange **ep, uint16_t status)

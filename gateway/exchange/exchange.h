@@ -30,6 +30,7 @@ struct exchange_env {
     uint32_t fetch_count;
     size_t collected_bytes; /* of bodies, by all of these */
     struct strbuf key;      /* scratch: the key of the request that is being looked up */
+    struct exchange *spare; /* the memory of one that has ended, for the next; NULL: there is none */
     struct access_log *access;
     const struct conf *conf; /* the newest; an exchange keeps a reference to the one it began with */
     uint64_t id_seed;        /* random: makes the request ids of this process its own */

@@ -94,6 +94,7 @@ struct exchange {
     bool is_tls;        /* so came the request */
     uint64_t body_bytes;
     struct replay replay;
+    struct addr peer;
     char peer_ip[INET6_ADDRSTRLEN];
     struct addr client; /* the peer, or the client that a trusted peer names */
     char client_ip[INET6_ADDRSTRLEN];
