@@ -43,9 +43,10 @@ enum step step_route(struct exchange *x)
         struct answer a = {.status = 204};
         return deliver_answer(x, &a, "");
     }
-    if (!target_path_is_safe(h->path))
+    const bool is_simple = target_path_is_simple(h->path);
+    if (!is_simple && !target_path_is_safe(h->path))
         return deliver_own(x, 400, "ambiguous path");
-    const bool is_plain = target_path_is_plain(h->path);
+    const bool is_plain = is_simple || target_path_is_plain(h->path);
     for (size_t i = 0; i < c->route_count; i++) {
         const struct conf_route *r = &c->routes[i];
         const bool is_meant = target_matches_host(h->authority, r->host) && target_matches_prefix(h->path, r->path);

@@ -66,6 +66,21 @@ bool target_path_is_safe(struct http_view path)
     return is_name_over || has_other || (dot_count != 1 && dot_count != 2);
 }
 
+bool target_path_is_simple(struct http_view path)
+{
+    const char *const end = path.data + path.len;
+    if (path.len == 0 || path.data[0] != '/')
+        return false;
+    for (const char *at = path.data; at < end; at++) {
+        const uint8_t c = (uint8_t)*at;
+        if (c == '/' && at + 1 < end && (at[1] == '/' || at[1] == '.'))
+            return false;
+        if (c == '%' || c == ';' || c == '\\' || c <= ' ' || c >= 0x7f)
+            return false;
+    }
+    return true;
+}
+
 ptrdiff_t target_prefix_bytes(struct http_view path, const char *prefix)
 {
     struct http_view rest = {.data = prefix, .len = strlen(prefix)};

@@ -9,6 +9,10 @@
  * encoded control character. Such a request is answered with 400. */
 bool target_path_is_safe(struct http_view path);
 
+/* True only for a path that is safe and plain, as nearly all are; of some that are both it is false. At the price of a
+ * look at each byte. */
+bool target_path_is_simple(struct http_view path);
+
 /* Whether `path` (still encoded) lies under the route `prefix`. A prefix without a trailing slash matches whole
  * segments: "/a" has "/a" and "/a/b", not "/ab". "/a/" has all that begins with it. Escaped characters equal the plain
  * ones, except that "%2F" is not a segment border. */

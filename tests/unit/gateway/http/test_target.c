@@ -139,6 +139,34 @@ static void plain_paths_are_read_alike_by_all(void **state)
         assert_false(target_path_is_plain(view(odd[i])));
 }
 
+/* Every text of up to six of the characters that mean something. */
+static void what_is_simple_is_safe_and_plain(void **state)
+{
+    static const char letters[] = "/.a%2F;\\";
+    static const char *const simple[] = {"/", "/a", "/a/b.js", "/a../b", "/a/", "/~a/@b,c=d"};
+    static const char *const others[] = {"",      "a",    "*",     "//",    "/.",       "/.a",
+                                         "/a%41", "/a;b", "/a\\b", "/\x7f", "/\xc3\xa4"};
+    size_t simple_count = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof simple / sizeof simple[0]; i++)
+        assert_true(target_path_is_simple(view(simple[i])));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(target_path_is_simple(view(others[i])));
+    for (uint32_t n = 0; n < 1u << 18; n++) {
+        char text[7] = "";
+        for (size_t i = 0; i < 6; i++)
+            text[i] = letters[n >> 3 * i & 7];
+        for (size_t len = 1; len <= 6; len++) {
+            const struct http_view path = {text, len};
+            if (!target_path_is_simple(path))
+                continue;
+            simple_count++;
+            assert_true(target_path_is_safe(path) && target_path_is_plain(path));
+        }
+    }
+    assert_true(simple_count > 1000);
+}
+
 static void hosts_match_without_case_port_and_dot(void **state)
 {
     static const struct {
@@ -222,9 +250,13 @@ static void a_long_query_value_is_cut_but_measured(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paths_that_mean_one_thing_only),         cmocka_unit_test(prefixes_match_on_segment_borders),
-        cmocka_unit_test(prefixes_are_guessed_at_as_servers_do),  cmocka_unit_test(plain_paths_are_read_alike_by_all),
-        cmocka_unit_test(hosts_match_without_case_port_and_dot),  cmocka_unit_test(query_values_are_found_and_decoded),
+        cmocka_unit_test(paths_that_mean_one_thing_only),
+        cmocka_unit_test(prefixes_match_on_segment_borders),
+        cmocka_unit_test(prefixes_are_guessed_at_as_servers_do),
+        cmocka_unit_test(plain_paths_are_read_alike_by_all),
+        cmocka_unit_test(what_is_simple_is_safe_and_plain),
+        cmocka_unit_test(hosts_match_without_case_port_and_dot),
+        cmocka_unit_test(query_values_are_found_and_decoded),
         cmocka_unit_test(a_long_query_value_is_cut_but_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
