@@ -87,8 +87,7 @@ void strbuf_clear(struct strbuf *b)
         b->data[0] = '\0';
 }
 
-/* Memory for `len` more bytes and the NUL; false, and the builder failed, when the bound is in the way. */
-static bool grow(struct strbuf *b, size_t len)
+bool strbuf_grow(struct strbuf *b, size_t len)
 {
     if (b->failed || len > b->max_bytes - b->len) {
         b->failed = true;
@@ -108,7 +107,7 @@ static bool grow(struct strbuf *b, size_t len)
 /* The same for the usual case: there is never memory beyond the bound. */
 static inline bool reserve(struct strbuf *b, size_t len)
 {
-    return (!b->failed && len < b->cap_bytes - b->len) || grow(b, len);
+    return (!b->failed && len < b->cap_bytes - b->len) || strbuf_grow(b, len);
 }
 
 void strbuf_reserve(struct strbuf *b, size_t len)
@@ -118,24 +117,11 @@ void strbuf_reserve(struct strbuf *b, size_t len)
         (void)reserve(b, len < room ? len : room);
 }
 
-char *strbuf_extend(struct strbuf *b, size_t len)
-{
-    if (!reserve(b, len))
-        return NULL;
-    char *at = b->data + b->len;
-    b->len += len;
-    b->data[b->len] = '\0';
-    return at;
-}
-
 void strbuf_add(struct strbuf *b, const void *data, size_t len)
 {
-    if (!reserve(b, len))
-        return;
-    if (len > 0)
-        memcpy(b->data + b->len, data, len);
-    b->len += len;
-    b->data[b->len] = '\0';
+    char *at = strbuf_extend(b, len);
+    if (at != NULL && len > 0)
+        memcpy(at, data, len);
 }
 
 void strbuf_puts(struct strbuf *b, const char *s)
@@ -143,15 +129,14 @@ void strbuf_puts(struct strbuf *b, const char *s)
     strbuf_add(b, s, strlen(s));
 }
 
-size_t decimal_text(uint64_t n, char out[DECIMAL_BYTES])
+size_t decimal_text(uint64_t n, char *out)
 {
-    char digits[DECIMAL_BYTES];
-    size_t at = sizeof digits;
-    do
-        digits[--at] = (char)('0' + n % 10);
-    while ((n /= 10) > 0);
-    memcpy(out, digits + at, sizeof digits - at);
-    return sizeof digits - at;
+    size_t len = 1;
+    for (uint64_t rest = n; rest >= 10; rest /= 10)
+        len++;
+    for (size_t at = len; at > 0; n /= 10)
+        out[--at] = (char)('0' + n % 10);
+    return len;
 }
 
 char *hex_text(const uint8_t *data, size_t count, char *out)

@@ -39,9 +39,10 @@ void slice_release(struct slice *s);                   /* drops the reference an
 /* Length of the well-formed UTF-8 sequence (RFC 3629) that `text` begins with, 0 when it begins with none. */
 size_t utf8_sequence_len(const char *text, size_t len);
 
-/* `n` in decimal digits, without a NUL; how many. Where printf would be called for nothing else. */
+/* `n` in decimal digits, without a NUL; how many, DECIMAL_BYTES at most. Nothing is written behind them. Where printf
+ * would be called for nothing else. */
 #define DECIMAL_BYTES 20u
-size_t decimal_text(uint64_t n, char out[DECIMAL_BYTES]);
+size_t decimal_text(uint64_t n, char *out);
 /* `count` bytes as twice as many hexadecimal digits, in lower case and without a NUL; what is behind them. */
 char *hex_text(const uint8_t *data, size_t count, char *out);
 
@@ -59,8 +60,19 @@ void strbuf_init(struct strbuf *b, size_t max_bytes);
 void strbuf_fini(struct strbuf *b);
 void strbuf_clear(struct strbuf *b);               /* keeps the memory */
 void strbuf_reserve(struct strbuf *b, size_t len); /* memory for so much more, as far as the bound allows, at once */
+/* For the next one: memory for `len` more bytes and the NUL; false, and the builder failed, when they do not fit. */
+bool strbuf_grow(struct strbuf *b, size_t len);
 /* `len` more bytes, to be written by the caller at once; NULL when they do not fit. */
-char *strbuf_extend(struct strbuf *b, size_t len);
+static inline char *strbuf_extend(struct strbuf *b, size_t len)
+{
+    /* There is never memory beyond the bound. */
+    if ((b->failed || len >= b->cap_bytes - b->len) && !strbuf_grow(b, len))
+        return NULL;
+    char *at = b->data + b->len;
+    b->len += len;
+    b->data[b->len] = '\0';
+    return at;
+}
 void strbuf_add(struct strbuf *b, const void *data, size_t len);
 void strbuf_puts(struct strbuf *b, const char *s);
 void strbuf_decimal(struct strbuf *b, uint64_t n);

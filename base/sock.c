@@ -95,12 +95,10 @@ bool addr_parse(struct addr *a, const char *text)
 static void ip4_text(const struct in_addr *ip, char out[INET_ADDRSTRLEN])
 {
     const uint8_t *octets = (const uint8_t *)&ip->s_addr;
-    char digits[DECIMAL_BYTES];
+    char *at = out;
     for (size_t i = 0; i < 4; i++) {
-        const size_t len = decimal_text(octets[i], digits);
-        memcpy(out, digits, len);
-        out[len] = i < 3 ? '.' : '\0';
-        out += len + 1;
+        at += decimal_text(octets[i], at);
+        *at++ = i < 3 ? '.' : '\0';
     }
 }
 
