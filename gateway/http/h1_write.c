@@ -43,12 +43,8 @@ static void add_view(struct strbuf *out, struct http_view v)
     strbuf_add(out, v.data, v.len);
 }
 
-static void add_field(struct strbuf *out, struct http_view name, struct http_view value)
+static inline void put_field(struct strbuf *out, struct http_view name, struct http_view value)
 {
-    if (!http_is_token(name) || !http_view_is_inline(value)) {
-        out->failed = true;
-        return;
-    }
     char *at = strbuf_extend(out, name.len + 2 + value.len + 2);
     if (at == NULL)
         return;
@@ -58,6 +54,14 @@ static void add_field(struct strbuf *out, struct http_view name, struct http_vie
     if (value.len > 0)
         memcpy(at + 2, value.data, value.len);
     memcpy(at + 2 + value.len, "\r\n", 2);
+}
+
+static void add_field(struct strbuf *out, struct http_view name, struct http_view value)
+{
+    if (http_is_token(name) && http_view_is_inline(value))
+        put_field(out, name, value);
+    else
+        out->failed = true;
 }
 
 /* The fields, without the writer's own and the one called `but` (NULL: none). */
@@ -91,9 +95,8 @@ static void add_connection(struct strbuf *out, const struct http_head *h, const 
 
 static void add_length(struct strbuf *out, uint64_t length)
 {
-    strbuf_puts(out, "Content-Length: ");
-    strbuf_decimal(out, length);
-    strbuf_add(out, "\r\n", 2);
+    char digits[DECIMAL_BYTES];
+    put_field(out, http_view_of("Content-Length"), (struct http_view){digits, decimal_text(length, digits)});
 }
 
 static bool add_end(struct strbuf *out, const struct http_head *h, const struct h1_write *w)
@@ -107,6 +110,20 @@ static bool add_end(struct strbuf *out, const struct http_head *h, const struct 
     return !out->failed;
 }
 
+static void add_status_line(struct strbuf *out, uint16_t status, struct http_view reason)
+{
+    static const char version[] = "HTTP/1.1 ";
+    const size_t len = sizeof version - 1;
+    char *at = strbuf_extend(out, len + 4 + reason.len + 2);
+    if (at == NULL)
+        return;
+    memcpy(at, version, len);
+    at += len + decimal_text(status, at + len);
+    *at++ = ' ';
+    memcpy(at, reason.data, reason.len);
+    memcpy(at + reason.len, "\r\n", 2);
+}
+
 bool h1_write_response(struct strbuf *out, const struct http_head *h, const struct h1_write *w)
 {
     ASSERT(h->status >= 100 && h->status <= 999);
@@ -114,11 +131,7 @@ bool h1_write_response(struct strbuf *out, const struct http_head *h, const stru
     if (!http_view_is_inline(reason))
         out->failed = true;
     strbuf_reserve(out, HEAD_BYTES_USUAL);
-    strbuf_puts(out, "HTTP/1.1 ");
-    strbuf_decimal(out, h->status);
-    strbuf_add(out, " ", 1);
-    add_view(out, reason);
-    strbuf_add(out, "\r\n", 2);
+    add_status_line(out, h->status, reason);
     add_fields(out, h, NULL);
     return add_end(out, h, w);
 }
