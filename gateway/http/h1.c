@@ -124,6 +124,14 @@ static void scan_plain(struct h1_scan *s, const uint8_t *data, size_t len, const
     s->line_bytes += n;
 }
 
+/* Whether a whole CRLF comes next, which no limit cuts in two: its CR changes nothing that is looked at. */
+static bool is_line_end(const struct h1_scan *s, const uint8_t *data, size_t len, const struct h1_limits *l)
+{
+    const uint8_t *at = data + s->seen_bytes;
+    return len - s->seen_bytes >= 2 && at[0] == '\r' && at[1] == '\n' && !s->has_cr &&
+           s->seen_bytes + 1 < l->head_bytes;
+}
+
 /* H1_DONE when the bytes up to seen_bytes are a whole head. */
 static enum h1_result scan(struct http_head *h, struct h1_scan *s, const uint8_t *data, size_t len,
                            const struct h1_limits *l, bool is_request)
@@ -134,6 +142,10 @@ static enum h1_result scan(struct http_head *h, struct h1_scan *s, const uint8_t
             scan_plain(s, data, len, l);
         if (s->seen_bytes == len)
             break;
+        if (is_line_end(s, data, len, l)) {
+            s->seen_bytes++;
+            s->has_cr = true;
+        }
         enum h1_result r = scan_byte(h, s, data[s->seen_bytes], is_request);
         if (r != H1_MORE)
             return r;

@@ -76,6 +76,12 @@ bool http_connection_names(const struct http_field *fields, uint32_t count, stru
     return false;
 }
 
+/* RFC 3986 section 2.3. */
+static bool is_unreserved(char c)
+{
+    return text_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
 /* host[:port] as RFC 9110 section 4.2 has it for http, without what no host name or address contains. */
 bool http_is_authority(struct http_view v)
 {
@@ -92,7 +98,7 @@ bool http_is_authority(struct http_view v)
             return false;
         i++;
     } else {
-        while (i < v.len && (text_is_alnum(v.data[i]) || strchr("-._~", v.data[i]) != NULL))
+        while (i < v.len && is_unreserved(v.data[i]))
             i++;
         if (i == 0)
             return false;
