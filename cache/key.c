@@ -45,10 +45,12 @@ static char *part_room(struct strbuf *out, enum key_part kind, size_t len)
     char *to = strbuf_extend(out, PART_HEAD_BYTES + len);
     if (to == NULL)
         return NULL;
-    *to++ = (char)kind;
-    for (int shift = 12; shift >= 0; shift -= 4)
-        *to++ = hex_digits[len >> shift & 0xf];
-    return to;
+    to[0] = (char)kind;
+    to[1] = hex_digits[len >> 12 & 0xf];
+    to[2] = hex_digits[len >> 8 & 0xf];
+    to[3] = hex_digits[len >> 4 & 0xf];
+    to[4] = hex_digits[len & 0xf];
+    return to + PART_HEAD_BYTES;
 }
 
 void key_part_add(struct strbuf *out, enum key_part kind, struct http_view text)

@@ -74,6 +74,11 @@ struct conf_edits {
     size_t remove_count;
 };
 
+static inline bool conf_edits_are_none(const struct conf_edits *e)
+{
+    return e->set_count == 0 && e->add_count == 0 && e->remove_count == 0;
+}
+
 /* What a route answers while it is taken out of service. */
 struct conf_maintenance {
     bool enabled;

@@ -82,8 +82,8 @@ static const char *find_obstacle(const struct exchange *x, const struct cache_co
         return "authorization"; /* who knows which of them the origin believes */
     if (has_foreign_range(x))
         return "range";
-    if (r->scope == CACHE_SCOPE_PUBLIC && !ignores(x, CACHE_IGNORE_COOKIE) && !is_key_header(r, "cookie") &&
-        http_find(&x->head, "cookie") != NULL)
+    if (r->scope == CACHE_SCOPE_PUBLIC && !ignores(x, CACHE_IGNORE_COOKIE) && http_find(&x->head, "cookie") != NULL &&
+        !is_key_header(r, "cookie"))
         return "cookie";
     if (r->scope == CACHE_SCOPE_CLAIMS && x->verdict.claims == NULL)
         return "no-claims";
@@ -113,6 +113,8 @@ static struct http_view find_token(const struct exchange *x)
 {
     static const char scheme[] = "bearer ";
     const size_t len = sizeof scheme - 1;
+    if (rules_of(x)->scope == CACHE_SCOPE_PUBLIC)
+        return (struct http_view){NULL, 0}; /* it is not for the key */
     struct http_view v = http_value(&x->head, "authorization");
     const bool is_judged = strcmp(x->route->jwt.header, "authorization") == 0;
     if (rules_of(x)->scope == CACHE_SCOPE_CLAIMS && !is_judged)

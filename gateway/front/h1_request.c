@@ -75,8 +75,10 @@ static void begin_request(struct client_h1 *c, const struct http_head *head)
     c->owes_continue = head->expects_continue;
     h1_body_init_request(&c->body, head);
     client_count(&c->client, STAT_REQUESTS_H1);
+    if (!head->wants_upgrade)
+        return;
     const struct http_view key = http_value(head, "sec-websocket-key");
-    if (head->wants_upgrade && key.data != NULL)
+    if (key.data != NULL)
         c->key = mem_strndup(key.data, key.len);
 }
 

@@ -137,8 +137,10 @@ static bool rule_ws_origin(struct rules *r, const struct rules_request *q, struc
 {
     (void)r;
     const struct conf_route *route = q->route;
+    if (!q->is_websocket || route->ws_origin_count == 0)
+        return true;
     const uint32_t count = http_count(q->head, "origin");
-    if (!q->is_websocket || route->ws_origin_count == 0 || count == 0)
+    if (count == 0)
         return true;
     if (count == 1 && cors_origin_matches(route->ws_origins, route->ws_origin_count, http_value(q->head, "origin")))
         return true;
