@@ -49,6 +49,20 @@ static struct slice copied(struct http_head *to, const char *text, void (*change
     return s;
 }
 
+static void a_host_has_nothing_odd_in_it(void **state)
+{
+    static const char *const good[] = {"a", "a-b.c_d~e", "A.example:80", "127.0.0.1:8080", "[::1]", "[::1]:80", "a:"};
+    static const struct http_view bad[] = {
+        {"", 0},      {"a b", 3}, {"a\0b", 3},   {"a\0", 2},   {"a/b", 3}, {"a@b", 3},
+        {"a:80a", 5}, {":80", 3}, {"[::1]a", 6}, {"[::g]", 5}, {"[]", 2},  {"a:800000", 8},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(http_is_authority(http_view_of(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(http_is_authority(bad[i]));
+}
+
 static void a_copy_outlives_what_was_read(void **state)
 {
     struct http_head h;
@@ -181,10 +195,15 @@ static void a_field_that_was_dropped_is_not_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_copy_outlives_what_was_read),   cmocka_unit_test(a_copy_of_a_copy),
-        cmocka_unit_test(what_lies_elsewhere_comes_along), cmocka_unit_test(a_head_that_was_never_in_one_piece),
-        cmocka_unit_test(a_target_without_a_path),         cmocka_unit_test(a_borrower_adds_fields_of_its_own),
-        cmocka_unit_test(a_mark_never_hides_a_field),      cmocka_unit_test(a_field_that_was_dropped_is_not_found),
+        cmocka_unit_test(a_host_has_nothing_odd_in_it),
+        cmocka_unit_test(a_copy_outlives_what_was_read),
+        cmocka_unit_test(a_copy_of_a_copy),
+        cmocka_unit_test(what_lies_elsewhere_comes_along),
+        cmocka_unit_test(a_head_that_was_never_in_one_piece),
+        cmocka_unit_test(a_target_without_a_path),
+        cmocka_unit_test(a_borrower_adds_fields_of_its_own),
+        cmocka_unit_test(a_mark_never_hides_a_field),
+        cmocka_unit_test(a_field_that_was_dropped_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
