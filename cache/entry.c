@@ -87,10 +87,13 @@ static bool has_name(const struct field_list *l, struct http_view name)
 }
 
 /* What of an answer is stored; of a 304 (`is_update`) what is taken over from it. */
-static void pick(struct field_list *to, const struct http_field *fields, uint32_t count, bool is_update)
+static void pick(struct field_list *to, const struct http_field *fields, uint32_t count, uint16_t status,
+                 bool is_update)
 {
     to->count = 0;
     for (uint32_t i = 0; i < count; i++) {
+        if (status == 200 && http_view_is_nocase(fields[i].name, "accept-ranges"))
+            continue; /* the cache's own word: serve.h; the others can stay as they were written */
         if (!is_stored(fields, count, fields[i].name) ||
             (is_update && http_view_is_any(fields[i].name, not_updated, COUNT(not_updated))))
             continue;
@@ -256,7 +259,7 @@ struct cache_entry *cache_entry_create(const struct cache_draft *d)
 
     ASSERT(d->field_count <= HTTP_ROOM_FIELDS && d->tag_count <= CACHE_TAGS_MAX);
     ASSERT(d->key.len <= CACHE_KEY_BYTES_MAX);
-    pick(&list, d->fields, d->field_count, false);
+    pick(&list, d->fields, d->field_count, d->status, false);
     return make(d, &list);
 }
 
@@ -268,7 +271,7 @@ struct cache_entry *cache_entry_update(const struct cache_entry *old, const stru
 
     CHECK_OBJ(old, CACHE_ENTRY_MAGIC);
     ASSERT(field_count <= HTTP_ROOM_FIELDS);
-    pick(&from, fields, field_count, true);
+    pick(&from, fields, field_count, old->status, true);
     for (uint32_t i = 0; i < old->field_count; i++) {
         if (!has_name(&from, old->fields[i].name))
             list.fields[list.count++] = old->fields[i];

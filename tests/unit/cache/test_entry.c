@@ -83,6 +83,8 @@ static void what_is_not_the_answers_own_is_left_out(void **state)
         {ANSWER("Surrogate-Key: a b\r\nCache-Tag: a\r\nCache-Control: max-age=5\r\n"), "Cache-Control: max-age=5"},
         {ANSWER("Content-Encoding: gzip\r\nContent-Range: bytes 0-1/2\r\n"),
          "Content-Encoding: gzip|Content-Range: bytes 0-1/2"},
+        {ANSWER("X: 1\r\nAccept-Ranges: bytes\r\n"), "X: 1"},
+        {"HTTP/1.1 404 Not Found\r\nAccept-Ranges: bytes\r\n\r\n", "Accept-Ranges: bytes"},
     };
     char text[8192];
 
@@ -110,6 +112,7 @@ static void a_304_updates_the_fields(void **state)
         {ANSWER("Content-Encoding: gzip\r\n"), ANSWER("Content-Encoding: br\r\nContent-Range: bytes 0-1/2\r\n"),
          "Content-Encoding: gzip"},
         {ANSWER("A: 1\r\n"), ANSWER("Content-Encoding: br\r\n"), "A: 1"},
+        {ANSWER("A: 1\r\n"), ANSWER("Accept-Ranges: none\r\n"), "A: 1"},
     };
     char text[8192];
 
