@@ -125,6 +125,7 @@ void client_h1_wait(struct client_h1 *c)
         later_post(&c->work);
         return;
     }
+    later_cancel(&c->work);
     strbuf_fini(&c->held); /* who waits owns no buffer */
     if (conn_eof_seen(c->conn) || c->client.home->is_draining) {
         client_h1_linger(c);
