@@ -45,11 +45,14 @@ function compare(report, found, { id, title, key, extra, amongBest = false, unit
 }
 
 // Those of the peers that can take part, started with one worker each, measured by `measure(port)` in rounds, and compared.
-async function sideBySide(stage, names, options, { what, connections, isSecure = false, extra = latency, ...how }, measure) {
+// `hasHalfACore`: they share theirs with a second tenant, so that it is they who are measured where the load tester is slower.
+async function sideBySide(stage, names, options, { what, connections, isSecure = false, hasHalfACore = false, extra = latency, ...how }, measure) {
   const started = [];
   for (const name of names.filter((n) => !isSecure || !peers[n].isBlind))
     started.push(await stage.start(name, 1, connections + 100, isSecure));
+  const tenant = hasHalfACore ? stage.occupy() : null;
   const found = await rounds(started, options.rounds, what, ({ port }) => measure(port));
+  if (tenant !== null) await processes.stop(tenant);
   for (const { child } of started) await processes.stop(child);
   compare(options.report, found, { extra, ...how });
 }

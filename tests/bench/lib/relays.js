@@ -32,9 +32,11 @@ async function wss(stage, names, options) {
 async function large(stage, names, options) {
   for (const isSecure of [false, true]) {
     for (const { id, what, bytes, connections } of LARGE) {
-      const title = `WebSocket echo, messages of ${what}${isSecure ? ' over TLS 1.3' : ''}, ${connections} connections with one in flight each, one worker: megabytes relayed, both ways`;
+      const hasHalfACore = isSecure && bytes > 1e6;
+      const worker = `one worker${hasHalfACore ? ' with half a core' : ''}`;
+      const title = `WebSocket echo, messages of ${what}${isSecure ? ' over TLS 1.3' : ''}, ${connections} connections with one in flight each, ${worker}: megabytes relayed, both ways`;
       const how = {
-        id: `large-${id}${isSecure ? '-tls' : ''}`, what: `large, ${what}${isSecure ? ', TLS' : ''}`, title, connections, isSecure, key: 'megabytes_per_second',
+        id: `large-${id}${isSecure ? '-tls' : ''}`, what: `large, ${what}${isSecure ? ', TLS' : ''}`, title, connections, isSecure, hasHalfACore, key: 'megabytes_per_second',
         unit: 'MB/s', cpu: 'proxy CPU us per MB', amongBest: true, extra: latencies,
       };
       const megabytes = (2 * bytes) / 1e6;
@@ -58,9 +60,11 @@ async function churn(stage, names, options) {
 
 async function secureChurn(stage, names, options) {
   for (const [kind, more] of [['full', []], ['resumed', ['--resume']]]) {
-    const title = `WebSocket connections over TLS 1.3 with a ${kind} handshake (ECDSA P-256): opened, one message, closed; 100 at a time, one worker`;
+    const hasHalfACore = kind === 'full';
+    const worker = `one worker${hasHalfACore ? ' with half a core' : ''}`;
+    const title = `WebSocket connections over TLS 1.3 with a ${kind} handshake (ECDSA P-256): opened, one message, closed; 100 at a time, ${worker}`;
     const extra = [...ofHandshake, ['resumed', 'resumed_share', (share) => `${Math.round(100 * share)} %`]];
-    const how = { id: `churn-${kind}`, what: `wschurn, ${kind}`, title, connections: 2000, isSecure: true, key: 'cycles_per_second', extra };
+    const how = { id: `churn-${kind}`, what: `wschurn, ${kind}`, title, connections: 2000, isSecure: true, hasHalfACore, key: 'cycles_per_second', extra };
     const measure = churnOf(stage, options, ['--tls', ...more]);
     await sideBySide(stage, names, options, how, async (port) => {
       const result = await measure(port);
