@@ -231,11 +231,17 @@ static void add_via(struct making *m, const struct http_head *from, const char *
 
 /* ---- requests ---- */
 
+/* RFC 8441 section 5: HTTP/2 has no key. One that comes all the same was judged by nobody; the server gets our own. */
+static bool handshake_field_passes(const struct making *m, struct http_view name, const struct forward *f)
+{
+    return f->is_websocket && !(m->from->major_version == 2 && http_view_is_nocase(name, "sec-websocket-key"));
+}
+
 static bool request_field_passes(const struct making *m, struct http_view name, const struct forward *f)
 {
     const unsigned traits = http_traits(name);
     if ((traits & HTTP_HANDSHAKE) != 0)
-        return f->is_websocket;
+        return handshake_field_passes(m, name, f);
     if (begins_with(name, "sec-websocket-")) /* another of them */
         return false;
     if (f->trace != NULL && f->trace->owns_fields &&

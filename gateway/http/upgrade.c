@@ -184,6 +184,8 @@ const char *upgrade_check_response(const struct http_head *response, const struc
     struct handshake s;
     char accept[UPGRADE_ACCEPT_BYTES] = "";
 
+    if (!is_h2 && !is_key(key))
+        return "key that is none was sent";
     handshake_read(&s, response);
     if (!is_h2)
         upgrade_accept_key(key, accept);

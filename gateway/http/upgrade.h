@@ -27,7 +27,7 @@ void upgrade_make_key(const uint8_t random[16], char key[UPGRADE_KEY_BYTES]);
 /* Judges a server's 101 against the request it answers, as it was forwarded or as the client sent it, and the `key`
  * that was sent with it: Upgrade, Connection, Accept, a subprotocol that was offered, no extension (the gateway offers
  * none upstream). Over HTTP/2 that is a 200, without the first three, and no key is asked for. NULL when it is
- * acceptable, else a few static words. */
+ * acceptable, else a few static words: also when the key, which an edit may have made, is none. */
 const char *upgrade_check_response(const struct http_head *response, const struct http_head *request,
                                    struct http_view key);
 

@@ -82,6 +82,22 @@ describe('websockets over HTTP/2: clients', { concurrency: 2 }, () => {
     assert.equal((await h2WebSocket(session, '/echo')).status, 502);
   });
 
+  scene('a key, which HTTP/2 does not have, is not passed on', async (s) => {
+    const region = await s.region({ name: 'us-a' });
+    const gateway = await front(s, region.url, { pool: { max_retries: 0 } });
+    const session = await h2Connect(s, plain(gateway));
+    for (const key of ['abc', '', 'dGhlIHNhbXBsZSBub25jZQ==']) {
+      const { status, raw } = await h2WebSocket(session, '/echo', { headers: { 'sec-websocket-key': key } });
+      assert.equal(status, 200, key);
+      assert.equal(await askText(raw, 'hello'), 'hello');
+      const sent = (await region.lastRequest('/echo')).headers['sec-websocket-key'];
+      assert.equal(Buffer.from(sent, 'base64').length, 16);
+      assert.notEqual(sent, key);
+      raw.write(closeFrame(1000, '', { mask: true }));
+      await raw.closing();
+    }
+  });
+
   scene('what a WebSocket must not do ends its stream with the code, and nothing else', async (s) => {
     const region = await s.region();
     const gateway = await front(s, region.url, { route: { websocket: { max_message: '1KiB', check_utf8: true } } });

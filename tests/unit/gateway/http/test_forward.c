@@ -110,6 +110,7 @@ static void a_handshake_over_http2_becomes_one_of_http1(void **state)
     h.target = h.path = http_view_of("/chat");
     assert_true(http_head_add(&h, http_view_of("sec-websocket-protocol"), http_view_of("chat")));
     assert_true(http_head_add(&h, http_view_of("sec-websocket-extensions"), http_view_of("permessage-deflate")));
+    assert_true(http_head_add(&h, http_view_of("sec-websocket-key"), http_view_of("abc")));
     f.is_websocket = true;
     check_forwarded(&h, &f, "GET a /chat\nsec-websocket-protocol: chat\nSec-WebSocket-Version: 13\n" TAIL);
 }

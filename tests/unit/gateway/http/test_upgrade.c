@@ -197,6 +197,19 @@ static void each_response_is_acceptable_or_not(void **state)
     }
 }
 
+/* One that a rule of the route has put there may be anything. */
+static void a_response_to_a_bad_key_is_not_acceptable(void **state)
+{
+    static const char *const keys[] = {"", "abc", "dGhlIHNhbXBsZSBub25j-_==", "dGhlIHNhbXBsZSBub25jZSBub25jZQ=="};
+    struct http_head request, h;
+
+    (void)state;
+    head_of_request(&request, LINE UPGRADE VERSION "\r\n");
+    head_of_response(&h, STATUS UPGRADE ACCEPT "\r\n");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        assert_string_equal(upgrade_check_response(&h, &request, http_view_of(keys[i])), "key that is none was sent");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +220,7 @@ int main(void)
         cmocka_unit_test(the_accept_key_of_the_rfc),
         cmocka_unit_test(a_key_is_made_of_sixteen_bytes),
         cmocka_unit_test(each_response_is_acceptable_or_not),
+        cmocka_unit_test(a_response_to_a_bad_key_is_not_acceptable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
