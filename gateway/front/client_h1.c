@@ -35,6 +35,13 @@ void client_h1_set_timer(struct client_h1 *c, int64_t delay_ms)
     timer_start(&c->timer, delay_ms);
 }
 
+/* A moment counts from the beginning of this turn, which may have been long ago. What has a second to live gets it. */
+void client_h1_set_short_timer(struct client_h1 *c, int64_t delay_ms)
+{
+    timer_cancel(&c->timer);
+    client_h1_set_timer(c, delay_ms);
+}
+
 void client_h1_stop_timer(struct client_h1 *c)
 {
     c->due_ms = H1_NEVER;
@@ -106,7 +113,7 @@ void client_h1_linger(struct client_h1 *c)
         client_h1_hang_up(c, false);
         return;
     } else {
-        client_h1_set_timer(c, LINGER_MS);
+        client_h1_set_short_timer(c, LINGER_MS);
     }
     conn_resume(c->conn);
 }
@@ -210,7 +217,7 @@ static void on_flushed(void *arg)
     if (c->state == H1_LINGERING && conn_eof_seen(c->conn))
         client_h1_hang_up(c, false);
     else if (c->state == H1_LINGERING)
-        client_h1_set_timer(c, LINGER_MS);
+        client_h1_set_short_timer(c, LINGER_MS);
     else if (c->state == H1_WAITING && !c->is_timed)
         client_h1_set_timer(c, client_h1_conf(c)->limits.keepalive_timeout_ms);
 }

@@ -37,7 +37,7 @@ struct client_h1 {
     struct client client;
     struct conn *conn;
     struct exchange *exchange; /* set by it; NULL while there is none */
-    struct timer timer;        /* may go off too early, and looks again then: no request pays for moving it */
+    struct timer timer;        /* may go off too early, and looks again then: who comes next need not move it */
     int64_t timer_ms;          /* when it goes off, if it is active */
     int64_t due_ms;            /* what it is for; H1_NEVER: nothing */
     struct later work;
@@ -63,6 +63,7 @@ static inline bool client_h1_is_reading_body(const struct client_h1 *c)
 
 /* ---- client_h1.c ---- */
 void client_h1_set_timer(struct client_h1 *c, int64_t delay_ms);
+void client_h1_set_short_timer(struct client_h1 *c, int64_t delay_ms);
 void client_h1_stop_timer(struct client_h1 *c);
 /* Lets the timer look after a body that is awaited, and bytes that wait to be taken. */
 void client_h1_watch(struct client_h1 *c);

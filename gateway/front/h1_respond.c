@@ -81,7 +81,7 @@ static void finish(void *arg)
     }
     c->state = H1_DISCARDING;
     c->discarded_bytes = 0;
-    client_h1_set_timer(c, DISCARD_MS);
+    client_h1_set_short_timer(c, DISCARD_MS);
     later_post(&c->work);
 }
 
