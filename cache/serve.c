@@ -204,13 +204,13 @@ static void add(struct making *m, const char *name, struct http_view value)
 }
 
 /* True when Vary names Accept-Encoding. */
-static bool add_stored(struct making *m, const struct cache_entry *e, const struct cache_serving *s, bool has_ranges)
+static bool add_stored(struct making *m, const struct cache_entry *e, const struct cache_serving *s)
 {
     const bool is_plain = s->coding == e->coding && s->status == e->status;
     bool is_varying = false;
     for (uint32_t i = 0; i < e->field_count; i++) {
         const struct http_field *f = &e->fields[i];
-        if ((has_ranges && http_view_is_nocase(f->name, "accept-ranges")) || (!is_plain && !is_said(e, s, f->name)))
+        if (!is_plain && !is_said(e, s, f->name))
             continue;
         if (http_view_is_nocase(f->name, "vary"))
             is_varying = is_varying || http_list_has(f->value, http_view_of("accept-encoding"));
@@ -252,7 +252,7 @@ bool cache_serve_head(struct http_head *to, struct http_texts *t, const struct c
     to->minor_version = 1;
     if (s->status != 304 && s->status != 204)
         to->content_length = is_refusal ? 0 : (int64_t)s->byte_count;
-    const bool is_varying = add_stored(&m, e, s, has_ranges);
+    const bool is_varying = add_stored(&m, e, s);
     if (s->coding != e->coding) {
         if (e->etag.data != NULL)
             add(&m, "ETag", validator_etag(t, e, s->coding));

@@ -69,7 +69,7 @@ void deliver_log(const struct exchange *x, uint16_t status, const char *reason)
 static bool decorate(const struct exchange *x, struct http_head *to, struct http_texts *t)
 {
     if (x->route == NULL || conf_edits_are_none(&x->route->answer_edits))
-        return true;
+        return !t->failed;
     struct edit_values values = {.client_ip = http_view_of(x->client_ip),
                                  .host = x->head.authority,
                                  .scheme = http_view_of(x->is_tls ? "https" : "http"),

@@ -20,10 +20,12 @@
 
 /* An exchange is too large for what malloc(3) keeps at hand, and most have ended before the next begins: the memory of
  * one is kept. Not from a sanitizer, which is to see who looks at one that is gone. */
-#if defined(__SANITIZE_ADDRESS__)
-#define KEEPS_SPARE false
+#if defined(__has_feature) /* clang */
+#define IS_SANITIZED __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED true
 #else
-#define KEEPS_SPARE true
+#define IS_SANITIZED false
 #endif
 
 /* ---- the walk ---- */
@@ -135,7 +137,7 @@ static struct exchange *take_memory(struct exchange_env *env)
 
 static void give_memory_back(struct exchange_env *env, struct exchange *x)
 {
-    if (!KEEPS_SPARE || env->spare != NULL) {
+    if (IS_SANITIZED || env->spare != NULL) {
         OBJ_FREE(&x, EXCHANGE_MAGIC);
         return;
     }

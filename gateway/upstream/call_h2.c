@@ -166,7 +166,7 @@ static void stream_head(const struct call *c, struct http_head *to)
     to->field_count = 0;
     for (uint32_t i = 0; i < c->head.field_count; i++)
         if (!http_view_is_nocase(c->head.fields[i].name, "sec-websocket-key"))
-            to->fields[to->field_count++] = c->head.fields[i];
+            (void)http_head_add(to, c->head.fields[i].name, c->head.fields[i].value);
     if (http_find(to, "sec-websocket-version") == NULL)
         (void)http_head_add(to, http_view_of("sec-websocket-version"), http_view_of("13"));
 }
