@@ -170,7 +170,8 @@ void birth_drop_privileges(const struct birth *b)
 
 /* ---- supervisor ---- */
 
-/* Between fork and exec: nothing but system calls. Exit code 71 tells the supervisor the exec never happened. */
+/* Between fork and exec: nothing but system calls, and a word for the C library of the next program, which only a
+ * supervisor of one thread may leave there. Exit code 71 tells the supervisor the exec never happened. */
 _Noreturn static void become_child(const char *exe, const int sources[HANDED_COUNT], pid_t parent)
 {
     char *argv[] = {(char *)(uintptr_t)exe, NULL};

@@ -252,9 +252,8 @@ static bool unix_is_abandoned(const struct addr *a)
     return is_refused;
 }
 
-/* No waiting for more bytes to send along; and a peer that vanished without a word is noticed, whether the connection
- * is silent (keepalive) or bytes for it are under way (user timeout, RFC 5482), in about two minutes. Accepted sockets
- * inherit all of it from the listening one, which saves the calls per client. */
+/* A peer that vanished without a word is noticed, whether the connection is silent (keepalive) or bytes for it are
+ * under way (user timeout, RFC 5482), in about two minutes. */
 void sock_probe_idle(int fd)
 {
     set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -273,7 +272,8 @@ enum err sock_listen(const struct addr *a, bool share_port, int backlog, int *fd
         set_int(s, SOL_SOCKET, SO_REUSEADDR, 1);
         if (share_port)
             set_int(s, SOL_SOCKET, SO_REUSEPORT, 1);
-        /* Accepted sockets have these from the listening one. */
+        /* No waiting for more bytes to send along; and what follows. Accepted sockets inherit both, which saves the
+         * calls per client. */
         set_int(s, IPPROTO_TCP, TCP_NODELAY, 1);
         sock_probe_idle(s);
         /* "[::]:80" beside "0.0.0.0:80" must not clash. */

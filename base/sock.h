@@ -58,7 +58,7 @@ enum err sock_connect(const struct addr *a, int *fd) MUST_CHECK;
 enum err sock_connect_briefly(const struct addr *a, int *fd) MUST_CHECK;
 enum err sock_connect_result(int fd) MUST_CHECK;
 /* A TCP peer that has been silent for a minute is asked for a sign of life, and one that acknowledges nothing for two
- * is given up. Both count from when it was last heard, however late this is called. */
+ * is given up. The minute counts from when it was last heard, however late this is called. */
 void sock_probe_idle(int fd);
 /* Whether it met itself: a connect to a free local port out of the ephemeral range may be given that very port. */
 bool sock_is_self_connected(int fd, const struct addr *peer);

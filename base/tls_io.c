@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/sock.h"
@@ -174,6 +175,8 @@ static void send_ticket(struct tls *t)
         return;
     t->wire.has_more = true;
     (void)SSL_do_handshake(t->ssl);
+    if (strcmp(SSL_rstate_string(t->ssl), "RH") == 0) /* at the beginning of a record's header */
+        (void)SSL_free_buffers(t->ssl);
 }
 
 enum err tls_handshake(struct tls *t, enum tls_want *want)

@@ -189,7 +189,6 @@ ssize_t secure_send(struct secure_link *k, const void *data, size_t len)
     return outcome(k, SSL_write(k->ssl, data, (int)len));
 }
 
-/* What ends the loop says itself again in the next call. */
 ssize_t secure_recv(struct secure_link *k, void *data, size_t cap)
 {
     size_t got = 0;
@@ -205,5 +204,5 @@ ssize_t secure_recv(struct secure_link *k, void *data, size_t cap)
 
 bool secure_has_more(const struct secure_link *k)
 {
-    return SSL_has_pending(k->ssl) == 1;
+    return SSL_has_pending(k->ssl) == 1 || (SSL_get_shutdown(k->ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
 }

@@ -35,7 +35,7 @@ const char *secure_failure_text(void);
 /* As send() and recv(): a count, 0 at the end of the stream, or -1 with errno. */
 ssize_t secure_send(struct secure_link *k, const void *data, size_t len);
 ssize_t secure_recv(struct secure_link *k, void *data, size_t cap);
-/* Whether bytes were read already of which the socket does not tell again: ask until there are none, or EAGAIN. */
+/* Whether bytes, or the end, were read already, of which the socket does not tell again: ask until EAGAIN or 0. */
 bool secure_has_more(const struct secure_link *k);
 
 #endif

@@ -1,8 +1,9 @@
 /* One read, all whole frames in it turned round where they lie, one write.
  *
- * An answer is shorter than its question (no mask key), so it is written over it from the front; what is left of the
- * last frame waits for the rest in a buffer of its own, which an idle connection does not have. A long frame is read
- * straight to its place there, turned round and sent from it: what serves must not be what a benchmark measures. */
+ * An answer is shorter than its question (no mask key): the first stays where its payload is, the others close up to
+ * it. What is left of the last frame waits for the rest in a buffer of its own, which a connection keeps once it needed
+ * one. A long frame is read straight to its place there, turned round and sent from it: what serves must not be what a
+ * benchmark measures. */
 #include "gateway/bench/serve.h"
 
 #include <errno.h>

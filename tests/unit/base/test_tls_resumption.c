@@ -278,6 +278,37 @@ static void test_a_ticket_waits_for_a_slow_client(void **state)
     tls_tickets_unref(&t);
 }
 
+/* What the client says while its ticket is written may be there in part. */
+static void test_a_ticket_leaves_half_a_record_alone(void **state)
+{
+    const struct people *p = *state;
+    struct tls_tickets *t = tls_tickets_create();
+    struct tls_ctx *c = server_ctx_of(&p->edge, (struct tls_server_opts){.tickets = t});
+    for (int cut = 0; cut <= 6; cut++) { /* a header is five bytes; 6: all but the last byte of the record */
+        struct meeting m;
+        enum tls_want want;
+        char buf[16], *record;
+        size_t got;
+        meeting_open(&m, p, c, "edge.test");
+        assert_true(meeting_run(&m));
+        SSL_set0_wbio(m.client, BIO_new(BIO_s_mem()));
+        assert_int_equal(SSL_write(m.client, "hello", 5), 5);
+        const long len = BIO_get_mem_data(SSL_get_wbio(m.client), &record);
+        const long first = cut < 6 ? cut : len - 1;
+        assert_int_equal(send(m.fds[1], record, (size_t)first, 0), first);
+        assert_int_equal(tls_read(m.server, buf, sizeof buf, &got, &want), ERR_AGAIN);
+        meeting_answer(&m);
+        assert_int_equal(m.tickets, 1);
+        assert_int_equal(send(m.fds[1], record + first, (size_t)(len - first), 0), len - first);
+        assert_int_equal(tls_read(m.server, buf, sizeof buf, &got, &want), ERR_NONE);
+        assert_int_equal(got, 5);
+        assert_memory_equal(buf, "hello", 5);
+        meeting_close(&m);
+    }
+    tls_ctx_unref(&c);
+    tls_tickets_unref(&t);
+}
+
 /* All four listeners of one gateway share the ticket keys. */
 static void test_a_session_does_not_slip_past_demands(void **state)
 {
@@ -391,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_without_keys_nothing_is_resumed),
         cmocka_unit_test(test_a_ticket_comes_with_the_first_answer),
         cmocka_unit_test(test_a_ticket_waits_for_a_slow_client),
+        cmocka_unit_test(test_a_ticket_leaves_half_a_record_alone),
         cmocka_unit_test(test_a_session_does_not_slip_past_demands),
         cmocka_unit_test(test_keys_turn_over),
         cmocka_unit_test(test_a_set_is_taken_whole_or_not_at_all),
