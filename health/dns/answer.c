@@ -544,6 +544,8 @@ size_t dns_answer(const struct dns_service *service, const struct steering *stee
     const enum query_verdict read = query_read(&q.query, query, len);
     if (read == QUERY_IGNORED)
         return 0;
+    const bool is_asked = read == QUERY_READ && q.query.has_question;
+    const uint32_t foreseen = is_asked ? zone_foresee(service->zone, &q.query.qname) : 0;
 
     q.service = service;
     q.steering = steering;
@@ -562,6 +564,8 @@ size_t dns_answer(const struct dns_service *service, const struct steering *stee
     edns.nsid = service->nsid;
     edns.nsid_len = q.query.edns.wants_nsid ? service->nsid_len : 0;
     outcome->opt_len = q.query.edns.is_there ? (uint16_t)edns_answer_len(&edns) : 0;
+    if (is_asked)
+        zone_fetch(service->zone, foreseen);
     begin_answer(&q, query, out, answer_room(&q, cap_bytes) - outcome->opt_len);
     if (rcode != DNS_RCODE_NOERROR)
         refuse(&q, rcode);

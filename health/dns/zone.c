@@ -24,16 +24,6 @@ bool zone_node_has_data(const struct zone_node *n)
     return n->rrset_count > 0 || n->steered != NULL;
 }
 
-/* By force, for gcc takes a function that does nothing but this for one that does nothing. */
-static inline __attribute__((always_inline)) void fetch(const struct zone *z, const struct zone_slot *s)
-{
-    const struct zone_node *n = &z->node[s->node - 1];
-    __builtin_prefetch(n);
-    __builtin_prefetch((const uint8_t *)n + 64);
-    __builtin_prefetch(&z->rrset[s->rrset]);
-    __builtin_prefetch(z->wire + s->wire);
-}
-
 /* The node whose name is `name` from its label `first` on. */
 static const struct zone_node *find_node(const struct zone *z, const struct dns_name *name, size_t first, uint32_t hash)
 {
@@ -42,13 +32,36 @@ static const struct zone_node *find_node(const struct zone *z, const struct dns_
 
     for (uint32_t i = zone_hash_slot(hash) & z->mask; z->slot[i].node != 0; i = (i + 1) & z->mask) {
         const struct zone_node *n = &z->node[z->slot[i].node - 1];
-        if (z->slot[i].hash != hash)
-            continue;
-        fetch(z, &z->slot[i]);
-        if (n->name.len == len && memcmp(n->name.wire, wire, len) == 0)
+        if (z->slot[i].hash == hash && n->name.len == len && memcmp(n->name.wire, wire, len) == 0)
             return n;
     }
     return NULL;
+}
+
+uint32_t zone_foresee(const struct zone *z, const struct dns_name *name)
+{
+    uint32_t hash = ZONE_HASH_BEGIN;
+
+    CHECK_OBJ(z, ZONE_MAGIC);
+    if (name->label_count > z->labels_max || !dns_name_is_in(name, &z->apex))
+        return hash;
+    for (size_t i = (size_t)name->label_count - z->apex.label_count; i-- > 0;)
+        hash = zone_hash_label(hash, name->wire + name->label_at[i]);
+    __builtin_prefetch(&z->slot[zone_hash_slot(hash) & z->mask]);
+    return hash;
+}
+
+/* Here and not in line: gcc takes a function that does nothing but this for one that does nothing. */
+void zone_fetch(const struct zone *z, uint32_t foreseen)
+{
+    const struct zone_slot *s = &z->slot[zone_hash_slot(foreseen) & z->mask];
+    if (s->node == 0 || s->hash != foreseen)
+        return;
+    const struct zone_node *n = &z->node[s->node - 1];
+    __builtin_prefetch(n);
+    __builtin_prefetch((const uint8_t *)n + 64);
+    __builtin_prefetch(&z->rrset[s->rrset]);
+    __builtin_prefetch(z->wire + s->wire);
 }
 
 struct zone_lookup zone_lookup(const struct zone *z, const struct dns_name *name)
