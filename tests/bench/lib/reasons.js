@@ -3,14 +3,13 @@
 // The ids are those of targets.js.
 const perRequest = 'Each request is passed on with Forwarded, X-Forwarded-*, X-Request-Id and Via, and each answer with Date, which nginx was not asked to do.';
 const perConnection = 'Each new WebSocket is a request parsed strictly, headers of the gateway\'s own in both directions, a pick over counters that processes share, and an id.';
-const overUdp = 'Of an answer over UDP 94 % is the kernel\'s, here and in gdnsd: a draw, in which sometimes one is ahead and sometimes the other.';
+const overUdp = 'Of an answer over UDP more than 90 % is the kernel\'s, and the same in gdnsd. Of the rest, half is waiting for the names of the zone, which the kernel\'s work has put out of the near caches.';
 const perMessage = 'Of each message the route looks at topic and event, and remembers who waits for which answer.';
 
 const reasons = {
   'relay-raw': 'The system calls are the same; what is left is the look at frame headers, without which nobody could close or move a connection in good order.',
   churn: perConnection,
   'churn-resumed': 'A draw in processor time: nearly all of it is the handshake, which is OpenSSL\'s in both.',
-  'cache-50': 'With 50 connections the gateway waits for the load tester now and then: it was busy for 96 % of the time, HAProxy for 98 %. By processor time it would be met.',
   'dns-mix': overUdp,
   'dns-mix-cpu': overUdp,
   session: perMessage,
