@@ -13,19 +13,21 @@
 #define HEAD_BYTES_USUAL 1000u
 
 /* Fields that belong to this connection: the writer's own business. */
+#define OWN_FIELDS(X) X("connection") X("content-length") X("transfer-encoding") X("keep-alive") X("proxy-connection")
+
 static bool is_own(struct http_view name)
 {
-    return http_view_is_nocase(name, "connection") || http_view_is_nocase(name, "content-length") ||
-           http_view_is_nocase(name, "transfer-encoding") || http_view_is_nocase(name, "keep-alive") ||
-           http_view_is_nocase(name, "proxy-connection");
+#define IS(own) || http_view_is_nocase(name, own)
+    return false OWN_FIELDS(IS);
+#undef IS
 }
 
 /* False: none of its fields is. */
 static bool may_have_own(const struct http_head *h)
 {
-    return http_may_have(h, http_view_of("connection")) || http_may_have(h, http_view_of("content-length")) ||
-           http_may_have(h, http_view_of("transfer-encoding")) || http_may_have(h, http_view_of("keep-alive")) ||
-           http_may_have(h, http_view_of("proxy-connection"));
+#define MAY_BE_THERE(own) || http_may_have(h, http_view_of(own))
+    return false OWN_FIELDS(MAY_BE_THERE);
+#undef MAY_BE_THERE
 }
 
 /* A word of the request line. */
