@@ -267,14 +267,6 @@ static uint32_t number_names(struct zone_draft *d, struct map *numbers, const st
     return number;
 }
 
-static uint32_t hash_name(const struct zone *z, const struct dns_name *name)
-{
-    uint32_t hash = ZONE_HASH_BEGIN;
-    for (size_t i = (size_t)name->label_count - z->apex.label_count; i-- > 0;)
-        hash = zone_hash_label(hash, name->wire + name->label_at[i]);
-    return hash;
-}
-
 static void make_nodes(struct zone_draft *d, struct zone *z)
 {
     struct map *numbers = map_create();
@@ -298,7 +290,7 @@ static void make_nodes(struct zone_draft *d, struct zone *z)
         struct zone_node *n = &z->node[number];
 
         dns_name_from_wire(&n->name, key);
-        n->hash = hash_name(z, &n->name);
+        n->hash = zone_hash_name(z, &n->name);
         uint32_t at = zone_hash_slot(n->hash) & z->mask;
         while (z->slot[at].node != 0)
             at = (at + 1) & z->mask;
@@ -314,7 +306,7 @@ static struct zone_node *node_of(const struct zone *z, const struct dns_name *na
 {
     if (!dns_name_is_in(name, &z->apex))
         return NULL;
-    const uint32_t hash = hash_name(z, name);
+    const uint32_t hash = zone_hash_name(z, name);
     for (uint32_t i = zone_hash_slot(hash) & z->mask; z->slot[i].node != 0; i = (i + 1) & z->mask) {
         struct zone_node *n = &z->node[z->slot[i].node - 1];
         if (n->hash == hash && n->name.len == name->len && memcmp(n->name.wire, name->wire, name->len) == 0)

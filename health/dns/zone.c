@@ -40,13 +40,10 @@ static const struct zone_node *find_node(const struct zone *z, const struct dns_
 
 uint32_t zone_foresee(const struct zone *z, const struct dns_name *name)
 {
-    uint32_t hash = ZONE_HASH_BEGIN;
-
     CHECK_OBJ(z, ZONE_MAGIC);
     if (name->label_count > z->labels_max || !dns_name_is_in(name, &z->apex))
-        return hash;
-    for (size_t i = (size_t)name->label_count - z->apex.label_count; i-- > 0;)
-        hash = zone_hash_label(hash, name->wire + name->label_at[i]);
+        return ZONE_HASH_BEGIN;
+    const uint32_t hash = zone_hash_name(z, name);
     __builtin_prefetch(&z->slot[zone_hash_slot(hash) & z->mask]);
     return hash;
 }

@@ -42,6 +42,15 @@ static inline uint32_t zone_hash_label(uint32_t hash, const uint8_t *label)
     return hash;
 }
 
+/* Of a name at or below the apex. */
+static inline uint32_t zone_hash_name(const struct zone *z, const struct dns_name *name)
+{
+    uint32_t hash = ZONE_HASH_BEGIN;
+    for (size_t i = (size_t)name->label_count - z->apex.label_count; i-- > 0;)
+        hash = zone_hash_label(hash, name->wire + name->label_at[i]);
+    return hash;
+}
+
 /* Low bits of a product depend on low bits only: fold the others in. */
 static inline uint32_t zone_hash_slot(uint32_t hash)
 {
