@@ -252,18 +252,19 @@ static bool put_node_addresses(struct asking *q, const struct zone_node *n, stru
 static void put_targets(struct asking *q, const struct zone_node *n, struct owner owner, const struct zone_rrset *set,
                         const struct zone_node *cut)
 {
-    if (set->targets == NULL || q->is_truncated)
+    const struct zone_node *const *targets = zone_targets(q->service->zone, set);
+
+    if (targets == NULL || q->is_truncated)
         return;
     for (size_t i = 0; i < set->count; i++) {
-        const struct zone_node *target = set->targets[i];
+        const struct zone_node *target = targets[i];
         bool is_new = target != NULL;
         for (size_t k = 0; is_new && k < i; k++)
-            is_new = set->targets[k] != target;
+            is_new = targets[k] != target;
         if (!is_new)
             continue;
-        const struct owner own = {.name = target->name.wire, .len = target->name.len};
-        if (!put_node_addresses(q, target, target == n ? owner : own) && cut != NULL &&
-            dns_name_is_in(&target->name, &cut->name))
+        const struct owner own = {.name = target->name, .len = target->name_len};
+        if (!put_node_addresses(q, target, target == n ? owner : own) && cut != NULL && target->cut == cut)
             q->is_truncated = true;
     }
 }
@@ -285,10 +286,10 @@ static void negative(struct asking *q, enum dns_kind kind)
 static void referral(struct asking *q, const struct zone_node *cut)
 {
     const struct zone_rrset *ns = zone_node_rrset(cut, DNS_TYPE_NS);
-    const struct owner owner = {.name = cut->name.wire, .len = cut->name.len};
+    const struct owner owner = {.name = cut->name, .len = cut->name_len};
 
     /* Whether the delegation is signed is this side's to say (RFC 4035 section 3.1.4.1): it is not. */
-    if (q->query.qtype == DNS_TYPE_DS && q->query.qname.len == cut->name.len) {
+    if (q->query.qtype == DNS_TYPE_DS && q->query.qname.len == cut->name_len) {
         negative(q, DNS_KIND_NODATA);
         return;
     }

@@ -12,9 +12,11 @@
 
 const struct zone_rrset *zone_node_rrset(const struct zone_node *n, uint16_t type)
 {
-    for (size_t i = 0; i < n->rrset_count; i++) {
-        if (n->rrsets[i].type == type)
-            return &n->rrsets[i];
+    const struct zone_rrset *set = zone_node_first(n);
+
+    for (size_t i = 0; i < n->rrset_count; i++, set = zone_node_next(set)) {
+        if (set->type == type)
+            return set;
     }
     return NULL;
 }
@@ -22,20 +24,6 @@ const struct zone_rrset *zone_node_rrset(const struct zone_node *n, uint16_t typ
 bool zone_node_has_data(const struct zone_node *n)
 {
     return n->rrset_count > 0 || n->steered != NULL;
-}
-
-/* The node whose name is `name` from its label `first` on. */
-static const struct zone_node *find_node(const struct zone *z, const struct dns_name *name, size_t first, uint32_t hash)
-{
-    const uint8_t *wire = name->wire + name->label_at[first];
-    const size_t len = name->len - (size_t)name->label_at[first];
-
-    for (uint32_t i = zone_hash_slot(hash) & z->mask; z->slot[i].node != 0; i = (i + 1) & z->mask) {
-        const struct zone_node *n = &z->node[z->slot[i].node - 1];
-        if (z->slot[i].hash == hash && n->name.len == len && memcmp(n->name.wire, wire, len) == 0)
-            return n;
-    }
-    return NULL;
 }
 
 uint32_t zone_foresee(const struct zone *z, const struct dns_name *name)
@@ -52,13 +40,11 @@ uint32_t zone_foresee(const struct zone *z, const struct dns_name *name)
 void zone_fetch(const struct zone *z, uint32_t foreseen)
 {
     const struct zone_slot *s = &z->slot[zone_hash_slot(foreseen) & z->mask];
-    if (s->node == 0 || s->hash != foreseen)
+    if (s->place == 0 || s->hash != foreseen)
         return;
-    const struct zone_node *n = &z->node[s->node - 1];
-    __builtin_prefetch(n);
-    __builtin_prefetch((const uint8_t *)n + 64);
-    __builtin_prefetch(&z->rrset[s->rrset]);
-    __builtin_prefetch(z->wire + s->wire);
+    const uint8_t *line = (const void *)zone_node_at(z, s->place);
+    __builtin_prefetch(line);
+    __builtin_prefetch(line + ZONE_LINE_BYTES);
 }
 
 struct zone_lookup zone_lookup(const struct zone *z, const struct dns_name *name)
@@ -78,10 +64,10 @@ struct zone_lookup zone_lookup(const struct zone *z, const struct dns_name *name
         first = name->label_count - z->labels_max;
     /* The apex is there, if nothing else is. */
     for (; n == NULL; first++)
-        n = find_node(z, name, first, hashes[first]);
+        n = zone_find(z, name->wire + name->label_at[first], name->len - (size_t)name->label_at[first], hashes[first]);
     if (n->cut != NULL)
         return (struct zone_lookup){.found = ZONE_FOUND_CUT, .node = n->cut};
-    if (n->name.label_count == name->label_count)
+    if (n->name_len == name->len)
         return (struct zone_lookup){.found = ZONE_FOUND_NODE, .node = n};
     if (n->wildcard != NULL)
         return (struct zone_lookup){.found = ZONE_FOUND_WILDCARD, .node = n->wildcard};
@@ -98,6 +84,12 @@ const struct zone_rrset *zone_soa(const struct zone *z)
 {
     CHECK_OBJ(z, ZONE_MAGIC);
     return z->soa;
+}
+
+const struct zone_node *const *zone_targets(const struct zone *z, const struct zone_rrset *set)
+{
+    CHECK_OBJ(z, ZONE_MAGIC);
+    return set->targets > 0 ? &z->target[set->targets - 1] : NULL;
 }
 
 uint32_t zone_negative_ttl_s(const struct zone *z)
@@ -130,9 +122,7 @@ void zone_destroy(struct zone **zp)
     }
     mem_free(z->steered);
     mem_free(z->target);
-    mem_free(z->wire);
-    mem_free(z->rrset);
-    mem_free(z->node);
+    mem_free(z->memory);
     mem_free(z->slot);
     OBJ_FREE(zp, ZONE_MAGIC);
 }

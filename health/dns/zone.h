@@ -65,9 +65,9 @@ struct zone_rrset {
     uint16_t type;
     uint16_t count;
     uint32_t ttl_s;
-    uint32_t len;        /* of `wire` */
-    const uint8_t *wire; /* records: pointer to the question, type, class, TTL, length, data not compressed */
-    const struct zone_node *const *targets; /* per record the node its name leads to, NULL; NULL for types without */
+    uint32_t len;     /* of `wire` */
+    uint32_t targets; /* for zone_targets() */
+    uint8_t wire[];   /* records: pointer to the question, type, class, TTL, length, data not compressed */
 };
 
 struct zone_candidate {
@@ -84,17 +84,31 @@ struct zone_steered {
     struct zone_candidate candidate[];
 };
 
-/* The name is long and comes last: what an answer needs of a node is in its first cache line, with all of a usual name.
- */
+/* A node begins with a cache line, and its RRsets lie behind its name, each behind the other: to answer from a usual
+ * name two lines of memory are read that no other name has touched. */
 struct zone_node {
-    uint32_t hash;
-    uint8_t rrset_count;
-    const struct zone_rrset *rrsets;
     const struct zone_steered *steered; /* or NULL */
-    const struct zone_node *cut;        /* nearest delegation at or above, below the apex; or NULL */
+    const struct zone_node *cut;        /* the delegation it lies at or under, below the apex; or NULL */
     const struct zone_node *wildcard;   /* the node *.name; or NULL */
-    struct dns_name name;
+    uint8_t rrset_count;
+    uint8_t name_len;
+    uint8_t name[]; /* in lower case, not compressed */
 };
+#define ZONE_RRSET_ALIGN 4u
+/* Where the RRset stands that follows what ends at `end`. */
+static inline void *zone_rrset_after(const uint8_t *end)
+{
+    return (void *)(((uintptr_t)end + ZONE_RRSET_ALIGN - 1) & ~(uintptr_t)(ZONE_RRSET_ALIGN - 1));
+}
+/* For `rrset_count` steps. */
+static inline const struct zone_rrset *zone_node_first(const struct zone_node *n)
+{
+    return zone_rrset_after(n->name + n->name_len);
+}
+static inline const struct zone_rrset *zone_node_next(const struct zone_rrset *set)
+{
+    return zone_rrset_after(set->wire + set->len);
+}
 const struct zone_rrset *zone_node_rrset(const struct zone_node *n, uint16_t type); /* or NULL */
 /* True when something is there: an empty non-terminal has nothing, and is there all the same. */
 bool zone_node_has_data(const struct zone_node *n);
@@ -118,6 +132,8 @@ void zone_fetch(const struct zone *z, uint32_t foreseen);
 
 const struct dns_name *zone_apex(const struct zone *z);
 const struct zone_rrset *zone_soa(const struct zone *z);
+/* Per record the node its name leads to, or NULL; NULL instead of all for types without names. */
+const struct zone_node *const *zone_targets(const struct zone *z, const struct zone_rrset *set);
 uint32_t zone_negative_ttl_s(const struct zone *z); /* the lesser of the SOA's TTL and its minimum */
 size_t zone_steered_count(const struct zone *z);
 size_t zone_name_count(const struct zone *z); /* empty non-terminals included */

@@ -167,7 +167,7 @@ static enum zone_found find(const struct zone *z, const char *text, char node[DN
     const struct zone_lookup l = zone_lookup(z, &name);
     node[0] = '\0';
     if (l.node != NULL)
-        (void)dns_name_text(l.node->name.wire, node);
+        (void)dns_name_text(l.node->name, node);
     return l.found;
 }
 
@@ -243,6 +243,53 @@ static void many_names(void **state)
     zone_destroy(&z);
 }
 
+/* A name of any length, with none to many records of three types, has its own and nobody else's. */
+static void each_has_its_records(void **state)
+{
+    static const uint16_t types[] = {DNS_TYPE_A, DNS_TYPE_AAAA, DNS_TYPE_TXT};
+    struct zone_draft *d = zone_begin("zone.test", &soa);
+    char owner[64], text[320], why[ZONE_WHY_BYTES];
+    (void)state;
+    assert_true(zone_add(d, "@", DNS_TYPE_NS, 60, "ns1.zone.test"));
+    for (int len = 2; len <= 63; len++) {
+        snprintf(owner, sizeof owner, "%0*d", len, len);
+        for (int i = 0; i < len % 5; i++) {
+            snprintf(text, sizeof text, "10.0.%d.%d", len, i);
+            assert_true(zone_add(d, owner, DNS_TYPE_A, 60, text));
+            snprintf(text, sizeof text, "2001:db8::%d:%d", len, i);
+            assert_true(zone_add(d, owner, DNS_TYPE_AAAA, 60, text));
+        }
+        snprintf(text, sizeof text, "%0*d", len * 4, len);
+        if (len % 2 == 0)
+            assert_true(zone_add(d, owner, DNS_TYPE_TXT, 60, text));
+    }
+    struct zone *z = zone_finish(&d, why);
+    assert_non_null(z);
+    for (int len = 2; len <= 63; len++) {
+        const size_t counts[] = {(size_t)(len % 5), (size_t)(len % 5), len % 2 == 0};
+        const size_t sizes[] = {4, 16, (size_t)len * 4 + 1};
+        struct dns_name name;
+        snprintf(text, sizeof text, "%0*d.zone.test", len, len);
+        assert_null(dns_name_of(&name, text));
+        const struct zone_lookup l = zone_lookup(z, &name);
+        assert_int_equal(l.found, counts[0] + counts[2] > 0 ? ZONE_FOUND_NODE : ZONE_FOUND_NOTHING);
+        for (size_t i = 0; l.node != NULL && i < sizeof types / sizeof *types; i++) {
+            const struct zone_rrset *set = zone_node_rrset(l.node, types[i]);
+            assert_int_equal(set != NULL, counts[i] > 0);
+            if (set == NULL)
+                continue;
+            assert_int_equal(set->count, counts[i]);
+            assert_int_equal(set->len, counts[i] * (12 + sizes[i]));
+            const uint8_t *last = set->wire + set->len - sizes[i];
+            if (types[i] == DNS_TYPE_A)
+                assert_memory_equal(last, ((uint8_t[]){10, 0, (uint8_t)len, (uint8_t)(counts[i] - 1)}), 4);
+            if (types[i] == DNS_TYPE_TXT)
+                assert_int_equal(last[0], len * 4);
+        }
+    }
+    zone_destroy(&z);
+}
+
 /* The negative TTL is the lesser of two (RFC 2308 section 5). */
 static void how_long_nothing_lasts(void **state)
 {
@@ -267,9 +314,9 @@ static void how_long_nothing_lasts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_refused),        cmocka_unit_test(a_zone_that_cannot_be),
-        cmocka_unit_test(what_a_name_leads_to),   cmocka_unit_test(many_names),
-        cmocka_unit_test(how_long_nothing_lasts),
+        cmocka_unit_test(what_is_refused),      cmocka_unit_test(a_zone_that_cannot_be),
+        cmocka_unit_test(what_a_name_leads_to), cmocka_unit_test(many_names),
+        cmocka_unit_test(each_has_its_records), cmocka_unit_test(how_long_nothing_lasts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
