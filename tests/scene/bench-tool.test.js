@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { describe } = require('node:test');
-const { Authority, run, scene, waitFor } = require('./lib');
+const { Authority, OPCODE, frame, run, scene, upgradeRequest, waitFor } = require('./lib');
 
 const CHECK = { type: 'http', path: '/health', interval: '250ms', timeout: '200ms' };
 const FRESH = { policy: 'stale-while-revalidate', fresh: '1m' };
@@ -27,6 +27,14 @@ async function stage(s, { listen } = {}) {
     log: { level: 'info', access: false },
   }));
   return { a, b, gateway };
+}
+
+// The backend of tidegate-bench, on a port of its own.
+async function backend(s) {
+  const port = await s.freePort();
+  await s.start({ name: 'serve', command: path.join(process.env.TIDEGATE_BUILD, 'tidegate-bench'), args: ['--serve', `127.0.0.1:${port}`] });
+  await waitFor('the backend to listen', async () => (await s.connect(port)).destroy() ?? true);
+  return port;
 }
 
 // One run to its end: {code, stderr, report (with --json), stdout}.
@@ -252,9 +260,7 @@ describe('tidegate-bench', { concurrency: 2 }, () => {
   });
 
   scene('its own backend: echo, Phoenix and HTTP', async (s) => {
-    const port = await s.freePort();
-    await s.start({ name: 'serve', command: path.join(process.env.TIDEGATE_BUILD, 'tidegate-bench'), args: ['--serve', `127.0.0.1:${port}`] });
-    await waitFor('the backend to listen', async () => (await s.connect(port)).destroy() ?? true);
+    const port = await backend(s);
     const [ws, http] = ['ws', 'http'].map((scheme) => `${scheme}://127.0.0.1:${port}/`);
     const channels = ['--channels', 2];
     for (const what of [
@@ -265,5 +271,26 @@ describe('tidegate-bench', { concurrency: 2 }, () => {
       assert.equal(report.answered, 21, what.join(' '));
       assert.equal(report.errors, 0);
     }
+  });
+
+  scene('its own backend: frames cut anywhere', async (s) => {
+    const client = await s.connect(await backend(s));
+    client.write(upgradeRequest());
+    assert.equal((await client.head()).status, 101);
+    // The beginning comes with a ping: when that is answered, it has been read, and lies there alone.
+    const cuts = [1, 2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 100, 65535, 65536, 70000, 131072];
+    for (const size of [0, 1, 125, 126, 65535, 65536, 65537, 200000, 1048576])
+      for (const cut of cuts) {
+        const payload = Buffer.alloc(size, `${size} ${cut} `);
+        const ping = frame({ opcode: OPCODE.ping, payload: `${cut}`, mask: true });
+        const next = frame({ opcode: OPCODE.binary, payload, mask: true });
+        client.write(Buffer.concat([ping, next.subarray(0, cut)]));
+        const pong = await client.frame();
+        assert.deepEqual([pong.opcode, pong.payload.toString()], [OPCODE.pong, `${cut}`]);
+        client.write(next.subarray(cut));
+        const echo = await client.frame();
+        assert.ok(echo.opcode === OPCODE.binary && echo.payload.equals(payload), `${size} bytes cut at ${cut}`);
+      }
+    client.destroy();
   });
 });
