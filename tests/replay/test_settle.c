@@ -97,12 +97,41 @@ static void many_that_began_together_all_come_to_it(void **state)
     rig_close(&r);
 }
 
+static void one_that_ends_while_the_others_have_their_turn_is_left_out(void **state)
+{
+    struct rig r;
+    int server[MANY], client[MANY], all, probed = 0;
+    (void)state;
+    rig_open(&r, yaml);
+    for (int i = 0; i < MANY; i++)
+        client[i] = rig_websocket(&r, "/ws", 0, &server[i]);
+    rig_advance(&r, SETTLED_MS - 100);
+    for (int ms = 0; probed == 0 && ms < 200; ms++) {
+        rig_advance(&r, 1);
+        probed = count_probed(&r, &all);
+    }
+    assert_in_range(probed, 1, MANY - 2);      /* between two turns */
+    for (int i = 0; i < MANY; i += MANY - 1) { /* one that had its turn and one that has not */
+        close(client[i]);
+        close(server[i]);
+    }
+    rig_advance(&r, SETTLED_MS);
+    assert_int_equal(count_probed(&r, &all), MANY - 2);
+    assert_int_equal(all, MANY - 2);
+    for (int i = 1; i < MANY - 1; i++) {
+        close(client[i]);
+        close(server[i]);
+    }
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_that_lasts_is_probed_and_a_short_one_is_not),
         cmocka_unit_test(one_that_ends_young_leaves_the_others_their_turn),
         cmocka_unit_test(many_that_began_together_all_come_to_it),
+        cmocka_unit_test(one_that_ends_while_the_others_have_their_turn_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
