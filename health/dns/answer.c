@@ -17,7 +17,6 @@
 #include "health/steer.h"
 
 #define QUESTION_FIXED  4u /* type and class */
-#define OWNER_BYTES     2u /* the pointer before every record of a zone */
 #define SOA_SERIAL_BACK 20u
 #define ANY_TTL_S       3600u
 #define META_TYPE_FIRST 128u /* RFC 6895 section 3.1: from here to ANY are types of questions */
@@ -126,8 +125,8 @@ static bool put_rrset(struct asking *q, enum section section, struct owner owner
         return keep(q, section, mark, set->count);
     }
     for (size_t i = 0; i < set->count; i++) {
-        put_record(q, owner, rr + OWNER_BYTES, ttl_s);
-        rr += OWNER_BYTES + DNS_RR_FIXED_BYTES + wire_get_u16(rr + OWNER_BYTES + 8);
+        put_record(q, owner, rr + ZONE_OWNER_BYTES, ttl_s);
+        rr += ZONE_OWNER_BYTES + DNS_RR_FIXED_BYTES + wire_get_u16(rr + ZONE_OWNER_BYTES + 8);
     }
     return keep(q, section, mark, set->count);
 }
@@ -387,7 +386,7 @@ static const uint8_t *answer_node(struct asking *q, const struct zone_node *n, s
     set = zone_node_rrset(n, DNS_TYPE_CNAME);
     if (set != NULL) {
         must_put(q, ANSWER, owner, set, set->ttl_s);
-        return set->wire + OWNER_BYTES + DNS_RR_FIXED_BYTES;
+        return set->wire + ZONE_OWNER_BYTES + DNS_RR_FIXED_BYTES;
     }
     if (n->steered != NULL)
         return answer_steered(q, n, owner);

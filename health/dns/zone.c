@@ -5,8 +5,6 @@
  * longest name there is. */
 #include "health/dns/zone.h"
 
-#include <string.h>
-
 #include "base/mem.h"
 #include "health/dns/zone_priv.h"
 

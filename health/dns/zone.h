@@ -23,6 +23,7 @@
 #define ZONE_TTL_MAX_S      2147483647u /* RFC 2181 section 8 */
 #define ZONE_CANDIDATES_MAX 32u         /* of one steered set: a choice is a bitmap */
 #define ZONE_ADDRESSES_MAX  8u          /* of one candidate and family */
+#define ZONE_OWNER_BYTES    2u          /* the pointer before every record of an RRset */
 
 struct zone;
 struct zone_draft;
@@ -84,8 +85,9 @@ struct zone_steered {
     struct zone_candidate candidate[];
 };
 
-/* A node begins with a cache line, and its RRsets lie behind its name, each behind the other: to answer from a usual
- * name two lines of memory are read that no other name has touched. */
+/* A node stands at the beginning of a cache line, and its RRsets lie behind its name, each behind the other: all that
+ * is read of a usual name are two lines that are its own. Never assigned as a whole: the name begins where the struct
+ * would be padded. */
 struct zone_node {
     const struct zone_steered *steered; /* or NULL */
     const struct zone_node *cut;        /* the delegation it lies at or under, below the apex; or NULL */
@@ -95,6 +97,7 @@ struct zone_node {
     uint8_t name[]; /* in lower case, not compressed */
 };
 #define ZONE_RRSET_ALIGN 4u
+_Static_assert(_Alignof(struct zone_rrset) <= ZONE_RRSET_ALIGN, "an RRset may stand there");
 /* Where the RRset stands that follows what ends at `end`. */
 static inline void *zone_rrset_after(const uint8_t *end)
 {
@@ -132,7 +135,7 @@ void zone_fetch(const struct zone *z, uint32_t foreseen);
 
 const struct dns_name *zone_apex(const struct zone *z);
 const struct zone_rrset *zone_soa(const struct zone *z);
-/* Per record the node its name leads to, or NULL; NULL instead of all for types without names. */
+/* Per record the node its name leads to, or NULL; NULL instead of all for types without such names (rdata_target()). */
 const struct zone_node *const *zone_targets(const struct zone *z, const struct zone_rrset *set);
 uint32_t zone_negative_ttl_s(const struct zone *z); /* the lesser of the SOA's TTL and its minimum */
 size_t zone_steered_count(const struct zone *z);

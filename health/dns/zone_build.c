@@ -13,7 +13,6 @@
 
 #define RRSET_RECORDS_MAX 1024u
 #define OWNER_POINTER     (0xc000u | DNS_HEADER_BYTES)
-#define OWNER_BYTES       2u
 
 /* A name on its way from the draft into the zone. */
 struct planned {
@@ -133,7 +132,7 @@ static bool sort_records(struct plan *p)
 /* ---- laying out ---- */
 static size_t record_bytes(const struct draft_record *r)
 {
-    return OWNER_BYTES + DNS_RR_FIXED_BYTES + (size_t)r->len;
+    return ZONE_OWNER_BYTES + DNS_RR_FIXED_BYTES + (size_t)r->len;
 }
 
 static size_t lines_of(const struct zone_draft *d, const struct planned *name)
@@ -163,12 +162,13 @@ static void find_places(struct plan *p)
 static uint8_t *lay_out_record(uint8_t *to, const struct draft_record *r)
 {
     wire_put_u16(to, OWNER_POINTER);
-    wire_put_u16(to + 2, r->type);
-    wire_put_u16(to + 4, DNS_CLASS_IN);
-    wire_put_u32(to + 6, r->ttl_s);
-    wire_put_u16(to + 10, r->len);
-    memcpy(to + 12, r->data, r->len);
-    return to + record_bytes(r);
+    to += ZONE_OWNER_BYTES;
+    wire_put_u16(to, r->type);
+    wire_put_u16(to + 2, DNS_CLASS_IN);
+    wire_put_u32(to + 4, r->ttl_s);
+    wire_put_u16(to + 8, r->len);
+    memcpy(to + DNS_RR_FIXED_BYTES, r->data, r->len);
+    return to + DNS_RR_FIXED_BYTES + r->len;
 }
 
 static void lay_out(struct plan *p, const struct planned *name)
@@ -307,7 +307,7 @@ static bool check_cname(const struct plan *p, const struct zone_node *n)
     for (uint32_t steps = 0; cname != NULL; steps++) {
         if (steps > p->z->node_count)
             return draft_refuse(p->d, n->name, DNS_TYPE_CNAME, "leads in a circle");
-        const struct zone_node *at = node_of(p->z, cname->wire + OWNER_BYTES + DNS_RR_FIXED_BYTES);
+        const struct zone_node *at = node_of(p->z, cname->wire + ZONE_OWNER_BYTES + DNS_RR_FIXED_BYTES);
         cname = at != NULL ? zone_node_rrset(at, DNS_TYPE_CNAME) : NULL;
     }
     return true;

@@ -113,7 +113,8 @@ struct zone_draft {
 /* Notes what is wrong with a record of `owner`, with `type` 0 with its steered set; false. */
 bool draft_refuse(struct zone_draft *d, const uint8_t *owner, uint16_t type, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* Everything but `steered`, which the caller hands over when this was true. False: refused, `z` is to be destroyed. */
+/* True: built, and the caller hands the steered sets over, which the nodes know already. False: refused, `z` is to be
+ * destroyed. */
 bool zone_build(struct zone *z, struct zone_draft *d);
 
 #endif

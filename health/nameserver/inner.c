@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-#define CHASE_MAX   8u
-#define OWNER_BYTES 2u /* the pointer before every record of a zone */
+#define CHASE_MAX 8u
 
 bool inner_find(const struct zone *zone, const struct dns_name *name, const struct zone_node **node)
 {
@@ -18,7 +17,7 @@ bool inner_find(const struct zone *zone, const struct dns_name *name, const stru
         const struct zone_rrset *cname = l.node != NULL ? zone_node_rrset(l.node, DNS_TYPE_CNAME) : NULL;
         if (cname == NULL)
             return true;
-        dns_name_from_wire(&at, cname->wire + OWNER_BYTES + DNS_RR_FIXED_BYTES);
+        dns_name_from_wire(&at, cname->wire + ZONE_OWNER_BYTES + DNS_RR_FIXED_BYTES);
     }
     return false;
 }
@@ -38,7 +37,7 @@ static void add_fixed(const struct zone_node *node, uint16_t type, struct steeri
         return;
     for (size_t i = 0; i < set->count; i++) {
         const uint8_t *data =
-            set->wire + i * (OWNER_BYTES + DNS_RR_FIXED_BYTES + size) + OWNER_BYTES + DNS_RR_FIXED_BYTES;
+            set->wire + i * (ZONE_OWNER_BYTES + DNS_RR_FIXED_BYTES + size) + ZONE_OWNER_BYTES + DNS_RR_FIXED_BYTES;
         if (type == DNS_TYPE_A)
             add(out->a[0], &out->a_count, data, 1, size);
         else
