@@ -44,7 +44,7 @@ describe('sessions: joins that are replayed', { concurrency: 2 }, () => {
     await stage.b.knobs({ join_error: 'RealtimeRestarting: Realtime is restarting, please standby' });
     await stage.during(() => stage.a.kill(), { settled: 'c' });
     await stage.each(async (party) => {
-      await party.arrived({ mayLose: 30 });
+      await party.arrived({ mayLose: 30, losses: 1 });
       await party.present();
       party.undisturbed();
     });

@@ -103,7 +103,7 @@ describe('sessions: moved', { concurrency: 2 }, () => {
       await Promise.all([stage.a.kill(), stage.b.kill()]);
     }, { settled: 'c' });
     await stage.each(async (party) => {
-      await party.arrived({ mayLose: 30 });
+      await party.arrived({ mayLose: 30, losses: 1 });
       party.undisturbed();
     });
   });

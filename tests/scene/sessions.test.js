@@ -16,7 +16,7 @@ describe('sessions: a server goes', { concurrency: 2 }, () => {
     await stage.settled('a');
     await stage.during(() => stage.a.kill());
     await stage.each(async (party) => {
-      await party.arrived({ mayLose: IN_FLIGHT });
+      await party.arrived({ mayLose: IN_FLIGHT, losses: 1 });
       await party.hears({ mayLose: 300 }); // what was said while it had no server
       await party.present();
       party.undisturbed();
@@ -38,7 +38,7 @@ describe('sessions: a server goes', { concurrency: 2 }, () => {
       await stage.met();
     }
     await stage.each(async (party) => {
-      await party.arrived({ mayLose: 4 * IN_FLIGHT });
+      await party.arrived({ mayLose: 4 * IN_FLIGHT, losses: 4 });
       await party.hears({ mayLose: Infinity });
       await party.present();
       party.undisturbed();
@@ -82,7 +82,7 @@ describe('sessions: a server goes', { concurrency: 2 }, () => {
     await stage.settled('a');
     await stage.during(() => stage.a.stop());
     await stage.each(async (party) => {
-      await party.arrived({ mayLose: IN_FLIGHT });
+      await party.arrived({ mayLose: IN_FLIGHT, losses: 1 });
       await party.hears({ mayLose: 300 });
       await party.present();
       party.undisturbed();
@@ -95,7 +95,7 @@ describe('sessions: a server goes', { concurrency: 2 }, () => {
     await stage.settled('a');
     await stage.during(() => stage.a.trouble('disconnect'), { settled: undefined });
     await stage.each(async (party) => {
-      await party.arrived({ mayLose: IN_FLIGHT });
+      await party.arrived({ mayLose: IN_FLIGHT, losses: 1 });
       await party.hears({ mayLose: 300 });
       await party.present();
       party.undisturbed();
@@ -110,7 +110,7 @@ describe('sessions: a server goes', { concurrency: 2 }, () => {
       await stage.settled('a');
       await stage.during(() => stage.a.knobs(knobs, { once: true }), { settled: undefined });
       await stage.each(async (party) => {
-        await party.arrived({ mayLose: IN_FLIGHT });
+        await party.arrived({ mayLose: IN_FLIGHT, losses: 1 });
         await party.hears({ mayLose: 300 });
         party.undisturbed();
       });
@@ -130,7 +130,7 @@ describe('sessions: more than one server goes', { concurrency: 3 }, () => {
       await stage.b.kill();
     }, { settled: 'c' });
     await stage.each(async (party) => {
-      await party.arrived({ mayLose: IN_FLIGHT });
+      await party.arrived({ mayLose: IN_FLIGHT, losses: 1 });
       await party.hears({ mayLose: Infinity });
       await party.present();
       party.undisturbed();
