@@ -66,6 +66,13 @@ class Redis {
     return (await this.#client()).bytes(...words);
   }
 
+  // Until the scene ends, `fn` gets the bytes of every message of that channel.
+  async subscribe(channel, fn) {
+    const client = await Resp.connect({ port: this.port, ca: this.ca });
+    this.scene.atEnd(() => client.end());
+    await client.subscribe(channel, fn);
+  }
+
   keys(pattern = '*') {
     return this.command('KEYS', pattern);
   }

@@ -7,6 +7,7 @@ const { Raw } = require('./raw');
 const { within } = require('./wait');
 
 const ANSWER_MS = 5000;
+const SCENE_MS = 600000; // longer than any scene
 
 // The reply at `at`: {value, size}; null while it is not complete. Errors are values, texts are bytes.
 function parse(bytes, at = 0) {
@@ -77,6 +78,16 @@ class Resp {
 
   async command(...words) {
     return textOf(await this.bytes(...words));
+  }
+
+  // From now on this connection only listens: `fn` gets the bytes of every message of that channel.
+  async subscribe(channel, fn) {
+    await this.bytes('SUBSCRIBE', channel);
+    const next = () => this.raw.read('a message', parse, SCENE_MS).then(({ value }) => {
+      fn(value[2]);
+      return next();
+    });
+    next().catch(() => {}); // it has ended
   }
 
   end() {
