@@ -15,7 +15,6 @@ struct dial {
     struct server *server;
     struct tls_ctx *tls; /* own reference: a reload may take the server's while addresses are left */
     struct conn *conn;
-    struct timer timer;
     struct later failed; /* failures found inside dial_start() are told from the loop */
     dial_fn *fn;
     void *arg;
@@ -25,7 +24,6 @@ static const struct conn_ops dial_ops;
 
 static void dial_free(struct dial *d)
 {
-    timer_cancel(&d->timer);
     later_cancel(&d->failed);
     if (d->conn != NULL)
         conn_close(&d->conn, true);
@@ -37,7 +35,6 @@ static void dial_free(struct dial *d)
 
 static void done(struct dial *d, const struct dial_result *r)
 {
-    timer_cancel(&d->timer);
     d->fn(d->arg, r);
     dial_free(d);
 }
@@ -53,13 +50,6 @@ static void on_failed(void *arg)
     struct dial *d = arg;
     CHECK_OBJ(d, DIAL_MAGIC);
     fail(d, d->early_error, "");
-}
-
-static void on_deadline(void *arg)
-{
-    struct dial *d = arg;
-    CHECK_OBJ(d, DIAL_MAGIC);
-    fail(d, ERR_TIMEOUT, "");
 }
 
 /* Connects to the next address not tried yet; false when there is none or no socket is to be had. */
@@ -124,7 +114,6 @@ struct dial *dial_start(struct net *n, struct server *s, enum tls_offer offer, d
     d->offer = offer;
     d->fn = fn;
     d->arg = arg;
-    timer_init(&d->timer, n->loop, on_deadline, d);
     later_init(&d->failed, n->loop, on_failed, d);
 
     d->early_error = ERR_RESOLVE;
@@ -132,10 +121,8 @@ struct dial *dial_start(struct net *n, struct server *s, enum tls_offer offer, d
         d->addr_left = s->addr_count;
         d->addr_index = s->addr_next;
         s->addr_next = (s->addr_next + 1) % s->addr_count;
-        if (connect_next(d, &d->early_error)) {
-            timer_start(&d->timer, s->pool_conf->connect_timeout_ms);
+        if (connect_next(d, &d->early_error))
             return d;
-        }
     }
     later_post(&d->failed);
     return d;

@@ -1,7 +1,7 @@
 /* Making one connection to a server: connect, and TLS where its url says so.
  *
  * When a server has several addresses and one refuses or cannot be reached, the next is tried within the same attempt.
- * The attempt takes connect_timeout at most. */
+ * Who dials has a deadline of its own, which is never later than connect_timeout, and cancels then. */
 #ifndef GATEWAY_UPSTREAM_DIAL_H
 #define GATEWAY_UPSTREAM_DIAL_H
 

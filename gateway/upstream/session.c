@@ -458,7 +458,10 @@ static void on_watch(void *arg)
     struct session *k = arg;
     CHECK_OBJ(k, SESSION_MAGIC);
     const int64_t now_ms = loop_now_ms(k->net->loop);
-    if (!h2_client_has_settings(k->h2)) {
+    if (k->dial != NULL) {
+        k->is_resolved = true; /* or it would have failed at once */
+        end(k, ERR_TIMEOUT, "");
+    } else if (!h2_client_has_settings(k->h2)) {
         end(k, ERR_TIMEOUT, "no settings");
     } else if (k->rider_count == 0) {
         const int64_t left_ms = k->idle_since_ms + k->server->pool_conf->keepalive_ms - now_ms;
@@ -535,6 +538,7 @@ static struct session *session_create(struct net *n, struct server *s)
     timer_init(&k->watch, n->loop, on_watch, k);
     list_append(links_sessions(n, s), &k->link);
     k->dial = dial_start(n, s, TLS_OFFER_H2, on_dialled, k);
+    timer_start(&k->watch, s->pool_conf->connect_timeout_ms);
     return k;
 }
 

@@ -19,6 +19,14 @@ static const char yaml[] = "listen: [ { address: '127.0.0.1:1' } ]\n"
                            "      - { name: b, url: 'http://127.0.0.1:@b' }\n"
                            "routes: [ { path: /, pool: api } ]\n";
 
+static const char yaml_h2[] = "listen: [ { address: '127.0.0.1:1' } ]\n"
+                              "pools:\n"
+                              "  api:\n"
+                              "    http: h2\n"
+                              "    connect_timeout: 1s\n"
+                              "    servers: [ { name: a, url: 'http://127.0.0.1:@a' } ]\n"
+                              "routes: [ { path: /, pool: api } ]\n";
+
 #define OK_HI  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 #define WS_KEY "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\nsec-websocket-version: 13\n"
 
@@ -189,22 +197,27 @@ static void a_body_that_breaks_is_a_failure_of_the_body(void **state)
 
 /* ---- deadlines ---- */
 
+/* A listener whose queue is full answers nothing. */
+static void become_a_black_hole(struct calls *t, int filler[2])
+{
+    struct addr a;
+    assert_true(addr_parse(&a, "127.0.0.1:0"));
+    close(t->server_fd[0]);
+    assert_int_equal(sock_listen(&a, false, 0, &t->server_fd[0]), ERR_NONE);
+    assert_int_equal(sock_local_addr(t->server_fd[0], &a), ERR_NONE);
+    calls_server(t, 0)->addrs[0] = a;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(sock_connect(&a, &filler[i]), ERR_NONE);
+}
+
 static void a_black_hole_costs_the_connect_timeout(void **state)
 {
     struct calls t;
     struct user u[3] = {0};
+    int filler[2];
     (void)state;
     calls_open(&t, yaml);
-    /* A listener whose queue is full answers nothing. */
-    struct addr a;
-    int filler[2];
-    assert_true(addr_parse(&a, "127.0.0.1:0"));
-    close(t.server_fd[0]);
-    assert_int_equal(sock_listen(&a, false, 0, &t.server_fd[0]), ERR_NONE);
-    assert_int_equal(sock_local_addr(t.server_fd[0], &a), ERR_NONE);
-    calls_server(&t, 0)->addrs[0] = a;
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(sock_connect(&a, &filler[i]), ERR_NONE);
+    become_a_black_hole(&t, filler);
     user_start(&t, &u[0], &get);
     calls_advance(&t, 990);
     assert_false(u[0].is_failed);
@@ -215,6 +228,34 @@ static void a_black_hole_costs_the_connect_timeout(void **state)
     calls_advance(&t, 310);
     user_expect_failed(&u[1], ERR_TIMEOUT, CALL_CONNECT);
     assert_true(u[1].failure.is_cut_short);
+    for (int i = 0; i < 2; i++) {
+        user_fini(&u[i]);
+        close(filler[i]);
+    }
+    calls_close(&t);
+}
+
+/* Over HTTP/2 the connection is not the call's, and goes on being made when that has given up. */
+static void a_black_hole_costs_a_session_the_same(void **state)
+{
+    struct calls t;
+    struct user u[2] = {0};
+    int filler[2];
+    (void)state;
+    calls_open(&t, yaml_h2);
+    become_a_black_hole(&t, filler);
+    user_start(&t, &u[0], &(struct ask){.deadline_ms = loop_now_ms(t.loop) + 300});
+    calls_advance(&t, 310);
+    user_expect_failed(&u[0], ERR_TIMEOUT, CALL_CONNECT);
+    assert_int_equal(t.net->open_count, 1);
+    user_start(&t, &u[1], &get);
+    assert_int_equal(t.net->open_count, 1);
+    calls_advance(&t, 680);
+    assert_false(u[1].is_failed);
+    calls_advance(&t, 20);
+    user_expect_failed(&u[1], ERR_TIMEOUT, CALL_CONNECT);
+    assert_true(u[1].failure.is_unprocessed && !u[1].failure.is_cut_short);
+    assert_int_equal(t.net->open_count, 0);
     for (int i = 0; i < 2; i++) {
         user_fini(&u[i]);
         close(filler[i]);
@@ -390,6 +431,7 @@ int main(void)
         cmocka_unit_test(a_head_without_end_is_cut_off),
         cmocka_unit_test(a_body_that_breaks_is_a_failure_of_the_body),
         cmocka_unit_test(a_black_hole_costs_the_connect_timeout),
+        cmocka_unit_test(a_black_hole_costs_a_session_the_same),
         cmocka_unit_test(a_silent_server_costs_the_first_byte_timeout),
         cmocka_unit_test(the_users_deadline_is_of_the_head_alone),
         cmocka_unit_test(a_body_may_pause_but_not_stop),
