@@ -311,8 +311,11 @@ void client_h1_begin(struct client_home *h, struct conn *conn, const struct door
     /* One read beyond the longest head; the parser has the last word on the head itself. */
     strbuf_init(&c->held, h->env->conf->limits.header_bytes + NET_SCRATCH_BYTES);
     conn_set_owner(conn, &conn_ops, c);
-    client_h1_set_timer(c, head_deadline_ms - client_now_ms(&c->client));
+    client_h1_stop_timer(c);
     for (size_t i = 0; i < data_count && c->state != H1_GONE; i++)
         if (data[i].len > 0)
             on_data(c, data[i].data, data[i].len);
+    /* Most heads come in one piece, with the first bytes. */
+    if (c->state == H1_WAITING && c->is_timed)
+        client_h1_set_timer(c, head_deadline_ms - client_now_ms(&c->client));
 }

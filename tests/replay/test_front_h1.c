@@ -64,6 +64,23 @@ static void a_head_may_come_in_any_pieces(void **state)
     rig_close(&r);
 }
 
+static void the_time_of_the_first_head_counts_from_the_connection_on(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, yaml);
+    int client = rig_client(&r, "");
+    rig_advance(&r, 6000);
+    say(&r, client, "GET /");
+    rig_advance(&r, 3900);
+    expect_nothing(&r, client);
+    rig_advance(&r, 200);
+    expect_status(&r, client, 408);
+    expect_end(&r, client);
+    close(client);
+    rig_close(&r);
+}
+
 static void an_idle_connection_is_kept_for_a_while(void **state)
 {
     struct rig r;
@@ -405,6 +422,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipelined_requests_with_bodies_take_their_turns),
         cmocka_unit_test(a_head_may_come_in_any_pieces),
+        cmocka_unit_test(the_time_of_the_first_head_counts_from_the_connection_on),
         cmocka_unit_test(an_idle_connection_is_kept_for_a_while),
         cmocka_unit_test(what_ends_being_idle_has_its_own_time),
         cmocka_unit_test(half_a_head_behind_another_request_is_408_in_its_own_time),
