@@ -304,7 +304,9 @@ static void on_io(void *arg, unsigned events)
         unsigned read_event = (c->tls_read_blocked ? IO_WRITE : IO_READ) | (c->is_read_due ? IO_WRITE : 0);
         /* Reading first: what the peer said before it reset the connection is still there, and a failing write would
          * end it all. */
-        if ((events & read_event) != 0 && !c->is_paused && !c->is_eof)
+        if ((events & read_event) != 0 && c->is_paused)
+            conn_update_interest(c); /* the pause lasts */
+        else if ((events & read_event) != 0 && !c->is_eof)
             read_ready(c);
         if (!c->is_dead && (events & write_event) != 0 && c->out.first != NULL)
             conn_write_ready(c);
@@ -462,11 +464,13 @@ void conn_set_near(struct conn *c, const struct near *n)
     c->near = n;
 }
 
+/* Most pauses are over before the socket has anything: it stays watched until then. */
 void conn_pause(struct conn *c)
 {
     CHECK_OBJ(c, CONN_MAGIC);
     c->is_paused = true;
-    conn_update_interest(c);
+    if (c->carried != NULL)
+        carried_update_interest(c);
 }
 
 void conn_resume(struct conn *c)

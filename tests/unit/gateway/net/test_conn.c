@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "gateway/net/conn.h"
+#include "gateway/net/conn_priv.h"
 #include "gateway/net/seats.h"
 
 struct fixture {
@@ -119,6 +119,36 @@ static void a_paused_connection_reads_nothing(void **state)
     conn_resume(f->conn);
     pass(f);
     assert_int_equal(f->data_bytes, 5);
+}
+
+/* The socket is watched until it has something, and then no more: the loop would spin. */
+static void a_pause_that_lasts_ends_the_watching(void **state)
+{
+    struct fixture *f = *state;
+    conn_pause(f->conn);
+    conn_resume(f->conn);
+    conn_pause(f->conn);
+    assert_int_equal(io_wanted(&f->conn->io), IO_READ);
+    assert_int_equal(write(f->peer, "hello", 5), 5);
+    pass(f);
+    assert_int_equal(io_wanted(&f->conn->io), 0);
+    conn_resume(f->conn);
+    assert_int_equal(io_wanted(&f->conn->io), IO_READ);
+    pass(f);
+    assert_int_equal(f->data_bytes, 5);
+}
+
+static void a_paused_connection_does_not_see_the_end(void **state)
+{
+    struct fixture *f = *state;
+    conn_pause(f->conn);
+    assert_int_equal(shutdown(f->peer, SHUT_WR), 0);
+    pass(f);
+    assert_int_equal(io_wanted(&f->conn->io), 0);
+    assert_int_equal(f->eof_calls, 0);
+    conn_resume(f->conn);
+    pass(f);
+    assert_int_equal(f->eof_calls, 1);
 }
 
 static void closing_inside_a_callback_is_the_last_of_it(void **state)
@@ -379,6 +409,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_are_pushed_up, setup, teardown),
         cmocka_unit_test_setup_teardown(a_paused_connection_reads_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_pause_that_lasts_ends_the_watching, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_paused_connection_does_not_see_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_inside_a_callback_is_the_last_of_it, setup, teardown),
         cmocka_unit_test_setup_teardown(what_does_not_fit_waits_and_is_told_when_it_drains, setup, teardown),
         cmocka_unit_test_setup_teardown(order_is_kept_when_writes_queue_up, setup, teardown),
