@@ -85,10 +85,12 @@ const char *http_head_set_length(struct http_head *h);
 
 /* A head is asked for some fifty names and has ten of them. So each name has one of 64 marks, the same whatever the
  * case of its letters, and a head those of its fields: one test answers for most of what is not there. Of a literal the
- * mark is a constant. */
+ * mark is a constant. Of all factors, these leave the fewest names that heads are asked for with the mark of one that
+ * is usually there. */
 static inline uint64_t http_name_mark(struct http_view name)
 {
-    return (uint64_t)1 << ((name.len > 0 ? 5 * name.len + ((unsigned char)name.data[name.len - 1] & 0x1f) : 0) & 63);
+    const size_t last = name.len > 0 ? (unsigned char)name.data[name.len - 1] & 0x1f : 0;
+    return (uint64_t)1 << ((21 * name.len + 2 * last) & 63);
 }
 /* False: there is no such field. */
 static inline bool http_may_have(const struct http_head *h, struct http_view name)
