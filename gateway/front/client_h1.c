@@ -97,7 +97,6 @@ static void free_client(struct client *base)
     struct client_h1 *c = of(base);
     strbuf_fini(&c->held);
     h1_answer_clear(&c->answer);
-    mem_free(c->key);
     OBJ_FREE(&c, CLIENT_H1_MAGIC);
 }
 
@@ -123,8 +122,6 @@ void client_h1_wait(struct client_h1 *c)
     c->state = H1_WAITING;
     c->scan = (struct h1_scan){0};
     h1_answer_clear(&c->answer);
-    mem_free(c->key);
-    c->key = NULL;
     c->is_timed = false;
     c->is_head = false;
     if (c->held.len > 0) {

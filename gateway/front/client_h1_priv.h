@@ -48,7 +48,6 @@ struct client_h1 {
     struct stall stall;
     int64_t begun_ms; /* first byte of the head */
     int64_t read_ms;  /* the body was read last, or began to be wanted */
-    char *key;        /* Sec-WebSocket-Key of a request that has one, for the answer */
 };
 
 static inline const struct conf *client_h1_conf(const struct client_h1 *c)

@@ -1,6 +1,6 @@
 /* What an HTTP/1.1 client sends: heads, bodies, and what comes behind them before its turn. What cannot be used yet is
  * held, and the connection is not read meanwhile, so that no more than one read is ever held. */
-#include "base/mem.h"
+#include "base/assert.h"
 #include "gateway/front/client_h1_priv.h"
 
 /* ---- the body of a request ---- */
@@ -75,11 +75,6 @@ static void begin_request(struct client_h1 *c, const struct http_head *head)
     c->owes_continue = head->expects_continue;
     h1_body_init_request(&c->body, head);
     client_count(&c->client, STAT_REQUESTS_H1);
-    if (!head->wants_upgrade)
-        return;
-    const struct http_view key = http_value(head, "sec-websocket-key");
-    if (key.data != NULL)
-        c->key = mem_strndup(key.data, key.len);
 }
 
 /* One request, whose head looks at bytes that stay until this returns. */

@@ -1,7 +1,6 @@
 /* What an HTTP/1.1 client is answered: the requester's side of an exchange, and the front's own replies. */
 #include "base/mem.h"
 #include "gateway/front/client_h1_priv.h"
-#include "gateway/http/upgrade.h"
 
 /* ---- the answer: what the exchange asks of its client ---- */
 
@@ -119,21 +118,12 @@ static void want_body(void *arg, bool is_wanted)
     client_h1_watch(c);
 }
 
-/* What an upgrade says besides the server's own fields. */
 static void write_upgrade(struct client_h1 *c, const struct http_head *answer)
 {
     struct http_head full;
-    char accept[UPGRADE_ACCEPT_BYTES];
-    http_head_clear(&full);
-    full.status = 101;
-    for (uint32_t i = 0; i < answer->field_count; i++)
-        (void)http_head_add(&full, answer->fields[i].name, answer->fields[i].value);
+    http_head_borrow(&full, answer);
     if (http_find(answer, "upgrade") == NULL)
         (void)http_head_add(&full, http_view_of("Upgrade"), http_view_of("websocket"));
-    if (http_find(answer, "sec-websocket-accept") == NULL && c->key != NULL) {
-        upgrade_accept_key(http_view_of(c->key), accept);
-        (void)http_head_add(&full, http_view_of("Sec-WebSocket-Accept"), http_view_of(accept));
-    }
     struct h1_write w = {.framing = H1_FRAMING_NONE};
     if (h1_answer_begin(&c->answer, &full, &w, false))
         client_h1_wrote(c, h1_answer_flush(&c->answer, c->conn));
