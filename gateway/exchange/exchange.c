@@ -18,8 +18,8 @@
 #include "gateway/http/upgrade.h"
 #include "gateway/rules/access.h"
 
-/* An exchange is too large for what malloc(3) keeps at hand, and most have ended before the next begins: the memory of
- * one is kept. Not from a sanitizer, which is to see who looks at one that is gone. */
+/* An exchange is too large for what malloc(3) keeps at hand: the memory of a few is kept. Not from a sanitizer, which
+ * is to see who looks at one that is gone. */
 #if defined(__has_feature) /* clang */
 #define IS_SANITIZED __has_feature(address_sanitizer)
 #elif defined(__SANITIZE_ADDRESS__)
@@ -112,37 +112,37 @@ void exchange_env_init(struct exchange_env *env)
 {
     list_init(&env->fetches);
     strbuf_init(&env->key, CACHE_KEY_BYTES_MAX);
-    env->spare = NULL;
+    env->spare_count = 0;
 }
 
 void exchange_env_fini(struct exchange_env *env)
 {
     fetch_cancel_all(env);
     strbuf_fini(&env->key);
-    mem_free(env->spare);
-    env->spare = NULL;
+    while (env->spare_count > 0)
+        mem_free(env->spare[--env->spare_count]);
 }
 
 static struct exchange *take_memory(struct exchange_env *env)
 {
-    struct exchange *x = env->spare;
-    if (x == NULL) {
+    struct exchange *x;
+    if (env->spare_count == 0) {
         OBJ_NEW_UP_TO(x, EXCHANGE_MAGIC, verdict.add);
         return x;
     }
-    env->spare = NULL;
+    x = env->spare[--env->spare_count];
     OBJ_AGAIN_UP_TO(x, EXCHANGE_MAGIC, verdict.add);
     return x;
 }
 
 static void give_memory_back(struct exchange_env *env, struct exchange *x)
 {
-    if (IS_SANITIZED || env->spare != NULL) {
+    if (IS_SANITIZED || env->spare_count == EXCHANGE_SPARES) {
         OBJ_FREE(&x, EXCHANGE_MAGIC);
         return;
     }
     x->magic = 0;
-    env->spare = x;
+    env->spare[env->spare_count++] = x;
 }
 
 void exchange_start(struct exchange_env *env, const struct exchange_start *o, struct exchange **ep)

@@ -18,6 +18,9 @@
 #include "gateway/rules/rules.h"
 #include "gateway/upstream/pool.h"
 
+/* Exchanges whose memory is kept, some 7 KB each: about as many wait for a server that is near. */
+#define EXCHANGE_SPARES 32u
+
 /* What all exchanges of a process share; set at birth, but for `conf`. */
 struct exchange_env {
     struct net *net;
@@ -28,9 +31,10 @@ struct exchange_env {
     struct cache *cache;
     struct list fetches; /* the cache's own requests: gateway/exchange/fetch.h */
     uint32_t fetch_count;
-    size_t collected_bytes; /* of bodies, by all of these */
-    struct strbuf key;      /* scratch: the key of the request that is being looked up */
-    struct exchange *spare; /* the memory of one that has ended, for the next; NULL: there is none */
+    size_t collected_bytes;                  /* of bodies, by all of these */
+    struct strbuf key;                       /* scratch: the key of the request that is being looked up */
+    struct exchange *spare[EXCHANGE_SPARES]; /* the memory of some that have ended, for the next */
+    uint32_t spare_count;
     struct access_log *access;
     const struct conf *conf; /* the newest; an exchange keeps a reference to the one it began with */
     uint64_t id_seed;        /* random: makes the request ids of this process its own */
