@@ -384,7 +384,7 @@ void access_log_write(struct access_log *a, const struct conf *c, const struct a
     char protocol[16] = "";
 
     CHECK_OBJ(a, ACCESS_LOG_MAGIC);
-    if (!c->log.access)
+    if (!access_log_is_wanted(c))
         return;
     if (r->major_version != 0)
         (void)snprintf(protocol, sizeof protocol, "HTTP/%u.%u", (unsigned)r->major_version, (unsigned)r->minor_version);

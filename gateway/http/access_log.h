@@ -74,6 +74,11 @@ void access_log_destroy(struct access_log **ap);
 void access_log_use_fd(struct access_log *a, int fd);
 /* Lines that its file did not take; those that went to the log are counted there. */
 uint64_t access_log_dropped_count(const struct access_log *a);
+/* False: what a line would be made of need not be gathered. */
+static inline bool access_log_is_wanted(const struct conf *c)
+{
+    return c->log.access;
+}
 /* Writes the line, if `c` wants one (log.access, log.access_format, log.access_query). */
 void access_log_write(struct access_log *a, const struct conf *c, const struct access_record *r);
 

@@ -33,6 +33,8 @@ static const char *const phase_text[] = {"open", "closing", "closed"};
 static void log_end(const struct tunnel *t, int64_t now_ms)
 {
     struct access_record r;
+    if (!access_log_is_wanted(t->conf))
+        return;
     access_record_restore(&r, t->record);
     r.status = 101;
     r.reason = http_view_of(t->end_reason);
