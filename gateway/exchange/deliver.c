@@ -55,7 +55,7 @@ static void fill_record(const struct exchange *x, struct access_record *r)
 void deliver_log(const struct exchange *x, uint16_t status, const char *reason)
 {
     struct access_record r;
-    if (!x->conf->log.access || x->fetch != NULL)
+    if (!access_log_is_wanted(x->conf) || x->fetch != NULL)
         return;
     fill_record(x, &r);
     r.status = status;
