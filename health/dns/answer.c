@@ -57,12 +57,13 @@ static void put_owner(struct asking *q, struct owner owner)
 
 static void put_fixed(struct asking *q, uint16_t type, uint32_t ttl_s, uint16_t len)
 {
-    uint8_t fixed[DNS_RR_FIXED_BYTES];
-    wire_put_u16(fixed, type);
-    wire_put_u16(fixed + 2, DNS_CLASS_IN);
-    wire_put_u32(fixed + 4, ttl_s);
-    wire_put_u16(fixed + 8, len);
-    wire_write_bytes(&q->w, fixed, sizeof fixed);
+    uint8_t *to = wire_write_room(&q->w, DNS_RR_FIXED_BYTES);
+    if (to == NULL)
+        return;
+    wire_put_u16(to, type);
+    wire_put_u16(to + 2, DNS_CLASS_IN);
+    wire_put_u32(to + 4, ttl_s);
+    wire_put_u16(to + 8, len);
 }
 
 static size_t name_len(const uint8_t *name)
@@ -502,11 +503,12 @@ static size_t answer_room(const struct asking *q, size_t cap_bytes)
 static void begin_answer(struct asking *q, const uint8_t *query, uint8_t *out, size_t room)
 {
     wire_write_begin(&q->w, out, room);
-    wire_write_bytes(&q->w, query, DNS_HEADER_BYTES);
     if (q->query.has_question) {
-        wire_write_bytes(&q->w, query + DNS_HEADER_BYTES, q->query.qname.len + QUESTION_FIXED);
+        wire_write_bytes(&q->w, query, DNS_HEADER_BYTES + q->query.qname.len + QUESTION_FIXED);
         wire_write_known(&q->w, &q->query.qname, DNS_HEADER_BYTES);
         q->count[QUESTION] = 1;
+    } else {
+        wire_write_bytes(&q->w, query, DNS_HEADER_BYTES);
     }
     q->outcome->head_len = (uint16_t)q->w.len;
 }

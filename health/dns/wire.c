@@ -195,35 +195,6 @@ void wire_read_begin(struct wire_reader *r, const uint8_t *data, size_t len)
     *r = (struct wire_reader){.data = data, .len = len};
 }
 
-const uint8_t *wire_read_bytes(struct wire_reader *r, size_t len)
-{
-    if (r->failed || r->len - r->at < len) {
-        r->failed = true;
-        return NULL;
-    }
-    const uint8_t *p = r->data + r->at;
-    r->at += len;
-    return p;
-}
-
-uint8_t wire_read_u8(struct wire_reader *r)
-{
-    const uint8_t *p = wire_read_bytes(r, 1);
-    return p != NULL ? *p : 0;
-}
-
-uint16_t wire_read_u16(struct wire_reader *r)
-{
-    const uint8_t *p = wire_read_bytes(r, 2);
-    return p != NULL ? wire_get_u16(p) : 0;
-}
-
-uint32_t wire_read_u32(struct wire_reader *r)
-{
-    const uint8_t *p = wire_read_bytes(r, 4);
-    return p != NULL ? wire_get_u32(p) : 0;
-}
-
 /* The labels that stand at `at` in one piece, appended to `out`; `at` is moved behind them, to the empty label or to
  * a pointer. False: no room, or no label. */
 static bool read_labels(const struct wire_reader *r, size_t *at, struct dns_name *out, size_t *len)
@@ -308,32 +279,9 @@ void wire_write_begin(struct wire_writer *w, uint8_t *data, size_t cap_bytes)
 
 void wire_write_bytes(struct wire_writer *w, const void *data, size_t len)
 {
-    if (w->failed || w->len > w->cap_bytes || w->cap_bytes - w->len < len) {
-        w->failed = true;
-        return;
-    }
-    if (len > 0)
-        memcpy(w->data + w->len, data, len);
-    w->len += len;
-}
-
-void wire_write_u8(struct wire_writer *w, uint8_t n)
-{
-    wire_write_bytes(w, &n, 1);
-}
-
-void wire_write_u16(struct wire_writer *w, uint16_t n)
-{
-    uint8_t bytes[2];
-    wire_put_u16(bytes, n);
-    wire_write_bytes(w, bytes, sizeof bytes);
-}
-
-void wire_write_u32(struct wire_writer *w, uint32_t n)
-{
-    uint8_t bytes[4];
-    wire_put_u32(bytes, n);
-    wire_write_bytes(w, bytes, sizeof bytes);
+    uint8_t *to = wire_write_room(w, len);
+    if (to != NULL && len > 0)
+        memcpy(to, data, len);
 }
 
 static void remember(struct wire_writer *w, const uint8_t *name, size_t len, size_t at)

@@ -98,6 +98,29 @@ bool dns_name_is_in(const struct dns_name *name, const struct dns_name *zone);
 /* Fills the rest of the struct from a valid uncompressed name, in lower case. */
 void dns_name_from_wire(struct dns_name *out, const uint8_t *wire);
 
+/* ---- numbers ---- */
+static inline uint16_t wire_get_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline void wire_put_u16(uint8_t *p, uint16_t n)
+{
+    p[0] = (uint8_t)(n >> 8);
+    p[1] = (uint8_t)n;
+}
+
+static inline uint32_t wire_get_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline void wire_put_u32(uint8_t *p, uint32_t n)
+{
+    wire_put_u16(p, (uint16_t)(n >> 16));
+    wire_put_u16(p + 2, (uint16_t)n);
+}
+
 /* ---- reading ---- */
 struct wire_reader {
     const uint8_t *data; /* the whole message */
@@ -107,10 +130,36 @@ struct wire_reader {
 };
 
 void wire_read_begin(struct wire_reader *r, const uint8_t *data, size_t len);
-uint8_t wire_read_u8(struct wire_reader *r); /* 0 after a failure, as the others */
-uint16_t wire_read_u16(struct wire_reader *r);
-uint32_t wire_read_u32(struct wire_reader *r);
-const uint8_t *wire_read_bytes(struct wire_reader *r, size_t len); /* NULL after a failure */
+/* NULL after a failure. */
+static inline const uint8_t *wire_read_bytes(struct wire_reader *r, size_t len)
+{
+    if (r->failed || r->len - r->at < len) {
+        r->failed = true;
+        return NULL;
+    }
+    r->at += len;
+    return r->data + r->at - len;
+}
+
+/* 0 after a failure, as the others. */
+static inline uint8_t wire_read_u8(struct wire_reader *r)
+{
+    const uint8_t *p = wire_read_bytes(r, 1);
+    return p != NULL ? *p : 0;
+}
+
+static inline uint16_t wire_read_u16(struct wire_reader *r)
+{
+    const uint8_t *p = wire_read_bytes(r, 2);
+    return p != NULL ? wire_get_u16(p) : 0;
+}
+
+static inline uint32_t wire_read_u32(struct wire_reader *r)
+{
+    const uint8_t *p = wire_read_bytes(r, 4);
+    return p != NULL ? wire_get_u32(p) : 0;
+}
+
 /* A name, perhaps compressed, in lower case. Pointers go strictly backwards and not into the header, so that there
  * are no loops; the bounds of RFC 1035 hold for what they add up to. */
 void wire_read_name(struct wire_reader *r, struct dns_name *out);
@@ -133,9 +182,38 @@ struct wire_writer {
 };
 
 void wire_write_begin(struct wire_writer *w, uint8_t *data, size_t cap_bytes);
-void wire_write_u8(struct wire_writer *w, uint8_t n);
-void wire_write_u16(struct wire_writer *w, uint16_t n);
-void wire_write_u32(struct wire_writer *w, uint32_t n);
+/* Where the next `len` bytes are to be written; NULL: they do not fit, or others before them did not. */
+static inline uint8_t *wire_write_room(struct wire_writer *w, size_t len)
+{
+    if (w->failed || w->len > w->cap_bytes || w->cap_bytes - w->len < len) {
+        w->failed = true;
+        return NULL;
+    }
+    w->len += len;
+    return w->data + w->len - len;
+}
+
+static inline void wire_write_u8(struct wire_writer *w, uint8_t n)
+{
+    uint8_t *to = wire_write_room(w, 1);
+    if (to != NULL)
+        *to = n;
+}
+
+static inline void wire_write_u16(struct wire_writer *w, uint16_t n)
+{
+    uint8_t *to = wire_write_room(w, 2);
+    if (to != NULL)
+        wire_put_u16(to, n);
+}
+
+static inline void wire_write_u32(struct wire_writer *w, uint32_t n)
+{
+    uint8_t *to = wire_write_room(w, 4);
+    if (to != NULL)
+        wire_put_u32(to, n);
+}
+
 void wire_write_bytes(struct wire_writer *w, const void *data, size_t len);
 /* A name of `len` bytes, compressed; it stays borrowed. */
 void wire_write_name(struct wire_writer *w, const uint8_t *name, size_t len);
@@ -143,27 +221,5 @@ void wire_write_name(struct wire_writer *w, const uint8_t *name, size_t len);
 void wire_write_known(struct wire_writer *w, const struct dns_name *name, size_t at);
 /* Back to an earlier length, to take back what did not fit whole: names behind it are forgotten, the failure too. */
 void wire_write_rewind(struct wire_writer *w, size_t len);
-
-static inline uint16_t wire_get_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static inline void wire_put_u16(uint8_t *p, uint16_t n)
-{
-    p[0] = (uint8_t)(n >> 8);
-    p[1] = (uint8_t)n;
-}
-
-static inline uint32_t wire_get_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static inline void wire_put_u32(uint8_t *p, uint32_t n)
-{
-    wire_put_u16(p, (uint16_t)(n >> 16));
-    wire_put_u16(p + 2, (uint16_t)n);
-}
 
 #endif
