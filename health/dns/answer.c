@@ -35,7 +35,7 @@ struct asking {
     uint32_t ttl_cap_s; /* of a negative answer: not longer than the choice it depends on */
     uint16_t count[SECTIONS];
     uint8_t cookie[COOKIE_BYTES];
-    struct query query;
+    const struct query *query;
     struct wire_writer w;
 };
 
@@ -289,7 +289,7 @@ static void referral(struct asking *q, const struct zone_node *cut)
     const struct owner owner = {.name = cut->name, .len = cut->name_len};
 
     /* Whether the delegation is signed is this side's to say (RFC 4035 section 3.1.4.1): it is not. */
-    if (q->query.qtype == DNS_TYPE_DS && q->query.qname.len == cut->name_len) {
+    if (q->query->qtype == DNS_TYPE_DS && q->query->qname.len == cut->name_len) {
         negative(q, DNS_KIND_NODATA);
         return;
     }
@@ -348,17 +348,17 @@ static const uint8_t *answer_steered(struct asking *q, const struct zone_node *n
         q->ttl_cap_s = c.set->ttl_s;
     if (c.cname != NULL) {
         put_cname(q, owner, c.cname, c.set->ttl_s);
-        return q->query.qtype != DNS_TYPE_CNAME ? c.cname->wire : NULL;
+        return q->query->qtype != DNS_TYPE_CNAME ? c.cname->wire : NULL;
     }
-    if (q->query.qtype != DNS_TYPE_A && q->query.qtype != DNS_TYPE_AAAA) {
+    if (q->query->qtype != DNS_TYPE_A && q->query->qtype != DNS_TYPE_AAAA) {
         negative(q, DNS_KIND_NODATA);
         return NULL;
     }
-    gather(&a, n->steered, &c, q->query.qtype);
+    gather(&a, n->steered, &c, q->query->qtype);
     if (a.ttl_s < q->ttl_cap_s)
         q->ttl_cap_s = a.ttl_s;
     if (a.count > 0) {
-        if (!put_addresses(q, ANSWER, owner, &a, q->query.qtype))
+        if (!put_addresses(q, ANSWER, owner, &a, q->query->qtype))
             q->is_truncated = true;
     } else if (a.is_unknown) {
         q->rcode = DNS_RCODE_SERVFAIL;
@@ -373,9 +373,9 @@ static const uint8_t *answer_steered(struct asking *q, const struct zone_node *n
 /* Answers from a name that is there. The name to go on with, or NULL. */
 static const uint8_t *answer_node(struct asking *q, const struct zone_node *n, struct owner owner)
 {
-    const struct zone_rrset *set = zone_node_rrset(n, q->query.qtype);
+    const struct zone_rrset *set = zone_node_rrset(n, q->query->qtype);
 
-    if (q->query.qtype == DNS_TYPE_ANY) {
+    if (q->query->qtype == DNS_TYPE_ANY) {
         answer_any(q, n);
         return NULL;
     }
@@ -405,7 +405,7 @@ static void refuse(struct asking *q, enum dns_rcode rcode)
 /* True when the chain has been at this name: choices and wildcards can close a circle no check of the zone sees. */
 static bool is_circle(const struct asking *q, const uint8_t *const *chain, size_t count, const struct dns_name *name)
 {
-    if (name->len == q->query.qname.len && memcmp(name->wire, q->query.qname.wire, name->len) == 0)
+    if (name->len == q->query->qname.len && memcmp(name->wire, q->query->qname.wire, name->len) == 0)
         return true;
     for (size_t i = 0; i < count; i++) {
         if (name_len(chain[i]) == name->len && memcmp(chain[i], name->wire, name->len) == 0)
@@ -417,7 +417,7 @@ static bool is_circle(const struct asking *q, const uint8_t *const *chain, size_
 /* Follows the question through the zone. */
 static void resolve(struct asking *q)
 {
-    struct zone_lookup l = zone_lookup(q->service->zone, &q->query.qname);
+    struct zone_lookup l = zone_lookup(q->service->zone, &q->query->qname);
     struct owner owner = the_question;
     const uint8_t *chain[DNS_CHASE_MAX];
     struct dns_name name;
@@ -457,11 +457,11 @@ static void resolve(struct asking *q)
 /* What keeps the question from being looked up; NOERROR: nothing. */
 static enum dns_rcode judge_question(const struct asking *q)
 {
-    if (q->query.qtype == DNS_TYPE_OPT)
+    if (q->query->qtype == DNS_TYPE_OPT)
         return DNS_RCODE_FORMERR;
-    if (q->query.qclass != DNS_CLASS_IN || q->query.qtype == DNS_TYPE_AXFR || q->query.qtype == DNS_TYPE_IXFR)
+    if (q->query->qclass != DNS_CLASS_IN || q->query->qtype == DNS_TYPE_AXFR || q->query->qtype == DNS_TYPE_IXFR)
         return DNS_RCODE_REFUSED;
-    if (q->query.qtype >= META_TYPE_FIRST && q->query.qtype < DNS_TYPE_ANY)
+    if (q->query->qtype >= META_TYPE_FIRST && q->query->qtype < DNS_TYPE_ANY)
         return DNS_RCODE_NOTIMP;
     return DNS_RCODE_NOERROR;
 }
@@ -471,19 +471,19 @@ static enum dns_rcode judge(struct asking *q)
     const struct dns_service *s = q->service;
     enum cookie_verdict *cookie = &q->outcome->cookie;
 
-    if (q->query.edns.is_broken)
+    if (q->query->edns.is_broken)
         return DNS_RCODE_FORMERR;
-    if (q->query.edns.version > 0)
+    if (q->query->edns.version > 0)
         return DNS_RCODE_BADVERS;
-    if (s->cookies != NULL && q->query.edns.cookie != NULL)
-        *cookie = cookie_judge(s->cookies, q->query.edns.cookie, q->query.edns.cookie_len, q->info->address,
+    if (s->cookies != NULL && q->query->edns.cookie != NULL)
+        *cookie = cookie_judge(s->cookies, q->query->edns.cookie, q->query->edns.cookie_len, q->info->address,
                                q->info->address_len, q->info->now_s, q->cookie);
     if (*cookie == COOKIE_MALFORMED)
         return DNS_RCODE_FORMERR;
     if (s->is_cookie_required && !q->info->is_tcp && (*cookie == COOKIE_CLIENT || *cookie == COOKIE_BAD))
         return DNS_RCODE_BADCOOKIE;
     /* A query for a cookie alone has no question (RFC 7873 section 5.4). */
-    if (!q->query.has_question)
+    if (!q->query->has_question)
         return *cookie != COOKIE_NONE ? DNS_RCODE_NOERROR : DNS_RCODE_FORMERR;
     return judge_question(q);
 }
@@ -494,30 +494,30 @@ static size_t answer_room(const struct asking *q, size_t cap_bytes)
     size_t room = DNS_MESSAGE_BYTES;
 
     if (!q->info->is_tcp) {
-        room = q->query.edns.is_there ? q->query.edns.payload_bytes : DNS_UDP_BYTES;
+        room = q->query->edns.is_there ? q->query->edns.payload_bytes : DNS_UDP_BYTES;
         room = room < DNS_UDP_BYTES ? DNS_UDP_BYTES : room > DNS_UDP_ANSWER_BYTES ? DNS_UDP_ANSWER_BYTES : room;
     }
     return room < cap_bytes ? room : cap_bytes;
 }
 
-static void begin_answer(struct asking *q, const uint8_t *query, uint8_t *out, size_t room)
+static void begin_answer(struct asking *q, uint8_t *out, size_t room)
 {
     wire_write_begin(&q->w, out, room);
-    if (q->query.has_question) {
-        wire_write_bytes(&q->w, query, DNS_HEADER_BYTES + q->query.qname.len + QUESTION_FIXED);
-        wire_write_known(&q->w, &q->query.qname, DNS_HEADER_BYTES);
+    if (q->query->has_question) {
+        wire_write_bytes(&q->w, q->query->data, DNS_HEADER_BYTES + q->query->qname.len + QUESTION_FIXED);
+        wire_write_known(&q->w, &q->query->qname, DNS_HEADER_BYTES);
         q->count[QUESTION] = 1;
     } else {
-        wire_write_bytes(&q->w, query, DNS_HEADER_BYTES);
+        wire_write_bytes(&q->w, q->query->data, DNS_HEADER_BYTES);
     }
     q->outcome->head_len = (uint16_t)q->w.len;
 }
 
 static size_t end_answer(struct asking *q, const struct edns_answer *edns)
 {
-    uint16_t flags = (uint16_t)(DNS_FLAG_QR | (q->query.flags & (DNS_OPCODE_MASK | DNS_FLAG_RD)));
+    uint16_t flags = (uint16_t)(DNS_FLAG_QR | (q->query->flags & (DNS_OPCODE_MASK | DNS_FLAG_RD)));
 
-    if (q->query.edns.is_there) {
+    if (q->query->edns.is_there) {
         const size_t before = q->w.len;
         q->w.cap_bytes += q->outcome->opt_len;
         edns_write(&q->w, edns);
@@ -530,48 +530,49 @@ static size_t end_answer(struct asking *q, const struct edns_answer *edns)
     for (size_t i = 0; i < SECTIONS; i++)
         wire_put_u16(q->w.data + 4 + 2 * i, q->count[i]);
     q->outcome->rcode = (uint16_t)q->rcode;
-    q->outcome->qtype = q->query.has_question ? q->query.qtype : 0;
+    q->outcome->qtype = q->query->has_question ? q->query->qtype : 0;
     q->outcome->is_truncated = q->is_truncated;
     return q->w.len;
 }
 
-size_t dns_answer(const struct dns_service *service, const struct steering *steering, const struct dns_query_info *info,
-                  const uint8_t *query, size_t len, uint8_t *out, size_t cap_bytes, struct dns_outcome *outcome)
+void dns_foresee(const struct dns_service *service, const struct query *query)
 {
-    struct asking q; /* not zeroed: the name and the writer's table are 1.5 KiB */
+    if (query->verdict == QUERY_READ && query->has_question)
+        zone_fetch(service->zone, &query->qname);
+}
+
+size_t dns_answer(const struct dns_service *service, const struct steering *steering, const struct dns_query_info *info,
+                  const struct query *query, uint8_t *out, size_t cap_bytes, struct dns_outcome *outcome)
+{
+    struct asking q; /* not zeroed: the writer's table is a KiB */
 
     ASSERT(cap_bytes >= DNS_UDP_BYTES);
     ASSERT(steering->set_count >= zone_steered_count(service->zone));
     *outcome = (struct dns_outcome){.kind = DNS_KIND_NONE};
-    const enum query_verdict read = query_read(&q.query, query, len);
-    if (read == QUERY_IGNORED)
+    if (query->verdict == QUERY_IGNORED)
         return 0;
-    const bool is_asked = read == QUERY_READ && q.query.has_question;
-    const uint32_t foreseen = is_asked ? zone_foresee(service->zone, &q.query.qname) : 0;
-
     q.service = service;
     q.steering = steering;
     q.info = info;
     q.outcome = outcome;
+    q.query = query;
     q.rcode = DNS_RCODE_NOERROR;
     q.is_authoritative = q.is_truncated = false;
     q.ttl_cap_s = UINT32_MAX;
     memset(q.count, 0, sizeof q.count);
-    const enum dns_rcode rcode = read == QUERY_READ      ? judge(&q)
-                                 : read == QUERY_UNKNOWN ? DNS_RCODE_NOTIMP
-                                                         : DNS_RCODE_FORMERR;
+    const enum dns_rcode rcode = query->verdict == QUERY_READ      ? judge(&q)
+                                 : query->verdict == QUERY_UNKNOWN ? DNS_RCODE_NOTIMP
+                                                                   : DNS_RCODE_FORMERR;
 
-    struct edns_answer edns = {.payload_bytes = DNS_UDP_ANSWER_BYTES, .wants_dnssec = q.query.edns.wants_dnssec};
+    struct edns_answer edns = {.payload_bytes = DNS_UDP_ANSWER_BYTES, .wants_dnssec = query->edns.wants_dnssec};
     edns.cookie = outcome->cookie >= COOKIE_CLIENT ? q.cookie : NULL;
     edns.nsid = service->nsid;
-    edns.nsid_len = q.query.edns.wants_nsid ? service->nsid_len : 0;
-    outcome->opt_len = q.query.edns.is_there ? (uint16_t)edns_answer_len(&edns) : 0;
-    if (is_asked)
-        zone_fetch(service->zone, foreseen);
-    begin_answer(&q, query, out, answer_room(&q, cap_bytes) - outcome->opt_len);
+    edns.nsid_len = query->edns.wants_nsid ? service->nsid_len : 0;
+    outcome->opt_len = query->edns.is_there ? (uint16_t)edns_answer_len(&edns) : 0;
+    begin_answer(&q, out, answer_room(&q, cap_bytes) - outcome->opt_len);
     if (rcode != DNS_RCODE_NOERROR)
         refuse(&q, rcode);
-    else if (q.query.has_question)
+    else if (query->has_question)
         resolve(&q);
     else
         outcome->kind = DNS_KIND_ANSWER;

@@ -1,4 +1,4 @@
-/* The authoritative answer to one packet: bytes in, bytes out. No socket, no clock, no allocation.
+/* The authoritative answer to one query that was read. No socket, no clock, no allocation.
  *
  * What is followed: RFC 1034/1035 (answers, AA, CNAME chains), 2308 (SOA with NXDOMAIN and NODATA), 4592 (wildcards),
  * 8020 (empty non-terminals), 6604 (the code of a chain is its end's), 6891 (EDNS), 5001 (NSID), 7873 and 9018
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "health/dns/cookie.h"
+#include "health/dns/query.h"
 #include "health/dns/wire.h"
 #include "health/dns/zone.h"
 
@@ -77,11 +78,15 @@ struct dns_outcome {
     enum cookie_verdict cookie;
 };
 
-/* Answers the `len` bytes at `query` into `out`; how many bytes go out, 0: nothing does (not a query, or too short to
- * have a sender who could be told). `cap_bytes` is at least DNS_UDP_BYTES; `out` does not overlap the query.
+/* A query that was read and will be answered soon: what that needs of the zone comes nearer meanwhile. May be left out.
+ */
+void dns_foresee(const struct dns_service *service, const struct query *query);
+
+/* Answers a query that was read into `out`; how many bytes go out, 0: nothing does (not a query, or too short to have a
+ * sender who could be told). `cap_bytes` is at least DNS_UDP_BYTES; `out` does not overlap the query's bytes.
  * `steering` has a set for every steered name of the zone. */
 size_t dns_answer(const struct dns_service *service, const struct steering *steering, const struct dns_query_info *info,
-                  const uint8_t *query, size_t len, uint8_t *out, size_t cap_bytes, struct dns_outcome *outcome);
+                  const struct query *query, uint8_t *out, size_t cap_bytes, struct dns_outcome *outcome);
 
 /* Makes the answer of `len` bytes one that says "ask again by TCP" and nothing else (a slip of health/dns/limit.h):
  * header with TC, question, OPT. `outcome` is what dns_answer() told. Returns its length. */

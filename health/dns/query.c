@@ -25,7 +25,8 @@ static void read_record(struct query *q, struct wire_reader *r, bool is_addition
     (void)wire_read_bytes(r, len);
 }
 
-enum query_verdict query_read(struct query *q, const uint8_t *data, size_t len)
+/* All but the verdict and the bytes themselves. */
+static enum query_verdict read_all(struct query *q, const uint8_t *data, size_t len)
 {
     struct wire_reader r;
     uint16_t count[SECTIONS];
@@ -56,4 +57,10 @@ enum query_verdict query_read(struct query *q, const uint8_t *data, size_t len)
             read_record(q, &r, section == SECTION_LAST);
     }
     return !r.failed && r.at == r.len ? QUERY_READ : QUERY_MALFORMED;
+}
+
+void query_read(struct query *q, const uint8_t *data, size_t len)
+{
+    q->data = data;
+    q->verdict = read_all(q, data, len);
 }

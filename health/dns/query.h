@@ -10,7 +10,15 @@
 #include "health/dns/edns.h"
 #include "health/dns/wire.h"
 
+enum query_verdict {
+    QUERY_IGNORED = 1, /* no answer: too short to have an id, or itself an answer; nothing else is set */
+    QUERY_UNKNOWN,     /* another opcode: nothing behind the header was read */
+    QUERY_MALFORMED,   /* what could be read is set */
+    QUERY_READ,
+};
 struct query {
+    enum query_verdict verdict;
+    const uint8_t *data; /* as it came; borrowed */
     uint16_t flags;
     uint16_t qtype, qclass;
     bool has_question; /* false: there is no type, class or name */
@@ -18,13 +26,7 @@ struct query {
     struct dns_name qname; /* stands uncompressed behind the header, in letters of the client's choice */
 };
 
-enum query_verdict {
-    QUERY_IGNORED = 1, /* no answer: too short to have an id, or itself an answer; nothing is set */
-    QUERY_UNKNOWN,     /* another opcode: nothing behind the header was read */
-    QUERY_MALFORMED,   /* what could be read is set */
-    QUERY_READ,
-};
-/* Borrows `data` for edns.cookie. */
-enum query_verdict query_read(struct query *q, const uint8_t *data, size_t len);
+/* Borrows `data` as long as `q` is used. */
+void query_read(struct query *q, const uint8_t *data, size_t len);
 
 #endif

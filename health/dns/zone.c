@@ -24,21 +24,14 @@ bool zone_node_has_data(const struct zone_node *n)
     return n->rrset_count > 0 || n->steered != NULL;
 }
 
-uint32_t zone_foresee(const struct zone *z, const struct dns_name *name)
+void zone_fetch(const struct zone *z, const struct dns_name *name)
 {
     CHECK_OBJ(z, ZONE_MAGIC);
     if (name->label_count > z->labels_max || !dns_name_is_in(name, &z->apex))
-        return ZONE_HASH_BEGIN;
+        return;
     const uint32_t hash = zone_hash_name(z, name);
-    __builtin_prefetch(&z->slot[zone_hash_slot(hash) & z->mask]);
-    return hash;
-}
-
-/* Here and not in line: gcc takes a function that does nothing but this for one that does nothing. */
-void zone_fetch(const struct zone *z, uint32_t foreseen)
-{
-    const struct zone_slot *s = &z->slot[zone_hash_slot(foreseen) & z->mask];
-    if (s->place == 0 || s->hash != foreseen)
+    const struct zone_slot *s = &z->slot[zone_hash_slot(hash) & z->mask];
+    if (s->place == 0 || s->hash != hash)
         return;
     const uint8_t *line = (const void *)zone_node_at(z, s->place);
     __builtin_prefetch(line);

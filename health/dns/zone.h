@@ -128,10 +128,8 @@ struct zone_lookup {
     const struct zone_node *node; /* NULL: outside or nothing */
 };
 struct zone_lookup zone_lookup(const struct zone *z, const struct dns_name *name);
-/* A name that will be looked up soon: what that reads is far from the processor, and fetched in two steps, each while
- * the caller has something else to do. The second takes what the first returned. */
-uint32_t zone_foresee(const struct zone *z, const struct dns_name *name);
-void zone_fetch(const struct zone *z, uint32_t foreseen);
+/* Has what is read of that name fetched from where it is far from the processor, for a look-up that comes soon. */
+void zone_fetch(const struct zone *z, const struct dns_name *name);
 
 const struct dns_name *zone_apex(const struct zone *z);
 const struct zone_rrset *zone_soa(const struct zone *z);

@@ -113,8 +113,16 @@ static size_t limited(struct responder *r, const struct dns_query_info *info, co
     return len;
 }
 
-size_t responder_answer(struct responder *r, const struct sockaddr *client, bool is_tcp, const uint8_t *query,
-                        size_t len, uint8_t *out, size_t cap_bytes)
+void responder_read(const struct responder *r, struct query *q, const uint8_t *data, size_t len)
+{
+    CHECK_OBJ(r, RESPONDER_MAGIC);
+    ASSERT(r->service != NULL);
+    query_read(q, data, len);
+    dns_foresee(r->service, q);
+}
+
+size_t responder_answer(struct responder *r, const struct sockaddr *client, bool is_tcp, const struct query *q,
+                        uint8_t *out, size_t cap_bytes)
 {
     struct dns_query_info info;
     struct dns_outcome outcome;
@@ -126,7 +134,7 @@ size_t responder_answer(struct responder *r, const struct sockaddr *client, bool
     info.now_s = r->now_s;
     info.random = next_random(r);
     count(r, is_tcp ? STAT_DNS_TCP_QUERIES : STAT_DNS_UDP_QUERIES);
-    const size_t answer_len = dns_answer(r->service, r->steering, &info, query, len, out, cap_bytes, &outcome);
+    const size_t answer_len = dns_answer(r->service, r->steering, &info, q, out, cap_bytes, &outcome);
     count_outcome(r, &outcome);
     return limited(r, &info, &outcome, out, answer_len);
 }

@@ -29,9 +29,12 @@ void responder_use(struct responder *r, const struct dns_service *service, const
 /* The time of the answers to come: monotonic, and wall clock. */
 void responder_set_time(struct responder *r, int64_t now_ms, int64_t wall_ms);
 
-/* Answers `len` bytes from `client` (IPv4 or IPv6) into `out`; how many bytes go out, 0: nothing does. `cap_bytes` is
- * at least DNS_UDP_ANSWER_BYTES, for TCP DNS_MESSAGE_BYTES if the longest answers are to fit. */
-size_t responder_answer(struct responder *r, const struct sockaddr *client, bool is_tcp, const uint8_t *query,
-                        size_t len, uint8_t *out, size_t cap_bytes);
+/* Reads what a client sent, which stays borrowed until it is answered, and has what its answer needs fetched: best
+ * while another one is still to be answered. */
+void responder_read(const struct responder *r, struct query *q, const uint8_t *data, size_t len);
+/* Answers what `client` (IPv4 or IPv6) sent into `out`; how many bytes go out, 0: nothing does. `cap_bytes` is at least
+ * DNS_UDP_ANSWER_BYTES, for TCP DNS_MESSAGE_BYTES if the longest answers are to fit. */
+size_t responder_answer(struct responder *r, const struct sockaddr *client, bool is_tcp, const struct query *q,
+                        uint8_t *out, size_t cap_bytes);
 
 #endif

@@ -108,8 +108,10 @@ static size_t answer_some(struct tcp_client *c, const uint8_t *in, size_t len, s
         if (has_bad_length(in + done, len - done) || (whole = message_len(in + done, len - done)) == 0)
             break;
         uint8_t *out = t->out + *out_len;
-        const size_t answer_len = responder_answer(t->responder, &c->peer.sa, true, in + done + TCP_LENGTH_BYTES,
-                                                   whole - TCP_LENGTH_BYTES, out + TCP_LENGTH_BYTES, DNS_MESSAGE_BYTES);
+        struct query q;
+        responder_read(t->responder, &q, in + done + TCP_LENGTH_BYTES, whole - TCP_LENGTH_BYTES);
+        const size_t answer_len =
+            responder_answer(t->responder, &c->peer.sa, true, &q, out + TCP_LENGTH_BYTES, DNS_MESSAGE_BYTES);
         done += whole;
         if (answer_len == 0)
             continue;

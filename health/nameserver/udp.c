@@ -127,8 +127,8 @@ static bool is_answerable(const struct mmsghdr *m, const struct packet *p)
     return p->from.sa.sa_family == AF_INET6 && is_client_port(ntohs(p->from.v6.sin6_port));
 }
 
-/* Answers packet `i` into place `at` of what goes out; false when nothing does. */
-static bool answer(struct udp *u, unsigned i, unsigned at)
+/* Answers packet `i`, which says `q`, into place `at` of what goes out; false when nothing does. */
+static bool answer(struct udp *u, unsigned i, const struct query *q, unsigned at)
 {
     struct mmsghdr *m = &u->in[i];
     struct packet *p = &u->packet[i];
@@ -138,8 +138,7 @@ static bool answer(struct udp *u, unsigned i, unsigned at)
         stat_add(&u->block->process[STAT_DNS_IGNORED], 1);
         return false;
     }
-    const size_t len = responder_answer(u->responder, &p->from.sa, false, u->queries[i], m->msg_len, u->answers[i],
-                                        DNS_UDP_ANSWER_BYTES);
+    const size_t len = responder_answer(u->responder, &p->from.sa, false, q, u->answers[i], DNS_UDP_ANSWER_BYTES);
     if (len == 0)
         return false;
     p->out = (struct iovec){.iov_base = u->answers[i], .iov_len = len};
@@ -183,13 +182,18 @@ static void send_answers(struct udp *u, const struct udp_socket *s, unsigned cou
 /* How many packets there were. */
 static unsigned serve_batch(struct udp *u, const struct udp_socket *s)
 {
+    struct query q[2];
     unsigned answers = 0;
     const int got = recvmmsg(s->fd, u->in, BATCH, MSG_DONTWAIT, NULL);
 
     if (got <= 0)
         return 0; /* nothing there; or the error of an answer sent before, which is its client's affair */
+    /* Each is read before the one ahead of it is answered, which gives the zone's memory time to come. */
+    responder_read(u->responder, &q[0], u->queries[0], u->in[0].msg_len);
     for (unsigned i = 0; i < (unsigned)got; i++) {
-        if (answer(u, i, answers))
+        if (i + 1 < (unsigned)got)
+            responder_read(u->responder, &q[(i + 1) % 2], u->queries[i + 1], u->in[i + 1].msg_len);
+        if (answer(u, i, &q[i % 2], answers))
             answers++;
     }
     send_answers(u, s, answers);

@@ -78,7 +78,7 @@ static void check_by_tcp(struct fixture *f, const uint8_t *query, size_t len)
 
     memcpy(counts, f->answer + 6, sizeof counts);
     f->info.is_tcp = true;
-    f->len = dns_answer(&f->service, &f->steering, &f->info, query, len, f->answer, sizeof f->answer, &f->outcome);
+    f->len = fixture_answer(f, query, len, f->answer, sizeof f->answer, &f->outcome);
     f->info.is_tcp = was_tcp;
     check_readable(f, f->answer, f->len);
     ASSERT(!f->outcome.is_truncated);
@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const size_t room = (data[0] & HAS_LITTLE_ROOM) != 0 ? DNS_UDP_BYTES : sizeof f->answer;
     const uint8_t *query = data + 2;
     len -= 2;
-    f->len = dns_answer(&f->service, &f->steering, &f->info, query, len, f->answer, room, &f->outcome);
+    f->len = fixture_answer(f, query, len, f->answer, room, &f->outcome);
     if (f->len == 0) {
         ASSERT(len < 12 || (query[2] & 0x80) != 0 || len > DNS_MESSAGE_BYTES);
         return 0;
@@ -112,7 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     ASSERT(f->outcome.kind != DNS_KIND_NONE);
 
     uint8_t *second = mem_alloc(room);
-    const size_t second_len = dns_answer(&f->service, &f->steering, &f->info, query, len, second, room, &again);
+    const size_t second_len = fixture_answer(f, query, len, second, room, &again);
     ASSERT(second_len == f->len && memcmp(second, f->answer, f->len) == 0);
     check_readable(f, second, dns_answer_slip(second, second_len, &again));
     mem_free(second);

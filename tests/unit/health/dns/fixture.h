@@ -120,14 +120,23 @@ static inline void fixture_fini(struct fixture *f)
     zone_destroy(&f->zone);
 }
 
+/* dns_answer() to these bytes. */
+static inline size_t fixture_answer(struct fixture *f, const uint8_t *data, size_t len, uint8_t *out, size_t cap_bytes,
+                                    struct dns_outcome *outcome)
+{
+    struct query q;
+    query_read(&q, data, len);
+    dns_foresee(&f->service, &q);
+    return dns_answer(&f->service, &f->steering, &f->info, &q, out, cap_bytes, outcome);
+}
+
 /* Sends f->query; the answer as text, "(none)", or "BROKEN: " and why. The answer repeats the id and, when it has a
  * question, that of the query to the letter. */
 static inline const char *fixture_send(struct fixture *f)
 {
     const char *wrong;
 
-    f->len = dns_answer(&f->service, &f->steering, &f->info, f->query.data, f->query.len, f->answer, sizeof f->answer,
-                        &f->outcome);
+    f->len = fixture_answer(f, f->query.data, f->query.len, f->answer, sizeof f->answer, &f->outcome);
     if (f->len == 0)
         return "(none)";
     packet_tell(f->answer, f->len, f->text, &wrong);

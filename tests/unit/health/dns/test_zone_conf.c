@@ -41,11 +41,13 @@ static const char *ask(const struct zone_conf *z, const char *name, const char *
     static char text[PACKET_TEXT_BYTES];
     struct dns_outcome outcome;
     struct packet query;
+    struct query q;
     uint8_t answer[4096];
     const char *wrong;
 
     packet_query(&query, name, dns_type_of(type));
-    size_t len = dns_answer(&service, &steering, &info, query.data, query.len, answer, sizeof answer, &outcome);
+    query_read(&q, query.data, query.len);
+    size_t len = dns_answer(&service, &steering, &info, &q, answer, sizeof answer, &outcome);
     packet_tell(answer, len, text, &wrong);
     assert_null(wrong);
     return text;

@@ -86,10 +86,12 @@ static inline uint64_t world_count(const struct world *w, enum stat_process id)
 static inline const char *world_send(struct world *w, const char *from, bool is_tcp)
 {
     struct sockaddr_in client = {.sin_family = AF_INET};
+    struct query q;
     const char *wrong;
 
     assert_int_equal(inet_pton(AF_INET, from, &client.sin_addr), 1);
-    size_t len = responder_answer(w->responder, (const void *)&client, is_tcp, w->query.data, w->query.len, w->answer,
+    responder_read(w->responder, &q, w->query.data, w->query.len);
+    size_t len = responder_answer(w->responder, (const void *)&client, is_tcp, &q, w->answer,
                                   is_tcp ? sizeof w->answer : DNS_UDP_ANSWER_BYTES);
     if (len == 0)
         return "(none)";
