@@ -62,8 +62,8 @@ struct requester_ops {
     void (*break_off)(void *arg); /* the answer, begun or not, cannot be completed: the client must notice */
     /* Let the body of the request come (exchange_body), after 100 (Continue) if that is waited for; or make it wait. */
     void (*want_body)(void *arg, bool is_wanted);
-    /* The WebSocket is accepted with this head (status 101 and its fields, Sec-WebSocket-Accept among them where the
-     * request had a key; over HTTP/2 sent as 200): hands over the connection, paused. *early: bytes behind the request
+    /* The WebSocket is accepted with this head (status 101 and its fields, Sec-WebSocket-Accept among them over
+     * HTTP/1.1; over HTTP/2 sent as 200): hands over the connection, paused. *early: bytes behind the request
      * that were read already; borrowed until this pass ends. */
     struct conn *(*take)(void *arg, const struct http_head *answer, struct slice *early);
 };

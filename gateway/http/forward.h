@@ -62,7 +62,7 @@ struct forward_answer {
 };
 
 /* Makes the head for the client. A 101 has Sec-WebSocket-Protocol; Sec-WebSocket-Accept and -Extensions are for
- * whoever writes it. content_length is taken over. False when there is no room: 502. */
+ * the exchange to add. content_length is taken over. False when there is no room: 502. */
 bool forward_response(struct http_head *to, struct http_texts *t, const struct http_head *from,
                       const struct forward_answer *f);
 

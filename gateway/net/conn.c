@@ -464,13 +464,11 @@ void conn_set_near(struct conn *c, const struct near *n)
     c->near = n;
 }
 
-/* Most pauses are over before the socket has anything: it stays watched until then. */
+/* Most pauses are over before the socket has anything: it stays watched until then, when on_io() ends that. */
 void conn_pause(struct conn *c)
 {
     CHECK_OBJ(c, CONN_MAGIC);
     c->is_paused = true;
-    if (c->carried != NULL)
-        carried_update_interest(c);
 }
 
 void conn_resume(struct conn *c)

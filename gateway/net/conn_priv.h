@@ -1,5 +1,5 @@
 /* What conn.c (life and reading), conn_out.c (writing) and carried.c (connections on connections) share; nobody else
- * includes this. */
+ * includes this, but for their test. */
 #ifndef GATEWAY_NET_CONN_PRIV_H
 #define GATEWAY_NET_CONN_PRIV_H
 

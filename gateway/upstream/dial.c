@@ -1,4 +1,4 @@
-/* Dialling. An attempt lives from dial_start() to its one callback; whatever ends it goes through done(). */
+/* Dialling. An attempt lives from dial_start() to its one callback, which is done()'s, or to dial_cancel(). */
 #include "gateway/upstream/dial.h"
 
 #include "base/mem.h"

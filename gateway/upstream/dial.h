@@ -19,7 +19,8 @@ struct dial_result {
     struct conn *conn;  /* of a success: now the callee's, which sets its owner before it returns */
     bool is_h2;         /* chosen by ALPN */
 };
-/* Exactly one call per dial, never before dial_start() returns; the dial is gone when it returns. */
+/* Exactly one call per dial that is not cancelled, never before dial_start() returns; the dial is gone when it returns.
+ */
 typedef void dial_fn(void *arg, const struct dial_result *r);
 
 /* `offer` counts with TLS alone. Keeps a reference to `s`. */

@@ -459,7 +459,7 @@ static void on_watch(void *arg)
     CHECK_OBJ(k, SESSION_MAGIC);
     const int64_t now_ms = loop_now_ms(k->net->loop);
     if (k->dial != NULL) {
-        k->is_resolved = true; /* or it would have failed at once */
+        k->is_resolved = k->server->addr_count > 0;
         end(k, ERR_TIMEOUT, "");
     } else if (!h2_client_has_settings(k->h2)) {
         end(k, ERR_TIMEOUT, "no settings");

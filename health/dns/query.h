@@ -11,7 +11,7 @@
 #include "health/dns/wire.h"
 
 enum query_verdict {
-    QUERY_IGNORED = 1, /* no answer: too short to have an id, or itself an answer; nothing else is set */
+    QUERY_IGNORED = 1, /* no answer: too short to have an id, or itself an answer; but for `data` nothing else is set */
     QUERY_UNKNOWN,     /* another opcode: nothing behind the header was read */
     QUERY_MALFORMED,   /* what could be read is set */
     QUERY_READ,

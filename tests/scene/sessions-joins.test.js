@@ -57,7 +57,7 @@ describe('sessions: joins that are replayed', { concurrency: 2 }, () => {
     await stage.b.knobs({ join_error: 'ClientJoinRateLimitReached: Too many joins per second', join_error_count: 3 });
     await stage.during(() => stage.a.kill());
     await stage.each(async (party) => {
-      await party.arrived({ mayLose: 30 });
+      await party.arrived({ mayLose: 30, losses: 1 });
       await party.present();
       party.undisturbed();
     });

@@ -58,6 +58,9 @@ describe('sessions: promises', { concurrency: 2 }, () => {
       await stage.each(async (party) => {
         await party.arrived({ mayLose: 2, losses: 1 });
         party.undisturbed();
+        // Without `self` only the cluster brings what one said oneself; a stock channel tells everybody.
+        const echoed = party.guest.heardFrom(party.guest.name);
+        if (party.kind !== 'phoenix') assert.ok(echoed.every((n) => n <= 2), `the guest heard itself: ${echoed}`);
       });
     });
   }

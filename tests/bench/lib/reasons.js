@@ -3,7 +3,7 @@
 // The ids are those of targets.js.
 const perRequest = 'Each request is passed on with Forwarded, X-Forwarded-*, X-Request-Id and Via, and each answer with Date, which nginx was not asked to do.';
 const perConnection = 'Each new WebSocket is a request parsed strictly, headers of the gateway\'s own in both directions, a pick over counters that processes share, and an id.';
-const overUdp = 'A draw: of an answer over UDP 93 % is the kernel\'s, and the same in gdnsd; what is left are 6 to 7 % in each.';
+const overUdp = 'A draw: of an answer over UDP 93 % is the kernel\'s, and the same in gdnsd; what is left is 6 to 7 % in each.';
 const perMessage = 'Of each message the route looks at topic and event, and remembers who waits for which answer.';
 
 const reasons = {

@@ -50,8 +50,12 @@ class Redis {
 
   async #client() {
     if (this.client && !this.client.raw.hasEnded) return this.client;
+    this.client = await this.#connect();
+    return this.client;
+  }
+
+  async #connect() {
     const client = await Resp.connect({ port: this.port, ca: this.ca });
-    this.client = client;
     this.scene.atEnd(() => client.end());
     if (this.password) await client.command('AUTH', this.user ?? 'default', this.password);
     return client;
@@ -68,9 +72,7 @@ class Redis {
 
   // Until the scene ends, `fn` gets the bytes of every message of that channel.
   async subscribe(channel, fn) {
-    const client = await Resp.connect({ port: this.port, ca: this.ca });
-    this.scene.atEnd(() => client.end());
-    await client.subscribe(channel, fn);
+    await (await this.#connect()).subscribe(channel, fn);
   }
 
   keys(pattern = '*') {
