@@ -18,7 +18,7 @@
 #include "gateway/rules/rules.h"
 #include "gateway/upstream/pool.h"
 
-/* Exchanges whose memory is kept, some 7 KB each: about as many wait for a server that is near. */
+/* Exchanges whose memory is kept, some 7 KB each. */
 #define EXCHANGE_SPARES 32u
 
 /* What all exchanges of a process share; set at birth, but for `conf`. */

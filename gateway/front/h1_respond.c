@@ -122,8 +122,7 @@ static void write_upgrade(struct client_h1 *c, const struct http_head *answer)
 {
     struct http_head full;
     http_head_borrow(&full, answer);
-    if (http_find(answer, "upgrade") == NULL)
-        (void)http_head_add(&full, http_view_of("Upgrade"), http_view_of("websocket"));
+    (void)http_head_add(&full, http_view_of("Upgrade"), http_view_of("websocket")); /* the server's own ended here */
     struct h1_write w = {.framing = H1_FRAMING_NONE};
     if (h1_answer_begin(&c->answer, &full, &w, false))
         client_h1_wrote(c, h1_answer_flush(&c->answer, c->conn));
