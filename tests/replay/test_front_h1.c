@@ -64,6 +64,16 @@ static void a_head_may_come_in_any_pieces(void **state)
     rig_close(&r);
 }
 
+/* Not before, and not much later. */
+static void expect_timeout_in(struct rig *r, int client, int64_t time_ms)
+{
+    rig_advance(r, time_ms - 100);
+    expect_nothing(r, client);
+    rig_advance(r, 200);
+    expect_status(r, client, 408);
+    expect_end(r, client);
+}
+
 static void the_time_of_the_first_head_counts_from_the_connection_on(void **state)
 {
     struct rig r;
@@ -72,11 +82,7 @@ static void the_time_of_the_first_head_counts_from_the_connection_on(void **stat
     int client = rig_client(&r, "");
     rig_advance(&r, 6000);
     say(&r, client, "GET /");
-    rig_advance(&r, 3900);
-    expect_nothing(&r, client);
-    rig_advance(&r, 200);
-    expect_status(&r, client, 408);
-    expect_end(&r, client);
+    expect_timeout_in(&r, client, 4000);
     close(client);
     rig_close(&r);
 }
@@ -117,11 +123,7 @@ static void what_ends_being_idle_has_its_own_time(void **state)
     expect_status(&r, client, 204);
     rig_advance(&r, 15000);
     say(&r, client, "GET /");
-    rig_advance(&r, 9900);
-    expect_nothing(&r, client);
-    rig_advance(&r, 200);
-    expect_status(&r, client, 408);
-    expect_end(&r, client);
+    expect_timeout_in(&r, client, 10000);
     close(client);
     close(server);
     rig_close(&r);
