@@ -45,6 +45,15 @@ class Journal {
     for (const n of numbers) lists.get(serverOf(n)).push(n);
     return [...lists.values()].sort((x, y) => x[0] - y[0]);
   }
+
+  // All that was told, again or not, up to `last`: by server, as it was told there.
+  async toldTo({ room, name }, last) {
+    const ofGuest = () => this.said.filter((each) => each.room === room && each.from === name);
+    await waitFor(`the cluster to have told of ${last}`, () => ofGuest().some(({ n }) => n === last), 5000);
+    const lists = new Map();
+    for (const { server, n } of ofGuest()) lists.set(server, [...(lists.get(server) ?? []), n]);
+    return [...lists.values()];
+  }
 }
 
 const isRising = (numbers) => numbers.every((n, i) => i === 0 || n > numbers[i - 1]);
@@ -85,6 +94,7 @@ class Party {
   // `losses`: so many servers were lost, and their cluster may be slower than the way from one to the next. So some of those `mayLose` may
   // come late instead: what a lost server had passed to the others last, behind what the next one was told. Each was told newer numbers
   // than the one before it, in order.
+  // `mayRepeat`: what is not known to have arrived is said again, before anything newer: no server is told it behind that.
   async arrived({ mayLose = 0, mayRepeat = false, losses = 0 } = {}) {
     const { guest, witness } = this;
     const last = guest.said + 1;
@@ -98,6 +108,10 @@ class Party {
       assert.ok(isRising(lists.flat()) && lists.length <= losses + 1, `what the guest said, by server: in order: ${lists.join(' | ')}`);
     }
     assert.ok(lost.length + late.length <= mayLose, `lost: ${lost}; late: ${late}`);
+    if (mayRepeat) {
+      const lists = await this.stage.journal.toldTo(guest, last);
+      assert.ok(lists.every(isRising), `what each server was told: in order: ${lists.join(' | ')}`);
+    }
   }
 
   // The same the other way.
