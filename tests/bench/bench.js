@@ -115,7 +115,7 @@ async function runOne(stage, one, options, facts) {
   const versions = [`Tidegate ${facts.tidegate}`, ...versionsOf([...those.map((name) => peers[name].title), ...one.tools, 'gcc'])];
   const report = new Report({
     name: one.name, command: commandOf(one, options), date: new Date().toISOString().slice(0, 10), rounds: options.rounds, seconds: options.seconds,
-    machine: facts.machine, load: facts.load, versions,
+    machine: facts.machine, load: facts.load, coreShare: await stage.coreShare(), versions,
   });
   console.log(`\n## ${one.title} (${one.name})`);
   await one.run(stage, those, { rounds: options.rounds, seconds: options.seconds, isQuick: options.isQuick, report });

@@ -8,10 +8,12 @@ const running = new Set();
 let isOver = false; // nothing is started any more
 
 // Starts `command`, pinned to `cores` ("0", "0,1"; null: anywhere), with `env` beside the environment. Its stderr is kept for the case that it fails.
-function start(command, args, { cores = null, cwd, stdin = 'ignore', env = {} } = {}) {
+// `isTenant`: it has a session of its own, which is what the kernel shares a core among (sched_autogroup, on in Debian): by the thread, two
+// of one program would get twice what the one of another gets.
+function start(command, args, { cores = null, cwd, stdin = 'ignore', env = {}, isTenant = false } = {}) {
   if (isOver) throw new Error('the run is over');
   const [file, argv] = cores === null ? [command, args] : ['taskset', ['-c', cores, command, ...args]];
-  const child = spawn(file, argv, { cwd, stdio: [stdin, 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  const child = spawn(file, argv, { cwd, stdio: [stdin, 'pipe', 'pipe'], env: { ...process.env, ...env }, detached: isTenant });
   child.label = command;
   child.errors = '';
   child.stderr.on('data', (data) => {

@@ -4,7 +4,7 @@
 const { markdown } = require('./table.js');
 
 class Report {
-  // `facts`: name, command, date, rounds, seconds, machine, load, versions.
+  // `facts`: name, command, date, rounds, seconds, machine, load, coreShare, versions.
   constructor(facts) {
     this.section = { ...facts, blocks: [], measures: {} };
   }

@@ -5,6 +5,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { blockText } = require('./report.js');
 const { targetsText } = require('./targets.js');
+const { LITTLE } = require('./cores.js');
 
 const home = path.join(__dirname, '..');
 
@@ -28,10 +29,13 @@ function loadNotes(dir = path.join(home, 'notes')) {
   return new Map(files.map((file) => [path.basename(file, '.md'), fs.readFileSync(path.join(dir, file), 'utf8').trim()]));
 }
 
-function originText({ command, date, rounds, seconds, machine, load, versions }) {
+const percent = (part) => `${Math.round(100 * part)} %`;
+
+function originText({ command, date, rounds, seconds, machine, load, coreShare, versions }) {
   const length = rounds === undefined ? '' : `, ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${seconds} s`;
   const before = load === undefined ? '' : ` Load of the machine before the run: ${load.toFixed(1)}.`;
-  return `\`${command}\`, ${date}${length}. ${machine}. ${versions.join(', ')}.${before}`;
+  const beside = coreShare === undefined ? '' : ` A core while the other one was busy: in ${percent(coreShare.slow)} of the moments less than ${percent(LITTLE)} of its speed, at least ${percent(coreShare.least)}.`;
+  return `\`${command}\`, ${date}${length}. ${machine}. ${versions.join(', ')}.${before}${beside}`;
 }
 
 // Remarks stay together below their table, notes come last.

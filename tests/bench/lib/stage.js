@@ -8,6 +8,7 @@ const { execFileSync } = require('node:child_process');
 const processes = require('./process.js');
 const { program, write } = require('./files.js');
 const { Origin } = require('./origin.js');
+const { measureShare } = require('./cores.js');
 const { peers } = require('./peers.js');
 
 // The proxy has a core to itself; load and backend share the other, so that a faster proxy cannot be hidden behind them.
@@ -103,7 +104,12 @@ class Stage {
   // Gives the core of the proxy a second tenant who never rests. A name server is faster than dnsperf: only with half a core
   // is it the one that says how many answers there are.
   occupy() {
-    return processes.start('sh', ['-c', 'while :; do :; done'], { cores: PROXY_CORE });
+    return processes.start('sh', ['-c', 'while :; do :; done'], { cores: PROXY_CORE, isTenant: true });
+  }
+
+  // What is left of the proxy's core while the other one is busy.
+  coreShare() {
+    return measureShare(PROXY_CORE, LOAD_CORE);
   }
 
   // Starts one of the peers as a name server.
@@ -116,7 +122,7 @@ class Stage {
     for (const one of [dir, memory]) fs.chmodSync(one, 0o755);
     const port = await processes.freePort();
     const [file, args] = command({ dir, memory, port, workers, tls: isSecure ? this.tls : null, ...more });
-    const child = processes.start(file, args, { cores: workers === 1 ? PROXY_CORE : null, cwd: dir });
+    const child = processes.start(file, args, { cores: workers === 1 ? PROXY_CORE : null, cwd: dir, isTenant: true });
     await processes.untilListening(child, port);
     return { name, child, port };
   }
