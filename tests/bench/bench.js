@@ -22,7 +22,7 @@ const { sessionFailover } = require('./lib/session_failover.js');
 const { scenarios } = require('./lib/scenarios.js');
 const { soak } = require('./soak.js');
 
-const DEFAULTS = { rounds: '3', seconds: '3' };
+const DEFAULTS = { rounds: '5', seconds: '1' };
 const QUICK = { rounds: '1', seconds: '1' };
 const QUIET_LOAD = 0.5;
 const PATIENCE = 1.5; // so many times what was announced, and no further benchmark begins

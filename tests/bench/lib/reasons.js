@@ -7,10 +7,8 @@ const overUdp = 'A draw: of an answer over UDP 93 % is the kernel\'s, and the sa
 const perMessage = 'Of each message the route looks at topic and event, and remembers who waits for which answer.';
 
 const reasons = {
-  'relay-nginx': 'Less than the noise: the plain relay had 45,000 to 73,000 round trips a second in the rounds of this run. In a quieter hour 1.13 x was found, in a worse one 0.98 x, and minutes later, with nginx alone beside it, 1.11 x.',
   'relay-raw': 'The system calls are the same; what is left is the look at frame headers, without which nobody could close or move a connection in good order.',
   churn: perConnection,
-  'churn-resumed': 'A draw in processor time: nearly all of it is the handshake, which is OpenSSL\'s in both.',
   'dns-mix': overUdp,
   'dns-mix-cpu': overUdp,
   session: perMessage,
