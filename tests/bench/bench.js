@@ -156,8 +156,7 @@ async function main() {
   console.log(`${facts.machine}, load ${facts.load.toFixed(1)}; Tidegate ${facts.tidegate}`);
   const stage = await Stage.open();
   const onSignal = () => stage.close().then(() => process.exit(130));
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, onSignal); // what was started has sessions of its own
   try {
     const failures = await runAll(stage, options, facts);
     for (const failure of failures) console.error(`bench: failed: ${failure}`);

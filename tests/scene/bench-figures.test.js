@@ -152,8 +152,8 @@ test('of a report for people, the figures of a scenario are read by their column
 });
 
 test('what is left of a core is seen by the moments in which it got little done', () => {
-  assert.deepEqual(shareOf([100, 110, 90], [100, 100, 100, 100]), { slow: 0, least: 1 });
-  assert.deepEqual(shareOf([100, 110, 90], [100, 89, 90, 50]), { slow: 0.5, least: 0.5 });
+  assert.deepEqual(shareOf([100, 110, 90], [100, 100, 100, 100]), { slow: 0, slowAlone: 0, least: 1 });
+  assert.deepEqual(shareOf([100, 110, 90, 80], [95, 85, 86, 47.5]), { slow: 0.5, slowAlone: 0.25, least: 0.5 });
 });
 
 test('RESULTS.md keeps the sections of what was not run again, each with its command and its note', (t) => {
@@ -165,11 +165,11 @@ test('RESULTS.md keeps the sections of what was not run again, each with its com
   const table = { title: 'A table', head: ['', 'n'], rows: [['nginx', '1']] };
   save(section('old', '2026-01-01', [table]), dir);
   save(section('new', '2026-01-01', [table]), dir);
-  save({ ...section('new', '2026-02-02', [table, { remark: 'one' }, { remark: 'two' }]), coreShare: { slow: 0.125, least: 0.56 } }, dir);
+  save({ ...section('new', '2026-02-02', [table, { remark: 'one' }, { remark: 'two' }]), coreShare: { slow: 0.125, slowAlone: 0.01, least: 0.56 } }, dir);
   const catalogue = [{ name: 'new', group: 'First', title: 'News' }, { name: 'old', group: 'Second', title: 'Olds' }, { name: 'none', group: 'Third', title: 'Nothing' }];
   const text = render(catalogue, loadSections(dir), new Map([['intro', 'What this is.'], ['old', '- a note'], ['none', '- unused']]));
   assert.match(text, /^# Results\n\nWhat this is\.\n\n## Targets\n\n\|/);
-  assert.match(text, /## First\n\n### News\n\n`tests\/bench\/run new`, 2026-02-02, 3 rounds of 2 s\. A machine\. nginx 1\.0\. Load of the machine before the run: 0\.3\. A core while the other one was busy: in 13 % of the moments less than 90 % of its speed, at least 56 %\.\n\nA table\n\n\|/);
+  assert.match(text, /## First\n\n### News\n\n`tests\/bench\/run new`, 2026-02-02, 3 rounds of 2 s\. A machine\. nginx 1\.0\. Load of the machine before the run: 0\.3\. A core while the other one was busy, for a second and a half before it: in 13 % of the moments less than 90 % of its speed \(alone: in 1 %\), at least 56 %\.\n\nA table\n\n\|/);
   assert.match(text, /\n\n- one\n- two\n\n## Second\n\n### Olds\n\n`tests\/bench\/run old`, 2026-01-01/);
   assert.match(text, /\n\n- a note\n$/);
   assert.doesNotMatch(text, /Third|unused/);

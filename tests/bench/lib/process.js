@@ -8,8 +8,8 @@ const running = new Set();
 let isOver = false; // nothing is started any more
 
 // Starts `command`, pinned to `cores` ("0", "0,1"; null: anywhere), with `env` beside the environment. Its stderr is kept for the case that it fails.
-// `isTenant`: it has a session of its own, which is what the kernel shares a core among (sched_autogroup, on in Debian): by the thread, two
-// of one program would get twice what the one of another gets.
+// `isTenant`: it has a session of its own. Among these the kernel shares a core (sched_autogroup, on in Debian, where no cgroup does); else it
+// would by the thread, and a program with two of them get twice what another gets.
 function start(command, args, { cores = null, cwd, stdin = 'ignore', env = {}, isTenant = false } = {}) {
   if (isOver) throw new Error('the run is over');
   const [file, argv] = cores === null ? [command, args] : ['taskset', ['-c', cores, command, ...args]];
@@ -119,6 +119,17 @@ function cpuNanoseconds(pid) {
   return sum;
 }
 
+const DOUBT_US = 30000; // three ticks
+
+const cpuReading = (pid) => ({ coarse_us: cpuMicroseconds(pid), fine_us: cpuNanoseconds(pid) / 1000 });
+
+// What was used between two readings, in microseconds: by the finer ones, unless a thread that is gone has taken something with it.
+function cpuBetween(before, after) {
+  const coarse = after.coarse_us - before.coarse_us;
+  const fine = after.fine_us - before.fine_us;
+  return Math.abs(fine - coarse) <= DOUBT_US ? fine : coarse;
+}
+
 // Looks at a family's processor time ten times a second.
 class Meter {
   constructor(pid) {
@@ -164,4 +175,4 @@ async function settledPssBytes(pid) {
   return before;
 }
 
-module.exports = { start, stop, stopAll, end, freePort, untilListening, cpuMicroseconds, settledPssBytes, Meter };
+module.exports = { start, stop, stopAll, end, freePort, untilListening, cpuReading, cpuBetween, settledPssBytes, Meter };

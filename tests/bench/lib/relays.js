@@ -73,6 +73,8 @@ async function secureChurn(stage, names, options) {
   }
 }
 
+const SATURATIONS = 5; // looked for so often: the rate of all that is measured hangs on it
+
 // What a message takes longer for a proxy's being there: all at one rate, half of what saturates nginx on this machine in this
 // minute, and beside them the same load without a proxy. Who is saturated by that rate shows it.
 async function latency(stage, names, options) {
@@ -80,8 +82,9 @@ async function latency(stage, names, options) {
   const started = [{ name: 'direct', port: stage.backend, child: stage.server }];
   for (const name of names) started.push(await stage.start(name, 1, CONNECTIONS + 100));
   const { port } = started.find(({ name }) => name === reference);
-  const saturation = await stage.load(port, echoes(options));
-  const pace = Math.round(saturation.round_trips_per_second / 2);
+  const saturations = [];
+  for (let i = 0; i < SATURATIONS; i++) saturations.push((await stage.load(port, echoes(options))).round_trips_per_second);
+  const pace = Math.round(median(saturations) / 2);
   const found = await rounds(started, options.rounds, 'latency', (peer) => stage.load(peer.port, [...echoes(options), '--pace', pace]));
   for (const { child } of started.slice(1)) await processes.stop(child);
 

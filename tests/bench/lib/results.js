@@ -5,7 +5,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { blockText } = require('./report.js');
 const { targetsText } = require('./targets.js');
-const { LITTLE } = require('./cores.js');
+const { SLOW_BELOW } = require('./cores.js');
 
 const home = path.join(__dirname, '..');
 
@@ -34,7 +34,7 @@ const percent = (part) => `${Math.round(100 * part)} %`;
 function originText({ command, date, rounds, seconds, machine, load, coreShare, versions }) {
   const length = rounds === undefined ? '' : `, ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${seconds} s`;
   const before = load === undefined ? '' : ` Load of the machine before the run: ${load.toFixed(1)}.`;
-  const beside = coreShare === undefined ? '' : ` A core while the other one was busy: in ${percent(coreShare.slow)} of the moments less than ${percent(LITTLE)} of its speed, at least ${percent(coreShare.least)}.`;
+  const beside = coreShare === undefined ? '' : ` A core while the other one was busy, for a second and a half before it: in ${percent(coreShare.slow)} of the moments less than ${percent(SLOW_BELOW)} of its speed (alone: in ${percent(coreShare.slowAlone)}), at least ${percent(coreShare.least)}.`;
   return `\`${command}\`, ${date}${length}. ${machine}. ${versions.join(', ')}.${before}${beside}`;
 }
 

@@ -8,11 +8,11 @@ async function rounds(started, count, what, measure) {
   for (let round = 0; round < count; round++) {
     for (let i = 0; i < started.length; i++) {
       const peer = started[(i + round) % started.length];
-      const before = processes.cpuMicroseconds(peer.child.pid);
+      const before = processes.cpuReading(peer.child.pid);
       const result = await measure(peer);
       // what the proxy itself spent on one message (or what else is counted); unlike the rate it hardly depends on who else
       // uses the machine
-      result.cpu_us = (processes.cpuMicroseconds(peer.child.pid) - before) / result.echoes / (result.units_per_echo ?? 1);
+      result.cpu_us = processes.cpuBetween(before, processes.cpuReading(peer.child.pid)) / result.echoes / (result.units_per_echo ?? 1);
       if (result.failed > 0 || result.dropped > 0)
         console.error(`${what}: ${peer.name}: failed=${result.failed} dropped=${result.dropped} ${result.first_error}`);
       found.get(peer.name).push(result);

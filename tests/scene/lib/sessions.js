@@ -46,7 +46,7 @@ class Journal {
     return [...lists.values()].sort((x, y) => x[0] - y[0]);
   }
 
-  // All that was told, again or not, up to `last`: by server, as it was told there.
+  // All that was told, again or not, up to `last`: by server, as it was told there. A server that was there twice has one list.
   async toldTo({ room, name }, last) {
     const ofGuest = () => this.said.filter((each) => each.room === room && each.from === name);
     await waitFor(`the cluster to have told of ${last}`, () => ofGuest().some(({ n }) => n === last), 5000);
