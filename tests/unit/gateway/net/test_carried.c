@@ -11,12 +11,10 @@
 
 #include "base/mem.h"
 #include "gateway/net/carried.h"
+#include "tests/unit/gateway/net/process.h"
 
 struct fixture {
-    struct loop *loop;
-    struct birth birth;
-    struct roster roster;
-    struct net *net;
+    struct process process;
     struct conn *wire;
     int peer;
     struct conn *conn; /* NULL once it is closed, by whomever */
@@ -80,19 +78,8 @@ static const struct carrier_ops carrier_ops = {on_output, on_taken, on_closed};
 static int setup(void **state)
 {
     struct fixture *f = mem_alloc(sizeof *f);
-    int pair[2];
-    struct addr from;
-    f->loop = loop_create();
-    f->birth.stats = mem_alloc(sizeof *f->birth.stats);
-    stats_init(f->birth.stats);
-    f->birth.block = &f->birth.stats->block[0];
-    f->birth.roster = &f->roster;
-    f->roster.row[0].role = ROLE_WORKER;
-    f->net = net_create(f->loop, &f->birth);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    assert_true(addr_parse(&from, "192.0.2.1:1234"));
-    f->wire = conn_accept(f->net, pair[0], &from, &wire_ops, f);
-    f->peer = pair[1];
+    process_begin(&f->process);
+    f->wire = process_accept(&f->process, &f->peer, &wire_ops, f);
     f->conn = carried_create(f->wire, &carrier_ops, f, &ops, f);
     *state = f;
     return 0;
@@ -105,9 +92,7 @@ static int teardown(void **state)
         conn_close(&f->conn, false);
     conn_close(&f->wire, false);
     close(f->peer);
-    net_destroy(&f->net);
-    loop_destroy(&f->loop);
-    mem_free(f->birth.stats);
+    process_end(&f->process);
     mem_free(f);
     return 0;
 }
@@ -136,7 +121,7 @@ static void a_paused_owner_gives_no_room_back(void **state)
     assert_int_equal(f->taken_bytes, 0);
     conn_resume(f->conn);
     assert_int_equal(f->got_bytes, 0); /* not from inside the owner's own call */
-    loop_run_once(f->loop, false);
+    loop_run_once(f->process.loop, false);
     assert_int_equal(f->got_bytes, 7);
     assert_memory_equal(f->got, "one two", 7);
     assert_int_equal(f->taken_bytes, 7);
@@ -164,7 +149,7 @@ static void closing_while_held_bytes_are_delivered_drops_the_rest(void **state)
     carried_push(f->conn, (const uint8_t *)big, 100);
     f->closes_in_data = true;
     conn_resume(f->conn);
-    loop_run_once(f->loop, false);
+    loop_run_once(f->process.loop, false);
     assert_null(f->conn);
     assert_int_equal(f->carrier_close_count, 1);
 }
@@ -183,7 +168,7 @@ static void the_carrier_pulls_what_is_written(void **state)
     assert_int_equal(carried_pull(f->conn, out, 8, &is_end), 4);
     assert_true(is_end);
     assert_int_equal(f->flushed_count, 0); /* told from the loop */
-    loop_run_once(f->loop, false);
+    loop_run_once(f->process.loop, false);
     assert_int_equal(f->flushed_count, 1);
     assert_int_equal(conn_buffered(f->conn), 0);
 }
@@ -208,10 +193,10 @@ static void a_slow_carrier_fills_it_up(void **state)
     conn_write(f->conn, bytes, sizeof bytes);
     assert_true(conn_is_full(f->conn));
     assert_int_equal(carried_pull(f->conn, bytes, 1500, &is_end), 1500);
-    loop_run_once(f->loop, false);
+    loop_run_once(f->process.loop, false);
     assert_int_equal(f->drain_count, 0);
     assert_int_equal(carried_pull(f->conn, bytes, 1000, &is_end), 1000);
-    loop_run_once(f->loop, false);
+    loop_run_once(f->process.loop, false);
     assert_int_equal(f->drain_count, 1);
     assert_false(conn_is_full(f->conn));
 }
@@ -223,8 +208,8 @@ static void a_broken_stream_is_reported_once(void **state)
     carried_break(f->conn, ERR_RESET);
     assert_int_equal(f->close_count, 1);
     assert_int_equal(f->carrier_close_count, 0); /* who broke it knows */
-    loop_run_once(f->loop, false);
-    assert_int_equal(stat_get(&f->birth.block->process[STAT_BUFFERED_BYTES]), 0);
+    loop_run_once(f->process.loop, false);
+    assert_int_equal(stat_get(&f->process.birth.block->process[STAT_BUFFERED_BYTES]), 0);
 }
 
 static void a_reset_by_the_owner_reaches_the_carrier(void **state)
@@ -242,7 +227,7 @@ static void it_has_the_address_of_its_wire_but_is_no_client_of_its_own(void **st
     char text[ADDR_TEXT_BYTES];
     conn_peer(f->conn, &a);
     assert_string_equal(addr_text(&a, text, sizeof text), "192.0.2.1:1234");
-    assert_int_equal(stat_get(&f->birth.block->process[STAT_CLIENTS_OPEN]), 1);
+    assert_int_equal(stat_get(&f->process.birth.block->process[STAT_CLIENTS_OPEN]), 1);
     assert_null(conn_tls(f->conn));
 }
 

@@ -11,12 +11,10 @@
 #include "base/mem.h"
 #include "gateway/net/conn_priv.h"
 #include "gateway/net/seats.h"
+#include "tests/unit/gateway/net/process.h"
 
 struct fixture {
-    struct loop *loop;
-    struct birth birth;
-    struct roster roster;
-    struct net *net;
+    struct process process;
     struct conn *conn;
     int peer;
     size_t data_bytes;
@@ -58,25 +56,14 @@ static const struct conn_ops ops = {
 static void pass(struct fixture *f)
 {
     for (int i = 0; i < 3; i++)
-        loop_run_once(f->loop, false);
+        loop_run_once(f->process.loop, false);
 }
 
 static int setup(void **state)
 {
     struct fixture *f = mem_alloc(sizeof *f);
-    int pair[2];
-    struct addr from;
-    f->loop = loop_create();
-    f->birth.stats = mem_alloc(sizeof *f->birth.stats);
-    stats_init(f->birth.stats);
-    f->birth.block = &f->birth.stats->block[0];
-    f->birth.roster = &f->roster;
-    f->roster.row[0].role = ROLE_WORKER;
-    f->net = net_create(f->loop, &f->birth);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    assert_true(addr_parse(&from, "192.0.2.1:1234"));
-    f->conn = conn_accept(f->net, pair[0], &from, &ops, f);
-    f->peer = pair[1];
+    process_begin(&f->process);
+    f->conn = process_accept(&f->process, &f->peer, &ops, f);
     *state = f;
     return 0;
 }
@@ -88,16 +75,14 @@ static int teardown(void **state)
         conn_close(&f->conn, false);
     if (f->peer >= 0)
         close(f->peer);
-    net_destroy(&f->net);
-    loop_destroy(&f->loop);
-    mem_free(f->birth.stats);
+    process_end(&f->process);
     mem_free(f);
     return 0;
 }
 
 static uint64_t buffered_bytes(const struct fixture *f)
 {
-    return stat_get(&f->birth.block->process[STAT_BUFFERED_BYTES]);
+    return stat_get(&f->process.birth.block->process[STAT_BUFFERED_BYTES]);
 }
 
 static void bytes_are_pushed_up(void **state)
@@ -159,7 +144,7 @@ static void closing_inside_a_callback_is_the_last_of_it(void **state)
     pass(f);
     assert_null(f->conn);
     assert_int_equal(f->close_calls, 0);
-    assert_int_equal(f->net->open_count, 0);
+    assert_int_equal(f->process.net->open_count, 0);
 }
 
 static void what_does_not_fit_waits_and_is_told_when_it_drains(void **state)
@@ -256,12 +241,12 @@ static void clients_hold_a_seat_under_their_address(void **state)
     struct addr same, other;
     assert_true(addr_parse(&same, "192.0.2.1:99"));
     assert_true(addr_parse(&other, "192.0.2.2:99"));
-    assert_int_equal(seat_count_of(f->net, &same), 1);
-    assert_int_equal(seat_count_of(f->net, &other), 0);
-    assert_int_equal(stat_get(&f->birth.block->process[STAT_CLIENTS_OPEN]), 1);
+    assert_int_equal(seat_count_of(f->process.net, &same), 1);
+    assert_int_equal(seat_count_of(f->process.net, &other), 0);
+    assert_int_equal(stat_get(&f->process.birth.block->process[STAT_CLIENTS_OPEN]), 1);
     conn_close(&f->conn, false);
-    assert_int_equal(seat_count_of(f->net, &same), 0);
-    assert_int_equal(stat_get(&f->birth.block->process[STAT_CLIENTS_OPEN]), 0);
+    assert_int_equal(seat_count_of(f->process.net, &same), 0);
+    assert_int_equal(stat_get(&f->process.birth.block->process[STAT_CLIENTS_OPEN]), 0);
 }
 
 static void a_client_keeps_its_seat_on_a_route_until_it_is_closed(void **state)
@@ -270,15 +255,15 @@ static void a_client_keeps_its_seat_on_a_route_until_it_is_closed(void **state)
     struct addr same;
     struct seat seat, other;
     assert_true(addr_parse(&same, "192.0.2.1:98"));
-    seat_take_on_route(f->net, &seat, &same, 4);
+    seat_take_on_route(f->process.net, &seat, &same, 4);
     conn_keep_seat(f->conn, &seat);
     /* What a second client of the same address would find there, before and after this one is gone. */
-    seat_take_on_route(f->net, &other, &same, 4);
-    assert_int_equal(seat_count_on_route(f->net, &other), 2);
+    seat_take_on_route(f->process.net, &other, &same, 4);
+    assert_int_equal(seat_count_on_route(f->process.net, &other), 2);
     conn_close(&f->conn, false);
-    assert_int_equal(seat_count_on_route(f->net, &other), 1);
-    seat_leave_on_route(f->net, &other);
-    assert_int_equal(seat_count_on_route(f->net, &other), 0);
+    assert_int_equal(seat_count_on_route(f->process.net, &other), 1);
+    seat_leave_on_route(f->process.net, &other);
+    assert_int_equal(seat_count_on_route(f->process.net, &other), 0);
 }
 
 static void a_client_behind_a_proxy_sits_under_its_own_address(void **state)
@@ -289,9 +274,9 @@ static void a_client_behind_a_proxy_sits_under_its_own_address(void **state)
     assert_true(addr_parse(&proxy, "192.0.2.1:1"));
     assert_true(addr_parse(&client, "[2001:db8::7]:4711"));
     conn_set_peer(f->conn, &client);
-    assert_int_equal(seat_count_of(f->net, &proxy), 0);
-    assert_int_equal(seat_count_of(f->net, &client), 1);
-    assert_int_equal(stat_get(&f->birth.block->process[STAT_CLIENTS_OPEN]), 1);
+    assert_int_equal(seat_count_of(f->process.net, &proxy), 0);
+    assert_int_equal(seat_count_of(f->process.net, &client), 1);
+    assert_int_equal(stat_get(&f->process.birth.block->process[STAT_CLIENTS_OPEN]), 1);
     conn_peer(f->conn, &told);
     assert_string_equal(addr_text(&told, text, sizeof text), "[2001:db8::7]:4711");
 }
@@ -310,7 +295,7 @@ static void use_tcp(struct fixture *f)
     assert_int_equal(sock_accept(listening, &fd, &a), ERR_NONE);
     close(listening);
     f->peer = peer;
-    f->conn = conn_accept(f->net, fd, &a, &ops, f);
+    f->conn = conn_accept(f->process.net, fd, &a, &ops, f);
 }
 
 static void bytes_can_be_looked_at_before_they_are_taken(void **state)

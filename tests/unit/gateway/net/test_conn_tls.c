@@ -10,15 +10,13 @@
 #include "base/mem.h"
 #include "gateway/net/conn_priv.h"
 #include "tests/unit/base/meeting.h"
+#include "tests/unit/gateway/net/process.h"
 #include "tests/unit/until.h"
 
 #define RECORD_BYTES 16384
 
 struct fixture {
-    struct loop *loop;
-    struct birth birth;
-    struct roster roster;
-    struct net *net;
+    struct process process;
     struct conn *conn;
     int peer_fd;
     SSL_CTX *peer_ctx;
@@ -62,28 +60,17 @@ static const struct conn_ops ops = {.on_open = on_open, .on_data = on_data, .on_
 static void pass(struct fixture *f)
 {
     for (int i = 0; i < 5; i++)
-        loop_run_once(f->loop, false);
+        loop_run_once(f->process.loop, false);
 }
 
 static struct fixture *open_with(const struct people *p)
 {
     struct fixture *f = mem_alloc(sizeof *f);
     struct tls_ctx *server = server_ctx_of(&p->edge, (struct tls_server_opts){0});
-    struct addr from;
-    int pair[2];
-    f->loop = loop_create();
-    f->birth.stats = mem_alloc(sizeof *f->birth.stats);
-    stats_init(f->birth.stats);
-    f->birth.block = &f->birth.stats->block[0];
-    f->birth.roster = &f->roster;
-    f->roster.row[0].role = ROLE_WORKER;
-    f->net = net_create(f->loop, &f->birth);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    assert_true(addr_parse(&from, "192.0.2.1:1234"));
-    f->conn = conn_accept(f->net, pair[0], &from, &ops, f);
+    process_begin(&f->process);
+    f->conn = process_accept(&f->process, &f->peer_fd, &ops, f);
     conn_start_tls(f->conn, server);
     tls_ctx_unref(&server);
-    f->peer_fd = pair[1];
     f->peer_ctx = SSL_CTX_new(TLS_client_method());
     f->peer = SSL_new(f->peer_ctx);
     SSL_set_fd(f->peer, f->peer_fd);
@@ -99,9 +86,7 @@ static void end(struct fixture *f)
     SSL_CTX_free(f->peer_ctx);
     close(f->peer_fd);
     ERR_clear_error();
-    net_destroy(&f->net);
-    loop_destroy(&f->loop);
-    mem_free(f->birth.stats);
+    process_end(&f->process);
     mem_free(f);
 }
 
@@ -117,7 +102,7 @@ static struct fixture *open_and_meet(void **state)
 {
     struct fixture *f = open_with(*state);
     meet(f);
-    UNTIL(f->loop, f->open_calls == 1);
+    UNTIL(f->process.loop, f->open_calls == 1);
     return f;
 }
 
@@ -150,7 +135,7 @@ static void what_comes_right_behind_the_handshake_is_not_left_lying(void **state
     meet(f); /* our side has not read the end of it */
     assert_int_equal(f->open_calls, 0);
     say(f, &next, 5);
-    UNTIL(f->loop, f->data_bytes == 5);
+    UNTIL(f->process.loop, f->data_bytes == 5);
     assert_int_equal(f->open_calls, 1);
     end(f);
 }
@@ -159,7 +144,7 @@ static void more_than_a_read_takes_comes_whole(void **state)
 {
     struct fixture *f = open_and_meet(state);
     const size_t said = say_much(f);
-    UNTIL(f->loop, f->data_bytes == said);
+    UNTIL(f->process.loop, f->data_bytes == said);
     end(f);
 }
 
@@ -168,14 +153,14 @@ static void a_pause_in_the_middle_of_a_record_loses_nothing(void **state)
     struct fixture *f = open_and_meet(state);
     f->pauses_in_data = true;
     const size_t said = say_much(f);
-    UNTIL(f->loop, f->data_calls == 1);
+    UNTIL(f->process.loop, f->data_calls == 1);
     pass(f);
     assert_int_equal(f->data_calls, 1);
     assert_true(f->data_bytes < said);
     f->pauses_in_data = false;
     conn_resume(f->conn);
     assert_int_equal(f->data_calls, 1); /* not under the caller's feet */
-    UNTIL(f->loop, f->data_bytes == said);
+    UNTIL(f->process.loop, f->data_bytes == said);
     end(f);
 }
 
@@ -187,13 +172,13 @@ static void what_tls_holds_at_a_pause_comes_after_it(void **state)
     f->pauses_in_data = true;
     say(f, &next, 5);
     assert_int_equal(SSL_shutdown(f->peer), 0);
-    UNTIL(f->loop, f->data_bytes == 5);
+    UNTIL(f->process.loop, f->data_bytes == 5);
     pass(f);
     assert_true(tls_has_pending(conn_tls(f->conn)));
     assert_int_equal(f->eof_calls, 0);
     conn_resume(f->conn);
     assert_int_equal(f->eof_calls, 0);
-    UNTIL(f->loop, f->eof_calls == 1);
+    UNTIL(f->process.loop, f->eof_calls == 1);
     end(f);
 }
 
@@ -208,7 +193,7 @@ static void a_pause_that_lasts_ends_the_watching(void **state)
     assert_int_equal(f->data_bytes, 0);
     assert_int_equal(io_wanted(&f->conn->io), 0);
     conn_resume(f->conn);
-    UNTIL(f->loop, f->data_bytes == 5);
+    UNTIL(f->process.loop, f->data_bytes == 5);
     end(f);
 }
 
@@ -229,7 +214,7 @@ static void what_does_not_fit_is_sent_in_order(void **state)
         if (n > 0)
             assert_memory_equal(in, all + got, (size_t)n);
         got += n > 0 ? (size_t)n : 0;
-        loop_run_once(f->loop, false);
+        loop_run_once(f->process.loop, false);
     }
     assert_int_equal(got, len);
     assert_int_equal(conn_buffered(f->conn), 0);
@@ -267,7 +252,7 @@ static void a_peer_that_says_good_bye_has_ended(void **state)
     uint8_t next = 0;
     say(f, &next, 5);
     assert_int_equal(SSL_shutdown(f->peer), 0);
-    UNTIL(f->loop, f->eof_calls == 1);
+    UNTIL(f->process.loop, f->eof_calls == 1);
     assert_int_equal(f->data_bytes, 5);
     assert_int_equal(f->close_calls, 0);
     end(f);
@@ -280,7 +265,7 @@ static void a_peer_that_is_cut_off_is_a_failure_behind_what_it_said(void **state
     uint8_t next = 0;
     say(f, &next, 5);
     assert_int_equal(shutdown(f->peer_fd, SHUT_WR), 0);
-    UNTIL(f->loop, f->close_calls == 1);
+    UNTIL(f->process.loop, f->close_calls == 1);
     assert_int_equal(f->data_bytes, 5);
     assert_int_equal(f->eof_calls, 0);
     assert_int_equal(f->closed_by, ERR_RESET);
@@ -292,7 +277,7 @@ static void a_peer_that_speaks_no_tls_is_told_from_the_others(void **state)
 {
     struct fixture *f = open_with(*state);
     assert_int_equal(write(f->peer_fd, "GET / HTTP/1.1\r\n\r\n", 18), 18);
-    UNTIL(f->loop, f->close_calls == 1);
+    UNTIL(f->process.loop, f->close_calls == 1);
     assert_int_equal(f->open_calls, 0);
     assert_int_equal(f->closed_by, ERR_TLS);
     assert_string_equal(f->failure, "http request");
@@ -305,7 +290,7 @@ static void a_peer_that_leaves_in_the_handshake_is_a_failure(void **state)
     (void)SSL_do_handshake(f->peer);
     pass(f);
     assert_int_equal(shutdown(f->peer_fd, SHUT_WR), 0);
-    UNTIL(f->loop, f->close_calls == 1);
+    UNTIL(f->process.loop, f->close_calls == 1);
     assert_int_equal(f->open_calls, 0);
     assert_int_equal(f->closed_by, ERR_RESET);
     end(f);
