@@ -83,11 +83,11 @@ class Resp {
   // From now on this connection only listens: `fn` gets the bytes of every message of that channel.
   async subscribe(channel, fn) {
     await this.bytes('SUBSCRIBE', channel);
-    const hear = ({ value }) => {
+    const listen = () => this.raw.read('a message', parse, SCENE_MS).then(({ value }) => {
       fn(value[2]);
-      return this.raw.read('a message', parse, SCENE_MS).then(hear, () => {}); // or it has ended
-    };
-    this.raw.read('a message', parse, SCENE_MS).then(hear, () => {});
+      return listen();
+    }, () => {}); // it has ended
+    listen();
   }
 
   end() {
